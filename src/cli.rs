@@ -1,0 +1,294 @@
+//! The command line, declared: names, help, nothing else. What the values mean is checked in
+//! [`config`](crate::config).
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// fit for tch: trains image classifiers on libtorch
+#[derive(Debug, Parser)]
+#[command(name = "fitch", version, about, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a classifier and write a run folder
+    #[command(after_help = TRAIN_EXAMPLES)]
+    Train(Box<TrainOptions>),
+    /// Evaluate the weights of a run on its test set
+    Evaluate(EvaluateOptions),
+    /// List the runs below a folder with their results, the newest first
+    Runs(RunsOptions),
+    /// Print the layers of a model with their shapes and parameters
+    Summary(SummaryOptions),
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  fitch train                                   the built-in digits, a few seconds
+  fitch train --dataset mnist --device cuda     MNIST, fetched once, on a GPU
+  fitch train --dataset ./my-images --epochs 20 a folder of IDX files
+  fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with what was trained saved.";
+
+/// Every option of `train`, as flags and, under the same names, in a TOML file.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainOptions {
+    /// digits (built in), mnist, fashion-mnist, kmnist (fetched once), or a folder of IDX files, raw or
+    /// .gz [default: digits]
+    #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
+    pub dataset: Option<String>,
+
+    /// Where fetched sets are kept, as DIR/mnist/train-images-idx3-ubyte[.gz] and so on
+    /// [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Share of the training set held out for validation, from 0 (none) to below 1 [default: 0.1]
+    #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
+    pub validation_split: Option<f64>,
+
+    /// How it is chosen: each class in proportion, at random, or the last of the file as in Keras
+    /// [default: stratified]
+    #[arg(long, value_name = "METHOD", help_heading = "Data", hide_possible_values = false)]
+    pub split: Option<SplitOption>,
+
+    /// Use the first N training images after the split's shuffle [default: all]
+    #[arg(long, value_name = "N", help_heading = "Data", allow_negative_numbers = true)]
+    pub limit: Option<i64>,
+
+    /// The hidden layers: dense N, relu, tanh, sigmoid, gelu, dropout P. The classifier (dense CLASSES,
+    /// softmax) is added [default: dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2]
+    #[arg(long, value_name = "SPEC", help_heading = "Model")]
+    pub layers: Option<String>,
+
+    /// Epochs at most [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    pub epochs: Option<i64>,
+
+    /// Images a step [default: 128]
+    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    pub batch_size: Option<i64>,
+
+    /// Adam's learning rate [default: 0.001]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    pub learning_rate: Option<f64>,
+
+    /// Decides the split, the initial weights, the order of images and dropout [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    pub seed: Option<i64>,
+
+    /// Stop training after this time, such as 90s, 10m or 2h [default: none]
+    #[arg(long, value_name = "DURATION", help_heading = "Training")]
+    pub time_limit: Option<String>,
+
+    /// The metric that decides: val_loss, val_accuracy, loss or accuracy [default: val_loss]
+    #[arg(long, value_name = "METRIC", help_heading = "Early stopping")]
+    pub monitor: Option<String>,
+
+    /// Stop after N epochs without improvement (with --stopping theano: N steps, 10000) [default: 5]
+    #[arg(long, value_name = "N", help_heading = "Early stopping", allow_negative_numbers = true)]
+    pub patience: Option<i64>,
+
+    /// An improvement must be greater than this [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Early stopping", allow_negative_numbers = true)]
+    pub min_delta: Option<f64>,
+
+    /// Until the metric is better than this, improvements do not reset the patience [default: none]
+    #[arg(long, value_name = "X", help_heading = "Early stopping", allow_negative_numbers = true)]
+    pub baseline: Option<f64>,
+
+    /// Do not look at the first N epochs [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Early stopping", allow_negative_numbers = true)]
+    pub start_from_epoch: Option<i64>,
+
+    /// Whether smaller or greater is better; auto knows it of the metric [default: auto]
+    #[arg(long, value_name = "MODE", help_heading = "Early stopping")]
+    pub mode: Option<ModeOption>,
+
+    /// Stop at once when the metric is better than this [default: none]
+    #[arg(long, value_name = "X", help_heading = "Early stopping", allow_negative_numbers = true)]
+    pub stopping_threshold: Option<f64>,
+
+    /// Stop at once when the metric is worse than this [default: none]
+    #[arg(long, value_name = "X", help_heading = "Early stopping", allow_negative_numbers = true)]
+    pub divergence_threshold: Option<f64>,
+
+    /// Stop at once when the metric is NaN or infinite [default: false]
+    #[arg(long, help_heading = "Early stopping", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub check_finite: Option<bool>,
+
+    /// The rule: patience as in Keras, or the growing patience of the Theano tutorials
+    /// [default: patience]
+    #[arg(long, value_name = "RULE", help_heading = "Early stopping")]
+    pub stopping: Option<StoppingOption>,
+
+    /// Keep the weights of the end instead of the best epoch's [default: false]
+    #[arg(long, help_heading = "Early stopping", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub keep_last_weights: Option<bool>,
+
+    /// Run all epochs and keep the weights of the end [default: false]
+    #[arg(long, help_heading = "Early stopping", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub no_early_stopping: Option<bool>,
+
+    /// Lower the learning rate after N epochs in which the monitored metric stands still
+    /// [default: never]
+    #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub plateau_patience: Option<i64>,
+
+    /// By this factor [default: 0.1]
+    #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub plateau_factor: Option<f64>,
+
+    /// An improvement must be greater than this [default: 0.0001]
+    #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub plateau_min_delta: Option<f64>,
+
+    /// Epochs after a reduction that are not counted [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub plateau_cooldown: Option<i64>,
+
+    /// Never go below this learning rate [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub min_learning_rate: Option<f64>,
+
+    /// auto, cpu, cuda or cuda:N [default: auto]
+    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
+    pub device: Option<String>,
+
+    /// Threads on the CPU [default: the machine's cores]
+    #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
+    pub threads: Option<i64>,
+
+    /// The run folder; one that holds files is never used [default: runs/DATASET-TIME]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+
+    /// What is shown while training: a bar an epoch, a line an epoch, or nothing; auto is a bar in a
+    /// terminal and lines elsewhere [default: auto]
+    #[arg(long, value_name = "STYLE", help_heading = "Output")]
+    pub progress: Option<ProgressOption>,
+
+    /// A TOML file of these options under the same names; flags win [default: none]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SplitOption {
+    Stratified,
+    Shuffled,
+    Last,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModeOption {
+    Auto,
+    Min,
+    Max,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoppingOption {
+    Patience,
+    Theano,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgressOption {
+    Auto,
+    Bar,
+    Lines,
+    None,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateOptions {
+    /// The run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// Evaluate on the test set of another data set [default: the run's]
+    #[arg(long, value_name = "NAME or PATH")]
+    pub dataset: Option<String>,
+
+    /// Where fetched sets are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// auto, cpu, cuda or cuda:N [default: the run's]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+
+    /// Threads on the CPU [default: the run's]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<i64>,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsOptions {
+    /// The folder to look below
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SummaryOptions {
+    /// The data set whose images and classes the model is for
+    #[arg(long, value_name = "NAME or PATH", default_value = "digits")]
+    pub dataset: String,
+
+    /// The hidden layers: dense N, relu, tanh, sigmoid, gelu, dropout P
+    #[arg(long, value_name = "SPEC", default_value = crate::config::DEFAULT_LAYERS)]
+    pub layers: String,
+
+    /// The form of the table
+    #[arg(long, value_name = "STYLE", default_value = "keras3")]
+    pub style: StyleOption,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StyleOption {
+    Keras3,
+    Keras1,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_tells_every_default_as_it_is() {
+        let command = Cli::command();
+        let train = command.find_subcommand("train").unwrap();
+        let defaults = serde_json::to_value(crate::config::defaults()).unwrap();
+        for argument in train.get_arguments().filter(|argument| argument.get_id() != "help") {
+            let help = argument.get_help().unwrap().to_string();
+            let default = match &defaults[argument.get_id().as_str()] {
+                serde_json::Value::Null => "[default: ".to_string(), // none, or found out
+                serde_json::Value::String(text) => format!("[default: {text}]"),
+                number => format!("[default: {}]", number.to_string().trim_end_matches(".0")),
+            };
+            assert!(help.contains(&default), "--{}: {default}: {help}", argument.get_id());
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! `fitch train`: from options to a run folder.
+
+use super::table::table;
+use crate::cli::TrainOptions;
+use crate::config::{self, Configuration, Stopping};
+use crate::failure::Hint;
+use crate::interrupt;
+use crate::progress::{DownloadProgress, TrainingProgress};
+use crate::terminal::Terminal;
+use anyhow::Result;
+use fitch::data::{Dataset, Samples, Source, split};
+use fitch::device;
+use fitch::model::{Model, SummaryStyle, summary, with_separators};
+use fitch::optim::Optimizer;
+use fitch::run::{DatasetRecord, RunFolder, RunRecord, save_weights, write_whole};
+use fitch::train::callbacks::{
+    Best, EarlyStopping, HistoryFile, StopOnRequest, TerminateOnNan, TheanoPatience, TimeLimit,
+};
+use fitch::train::{Callback, Fit, Outcome, StopReason, evaluate};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tch::nn::VarStore;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// The width that the summary in the run folder is drawn for.
+const SUMMARY_COLUMNS: usize = 80;
+
+pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
+    let (options, warnings) = config::resolve(flags)?;
+    let mut configuration = config::check(&options)?;
+    if cfg!(debug_assertions) {
+        terminal.warn("this is a debug build, which is slow; scripts/fitch builds and runs a fast one");
+    }
+    warnings.iter().for_each(|warning| terminal.warn(warning));
+    if let Some(out) = &configuration.out {
+        RunFolder::check_free(out)?;
+    }
+    let chosen = device::choose(configuration.device)?;
+    tch::set_num_threads(configuration.threads as i32);
+    let device = device::device_name(chosen.device);
+    terminal.say(&format!("device: {device} ({}), {} threads", chosen.reason, configuration.threads));
+
+    let mut download = DownloadProgress::new(terminal, configuration.progress);
+    let dataset = configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))?;
+    let sides = Sides::split(&dataset, &configuration)?;
+    terminal.say(&sides.describe(&dataset.name, &configuration));
+
+    tch::manual_seed(configuration.seed as i64);
+    let variables = VarStore::new(chosen.device);
+    let shape = dataset.train.pixels.size().split_off(1);
+    let model = Model::classifier(&shape, std::mem::take(&mut configuration.hidden), dataset.classes.len())?;
+    let network = model.build(&variables.root())?;
+    let optimizer = Optimizer::adam(&variables, configuration.learning_rate)?;
+
+    let started = OffsetDateTime::now_utc();
+    let folder = create_folder(&configuration, started)?;
+    let mut record = RunRecord {
+        fitch_version: env!("CARGO_PKG_VERSION").to_string(),
+        libtorch_version: env!("FITCH_LIBTORCH_VERSION").to_string(),
+        started: started.format(&Rfc3339)?,
+        device,
+        threads: configuration.threads,
+        seed: configuration.seed,
+        dataset: sides.record(&dataset),
+        parameters: model.parameter_count(),
+        config: recorded_options(options, &configuration)?,
+        stop_reason: None,
+        epochs_run: None,
+        monitor: configuration.monitor.clone(),
+        best_epoch: None,
+        best_value: None,
+        weights_epoch: None,
+        test_loss: None,
+        test_accuracy: None,
+        seconds: None,
+    };
+    record.save(&folder)?;
+    let drawn = summary(&model, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+    write_whole(&folder.summary_file(), drawn.as_bytes())?;
+
+    let mut stopper = Stopper::new(&configuration);
+    let mut plateau = configuration.plateau.clone();
+    let mut time_limit = configuration.time_limit.map(TimeLimit::new);
+    let mut stop_on_request = StopOnRequest::new(interrupt::listen(*terminal)?);
+    let mut history_file = HistoryFile::new(folder.history_file());
+    let mut progress = TrainingProgress::new(terminal, configuration.progress);
+    let outcome = Fit::new(&network, &variables, optimizer)
+        .epochs(configuration.epochs)
+        .batch_size(configuration.batch_size)
+        .seed(configuration.seed)
+        // What stops training comes before what writes and shows the outcome.
+        .callback(&mut TerminateOnNan)
+        .callbacks(stopper.callback())
+        .callbacks(plateau.as_mut().map(|plateau| plateau as &mut dyn Callback))
+        .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
+        .callback(&mut stop_on_request)
+        .callback(&mut history_file)
+        .callback(&mut progress)
+        .run(&sides.train, sides.validation.as_ref())?;
+    let reason = outcome.stop.reason;
+    if reason != StopReason::Completed {
+        terminal.say(&outcome.stop.message);
+    }
+
+    let best = stopper.best().or_else(|| {
+        let best = outcome.history.best(&configuration.monitor, configuration.direction());
+        best.map(|(epoch, value)| Best { epoch, value })
+    });
+    record.stop_reason = Some(reason.name().to_string());
+    record.epochs_run = Some(outcome.history.epochs.len());
+    record.best_epoch = best.map(|best| best.epoch);
+    record.best_value = best.map(|best| best.value);
+    record.seconds = Some(outcome.seconds);
+    record.weights_epoch =
+        stopper.restores().or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
+    if reason == StopReason::NonFinite && stopper.restores().is_none() {
+        record.weights_epoch = None;
+        record.save(&folder)?;
+        return Err(diverged(&outcome, "no weights were saved").into());
+    }
+
+    save_weights(&folder.weights_file(), &variables)?;
+    let test = evaluate(&network, &sides.test.to_device(chosen.device)?, configuration.batch_size)?;
+    record.test_loss = Some(test.loss);
+    record.test_accuracy = Some(test.accuracy);
+    record.save(&folder)?;
+    terminal.result(&report(&outcome, &record, &folder))?;
+    match reason {
+        StopReason::Interrupted => Ok(ExitCode::from(interrupt::EXIT_CODE)),
+        StopReason::NonFinite => Err(diverged(&outcome, "the best weights before that were saved").into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// The images in their roles.
+struct Sides {
+    train: Samples,
+    validation: Option<Samples>,
+    test: Samples,
+}
+
+impl Sides {
+    fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Sides> {
+        let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
+        let mut rows = split::split(&dataset.train.labels, validation_share, method, seed)?;
+        if let Some(limit) = limit {
+            rows.train.truncate(limit);
+        }
+        let validation = match rows.validation.as_slice() {
+            [] => None,
+            held_out => Some(dataset.train_samples()?.choose(held_out)?),
+        };
+        Ok(Sides { train: dataset.train_samples()?.choose(&rows.train)?, validation, test: dataset.test_samples()? })
+    }
+
+    fn validation_size(&self) -> usize {
+        self.validation.as_ref().map_or(0, Samples::len)
+    }
+
+    /// `mnist: 54,000 train, 6,000 validation (stratified), 10,000 test`.
+    fn describe(&self, name: &str, configuration: &Configuration) -> String {
+        let count = |number: usize| with_separators(number as i64);
+        let validation = match self.validation_size() {
+            0 => "no validation".to_string(),
+            size => format!("{} validation ({})", count(size), configuration.split.name()),
+        };
+        format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))
+    }
+
+    fn record(&self, dataset: &Dataset) -> DatasetRecord {
+        DatasetRecord {
+            name: dataset.name.clone(),
+            train: self.train.len(),
+            validation: self.validation_size(),
+            test: self.test.len(),
+            classes: dataset.classes.clone(),
+        }
+    }
+}
+
+/// What ends training early and decides which weights remain.
+enum Stopper {
+    Never,
+    Patience(EarlyStopping),
+    Theano(TheanoPatience),
+}
+
+impl Stopper {
+    fn new(configuration: &Configuration) -> Stopper {
+        let Configuration { monitor, keep_last_weights, .. } = configuration;
+        match configuration.stopping {
+            Stopping::Never => Stopper::Never,
+            Stopping::Patience(settings) => {
+                let stopping = EarlyStopping::new(monitor).settings(settings).mode(configuration.direction());
+                Stopper::Patience(if *keep_last_weights { stopping.keep_last_weights() } else { stopping })
+            }
+            Stopping::Theano(steps) => {
+                let stopping = TheanoPatience::new(monitor, steps);
+                Stopper::Theano(if *keep_last_weights { stopping.keep_last_weights() } else { stopping })
+            }
+        }
+    }
+
+    fn callback(&mut self) -> Option<&mut dyn Callback> {
+        match self {
+            Stopper::Never => None,
+            Stopper::Patience(stopping) => Some(stopping),
+            Stopper::Theano(stopping) => Some(stopping),
+        }
+    }
+
+    fn best(&self) -> Option<Best> {
+        match self {
+            Stopper::Never => None,
+            Stopper::Patience(stopping) => stopping.best(),
+            Stopper::Theano(stopping) => stopping.best(),
+        }
+    }
+
+    fn restores(&self) -> Option<usize> {
+        match self {
+            Stopper::Never => None,
+            Stopper::Patience(stopping) => stopping.restores(),
+            Stopper::Theano(stopping) => stopping.restores(),
+        }
+    }
+}
+
+fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Result<RunFolder> {
+    if let Some(out) = &configuration.out {
+        return RunFolder::create(out);
+    }
+    // Colons would not do in a file name everywhere.
+    let time = started.replace_nanosecond(0)?.format(&Rfc3339)?.replace(':', "-");
+    RunFolder::create_numbered(&PathBuf::from("runs").join(format!("{}-{time}", configuration.source.name())))
+}
+
+/// The options as they are recorded: with what was found out in place of what was not given, so that a
+/// later evaluation finds the same data.
+fn recorded_options(mut options: TrainOptions, configuration: &Configuration) -> Result<serde_json::Value> {
+    if let Source::Folder(path) = &configuration.source {
+        options.dataset = Some(path.canonicalize()?.display().to_string());
+    }
+    if let Source::Known(_) = &configuration.source {
+        options.data_dir = Some(configuration.data_dir.canonicalize()?);
+    }
+    options.threads = Some(configuration.threads as i64);
+    Ok(serde_json::to_value(options)?)
+}
+
+fn diverged(outcome: &Outcome, weights: &str) -> Hint {
+    Hint {
+        message: format!("training diverged: {}; {weights}", outcome.stop.message),
+        hint: "a smaller --learning-rate usually helps".to_string(),
+    }
+}
+
+/// What a user wants to know at the end.
+fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> String {
+    let Outcome { history, .. } = outcome;
+    let rows = history.metric_names.iter().filter_map(|name| {
+        let (epoch, best) = history.best(name, config::direction_of(name))?;
+        let last = history.epochs.last()?.metrics.get(name)?;
+        Some(vec![name.clone(), format!("{best:.4}"), epoch.to_string(), format!("{last:.4}")])
+    });
+    let mut text = table(["metric", "best", "in epoch", "last"], rows.collect());
+    let weights = match record.weights_epoch {
+        Some(epoch) => format!("the weights of epoch {epoch}"),
+        None => "the weights of an unfinished epoch".to_string(),
+    };
+    if let (Some(accuracy), Some(loss)) = (record.test_accuracy, record.test_loss) {
+        text += &format!(
+            "\ntest accuracy {accuracy:.4}, test loss {loss:.4} ({} images, {weights})\n",
+            with_separators(record.dataset.test as i64)
+        );
+    }
+    let files = [folder.history_file(), folder.record_file(), folder.summary_file(), folder.weights_file()];
+    let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+    text + &format!("\nwritten to {}: {}\n", folder.path().display(), names.join(", "))
+}

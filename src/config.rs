@@ -1,0 +1,342 @@
+//! From raw options to one checked configuration: each rule once, one error for each bad value. It must
+//! not know training.
+
+use crate::cli::{ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
+use crate::failure::UsageError;
+use anyhow::{Context, Result};
+use fitch::data::{Source, split::SplitMethod};
+use fitch::device::DeviceChoice;
+use fitch::metrics::Direction;
+use fitch::model::layers::Layer;
+use fitch::model::specification;
+use fitch::train::callbacks::{Patience, ReduceLearningRateOnPlateau};
+use serde_json::{Map, Value};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The hidden layers of the reference network.
+pub const DEFAULT_LAYERS: &str = "dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2";
+const THEANO_PATIENCE: i64 = 10_000;
+/// libtorch starts as many threads as it is told to; far beyond the cores that only exhausts the system.
+const GREATEST_THREADS: i64 = 1024;
+
+/// The defaults of `train`; what is none has no default or one that has to be found out.
+pub fn defaults() -> TrainOptions {
+    TrainOptions {
+        dataset: Some("digits".to_string()),
+        validation_split: Some(0.1),
+        split: Some(SplitOption::Stratified),
+        layers: Some(DEFAULT_LAYERS.to_string()),
+        epochs: Some(100),
+        batch_size: Some(128),
+        learning_rate: Some(0.001),
+        seed: Some(0),
+        stopping: Some(StoppingOption::Patience),
+        monitor: Some("val_loss".to_string()),
+        patience: Some(5),
+        min_delta: Some(0.0),
+        start_from_epoch: Some(0),
+        mode: Some(ModeOption::Auto),
+        check_finite: Some(false),
+        keep_last_weights: Some(false),
+        no_early_stopping: Some(false),
+        plateau_factor: Some(0.1),
+        plateau_min_delta: Some(0.0001),
+        plateau_cooldown: Some(0),
+        min_learning_rate: Some(0.0),
+        device: Some("auto".to_string()),
+        progress: Some(ProgressOption::Auto),
+        ..TrainOptions::default()
+    }
+}
+
+/// A configuration in which every value was checked.
+#[derive(Debug)]
+pub struct Configuration {
+    pub source: Source,
+    pub data_dir: PathBuf,
+    pub validation_share: f64,
+    pub split: SplitMethod,
+    pub limit: Option<usize>,
+    pub hidden: Vec<Box<dyn Layer>>,
+    pub epochs: usize,
+    pub batch_size: usize,
+    pub learning_rate: f64,
+    pub seed: u64,
+    pub time_limit: Option<Duration>,
+    pub monitor: String,
+    pub mode: Option<Direction>,
+    pub stopping: Stopping,
+    pub keep_last_weights: bool,
+    pub plateau: Option<ReduceLearningRateOnPlateau>,
+    pub device: DeviceChoice,
+    pub threads: usize,
+    pub out: Option<PathBuf>,
+    pub progress: ProgressOption,
+}
+
+impl Configuration {
+    /// What is better in the monitored metric.
+    pub fn direction(&self) -> Direction {
+        self.mode.unwrap_or(direction_of(&self.monitor))
+    }
+}
+
+/// What is better in a metric of the program's.
+pub fn direction_of(metric: &str) -> Direction {
+    if metric.ends_with("accuracy") { Direction::Maximize } else { Direction::Minimize }
+}
+
+/// When training ends before its last epoch.
+#[derive(Debug)]
+pub enum Stopping {
+    Never,
+    Patience(Patience),
+    /// A number of steps.
+    Theano(usize),
+}
+
+/// Puts flags over the values of the `--config` file over the defaults; also gives what the user should
+/// be told.
+pub fn resolve(flags: TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
+    let mut given = match &flags.config {
+        Some(path) => read_file(path)?,
+        None => Map::new(),
+    };
+    given.extend(present(&flags)?);
+
+    let mut warnings = Vec::new();
+    let no_validation = given.get("validation_split").and_then(Value::as_f64) == Some(0.0);
+    if no_validation && !given.contains_key("monitor") {
+        given.insert("monitor".to_string(), "loss".into());
+        if given.get("no_early_stopping") != Some(&Value::Bool(true)) {
+            given.insert("no_early_stopping".to_string(), true.into());
+            warnings.push(
+                "without a validation set there is no val_loss to watch: early stopping is off \
+                 (--monitor loss would watch the training loss)"
+                    .to_string(),
+            );
+        }
+    }
+    if given.get("stopping") == Some(&Value::from("theano")) {
+        given.entry("patience").or_insert(THEANO_PATIENCE.into());
+    }
+    let mut whole = present(&defaults())?;
+    whole.extend(given);
+    Ok((serde_json::from_value(Value::Object(whole))?, warnings))
+}
+
+fn present(options: &TrainOptions) -> Result<Map<String, Value>> {
+    let Value::Object(all) = serde_json::to_value(options)? else { return Ok(Map::new()) };
+    Ok(all.into_iter().filter(|(_, value)| !value.is_null()).collect())
+}
+
+/// Reads a TOML file of options; `batch-size` and `batch_size` are the same.
+fn read_file(path: &Path) -> Result<Map<String, Value>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()))?;
+    let wrong = |fault: String| UsageError(vec![format!("--config: {}: {}", path.display(), fault.trim_end())]);
+    let table: toml::Table = text.parse().map_err(|fault: toml::de::Error| wrong(fault.to_string()))?;
+    let mut options = Map::new();
+    for (key, value) in table {
+        let name = key.replace('-', "_");
+        let value = serde_json::to_value(value)?;
+        // One at a time, so that the error names the option.
+        let alone = Map::from_iter([(name.clone(), value.clone())]);
+        serde_json::from_value::<TrainOptions>(Value::Object(alone))
+            .map_err(|fault| wrong(format!("{key} = {value}: {fault}")))?;
+        options.insert(name, value);
+    }
+    Ok(options)
+}
+
+/// Collects one error for each bad value.
+#[derive(Default)]
+struct Checker {
+    faults: Vec<String>,
+}
+
+impl Checker {
+    /// Notes a fault and gives nothing.
+    fn fault<T>(&mut self, flag: &str, value: impl Display, rule: &str) -> Option<T> {
+        self.faults.push(format!("--{flag} {value}: {rule}"));
+        None
+    }
+
+    /// A whole number of at least `least`.
+    fn count(&mut self, flag: &str, value: Option<i64>, least: i64) -> Option<usize> {
+        let value = value?;
+        if value < least {
+            return self.fault(flag, value, &format!("must be a whole number of at least {least}"));
+        }
+        usize::try_from(value).ok()
+    }
+
+    /// A number for which the rule holds.
+    fn number(&mut self, flag: &str, value: Option<f64>, rule: &str, holds: fn(f64) -> bool) -> Option<f64> {
+        let value = value?;
+        if !holds(value) {
+            return self.fault(flag, value, rule);
+        }
+        Some(value)
+    }
+
+    fn finite(&mut self, flag: &str, value: Option<f64>) -> Option<f64> {
+        self.number(flag, value, "must be a finite number", f64::is_finite)
+    }
+}
+
+/// Checks every value.
+pub fn check(options: &TrainOptions) -> Result<Configuration> {
+    let mut checker = Checker::default();
+    match check_with(options, &mut checker) {
+        Some(configuration) if checker.faults.is_empty() => Ok(configuration),
+        _ => Err(UsageError(checker.faults).into()),
+    }
+}
+
+/// Gives nothing only after a fault was noted. Every field is looked at before the first `?`, so that all
+/// faults are told at once.
+fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configuration> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let dataset = text(&options.dataset);
+    let source = Source::find(&dataset).or_else(|fault| checker.fault("dataset", dataset, &fault.to_string()).ok_or(()));
+    let layers = text(&options.layers);
+    let hidden = specification::parse(&layers);
+    if let Err(fault) = &hidden {
+        checker.faults.push(format!("--layers: {fault}"));
+    }
+    let share_rule = "must be a share from 0 to below 1";
+    let validation_share =
+        checker.number("validation-split", options.validation_split, share_rule, |share| (0.0..1.0).contains(&share));
+    let limit = checker.count("limit", options.limit, 1);
+    let epochs = checker.count("epochs", options.epochs, 1);
+    let batch_size = checker.count("batch-size", options.batch_size, 1);
+    let rate_rule = "must be a number above 0";
+    let learning_rate =
+        checker.number("learning-rate", options.learning_rate, rate_rule, |rate| rate > 0.0 && rate.is_finite());
+    let seed = checker.count("seed", options.seed, 0);
+    let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
+    let device_text = text(&options.device);
+    let device = device_text.parse::<DeviceChoice>().or_else(|rule| checker.fault("device", device_text, &rule).ok_or(()));
+    let threads = check_threads(options.threads, checker);
+    let stopping = check_stopping(options, checker);
+    let plateau = check_plateau(options, checker);
+    let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
+
+    Some(Configuration {
+        source: source.ok()?,
+        data_dir: data_dir?,
+        validation_share: validation_share?,
+        split: match options.split? {
+            SplitOption::Stratified => SplitMethod::Stratified,
+            SplitOption::Shuffled => SplitMethod::Shuffled,
+            SplitOption::Last => SplitMethod::Last,
+        },
+        limit,
+        hidden: hidden.ok()?,
+        epochs: epochs?,
+        batch_size: batch_size?,
+        learning_rate: learning_rate?,
+        seed: seed? as u64,
+        time_limit,
+        monitor: text(&options.monitor),
+        mode: match options.mode? {
+            ModeOption::Auto => None,
+            ModeOption::Min => Some(Direction::Minimize),
+            ModeOption::Max => Some(Direction::Maximize),
+        },
+        stopping: stopping?,
+        keep_last_weights: options.keep_last_weights?,
+        plateau,
+        device: device.ok()?,
+        threads: threads?,
+        out: options.out.clone(),
+        progress: options.progress?,
+    })
+}
+
+fn check_time_limit(limit: Option<&str>, checker: &mut Checker) -> Option<Duration> {
+    let limit = limit?;
+    match humantime::parse_duration(limit) {
+        Ok(duration) if !duration.is_zero() => Some(duration),
+        _ => checker.fault("time-limit", limit, "must be a time above 0 with its unit, such as 90s, 10m or 2h"),
+    }
+}
+
+fn check_threads(threads: Option<i64>, checker: &mut Checker) -> Option<usize> {
+    match threads {
+        None => Some(std::thread::available_parallelism().map_or(1, usize::from)),
+        Some(threads) if (1..=GREATEST_THREADS).contains(&threads) => usize::try_from(threads).ok(),
+        Some(threads) => {
+            checker.fault("threads", threads, &format!("must be a whole number from 1 to {GREATEST_THREADS}"))
+        }
+    }
+}
+
+fn check_stopping(options: &TrainOptions, checker: &mut Checker) -> Option<Stopping> {
+    let monitor = options.monitor.as_deref().unwrap_or_default();
+    let known = ["accuracy", "loss", "val_accuracy", "val_loss"];
+    if !known.contains(&monitor) {
+        checker.fault::<()>("monitor", monitor, &format!("must be one of {}", known.join(", ")));
+    } else if monitor.starts_with("val_") && options.validation_split == Some(0.0) {
+        checker.fault::<()>("monitor", monitor, "cannot be watched: with --validation-split 0 nothing is validated");
+    }
+    let theano = options.stopping == Some(StoppingOption::Theano);
+    let patience = checker.count("patience", options.patience, i64::from(theano));
+    let min_delta_rule = "must be a finite number of at least 0";
+    let min_delta =
+        checker.number("min-delta", options.min_delta, min_delta_rule, |delta| delta >= 0.0 && delta.is_finite());
+    let baseline = checker.finite("baseline", options.baseline);
+    let start_from_epoch = checker.count("start-from-epoch", options.start_from_epoch, 0);
+    let stopping_threshold = checker.finite("stopping-threshold", options.stopping_threshold);
+    let divergence_threshold = checker.finite("divergence-threshold", options.divergence_threshold);
+
+    if options.no_early_stopping? {
+        return Some(Stopping::Never);
+    }
+    if theano {
+        if monitor != "val_loss" {
+            return checker.fault("monitor", monitor, "--stopping theano watches val_loss only");
+        }
+        return patience.map(Stopping::Theano);
+    }
+    Some(Stopping::Patience(Patience {
+        patience: patience?,
+        min_delta: min_delta?,
+        baseline,
+        start_from_epoch: start_from_epoch?,
+        stopping_threshold,
+        divergence_threshold,
+        check_finite: options.check_finite?,
+    }))
+}
+
+fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<ReduceLearningRateOnPlateau> {
+    let patience = checker.count("plateau-patience", options.plateau_patience, 1);
+    let factor_rule = "must be between 0 and 1";
+    let factor = checker.number("plateau-factor", options.plateau_factor, factor_rule, |x| x > 0.0 && x < 1.0);
+    let positive = "must be a finite number of at least 0";
+    let holds = |x: f64| x >= 0.0 && x.is_finite();
+    let min_delta = checker.number("plateau-min-delta", options.plateau_min_delta, positive, holds);
+    let cooldown = checker.count("plateau-cooldown", options.plateau_cooldown, 0);
+    let least = checker.number("min-learning-rate", options.min_learning_rate, positive, holds);
+    let mut plateau = ReduceLearningRateOnPlateau::new(options.monitor.clone()?);
+    plateau.patience = patience?;
+    plateau.factor = factor?;
+    plateau.min_delta = min_delta?;
+    plateau.cooldown = cooldown?;
+    plateau.min_learning_rate = least?;
+    Some(plateau)
+}
+
+fn find_data_dir(given: Option<&Path>, checker: &mut Checker) -> Option<PathBuf> {
+    let from_environment = || std::env::var_os("FITCH_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let in_cache = || directories::ProjectDirs::from("", "", "fitch").map(|dirs| dirs.cache_dir().to_path_buf());
+    given.map(Path::to_path_buf).or_else(from_environment).or_else(in_cache).or_else(|| {
+        checker.fault("data-dir", "(not given)", "is needed: there is neither FITCH_DATA_DIR nor a home folder")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Which training images are held out for validation. Pure: it sees labels, never pixels or models.
+
+use crate::random::{Purpose, shuffle};
+use anyhow::{Result, bail};
+
+/// How the validation side is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitMethod {
+    /// At random, each class in the same proportion as in the whole.
+    Stratified,
+    /// At random.
+    Shuffled,
+    /// The last images of the file, as Keras 3 does.
+    Last,
+}
+
+impl SplitMethod {
+    /// The word that users write.
+    pub fn name(self) -> &'static str {
+        match self {
+            SplitMethod::Stratified => "stratified",
+            SplitMethod::Shuffled => "shuffled",
+            SplitMethod::Last => "last",
+        }
+    }
+}
+
+/// The row numbers of both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Rows to train on: shuffled, or in file order for [`SplitMethod::Last`].
+    pub train: Vec<i64>,
+    /// Rows held out; empty for a share of 0.
+    pub validation: Vec<i64>,
+}
+
+/// Splits the rows of `labels` (one class number a row): `share` of them are held out.
+///
+/// The sizes follow Keras 3.15 (`train_validation_split`): the training side has
+/// `floor(n * (1.0 - share))` rows, computed in f64.
+///
+/// # Errors
+/// A share outside [0, 1), or one that leaves a side empty.
+pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Result<Split> {
+    let total = labels.len();
+    if !(0.0..1.0).contains(&share) {
+        bail!("a validation share of {share} is not in the range from 0 to below 1");
+    }
+    if total == 0 {
+        bail!("there are no training images to split");
+    }
+    let train_size = (total as f64 * (1.0 - share)).floor() as usize;
+    let validation_size = total - train_size;
+    if train_size == 0 || (share > 0.0 && validation_size == 0) {
+        let side = if train_size == 0 { "training" } else { "validation" };
+        bail!("a validation share of {share} of {total} images leaves the {side} side empty");
+    }
+
+    let mut rows: Vec<i64> = (0..total as i64).collect();
+    if method == SplitMethod::Last {
+        let validation = rows.split_off(train_size);
+        return Ok(Split { train: rows, validation });
+    }
+    shuffle(&mut rows, seed, Purpose::Split);
+    let mut quota = match method {
+        SplitMethod::Stratified => stratified_quota(labels, validation_size),
+        _ => return Ok(Split { train: rows.split_off(validation_size), validation: rows }),
+    };
+    let (validation, train) = rows.into_iter().partition(|&row| {
+        let left = &mut quota[labels[row as usize] as usize];
+        let held_out = *left > 0;
+        *left -= usize::from(held_out);
+        held_out
+    });
+    Ok(Split { train, validation })
+}
+
+/// How many rows of each class are held out: proportional, rounded by largest remainder, so that the
+/// numbers add up to `validation_size`.
+fn stratified_quota(labels: &[i64], validation_size: usize) -> Vec<usize> {
+    let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
+    let mut counts = vec![0usize; classes];
+    for &label in labels {
+        counts[label as usize] += 1;
+    }
+    let exact = |class: usize| counts[class] * validation_size; // in units of 1 / n
+    let mut quota: Vec<usize> = (0..classes).map(|class| exact(class) / labels.len()).collect();
+    let mut by_remainder: Vec<usize> = (0..classes).collect();
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(class) % labels.len()));
+    let missing = validation_size - quota.iter().sum::<usize>();
+    for &class in by_remainder.iter().take(missing) {
+        quota[class] += 1;
+    }
+    quota
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `n` labels of `classes` classes, class k about k + 1 times as frequent as class 0.
+    fn labels(n: usize, classes: i64) -> Vec<i64> {
+        (0..n as i64).map(|i| (i * i) % classes).collect()
+    }
+
+    #[test]
+    fn sizes_follow_the_floor_rule_of_keras() {
+        // Python: math.floor(60000 * (1.0 - v)) for v = .1, .33, .9; the last two show the rounding of f64.
+        for (share, train) in [(0.1, 54_000), (0.33, 40_199), (0.9, 5_999), (0.0, 60_000)] {
+            for method in [SplitMethod::Stratified, SplitMethod::Shuffled, SplitMethod::Last] {
+                let split = split(&labels(60_000, 10), share, method, 0).unwrap();
+                assert_eq!(split.train.len(), train, "{method:?} {share}");
+                assert_eq!(split.validation.len(), 60_000 - train, "{method:?} {share}");
+            }
+        }
+    }
+
+    #[test]
+    fn both_sides_together_are_all_rows_once() {
+        for method in [SplitMethod::Stratified, SplitMethod::Shuffled, SplitMethod::Last] {
+            let Split { train, validation } = split(&labels(997, 7), 0.23, method, 3).unwrap();
+            let mut all: Vec<i64> = train.into_iter().chain(validation).collect();
+            all.sort();
+            assert_eq!(all, (0..997).collect::<Vec<_>>(), "{method:?}");
+        }
+    }
+
+    #[test]
+    fn last_takes_the_end_of_the_file_in_order() {
+        let split = split(&labels(10, 2), 0.3, SplitMethod::Last, 9).unwrap();
+        assert_eq!(split.train, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(split.validation, [7, 8, 9]);
+    }
+
+    #[test]
+    fn stratified_keeps_the_proportion_of_every_class_within_one_image() {
+        let labels = labels(6_000, 10);
+        let split = split(&labels, 0.1, SplitMethod::Stratified, 0).unwrap();
+        for class in 0..10 {
+            let of = |rows: &[i64]| rows.iter().filter(|&&r| labels[r as usize] == class).count();
+            let whole = labels.iter().filter(|&&label| label == class).count();
+            let off = of(&split.validation) as f64 - 0.1 * whole as f64;
+            assert!(off.abs() < 1.0, "class {class} is off by {off}");
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_random_splits() {
+        for method in [SplitMethod::Stratified, SplitMethod::Shuffled] {
+            let with = |seed| split(&labels(500, 5), 0.2, method, seed).unwrap();
+            assert_eq!(with(1), with(1));
+            assert_ne!(with(1).validation, with(2).validation);
+        }
+    }
+
+    #[test]
+    fn a_share_out_of_range_or_an_empty_side_is_an_error() {
+        let fails = |n, share| split(&labels(n, 2), share, SplitMethod::Stratified, 0).unwrap_err().to_string();
+        for share in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
+            assert!(fails(100, share).contains("range"), "{share}");
+        }
+        assert!(fails(3, 0.99).contains("training side empty"));
+        assert!(fails(3, 1e-20).contains("validation side empty"));
+        assert!(fails(0, 0.1).contains("no training images"));
+    }
+}

@@ -1,0 +1,17 @@
+//! fit for tch: what `fit` is to Keras, for any [`tch::nn::ModuleT`].
+//!
+//! [`train::Fit`] runs the training loop: a validation set, callbacks such as early stopping with
+//! patience, a history. The other modules are what the `fitch` program makes of it: [`data`] loads and
+//! splits images, [`model`] builds networks from a specification and summarises them, [`run`] keeps what
+//! came of a training in a folder.
+//!
+//! Nothing here prints, ends the process or reads the command line.
+
+pub mod data;
+pub mod device;
+pub mod metrics;
+pub mod model;
+pub mod optim;
+pub mod random;
+pub mod run;
+pub mod train;

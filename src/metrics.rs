@@ -1,0 +1,228 @@
+//! What is measured while training: means over all samples of an epoch, added up on the device and read
+//! once. The confusion matrix and what follows from it. It must not know files or layers.
+
+use anyhow::{Result, ensure};
+use std::fmt;
+use tch::{Device, Kind, Tensor};
+
+/// Whether smaller or greater values of a metric are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Smaller is better, as for a loss.
+    Minimize,
+    /// Greater is better, as for accuracy.
+    Maximize,
+}
+
+impl Direction {
+    /// Whether `value` is better than `other`.
+    pub fn is_better(self, value: f64, other: f64) -> bool {
+        match self {
+            Direction::Minimize => value < other,
+            Direction::Maximize => value > other,
+        }
+    }
+}
+
+type Function = dyn Fn(&Tensor, &Tensor) -> Tensor;
+
+/// A number that tells how good outputs are for their targets: a loss, an accuracy, or one's own.
+pub struct Metric {
+    /// Its column in the history; with validation there is a second one, `val_` + name.
+    pub name: String,
+    /// What is better.
+    pub direction: Direction,
+    function: Box<Function>,
+    /// Whether the function gives the sum over the batch; otherwise it gives the mean.
+    gives_sum: bool,
+}
+
+impl fmt::Debug for Metric {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "Metric({}, {:?})", self.name, self.direction)
+    }
+}
+
+impl Metric {
+    /// A metric from a function of (outputs [b, ...], targets [b, ...]) that gives the mean over the
+    /// batch as a tensor of one value. It is called on the device, with gradients off, for each batch.
+    pub fn new(
+        name: impl Into<String>,
+        direction: Direction,
+        function: impl Fn(&Tensor, &Tensor) -> Tensor + 'static,
+    ) -> Metric {
+        Metric { name: name.into(), direction, function: Box::new(function), gives_sum: false }
+    }
+
+    /// The share of samples whose greatest logit is that of their label; among equal ones the first
+    /// counts, as in Keras. Logits [b, classes], labels int64 [b].
+    pub fn accuracy() -> Metric {
+        let correct = |logits: &Tensor, labels: &Tensor| logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Double);
+        Metric { gives_sum: true, ..Metric::new("accuracy", Direction::Maximize, correct) }
+    }
+
+    /// Categorical cross-entropy of logits [b, classes] and labels int64 [b], in nats.
+    pub fn cross_entropy() -> Metric {
+        let loss = |logits: &Tensor, labels: &Tensor| logits.cross_entropy_for_logits(labels);
+        Metric::new("loss", Direction::Minimize, loss)
+    }
+
+    /// The value for one batch as the function gives it, with its gradient.
+    pub(crate) fn call(&self, outputs: &Tensor, targets: &Tensor) -> Tensor {
+        (self.function)(outputs, targets)
+    }
+}
+
+/// Means over samples that come in batches, weighted by batch size. The sums stay on the device:
+/// adding to them makes the host wait for nothing.
+#[derive(Debug)]
+pub struct RunningMeans {
+    sums: Tensor,
+    samples: usize,
+}
+
+impl RunningMeans {
+    /// For a number of metrics.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn new(metrics: usize, device: Device) -> Result<RunningMeans> {
+        Ok(RunningMeans { sums: Tensor::f_zeros(metrics as i64, (Kind::Double, device))?, samples: 0 })
+    }
+
+    /// Adds a batch: its loss (a mean) first, then each of the metrics.
+    ///
+    /// # Errors
+    /// A metric that gives more than one value.
+    pub fn add(
+        &mut self,
+        loss: &Tensor,
+        metrics: &[Metric],
+        outputs: &Tensor,
+        targets: &Tensor,
+        batch_size: usize,
+    ) -> Result<()> {
+        let _no_gradient = tch::no_grad_guard();
+        let mut sums = vec![loss.f_to_kind(Kind::Double)?.f_mul_scalar(batch_size as f64)?];
+        for metric in metrics {
+            let value = metric.call(outputs, targets).f_to_kind(Kind::Double)?;
+            ensure!(value.numel() == 1, "metric {}: gives {:?} values, not one", metric.name, value.size());
+            let value = value.f_reshape([0i64; 0])?;
+            sums.push(if metric.gives_sum { value } else { value.f_mul_scalar(batch_size as f64)? });
+        }
+        self.sums += Tensor::f_stack(&sums, 0)?;
+        self.samples += batch_size;
+        Ok(())
+    }
+
+    /// The means so far, in the order they were added. This waits for the device.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn read(&self) -> Result<Vec<f64>> {
+        let sums: Vec<f64> = Vec::try_from(&self.sums)?;
+        Ok(sums.into_iter().map(|sum| sum / self.samples as f64).collect())
+    }
+}
+
+/// How often samples of each true class were given each class: rows are true classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    /// `counts[truth][prediction]`.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// What a confusion matrix says of one class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScores {
+    /// The number of samples that are of this class.
+    pub samples: u64,
+    /// Of the samples given this class, the share that is of it; NaN if there are none.
+    pub precision: f64,
+    /// Of the samples of this class, the share that was given it; NaN if there are none.
+    pub recall: f64,
+    /// The harmonic mean of both, computed from the counts: 2 TP / (2 TP + FP + FN).
+    pub f1: f64,
+}
+
+impl ConfusionMatrix {
+    /// Counts pairs of true and predicted class, both below `classes`.
+    pub fn count(truths: &[i64], predictions: &[i64], classes: usize) -> ConfusionMatrix {
+        let mut counts = vec![vec![0; classes]; classes];
+        for (&truth, &prediction) in truths.iter().zip(predictions) {
+            counts[truth as usize][prediction as usize] += 1;
+        }
+        ConfusionMatrix { counts }
+    }
+
+    /// The scores of each class.
+    pub fn scores(&self) -> Vec<ClassScores> {
+        let classes = 0..self.counts.len();
+        let scores = classes.clone().map(|class| {
+            let correct = self.counts[class][class] as f64;
+            let samples: u64 = self.counts[class].iter().sum();
+            let given: u64 = classes.clone().map(|truth| self.counts[truth][class]).sum();
+            ClassScores {
+                samples,
+                precision: correct / given as f64,
+                recall: correct / samples as f64,
+                f1: 2.0 * correct / (samples + given) as f64,
+            }
+        });
+        scores.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logits(rows: &[[f32; 3]]) -> Tensor {
+        Tensor::from_slice(rows.as_flattened()).view([-1, 3])
+    }
+
+    #[test]
+    fn accuracy_gives_ties_to_the_first_class() {
+        let outputs = logits(&[[1.0, 1.0, 0.0], [0.0, 2.0, 2.0], [5.0, 5.0, 5.0]]);
+        let correct = Metric::accuracy().call(&outputs, &Tensor::from_slice(&[0i64, 1, 2]));
+        assert_eq!(f64::try_from(correct).unwrap(), 2.0);
+    }
+
+    #[test]
+    fn cross_entropy_is_the_mean_of_the_negative_log_softmax() {
+        let loss = Metric::cross_entropy().call(&logits(&[[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]), &Tensor::from_slice(&[0i64, 2]));
+        // Python: (math.log(3) + math.log(sum(map(math.exp, (1, 2, 3)))) - 3) / 2
+        assert!((f64::try_from(loss).unwrap() - 0.753109126).abs() < 1e-6);
+    }
+
+    #[test]
+    fn means_are_weighted_by_batch_size() {
+        let spread = Metric::new("spread", Direction::Minimize, |outputs, _| outputs.max() - outputs.min());
+        let metrics = [Metric::accuracy(), spread];
+        let mut means = RunningMeans::new(3, Device::Cpu).unwrap();
+        let first = logits(&[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
+        means.add(&Tensor::from(2.0), &metrics, &first, &Tensor::from_slice(&[0i64, 0, 1]), 3).unwrap();
+        means.add(&Tensor::from(6.0), &metrics, &logits(&[[0.0, 5.0, 0.0]]), &Tensor::from_slice(&[1i64]), 1).unwrap();
+        assert_eq!(means.read().unwrap(), [3.0, 0.75, 2.0]);
+    }
+
+    #[test]
+    fn a_metric_of_many_values_is_an_error_that_names_it() {
+        let metric = Metric::new("odd", Direction::Minimize, |outputs, _| outputs.shallow_clone());
+        let mut means = RunningMeans::new(2, Device::Cpu).unwrap();
+        let outputs = logits(&[[1.0, 0.0, 0.0]]);
+        let fault = means.add(&Tensor::from(1.0), &[metric], &outputs, &Tensor::from_slice(&[0i64]), 1).unwrap_err();
+        assert!(fault.to_string().contains("metric odd"), "{fault}");
+    }
+
+    #[test]
+    fn scores_follow_from_the_confusion_matrix() {
+        // Class 0: 2 right, 1 taken for 1; class 1: 1 right; class 2: never seen, never given.
+        let matrix = ConfusionMatrix::count(&[0, 0, 0, 1], &[0, 0, 1, 1], 3);
+        assert_eq!(matrix.counts, [[2, 1, 0], [0, 1, 0], [0, 0, 0]]);
+        let scores = matrix.scores();
+        assert_eq!(scores[0], ClassScores { samples: 3, precision: 1.0, recall: 2.0 / 3.0, f1: 0.8 });
+        assert_eq!(scores[1], ClassScores { samples: 1, precision: 0.5, recall: 1.0, f1: 2.0 / 3.0 });
+        assert!(scores[2].precision.is_nan() && scores[2].recall.is_nan() && scores[2].f1.is_nan());
+    }
+}

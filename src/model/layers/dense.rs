@@ -1,0 +1,70 @@
+//! The fully connected layer.
+
+use super::{Kind, Layer, Parameter};
+use anyhow::{Result, bail};
+use tch::nn::{self, Init};
+
+pub(super) const KIND: Kind = Kind { word: "dense", usage: "N", parse };
+
+/// More units than this are a slip of the finger: such a layer alone would fill most machines.
+const GREATEST_UNITS: i64 = 1 << 20;
+
+/// `dense N`: N weighted sums of all inputs, plus N biases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dense {
+    /// The number of outputs.
+    pub units: i64,
+}
+
+fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
+    let rule = format!("needs the number of its units, a whole number from 1 to {GREATEST_UNITS}: dense 512");
+    match arguments {
+        [units] => match units.parse() {
+            Ok(units) if (1..=GREATEST_UNITS).contains(&units) => Ok(Box::new(Dense { units })),
+            _ => Err(rule),
+        },
+        _ => Err(rule),
+    }
+}
+
+impl Layer for Dense {
+    fn word(&self) -> &'static str {
+        KIND.word
+    }
+
+    fn type_name(&self) -> &'static str {
+        "Dense"
+    }
+
+    fn arguments(&self) -> String {
+        self.units.to_string()
+    }
+
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
+        match input {
+            [_] => Ok(vec![self.units]),
+            _ => bail!("a dense layer takes one row of values, not the shape {input:?}"),
+        }
+    }
+
+    /// Keras's initialisation: Glorot uniform weights, +-sqrt(6 / (inputs + outputs)) (Glorot and
+    /// Bengio, 2010), and zeros as biases.
+    fn parameters(&self, input: &[i64]) -> Vec<Parameter> {
+        let inputs: i64 = input.iter().product();
+        let bound = (6.0 / (inputs + self.units) as f64).sqrt();
+        vec![
+            Parameter {
+                name: "weight",
+                shape: vec![self.units, inputs],
+                init: Init::Uniform { lo: -bound, up: bound },
+            },
+            Parameter { name: "bias", shape: vec![self.units], init: Init::Const(0.0) },
+        ]
+    }
+
+    fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64]) -> Result<nn::SequentialT> {
+        let created: Result<Vec<_>> = self.parameters(input).iter().map(|p| p.create(path)).collect();
+        let [weight, bias] = <[tch::Tensor; 2]>::try_from(created?).expect("a dense layer has two parameters");
+        Ok(sequence.add(nn::Linear { ws: weight, bs: Some(bias) }))
+    }
+}

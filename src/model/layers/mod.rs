@@ -1,0 +1,100 @@
+//! The layer kinds. Each kind is one `impl Layer` in this folder, which holds all that is particular to
+//! it: parsing, shapes, parameters, building. A new kind needs its file and its line in [`KINDS`].
+
+mod activation;
+mod dense;
+mod dropout;
+
+pub use dense::Dense;
+
+use anyhow::Result;
+use std::fmt::Debug;
+use tch::nn;
+
+/// A layer of a known kind with its settings, not yet built: no weights, no name.
+pub trait Layer: Debug + Send + Sync {
+    /// What users write before the arguments, and what the names of such layers start with: `dense`.
+    fn word(&self) -> &'static str;
+
+    /// The type as a summary shows it: `Dense`.
+    fn type_name(&self) -> &'static str;
+
+    /// The arguments as users write them; empty if there are none.
+    fn arguments(&self) -> String {
+        String::new()
+    }
+
+    /// Whether the layer only applies a function to each value.
+    fn is_activation(&self) -> bool {
+        false
+    }
+
+    /// The shape of the output of one sample for that of its input, both without the batch dimension.
+    ///
+    /// # Errors
+    /// An input shape that the layer cannot take.
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>>;
+
+    /// The trainable parameters for such an input, in the order in which they are created.
+    fn parameters(&self, _input: &[i64]) -> Vec<Parameter> {
+        Vec::new()
+    }
+
+    /// Creates the parameters below `path` and appends the layer to a sequence.
+    ///
+    /// # Errors
+    /// Too little memory for the parameters.
+    fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64]) -> Result<nn::SequentialT>;
+}
+
+/// A trainable tensor of a layer.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    /// Its name within the layer: `weight`.
+    pub name: &'static str,
+    /// Its shape.
+    pub shape: Vec<i64>,
+    /// How it is filled at first.
+    pub init: nn::Init,
+}
+
+impl Parameter {
+    /// The number of values.
+    pub fn count(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    /// Creates the tensor in a variable store.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn create(&self, path: &nn::Path) -> Result<tch::Tensor> {
+        Ok(path.f_var(self.name, &self.shape, self.init)?)
+    }
+}
+
+/// A layer kind as `--layers` knows it.
+pub struct Kind {
+    /// The word that names it.
+    pub word: &'static str,
+    /// How its arguments are told in help and errors: `N`; empty if there are none.
+    pub usage: &'static str,
+    /// Makes a layer from the arguments, one string each.
+    pub parse: fn(&[&str]) -> Result<Box<dyn Layer>, String>,
+}
+
+/// Every kind, in the order in which help lists them.
+pub const KINDS: &[Kind] = &[
+    dense::KIND,
+    activation::RELU,
+    activation::TANH,
+    activation::SIGMOID,
+    activation::GELU,
+    dropout::KIND,
+];
+
+/// All kinds with their arguments, for help and errors: `dense N, relu, ...`.
+pub fn usage() -> String {
+    let kinds = KINDS.iter().map(|kind| format!("{} {}", kind.word, kind.usage).trim_end().to_string());
+    kinds.collect::<Vec<_>>().join(", ")
+}

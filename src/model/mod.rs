@@ -1,0 +1,103 @@
+//! The model as an ordered specification: the one source for names, shapes, parameter counts, the
+//! summary and the trainable network. It must not know data or training.
+
+pub mod layers;
+pub mod specification;
+mod summary;
+
+pub use summary::{SummaryStyle, summary, with_separators};
+
+use anyhow::{Context, Result, ensure};
+use layers::{Dense, Layer, Parameter};
+use std::collections::HashMap;
+use tch::nn;
+
+/// A layer in its place in a model.
+#[derive(Debug)]
+pub struct PlacedLayer {
+    /// Its name, unique in the model: the kind's word and a number from 1, as in `dense_2`.
+    pub name: String,
+    /// Its kind and settings.
+    pub layer: Box<dyn Layer>,
+    /// The shape of one sample's input.
+    pub input: Vec<i64>,
+    /// The shape of one sample's output.
+    pub output: Vec<i64>,
+}
+
+impl PlacedLayer {
+    /// The trainable parameters.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.layer.parameters(&self.input)
+    }
+
+    /// The number of trainable values.
+    pub fn parameter_count(&self) -> i64 {
+        self.parameters().iter().map(Parameter::count).sum()
+    }
+}
+
+/// A classifier: the layers in order, every shape known and checked.
+///
+/// The last two are always the classifier itself, a dense layer with one unit a class, and softmax.
+/// Training works on the dense layer's output, the logits, so softmax is kept out of [`Model::build`].
+#[derive(Debug)]
+pub struct Model {
+    /// The shape of one sample, flattened.
+    pub input: Vec<i64>,
+    /// The layers up to the logits.
+    pub layers: Vec<PlacedLayer>,
+}
+
+impl Model {
+    /// Puts a classifier behind the hidden layers, for samples of `sample_shape`, which are flattened.
+    ///
+    /// # Errors
+    /// No pixels, no classes, or shapes that do not fit each other.
+    pub fn classifier(sample_shape: &[i64], hidden: Vec<Box<dyn Layer>>, classes: usize) -> Result<Model> {
+        ensure!(classes > 0, "a classifier needs at least one class");
+        let pixels: i64 = sample_shape.iter().product();
+        ensure!(pixels > 0, "a classifier needs at least one input value, not the shape {sample_shape:?}");
+        let last: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
+        let mut layers: Vec<PlacedLayer> = Vec::new();
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        for layer in hidden.into_iter().chain([last]) {
+            let number = numbers.entry(layer.word()).or_default();
+            *number += 1;
+            let name = format!("{}_{number}", layer.word());
+            let input = layers.last().map_or(vec![pixels], |previous| previous.output.clone());
+            let output = layer.output_shape(&input).with_context(|| name.clone())?;
+            layers.push(PlacedLayer { name, layer, input, output });
+        }
+        Ok(Model { input: vec![pixels], layers })
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> i64 {
+        self.layers.last().map_or(0, |layer| layer.output.iter().product())
+    }
+
+    /// The number of trainable values.
+    pub fn parameter_count(&self) -> i64 {
+        self.layers.iter().map(PlacedLayer::parameter_count).sum()
+    }
+
+    /// Builds the network up to the logits, its parameters freshly initialised from libtorch's random
+    /// state and named `dense_1.weight` and so on. It takes float32 [n, ...] and flattens it.
+    ///
+    /// # Errors
+    /// Too little memory for the parameters.
+    pub fn build(&self, path: &nn::Path) -> Result<nn::SequentialT> {
+        let mut sequence = nn::seq_t().add_fn(|samples| samples.flatten(1, -1));
+        for placed in &self.layers {
+            let appended = placed.layer.append_to(sequence, &(path / &placed.name), &placed.input);
+            sequence = appended.with_context(|| {
+                format!("cannot create {} with {} parameters", placed.name, placed.parameter_count())
+            })?;
+        }
+        Ok(sequence)
+    }
+}
+
+#[cfg(test)]
+mod tests;

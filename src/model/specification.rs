@@ -1,0 +1,148 @@
+//! `--layers "dense 512, relu, dropout 0.2"`: text to layers and back.
+
+use super::layers::{self, KINDS, Layer};
+use std::fmt;
+
+/// A fault in the text, with its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParseError {
+    /// The whole text.
+    pub text: String,
+    /// The byte range of the bad word within it.
+    pub place: std::ops::Range<usize>,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl fmt::Display for ParseError {
+    /// The message, and below it the text with the bad word underlined.
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let before = self.text[..self.place.start].chars().count();
+        let width = self.text[self.place.clone()].chars().count().max(1);
+        writeln!(out, "{}", self.message)?;
+        writeln!(out, "  {}", self.text)?;
+        write!(out, "  {}{}", " ".repeat(before), "^".repeat(width))
+    }
+}
+
+impl std::error::Error for ParseError {}
+
+/// Reads a list of layers, separated by commas (or line breaks); each is a word and its arguments.
+/// An empty text is no layer at all: a model of its classifier alone.
+///
+/// # Errors
+/// The first word that is wrong, with its place.
+pub fn parse(text: &str) -> Result<Vec<Box<dyn Layer>>, ParseError> {
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut start = 0;
+    let mut parsed = Vec::new();
+    for item in text.split_inclusive([',', '\n']) {
+        parsed.push(parse_layer(text, start, item.trim_end_matches([',', '\n']))?);
+        start += item.len();
+    }
+    if text.ends_with(',') {
+        let place = text.len() - 1..text.len();
+        let message = "a layer is missing after the last comma".to_string();
+        return Err(ParseError { text: text.to_string(), place, message });
+    }
+    Ok(parsed)
+}
+
+fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, ParseError> {
+    let fault = |place, message| ParseError { text: text.to_string(), place, message };
+    let offset = start + item.len() - item.trim_start().len();
+    let mut words = item.split_whitespace();
+    let Some(word) = words.next() else {
+        let comma = (start + item.len()).min(text.len().saturating_sub(1));
+        return Err(fault(comma..comma + 1, "a layer is missing before this comma".to_string()));
+    };
+    let Some(kind) = KINDS.iter().find(|kind| kind.word == word) else {
+        let message = format!("'{word}' is not a layer kind; there are: {}", layers::usage());
+        return Err(fault(offset..offset + word.len(), message));
+    };
+    let arguments: Vec<&str> = words.collect();
+    (kind.parse)(&arguments).map_err(|rule| {
+        // The first argument is taken for the bad one; without arguments it is the word itself.
+        let place = match arguments.first() {
+            Some(_) => {
+                let behind_word = &item[item.trim_start().as_ptr() as usize - item.as_ptr() as usize + word.len()..];
+                let gap = behind_word.len() - behind_word.trim_start().len();
+                offset + word.len() + gap..offset + item.trim().len()
+            }
+            None => offset..offset + word.len(),
+        };
+        fault(place, format!("'{word}' {rule}"))
+    })
+}
+
+/// The text that [`parse`] reads back to the same layers.
+pub fn format(layers: &[Box<dyn Layer>]) -> String {
+    let items = layers.iter().map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
+    items.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_parsed_layers_reads_back() {
+        let text = "dense 512, relu, dropout 0.2, dense 30, tanh, sigmoid, gelu";
+        assert_eq!(format(&parse(text).unwrap()), text);
+        assert_eq!(format(&parse("  dense   512,relu ,dropout .2 ").unwrap()), "dense 512, relu, dropout 0.2");
+        assert_eq!(format(&parse("dense 5\nrelu").unwrap()), "dense 5, relu");
+        assert!(parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn every_kind_parses_under_its_own_word() {
+        for kind in KINDS {
+            let arguments = kind.usage.replace('N', "3").replace('P', "0.5");
+            let text = format!("{} {arguments}", kind.word);
+            let layers = parse(&text).unwrap();
+            assert_eq!(layers[0].word(), kind.word);
+            assert_eq!(format(&layers), text.trim_end());
+        }
+    }
+
+    /// The word that an error points at, and its message.
+    fn fault(text: &str) -> (String, String) {
+        let error = parse(text).unwrap_err();
+        (text[error.place.clone()].to_string(), error.message)
+    }
+
+    #[test]
+    fn errors_point_at_the_bad_word() {
+        let (word, message) = fault("dense 512, dens 10, relu");
+        assert_eq!(word, "dens");
+        assert!(message.contains("'dens' is not a layer kind; there are: dense N, relu"), "{message}");
+        for (text, bad) in [
+            ("dense 512, dense x", "x"),
+            ("dense 0", "0"),
+            ("dense -3, relu", "-3"),
+            ("dense 9999999999", "9999999999"),
+            ("relu, dense", "dense"),
+            ("dense 3 4", "3 4"),
+            ("relu 5", "5"),
+            ("dropout 1", "1"),
+            ("dense 2,  dropout   nan ", "nan"),
+            ("dropout", "dropout"),
+            ("dense 5,, relu", ","),
+            ("dense 5,", ","),
+            (",", ","),
+            ("Dense 5", "Dense"),
+            ("größe 5", "größe"),
+        ] {
+            assert_eq!(fault(text).0, bad, "in '{text}'");
+        }
+    }
+
+    #[test]
+    fn the_display_underlines_the_bad_word() {
+        let shown = parse("relu, größe 5").map(|_| ()).unwrap_err().to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines[1..], ["  relu, größe 5", "        ^^^^^"]);
+    }
+}

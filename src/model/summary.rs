@@ -1,0 +1,142 @@
+//! The table of a model's layers, as users of Keras know it. Pure: text from a specification.
+
+use super::{Model, PlacedLayer};
+use std::fmt::Write;
+
+/// Which version of Keras the table looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryStyle {
+    /// Keras 3: a box, of at most the given number of terminal columns.
+    Keras3 {
+        /// The width of the terminal.
+        columns: usize,
+    },
+    /// Keras 1.x: 100 columns, with the layer that each one is connected to.
+    Keras1,
+}
+
+/// Draws the table, ending in a line break.
+pub fn summary(model: &Model, style: SummaryStyle) -> String {
+    match style {
+        SummaryStyle::Keras3 { columns } => keras3(model, columns),
+        SummaryStyle::Keras1 => keras1(model),
+    }
+}
+
+/// `(None, 512)`: the batch dimension is open.
+fn shape_text(shape: &[i64]) -> String {
+    let sizes: String = shape.iter().map(|size| format!(", {size}")).collect();
+    format!("(None{sizes})")
+}
+
+/// `669706` as `669,706`.
+pub fn with_separators(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The size of float32 parameters in units of 1024: `2.55 MB`.
+fn size_text(parameters: i64) -> String {
+    let mut size = 4.0 * parameters as f64;
+    let mut units = ["B", "KB", "MB", "GB", "TB"].into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while size >= 1024.0 {
+        let Some(next) = units.next() else { break };
+        size /= 1024.0;
+        unit = next;
+    }
+    format!("{size:.2} {unit}")
+}
+
+const HEAD: [&str; 3] = ["Layer (type)", "Output Shape", "Param #"];
+
+/// Keras 3.15: the box is min(88, terminal - 4) wide, its columns end at 45 %, 80 % and 100 % of that.
+/// A column grows where its content would be cut.
+fn keras3(model: &Model, columns: usize) -> String {
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for placed in &model.layers {
+        let label = format!("{} ({})", placed.name, placed.layer.type_name());
+        rows.push([label, shape_text(&placed.output), with_separators(placed.parameter_count())]);
+    }
+    rows.push(["softmax_1 (Softmax)".to_string(), shape_text(&[model.classes()]), "0".to_string()]);
+
+    let whole = columns.saturating_sub(4).clamp(40, 88);
+    let first = whole * 45 / 100;
+    let last = whole - whole * 80 / 100;
+    let mut widths = [first - 1, whole - first - last - 2, last - 1];
+    for (column, width) in widths.iter_mut().enumerate() {
+        let content = rows.iter().map(|row| row[column].len()).chain([HEAD[column].len()]);
+        *width = content.fold(*width, |width, length| width.max(length + 2));
+    }
+
+    let line = |left: &str, fill: &str, middle: &str, right: &str| {
+        let parts: Vec<String> = widths.iter().map(|&width| fill.repeat(width)).collect();
+        format!("{left}{}{right}\n", parts.join(middle))
+    };
+    let cells = |bar: &str, [name, shape, count]: [&str; 3]| {
+        let [w1, w2, w3] = widths.map(|width| width - 2);
+        format!("{bar} {name:<w1$} {bar} {shape:<w2$} {bar} {count:>w3$} {bar}\n")
+    };
+    let mut text = line("┏", "━", "┳", "┓") + &cells("┃", HEAD) + &line("┡", "━", "╇", "┩");
+    for (number, [name, shape, count]) in rows.iter().enumerate() {
+        if number > 0 {
+            text += &line("├", "─", "┼", "┤");
+        }
+        text += &cells("│", [name, shape, count]);
+    }
+    text += &line("└", "─", "┴", "┘");
+    let total = model.parameter_count();
+    for (label, count) in [("Total", total), ("Trainable", total), ("Non-trainable", 0)] {
+        let _ = writeln!(text, " {label} params: {} ({})", with_separators(count), size_text(count));
+    }
+    text
+}
+
+/// Keras 1.1: 100 columns, which end at 33, 55, 67 and 100; activations are all of one type there.
+fn keras1(model: &Model) -> String {
+    const WIDTHS: [usize; 4] = [33, 22, 12, 33];
+    let row = |cells: [&str; 4]| {
+        let mut line = String::new();
+        for (cell, width) in cells.iter().zip(WIDTHS) {
+            let kept: String = cell.chars().take(width - 1).collect();
+            let _ = write!(line, "{kept:<width$}");
+        }
+        line + "\n"
+    };
+    let rule = |fill: &str| fill.repeat(100) + "\n";
+
+    let mut activations = 0;
+    let mut names = |placed: Option<&PlacedLayer>| match placed {
+        Some(placed) if !placed.layer.is_activation() => (placed.name.clone(), placed.layer.type_name()),
+        _ => {
+            activations += 1;
+            (format!("activation_{activations}"), "Activation")
+        }
+    };
+    let mut text = rule("_") + &row([HEAD[0], HEAD[1], HEAD[2], "Connected to"]) + &rule("=");
+    let softmax = (None, vec![model.classes()], 0);
+    let layers = model.layers.iter().map(|placed| (Some(placed), placed.output.clone(), placed.parameter_count()));
+    let mut previous: Option<String> = None;
+    for (placed, output, count) in layers.chain([softmax]) {
+        let (name, type_name) = names(placed);
+        if previous.is_some() {
+            text += &rule("_");
+        }
+        // Keras names the input after the first layer: dense_input_1 for dense_1.
+        let source = previous.unwrap_or_else(|| name.replacen('_', "_input_", 1));
+        let label = format!("{name} ({type_name})");
+        text += &row([&label, &shape_text(&output), &count.to_string(), &format!("{source}[0][0]")]);
+        previous = Some(name);
+    }
+    text + &rule("=") + &format!("Total params: {}\n", model.parameter_count()) + &rule("_")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! The optimizer: one of tch's, and the learning rate it has, which tch does not tell. It must not know
+//! the loop that calls it.
+
+use anyhow::{Context, Result, ensure};
+use tch::nn::{self, OptimizerConfig};
+use tch::Tensor;
+
+/// Keras's epsilon; PyTorch's and tch's is 1e-8.
+pub const KERAS_EPSILON: f64 = 1e-7;
+
+/// An optimizer over the trainable variables of a store.
+#[derive(Debug)]
+pub struct Optimizer {
+    inner: nn::Optimizer,
+    learning_rate: f64,
+}
+
+impl Optimizer {
+    /// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7.
+    ///
+    /// # Errors
+    /// As [`Optimizer::new`].
+    pub fn adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        Optimizer::new(nn::Adam::default().eps(KERAS_EPSILON), variables, learning_rate)
+    }
+
+    /// Any optimizer that tch can configure.
+    ///
+    /// # Errors
+    /// A learning rate that is not above 0, or settings that libtorch refuses.
+    pub fn new(config: impl OptimizerConfig, variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        ensure!(learning_rate > 0.0 && learning_rate.is_finite(), "a learning rate of {learning_rate} is not above 0");
+        let inner = config.build(variables, learning_rate).context("cannot set up the optimizer")?;
+        Ok(Optimizer { inner, learning_rate })
+    }
+
+    /// The learning rate in use.
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Uses another learning rate from the next step on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        if learning_rate != self.learning_rate {
+            self.inner.set_lr(learning_rate);
+            self.learning_rate = learning_rate;
+        }
+    }
+
+    /// Computes the gradients of the loss (one value) and moves the variables by them.
+    ///
+    /// # Errors
+    /// A loss without a gradient, or too little memory.
+    pub fn step(&mut self, loss: &Tensor) -> Result<()> {
+        self.inner.zero_grad();
+        loss.f_backward().context("cannot compute the gradients of the loss")?;
+        self.inner.step();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn adam_moves_by_the_learning_rate_at_first_and_follows_its_changes() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let weight = store.root().zeros("weight", &[1]);
+        let mut optimizer = Optimizer::adam(&store, 0.01).unwrap();
+        let value = || f64::try_from(&weight).unwrap();
+        optimizer.step(&(3.0 * &weight).sum(tch::Kind::Float)).unwrap();
+        // Adam's first step is learning_rate * g / (|g| + epsilon').
+        assert!((value() + 0.01).abs() < 1e-6);
+        optimizer.set_learning_rate(0.1);
+        optimizer.step(&(3.0 * &weight).sum(tch::Kind::Float)).unwrap();
+        assert!((value() + 0.11).abs() < 1e-5);
+        assert_eq!(optimizer.learning_rate(), 0.1);
+    }
+
+    #[test]
+    fn impossible_learning_rates_are_refused() {
+        let store = nn::VarStore::new(Device::Cpu);
+        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Optimizer::adam(&store, rate).is_err());
+        }
+    }
+}

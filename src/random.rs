@@ -1,0 +1,69 @@
+//! Random numbers whose sequence follows from the seed alone, on every machine and at every thread count.
+//! It must not know what they are drawn for beyond the stream's name.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+/// What a sequence of random numbers is for. Each purpose has a stream of its own, so that drawing
+/// more numbers for one never shifts another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Splitting the training images into training and validation side.
+    Split,
+    /// The order of the samples in an epoch, counted from 1.
+    Order(usize),
+    /// What libtorch draws itself in an epoch (dropout), counted from 1.
+    Libtorch(usize),
+}
+
+/// The generator of a seed and a purpose.
+pub fn generator(seed: u64, purpose: Purpose) -> ChaCha8Rng {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(match purpose {
+        Purpose::Split => 0,
+        Purpose::Order(epoch) => 2 * epoch as u64 + 1,
+        Purpose::Libtorch(epoch) => 2 * epoch as u64 + 2,
+    });
+    generator
+}
+
+/// Shuffles a slice in place, every order being equally likely.
+pub fn shuffle<T>(items: &mut [T], seed: u64, purpose: Purpose) {
+    items.shuffle(&mut generator(seed, purpose));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shuffled(seed: u64, purpose: Purpose) -> Vec<u32> {
+        let mut items: Vec<u32> = (0..100).collect();
+        shuffle(&mut items, seed, purpose);
+        items
+    }
+
+    #[test]
+    fn the_same_seed_and_purpose_give_the_same_order() {
+        assert_eq!(shuffled(7, Purpose::Order(3)), shuffled(7, Purpose::Order(3)));
+    }
+
+    #[test]
+    fn every_seed_and_purpose_has_its_own_order() {
+        let orders = [
+            shuffled(7, Purpose::Order(3)),
+            shuffled(7, Purpose::Order(4)),
+            shuffled(8, Purpose::Order(3)),
+            shuffled(7, Purpose::Libtorch(3)),
+            shuffled(7, Purpose::Split),
+        ];
+        for (i, a) in orders.iter().enumerate() {
+            for b in &orders[i + 1..] {
+                assert_ne!(a, b);
+            }
+            let mut sorted = a.clone();
+            sorted.sort();
+            assert_eq!(sorted, (0..100).collect::<Vec<_>>(), "a shuffle loses nothing");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The run folder: its name, its files and how they are written. It must not know training.
+
+mod record;
+mod weights;
+
+pub use record::{DatasetRecord, RunRecord};
+pub use weights::{load_weights, save_weights};
+
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// Writes a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed.
+///
+/// # Errors
+/// A folder that cannot be written, or a full disk; what was there before is then still there.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
+    write_whole_with(path, |file| Ok(file.write_all(content)?))
+}
+
+/// The same, for content that is produced into the temporary file.
+///
+/// # Errors
+/// As [`write_whole`], and those of `produce`.
+pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
+    let write = || -> Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".writing-");
+        #[cfg(unix)]
+        {
+            // As any new file: the user's umask decides, not the privacy of temporary files.
+            use std::os::unix::fs::PermissionsExt;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let mut file = builder.tempfile_in(folder)?;
+        produce(&mut file)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// A folder that holds one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes a new folder for a run; one that exists is taken only if it is empty.
+    ///
+    /// # Errors
+    /// The folder holds something already, or cannot be made.
+    pub fn create(path: &Path) -> Result<RunFolder> {
+        RunFolder::check_free(path)?;
+        fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(RunFolder { path: path.to_path_buf() })
+    }
+
+    /// Makes a new folder of that name or, where another run has it, with `-2`, `-3`, ... behind it.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn create_numbered(path: &Path) -> Result<RunFolder> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if !parent.as_os_str().is_empty() {
+            fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        }
+        for number in 1.. {
+            let mut name = path.as_os_str().to_owned();
+            if number > 1 {
+                name.push(format!("-{number}"));
+            }
+            match fs::create_dir(&name) {
+                Ok(()) => return Ok(RunFolder { path: name.into() }),
+                Err(fault) if fault.kind() == ErrorKind::AlreadyExists => continue,
+                Err(fault) => return Err(fault).with_context(|| format!("cannot create {}", path.display())),
+            }
+        }
+        unreachable!("there is a free number")
+    }
+
+    /// Whether a new run can have that folder, without making it.
+    ///
+    /// # Errors
+    /// The folder holds something already, or is a file.
+    pub fn check_free(path: &Path) -> Result<()> {
+        match fs::read_dir(path) {
+            Ok(mut entries) => {
+                ensure!(
+                    entries.next().is_none(),
+                    "{} holds files already, and a run is never overwritten; choose another folder",
+                    path.display()
+                );
+                Ok(())
+            }
+            Err(fault) if fault.kind() == ErrorKind::NotFound => Ok(()),
+            Err(fault) => Err(fault).with_context(|| format!("cannot use {} as run folder", path.display())),
+        }
+    }
+
+    /// An existing run.
+    ///
+    /// # Errors
+    /// Not a folder, or one without `run.json`.
+    pub fn open(path: &Path) -> Result<RunFolder> {
+        ensure!(path.is_dir(), "{} is not a folder", path.display());
+        let folder = RunFolder { path: path.to_path_buf() };
+        if !folder.record_file().is_file() {
+            bail!("{} is not a run: it has no run.json", path.display());
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `history.csv`: one row an epoch.
+    pub fn history_file(&self) -> PathBuf {
+        self.path.join("history.csv")
+    }
+
+    /// `run.json`: what was run and what came of it.
+    pub fn record_file(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// `summary.txt`: the model.
+    pub fn summary_file(&self) -> PathBuf {
+        self.path.join("summary.txt")
+    }
+
+    /// `weights.safetensors`: what was learnt.
+    pub fn weights_file(&self) -> PathBuf {
+        self.path.join("weights.safetensors")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").join("run");
+        RunFolder::create(&path).unwrap();
+        RunFolder::create(&path).expect("an empty folder may be used");
+        fs::write(path.join("notes"), "x").unwrap();
+        let fault = RunFolder::create(&path).unwrap_err().to_string();
+        assert!(fault.contains("never overwritten") && fault.contains("run"), "{fault}");
+        assert!(RunFolder::create(&path.join("notes")).is_err(), "a file is no folder");
+    }
+
+    #[test]
+    fn a_taken_name_gets_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs").join("digits");
+        let names = || RunFolder::create_numbered(&path).unwrap().path().file_name().unwrap().to_owned();
+        assert_eq!([names(), names(), names()], ["digits", "digits-2", "digits-3"]);
+    }
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_whole(&path, b"old").unwrap();
+        let fault = write_whole_with(&path, |file| {
+            file.write_all(b"half")?;
+            bail!("the disk is full")
+        });
+        let fault = format!("{:#}", fault.unwrap_err());
+        assert!(fault.contains("cannot write") && fault.contains("the disk is full"), "{fault}");
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn folders_that_are_no_runs_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(RunFolder::open(folder.path()).unwrap_err().to_string().contains("has no run.json"));
+        assert!(RunFolder::open(&folder.path().join("x")).unwrap_err().to_string().contains("not a folder"));
+    }
+}

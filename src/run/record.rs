@@ -1,0 +1,84 @@
+//! `run.json`: the record of a run. It must not know how the configuration in it is read.
+
+use super::{RunFolder, write_whole};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+
+/// What was run and what came of it; the latter is null until the run has ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of fitch.
+    pub fitch_version: String,
+    /// The version of libtorch.
+    pub libtorch_version: String,
+    /// When the run began, in UTC (RFC 3339).
+    pub started: String,
+    /// Where it ran: `cpu`, `cuda:0`.
+    pub device: String,
+    /// The number of libtorch's threads.
+    pub threads: usize,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// What it was trained on.
+    pub dataset: DatasetRecord,
+    /// The number of trainable values.
+    pub parameters: i64,
+    /// Every option in force, by name.
+    pub config: serde_json::Value,
+    /// Why it ended.
+    pub stop_reason: Option<String>,
+    /// The number of rows in the history.
+    pub epochs_run: Option<usize>,
+    /// The metric that decides which epoch was best.
+    pub monitor: String,
+    /// The best epoch, from 1.
+    pub best_epoch: Option<usize>,
+    /// The monitored value in that epoch.
+    pub best_value: Option<f64>,
+    /// The epoch whose weights were saved; null where that is no whole epoch's end.
+    pub weights_epoch: Option<usize>,
+    /// The mean loss on the test set.
+    pub test_loss: Option<f64>,
+    /// The share of the test set classified rightly.
+    pub test_accuracy: Option<f64>,
+    /// How long training took.
+    pub seconds: Option<f64>,
+}
+
+/// The sizes of a data set as it was used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetRecord {
+    /// Its name.
+    pub name: String,
+    /// The number of training images.
+    pub train: usize,
+    /// The number of validation images.
+    pub validation: usize,
+    /// The number of test images.
+    pub test: usize,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+}
+
+impl RunRecord {
+    /// Writes the record into its folder.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn save(&self, folder: &RunFolder) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        write_whole(&folder.record_file(), text.as_bytes())
+    }
+
+    /// Reads the record of a run.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that is not such a record.
+    pub fn load(folder: &RunFolder) -> Result<RunRecord> {
+        let path = folder.record_file();
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not the record of a run", path.display()))
+    }
+}

@@ -1,0 +1,97 @@
+//! `weights.safetensors`: all variables by name, float32, as PyTorch lays them out. It must not know
+//! which model they belong to.
+
+use super::write_whole_with;
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashMap;
+use std::path::Path;
+use tch::nn::VarStore;
+use tch::{Device, Tensor};
+
+/// Writes all variables. The same values give the same bytes.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save_weights(path: &Path, variables: &VarStore) -> Result<()> {
+    let on_cpu = |(name, tensor): (String, Tensor)| (name, tensor.detach().to_device(Device::Cpu).contiguous());
+    let tensors: Vec<(String, Tensor)> = variables.variables().into_iter().map(on_cpu).collect();
+    // The format's library sorts the tensors, so the order of the store does not matter.
+    write_whole_with(path, |file| Ok(Tensor::write_safetensors(&tensors, file.path())?))
+}
+
+/// Gives all variables the values of a file; nothing is changed unless every one fits.
+///
+/// # Errors
+/// A file that cannot be read, a variable that it lacks, one too many, or another shape.
+pub fn load_weights(path: &Path, variables: &VarStore) -> Result<()> {
+    let shown = path.display();
+    let read = Tensor::read_safetensors(path).with_context(|| format!("cannot read the weights in {shown}"))?;
+    let mut found: HashMap<String, Tensor> = read.into_iter().collect();
+    let mut pairs = Vec::new();
+    for (name, variable) in variables.variables() {
+        let Some(value) = found.remove(&name) else { bail!("{shown} has no tensor {name}") };
+        let (is, needed) = (value.size(), variable.size());
+        ensure!(is == needed, "{shown}: {name} has the shape {is:?}, but the model needs {needed:?}");
+        pairs.push((variable, value));
+    }
+    if let Some(name) = found.keys().min() {
+        bail!("{shown} has the tensor {name}, which the model does not have");
+    }
+    let _no_gradient = tch::no_grad_guard();
+    for (mut variable, value) in pairs {
+        variable.f_copy_(&value)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn;
+
+    fn store(outputs: i64, name: &str) -> VarStore {
+        let store = VarStore::new(Device::Cpu);
+        nn::linear(&store.root() / name, 3, outputs, Default::default());
+        store
+    }
+
+    #[test]
+    fn saved_weights_load_into_an_equal_model_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        let saved = store(2, "dense_1");
+        save_weights(&path, &saved).unwrap();
+        let loaded = store(2, "dense_1");
+        load_weights(&path, &loaded).unwrap();
+        for (name, value) in saved.variables() {
+            assert_eq!(loaded.variables()[&name], value, "{name}");
+        }
+        let fault = |store: &VarStore| load_weights(&path, store).unwrap_err().to_string();
+        assert!(fault(&store(4, "dense_1")).contains("has the shape"));
+        assert!(fault(&store(2, "dense_2")).contains("has no tensor dense_2."));
+        assert!(fault(&VarStore::new(Device::Cpu)).contains("has the tensor dense_1.bias"));
+    }
+
+    #[test]
+    fn the_same_weights_give_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(2, "dense_1");
+        let bytes = |name: &str| {
+            let path = folder.path().join(name);
+            save_weights(&path, &store).unwrap();
+            std::fs::read(path).unwrap()
+        };
+        assert_eq!(bytes("a"), bytes("b"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        for bytes in [&b""[..], b"garbage", &[0xff; 64]] {
+            std::fs::write(&path, bytes).unwrap();
+            let fault = format!("{:#}", load_weights(&path, &store(2, "dense_1")).unwrap_err());
+            assert!(fault.contains("weights.safetensors"), "{fault}");
+        }
+    }
+}

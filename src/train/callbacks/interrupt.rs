@@ -1,0 +1,30 @@
+//! Ends a training when something outside asks for it: a signal handler, a button.
+
+use crate::train::{Callback, StopReason, Training};
+use anyhow::Result;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Ends a training at the first step after a flag was raised.
+#[derive(Clone, Debug)]
+pub struct StopOnRequest {
+    requested: Arc<AtomicBool>,
+}
+
+impl StopOnRequest {
+    /// Watches a flag that another thread raises.
+    pub fn new(requested: Arc<AtomicBool>) -> StopOnRequest {
+        StopOnRequest { requested }
+    }
+}
+
+impl Callback for StopOnRequest {
+    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+        if self.requested.load(Ordering::Relaxed) {
+            let (epoch, step, steps) = (training.epoch, training.step, training.steps);
+            let story = format!("interrupted in epoch {epoch} at step {step} of {steps}");
+            training.stop(StopReason::Interrupted, story);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! Ends a training whose loss has become NaN or infinite: nothing good comes after that.
+
+use crate::train::{Callback, StopReason, Training};
+use anyhow::Result;
+use tch::Device;
+
+/// Looks at the loss after each step on the CPU, and after each epoch elsewhere, where looking would
+/// make the host wait for the device.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TerminateOnNan;
+
+impl TerminateOnNan {
+    fn check(training: &mut Training, loss: Option<f64>) {
+        if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
+            let story = format!(
+                "the loss became {loss} in epoch {} by step {} of {}",
+                training.epoch, training.step, training.steps
+            );
+            training.stop(StopReason::NonFinite, story);
+        }
+    }
+}
+
+impl Callback for TerminateOnNan {
+    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+        if training.variables.device() == Device::Cpu {
+            let loss = training.running_loss()?;
+            Self::check(training, Some(loss));
+        }
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
+        let loss = training.record().and_then(|record| record.metrics.get("loss")).copied();
+        Self::check(training, loss);
+        Ok(())
+    }
+}

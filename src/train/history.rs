@@ -1,0 +1,68 @@
+//! The record of a training: one row an epoch. It must not know where it is written.
+
+use std::collections::BTreeMap;
+
+/// What came of one epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochRecord {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// The means of loss and metrics by name; those of validation start with `val_`. Without validation
+    /// these are absent.
+    pub metrics: BTreeMap<String, f64>,
+    /// The learning rate that the epoch was trained with.
+    pub learning_rate: f64,
+    /// How long it took, validation included.
+    pub seconds: f64,
+}
+
+/// All epochs so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The names of the metrics, sorted, with and without validation's.
+    pub metric_names: Vec<String>,
+    /// One record an epoch, in order.
+    pub epochs: Vec<EpochRecord>,
+}
+
+impl History {
+    /// An empty history of the metrics named; `val_` and each name come with them.
+    pub fn new<'a>(metrics: impl IntoIterator<Item = &'a str>) -> History {
+        let mut metric_names: Vec<String> =
+            metrics.into_iter().flat_map(|name| [name.to_string(), format!("val_{name}")]).collect();
+        metric_names.sort();
+        History { metric_names, epochs: Vec::new() }
+    }
+
+    /// The epoch in which a metric was best, and its value then; the first one of equals. Values that
+    /// are not finite are passed over.
+    pub fn best(&self, metric: &str, direction: crate::metrics::Direction) -> Option<(usize, f64)> {
+        let values = self.epochs.iter().filter_map(|row| Some((row.epoch, *row.metrics.get(metric)?)));
+        values.filter(|(_, value)| value.is_finite()).reduce(|best, next| {
+            if direction.is_better(next.1, best.1) { next } else { best }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Direction;
+
+    #[test]
+    fn the_best_epoch_is_the_first_of_the_finite_best() {
+        let mut history = History::new(["loss"]);
+        for (epoch, loss) in [f64::NAN, 0.5, 0.3, 0.3, f64::NEG_INFINITY].into_iter().enumerate() {
+            let metrics = BTreeMap::from([("loss".to_string(), loss)]);
+            history.epochs.push(EpochRecord { epoch: epoch + 1, metrics, learning_rate: 0.1, seconds: 1.0 });
+        }
+        assert_eq!(history.best("loss", Direction::Minimize), Some((3, 0.3)));
+        assert_eq!(history.best("loss", Direction::Maximize), Some((2, 0.5)));
+        assert_eq!(history.best("val_loss", Direction::Minimize), None);
+    }
+
+    #[test]
+    fn metric_names_are_sorted() {
+        assert_eq!(History::new(["loss", "accuracy"]).metric_names, ["accuracy", "loss", "val_accuracy", "val_loss"]);
+    }
+}

@@ -1,0 +1,201 @@
+//! `fit`: the training loop and the callbacks that steer it. It must not know the command line, where
+//! the data came from, or how a model was put together: any [`ModuleT`] in a variable store can be fitted.
+
+mod callback;
+pub mod callbacks;
+mod evaluate;
+mod history;
+mod training;
+
+pub use callback::{Callback, Stop, StopReason};
+pub use evaluate::{Evaluation, evaluate};
+pub use history::{EpochRecord, History};
+pub use training::Training;
+
+use crate::data::Samples;
+use crate::metrics::Metric;
+use crate::optim::Optimizer;
+use crate::random::{Purpose, generator};
+use anyhow::{Result, ensure};
+use rand::Rng;
+use tch::nn::{ModuleT, VarStore};
+
+/// Batches in evaluation are at least this large: without gradients they cost little memory.
+const EVALUATION_BATCH: usize = 2048;
+
+/// The size of the batches in evaluation, for a batch size in training.
+pub fn evaluation_batch_size(batch_size: usize) -> usize {
+    batch_size.max(EVALUATION_BATCH)
+}
+
+/// A training to be run: what is trained, how, and for how long.
+///
+/// ```
+/// use fitch::{data::Samples, optim::Optimizer, train::{Fit, callbacks::EarlyStopping}};
+/// use tch::{Device, Kind, Tensor, nn};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// tch::manual_seed(0);
+/// let inputs = Tensor::rand([200, 2], (Kind::Float, Device::Cpu));
+/// let labels = inputs.select(1, 0).gt_tensor(&inputs.select(1, 1)).to_kind(Kind::Int64);
+/// let (train, validation) = (Samples::new(&inputs, &labels)?, Samples::new(&inputs, &labels)?);
+///
+/// let variables = nn::VarStore::new(Device::Cpu);
+/// let model = nn::linear(variables.root(), 2, 2, Default::default());
+/// let mut stopping = EarlyStopping::new("val_loss").patience(3);
+/// let outcome = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1)?)
+///     .epochs(30)
+///     .callback(&mut stopping)
+///     .run(&train, Some(&validation))?;
+/// assert!(outcome.history.epochs.last().unwrap().metrics["val_accuracy"] > 0.9);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Fit<'a> {
+    model: &'a dyn ModuleT,
+    variables: &'a VarStore,
+    optimizer: Optimizer,
+    loss: Metric,
+    metrics: Vec<Metric>,
+    epochs: usize,
+    batch_size: usize,
+    seed: u64,
+    callbacks: Vec<&'a mut dyn Callback>,
+}
+
+/// What came of a training.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// One record an epoch.
+    pub history: History,
+    /// Why it ended.
+    pub stop: Stop,
+    /// How many steps were made after the last recorded epoch, in one that was cut short.
+    pub unrecorded_steps: usize,
+    /// Wall-clock time, in seconds.
+    pub seconds: f64,
+}
+
+impl<'a> Fit<'a> {
+    /// Trains a classifier: cross-entropy of its logits as loss, accuracy as metric, batches of 128, one
+    /// epoch, seed 0, until told otherwise. The optimizer must be one over the `variables`, and the
+    /// variables those of the model.
+    pub fn new(model: &'a dyn ModuleT, variables: &'a VarStore, optimizer: Optimizer) -> Fit<'a> {
+        Fit {
+            model,
+            variables,
+            optimizer,
+            loss: Metric::cross_entropy(),
+            metrics: vec![Metric::accuracy()],
+            epochs: 1,
+            batch_size: 128,
+            seed: 0,
+            callbacks: Vec::new(),
+        }
+    }
+
+    /// How many times all samples are seen.
+    pub fn epochs(self, epochs: usize) -> Self {
+        Fit { epochs, ..self }
+    }
+
+    /// How many samples there are in a step.
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Fit { batch_size, ..self }
+    }
+
+    /// Decides the order of the samples and, through libtorch's global random state, dropout.
+    pub fn seed(self, seed: u64) -> Self {
+        Fit { seed, ..self }
+    }
+
+    /// Another loss; its name in the history is `loss` whatever its own.
+    pub fn loss(self, loss: Metric) -> Self {
+        Fit { loss, ..self }
+    }
+
+    /// One more metric beside accuracy.
+    pub fn metric(mut self, metric: Metric) -> Self {
+        self.metrics.push(metric);
+        self
+    }
+
+    /// These metrics only; accuracy makes no sense for a regression.
+    pub fn metrics(self, metrics: Vec<Metric>) -> Self {
+        Fit { metrics, ..self }
+    }
+
+    /// One more callback. They are called in the order in which they were added.
+    pub fn callback(mut self, callback: &'a mut dyn Callback) -> Self {
+        self.callbacks.push(callback);
+        self
+    }
+
+    /// More callbacks, called after those that were added before.
+    pub fn callbacks(mut self, callbacks: impl IntoIterator<Item = &'a mut dyn Callback>) -> Self {
+        self.callbacks.extend(callbacks);
+        self
+    }
+
+    /// Trains. Everything random follows from the seed, so that the same call on the same machine with
+    /// the same number of threads gives the same weights; libtorch's global random state is set anew at
+    /// every epoch.
+    ///
+    /// # Errors
+    /// Settings that make no sense, a callback's error, or a fault of the device. Libtorch faults inside
+    /// the model itself panic, as tch's layers do.
+    pub fn run(self, train: &Samples, validation: Option<&Samples>) -> Result<Outcome> {
+        self.check(train, validation)?;
+        let device = self.variables.device();
+        let train = train.to_device(device)?;
+        let validation = validation.map(|samples| samples.to_device(device)).transpose()?;
+        let (model, batch_size, seed) = (self.model, self.batch_size, self.seed);
+        let (mut training, mut callbacks) = Training::begin(self, train.len(), validation)?;
+
+        callbacks.iter_mut().try_for_each(|callback| callback.train_begin(&mut training))?;
+        for epoch in 1..=training.epochs {
+            training.begin_epoch(epoch)?;
+            tch::manual_seed(generator(seed, Purpose::Libtorch(epoch)).r#gen());
+            callbacks.iter_mut().try_for_each(|callback| callback.epoch_begin(&mut training))?;
+
+            for batch in train.shuffled_batches(batch_size, seed, epoch)? {
+                let batch = batch?;
+                let outputs = model.forward_t(&batch.inputs, true);
+                training.step(&outputs, &batch)?;
+                callbacks.iter_mut().try_for_each(|callback| callback.batch_end(&mut training))?;
+                if training.is_stopping() {
+                    break;
+                }
+            }
+            if training.was_cut_short() {
+                break;
+            }
+
+            training.end_epoch()?;
+            callbacks.iter_mut().try_for_each(|callback| callback.epoch_end(&mut training))?;
+            if training.is_stopping() {
+                break;
+            }
+        }
+        callbacks.iter_mut().try_for_each(|callback| callback.train_end(&mut training))?;
+        Ok(training.finish())
+    }
+
+    fn check(&self, train: &Samples, validation: Option<&Samples>) -> Result<()> {
+        ensure!(self.epochs > 0, "there must be at least one epoch");
+        ensure!(self.batch_size > 0, "a batch must hold at least one sample");
+        ensure!(!train.is_empty(), "there are no samples to train on");
+        ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
+        let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
+        for Metric { name, .. } in &self.metrics {
+            ensure!(!taken.contains(&name.as_str()), "there is more than one metric called {name}");
+            ensure!(!name.starts_with("val_") && !name.is_empty(), "a metric cannot be called '{name}'");
+            taken.push(name);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

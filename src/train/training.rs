@@ -1,0 +1,225 @@
+//! The state of a training under way: what callbacks see of it and may change. It must not know any
+//! callback.
+
+use super::evaluate::evaluate_samples;
+use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
+use crate::data::{Batch, Samples};
+use crate::metrics::{Direction, Metric, RunningMeans};
+use crate::optim::Optimizer;
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::time::Instant;
+use tch::Tensor;
+use tch::nn::{ModuleT, VarStore};
+
+/// A training under way.
+#[derive(Debug)]
+pub struct Training<'a> {
+    /// The number of the epoch, from 1; 0 before the first one.
+    pub epoch: usize,
+    /// How many epochs there are to be at most.
+    pub epochs: usize,
+    /// How many steps of this epoch are done.
+    pub step: usize,
+    /// How many steps an epoch has.
+    pub steps: usize,
+    /// What is trained.
+    pub variables: &'a VarStore,
+    /// The epochs that are complete.
+    pub history: History,
+    model: &'a dyn ModuleT,
+    optimizer: Optimizer,
+    loss: Metric,
+    metrics: Vec<Metric>,
+    validation: Option<Samples>,
+    evaluation_batch_size: usize,
+    means: RunningMeans,
+    stop: Option<Stop>,
+    notes: Vec<String>,
+    train_start: Instant,
+    epoch_start: Instant,
+}
+
+impl<'a> Training<'a> {
+    /// Takes a training's settings apart into its state and its callbacks.
+    pub(super) fn begin(
+        fit: Fit<'a>,
+        samples: usize,
+        validation: Option<Samples>,
+    ) -> Result<(Training<'a>, Vec<&'a mut dyn Callback>)> {
+        let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, callbacks, .. } = fit;
+        let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
+        let training = Training {
+            epoch: 0,
+            epochs,
+            step: 0,
+            steps: samples.div_ceil(batch_size),
+            variables,
+            history: History::new(names),
+            means: RunningMeans::new(1 + metrics.len(), variables.device())?,
+            model,
+            optimizer,
+            loss,
+            metrics,
+            validation,
+            evaluation_batch_size: evaluation_batch_size(batch_size),
+            stop: None,
+            notes: Vec::new(),
+            train_start: Instant::now(),
+            epoch_start: Instant::now(),
+        };
+        Ok((training, callbacks))
+    }
+
+    pub(super) fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
+        self.epoch = epoch;
+        self.step = 0;
+        self.epoch_start = Instant::now();
+        self.means = RunningMeans::new(1 + self.metrics.len(), self.variables.device())?;
+        Ok(())
+    }
+
+    pub(super) fn step(&mut self, outputs: &Tensor, batch: &Batch) -> Result<()> {
+        let loss = self.loss.call(outputs, &batch.targets);
+        self.optimizer.step(&loss)?;
+        self.means.add(&loss, &self.metrics, outputs, &batch.targets, batch.size)?;
+        self.step += 1;
+        Ok(())
+    }
+
+    pub(super) fn end_epoch(&mut self) -> Result<()> {
+        let mut metrics = self.running_means()?;
+        if self.validation.is_some() && self.stop_reason() != Some(StopReason::NonFinite) {
+            metrics.extend(self.validate()?);
+        }
+        self.history.epochs.push(EpochRecord {
+            epoch: self.epoch,
+            metrics,
+            learning_rate: self.learning_rate(),
+            seconds: self.epoch_start.elapsed().as_secs_f64(),
+        });
+        Ok(())
+    }
+
+    /// Whether the epoch was left before its last step. Such an epoch is not recorded, unless the reason
+    /// is that its loss is no number: then the record shows it.
+    pub(super) fn was_cut_short(&self) -> bool {
+        self.step < self.steps && self.stop_reason() != Some(StopReason::NonFinite)
+    }
+
+    pub(super) fn finish(self) -> Outcome {
+        let completed = || Stop {
+            reason: StopReason::Completed,
+            message: format!("completed {} epochs", self.history.epochs.len()),
+        };
+        Outcome {
+            stop: self.stop.clone().unwrap_or_else(completed),
+            seconds: self.seconds(),
+            unrecorded_steps: if self.history.epochs.len() < self.epoch { self.step } else { 0 },
+            history: self.history,
+        }
+    }
+
+    /// The seconds since training began.
+    pub fn seconds(&self) -> f64 {
+        self.train_start.elapsed().as_secs_f64()
+    }
+
+    /// The seconds since the epoch began.
+    pub fn epoch_seconds(&self) -> f64 {
+        self.epoch_start.elapsed().as_secs_f64()
+    }
+
+    /// The record of the last complete epoch.
+    pub fn record(&self) -> Option<&EpochRecord> {
+        self.history.epochs.last()
+    }
+
+    /// The means of loss and metrics over the steps of this epoch so far. This waits for the device.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn running_means(&self) -> Result<BTreeMap<String, f64>> {
+        Ok(self.metric_names().map(str::to_string).zip(self.means.read()?).collect())
+    }
+
+    /// The mean loss over the steps of this epoch so far. This waits for the device.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn running_loss(&self) -> Result<f64> {
+        Ok(self.means.read()?[0])
+    }
+
+    /// Evaluates the validation set with the weights as they are now; names start with `val_`. This may
+    /// be done at any step and changes nothing.
+    ///
+    /// # Errors
+    /// No validation set, or a fault of the device.
+    pub fn validate(&self) -> Result<BTreeMap<String, f64>> {
+        let samples = self.validation.as_ref().context("there is no validation set")?;
+        let batch_size = self.evaluation_batch_size;
+        let means = evaluate_samples(self.model, samples, &self.loss, &self.metrics, batch_size, |_| ())?;
+        Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())
+    }
+
+    fn metric_names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name.as_str()))
+    }
+
+    /// Finds a metric to monitor and tells what is better in it.
+    ///
+    /// # Errors
+    /// A name that no epoch will record.
+    pub fn direction_of(&self, metric: &str) -> Result<Direction> {
+        let (name, of_validation) = match metric.strip_prefix("val_") {
+            Some(name) => (name, true),
+            None => (metric, false),
+        };
+        if of_validation && self.validation.is_none() {
+            bail!("cannot monitor {metric}: there is no validation set");
+        }
+        if name == "loss" {
+            return Ok(Direction::Minimize);
+        }
+        match self.metrics.iter().find(|known| known.name == name) {
+            Some(known) => Ok(known.direction),
+            None => bail!("cannot monitor {metric}: the metrics are {}", self.history.metric_names.join(", ")),
+        }
+    }
+
+    /// The learning rate in use.
+    pub fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate()
+    }
+
+    /// Uses another learning rate from the next step on.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer.set_learning_rate(learning_rate);
+    }
+
+    /// Asks for the end of training, after this step or epoch. The first one to ask gives the reason.
+    pub fn stop(&mut self, reason: StopReason, message: String) {
+        self.stop.get_or_insert(Stop { reason, message });
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Why the end was asked for, if it was.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.stop.as_ref().map(|stop| stop.reason)
+    }
+
+    /// Leaves a line for people; whoever displays the training shows it.
+    pub fn note(&mut self, line: String) {
+        self.notes.push(line);
+    }
+
+    /// The lines left since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
+    }
+}
