@@ -134,8 +134,10 @@ fn present(options: &TrainOptions) -> Result<Map<String, Value>> {
 
 /// Reads a TOML file of options; `batch-size` and `batch_size` are the same.
 fn read_file(path: &Path) -> Result<Map<String, Value>> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()))?;
-    let wrong = |fault: String| UsageError(vec![format!("--config: {}: {}", path.display(), fault.trim_end())]);
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()))?;
+    let wrong =
+        |fault: String| UsageError(vec![format!("--config: {}: {}", path.display(), fault.trim_end())]);
     let table: toml::Table = text.parse().map_err(|fault: toml::de::Error| wrong(fault.to_string()))?;
     let mut options = Map::new();
     for (key, value) in table {
@@ -200,7 +202,8 @@ pub fn check(options: &TrainOptions) -> Result<Configuration> {
 fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configuration> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let dataset = text(&options.dataset);
-    let source = Source::find(&dataset).or_else(|fault| checker.fault("dataset", dataset, &fault.to_string()).ok_or(()));
+    let source = Source::find(&dataset)
+        .or_else(|fault| checker.fault("dataset", dataset, &fault.to_string()).ok_or(()));
     let layers = text(&options.layers);
     let hidden = specification::parse(&layers);
     if let Err(fault) = &hidden {
@@ -208,17 +211,21 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     }
     let share_rule = "must be a share from 0 to below 1";
     let validation_share =
-        checker.number("validation-split", options.validation_split, share_rule, |share| (0.0..1.0).contains(&share));
+        checker.number("validation-split", options.validation_split, share_rule, |share| {
+            (0.0..1.0).contains(&share)
+        });
     let limit = checker.count("limit", options.limit, 1);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
     let rate_rule = "must be a number above 0";
-    let learning_rate =
-        checker.number("learning-rate", options.learning_rate, rate_rule, |rate| rate > 0.0 && rate.is_finite());
+    let learning_rate = checker
+        .number("learning-rate", options.learning_rate, rate_rule, |rate| rate > 0.0 && rate.is_finite());
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
     let device_text = text(&options.device);
-    let device = device_text.parse::<DeviceChoice>().or_else(|rule| checker.fault("device", device_text, &rule).ok_or(()));
+    let device = device_text
+        .parse::<DeviceChoice>()
+        .or_else(|rule| checker.fault("device", device_text, &rule).ok_or(()));
     let threads = check_threads(options.threads, checker);
     let stopping = check_stopping(options, checker);
     let plateau = check_plateau(options, checker);
@@ -260,7 +267,9 @@ fn check_time_limit(limit: Option<&str>, checker: &mut Checker) -> Option<Durati
     let limit = limit?;
     match humantime::parse_duration(limit) {
         Ok(duration) if !duration.is_zero() => Some(duration),
-        _ => checker.fault("time-limit", limit, "must be a time above 0 with its unit, such as 90s, 10m or 2h"),
+        _ => {
+            checker.fault("time-limit", limit, "must be a time above 0 with its unit, such as 90s, 10m or 2h")
+        }
     }
 }
 
@@ -280,13 +289,17 @@ fn check_stopping(options: &TrainOptions, checker: &mut Checker) -> Option<Stopp
     if !known.contains(&monitor) {
         checker.fault::<()>("monitor", monitor, &format!("must be one of {}", known.join(", ")));
     } else if monitor.starts_with("val_") && options.validation_split == Some(0.0) {
-        checker.fault::<()>("monitor", monitor, "cannot be watched: with --validation-split 0 nothing is validated");
+        checker.fault::<()>(
+            "monitor",
+            monitor,
+            "cannot be watched: with --validation-split 0 nothing is validated",
+        );
     }
     let theano = options.stopping == Some(StoppingOption::Theano);
     let patience = checker.count("patience", options.patience, i64::from(theano));
     let min_delta_rule = "must be a finite number of at least 0";
-    let min_delta =
-        checker.number("min-delta", options.min_delta, min_delta_rule, |delta| delta >= 0.0 && delta.is_finite());
+    let min_delta = checker
+        .number("min-delta", options.min_delta, min_delta_rule, |delta| delta >= 0.0 && delta.is_finite());
     let baseline = checker.finite("baseline", options.baseline);
     let start_from_epoch = checker.count("start-from-epoch", options.start_from_epoch, 0);
     let stopping_threshold = checker.finite("stopping-threshold", options.stopping_threshold);
@@ -315,7 +328,8 @@ fn check_stopping(options: &TrainOptions, checker: &mut Checker) -> Option<Stopp
 fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<ReduceLearningRateOnPlateau> {
     let patience = checker.count("plateau-patience", options.plateau_patience, 1);
     let factor_rule = "must be between 0 and 1";
-    let factor = checker.number("plateau-factor", options.plateau_factor, factor_rule, |x| x > 0.0 && x < 1.0);
+    let factor =
+        checker.number("plateau-factor", options.plateau_factor, factor_rule, |x| x > 0.0 && x < 1.0);
     let positive = "must be a finite number of at least 0";
     let holds = |x: f64| x >= 0.0 && x.is_finite();
     let min_delta = checker.number("plateau-min-delta", options.plateau_min_delta, positive, holds);
@@ -331,10 +345,16 @@ fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<Reduce
 }
 
 fn find_data_dir(given: Option<&Path>, checker: &mut Checker) -> Option<PathBuf> {
-    let from_environment = || std::env::var_os("FITCH_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let in_cache = || directories::ProjectDirs::from("", "", "fitch").map(|dirs| dirs.cache_dir().to_path_buf());
+    let from_environment =
+        || std::env::var_os("FITCH_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let in_cache =
+        || directories::ProjectDirs::from("", "", "fitch").map(|dirs| dirs.cache_dir().to_path_buf());
     given.map(Path::to_path_buf).or_else(from_environment).or_else(in_cache).or_else(|| {
-        checker.fault("data-dir", "(not given)", "is needed: there is neither FITCH_DATA_DIR nor a home folder")
+        checker.fault(
+            "data-dir",
+            "(not given)",
+            "is needed: there is neither FITCH_DATA_DIR nor a home folder",
+        )
     })
 }
 

@@ -109,7 +109,9 @@ fn load_cuda_libraries() -> Result<(), String> {
         Err(fault) => {
             let fault = fault.to_string();
             let first_line = fault.lines().next().unwrap_or_default();
-            Err(format!("this libtorch has no CUDA ({first_line}); FITCH_LIBTORCH=cuda scripts/fitch gets one that has"))
+            Err(format!(
+                "this libtorch has no CUDA ({first_line}); FITCH_LIBTORCH=cuda scripts/fitch gets one that has"
+            ))
         }
     }
 }

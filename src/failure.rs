@@ -78,7 +78,10 @@ pub fn report(fault: &Error, terminal: &Terminal) -> ExitCode {
             terminal.hint(hint);
         }
     }
-    if text.contains("out of memory") || text.contains("not enough memory") || text.contains("can't allocate memory") {
+    if text.contains("out of memory")
+        || text.contains("not enough memory")
+        || text.contains("can't allocate memory")
+    {
         terminal.hint("a smaller --batch-size or smaller --layers need less memory");
     }
     ExitCode::FAILURE

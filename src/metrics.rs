@@ -57,7 +57,8 @@ impl Metric {
     /// The share of samples whose greatest logit is that of their label; among equal ones the first
     /// counts, as in Keras. Logits [b, classes], labels int64 [b].
     pub fn accuracy() -> Metric {
-        let correct = |logits: &Tensor, labels: &Tensor| logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Double);
+        let correct =
+            |logits: &Tensor, labels: &Tensor| logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Double);
         Metric { gives_sum: true, ..Metric::new("accuracy", Direction::Maximize, correct) }
     }
 
@@ -190,7 +191,8 @@ mod tests {
 
     #[test]
     fn cross_entropy_is_the_mean_of_the_negative_log_softmax() {
-        let loss = Metric::cross_entropy().call(&logits(&[[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]), &Tensor::from_slice(&[0i64, 2]));
+        let loss = Metric::cross_entropy()
+            .call(&logits(&[[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]), &Tensor::from_slice(&[0i64, 2]));
         // Python: (math.log(3) + math.log(sum(map(math.exp, (1, 2, 3)))) - 3) / 2
         assert!((f64::try_from(loss).unwrap() - 0.753109126).abs() < 1e-6);
     }
@@ -202,7 +204,9 @@ mod tests {
         let mut means = RunningMeans::new(3, Device::Cpu).unwrap();
         let first = logits(&[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
         means.add(&Tensor::from(2.0), &metrics, &first, &Tensor::from_slice(&[0i64, 0, 1]), 3).unwrap();
-        means.add(&Tensor::from(6.0), &metrics, &logits(&[[0.0, 5.0, 0.0]]), &Tensor::from_slice(&[1i64]), 1).unwrap();
+        means
+            .add(&Tensor::from(6.0), &metrics, &logits(&[[0.0, 5.0, 0.0]]), &Tensor::from_slice(&[1i64]), 1)
+            .unwrap();
         assert_eq!(means.read().unwrap(), [3.0, 0.75, 2.0]);
     }
 
@@ -211,7 +215,8 @@ mod tests {
         let metric = Metric::new("odd", Direction::Minimize, |outputs, _| outputs.shallow_clone());
         let mut means = RunningMeans::new(2, Device::Cpu).unwrap();
         let outputs = logits(&[[1.0, 0.0, 0.0]]);
-        let fault = means.add(&Tensor::from(1.0), &[metric], &outputs, &Tensor::from_slice(&[0i64]), 1).unwrap_err();
+        let fault =
+            means.add(&Tensor::from(1.0), &[metric], &outputs, &Tensor::from_slice(&[0i64]), 1).unwrap_err();
         assert!(fault.to_string().contains("metric odd"), "{fault}");
     }
 

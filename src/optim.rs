@@ -2,8 +2,8 @@
 //! the loop that calls it.
 
 use anyhow::{Context, Result, ensure};
-use tch::nn::{self, OptimizerConfig};
 use tch::Tensor;
+use tch::nn::{self, OptimizerConfig};
 
 /// Keras's epsilon; PyTorch's and tch's is 1e-8.
 pub const KERAS_EPSILON: f64 = 1e-7;
@@ -28,8 +28,15 @@ impl Optimizer {
     ///
     /// # Errors
     /// A learning rate that is not above 0, or settings that libtorch refuses.
-    pub fn new(config: impl OptimizerConfig, variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
-        ensure!(learning_rate > 0.0 && learning_rate.is_finite(), "a learning rate of {learning_rate} is not above 0");
+    pub fn new(
+        config: impl OptimizerConfig,
+        variables: &nn::VarStore,
+        learning_rate: f64,
+    ) -> Result<Optimizer> {
+        ensure!(
+            learning_rate > 0.0 && learning_rate.is_finite(),
+            "a learning rate of {learning_rate} is not above 0"
+        );
         let inner = config.build(variables, learning_rate).context("cannot set up the optimizer")?;
         Ok(Optimizer { inner, learning_rate })
     }
@@ -70,11 +77,11 @@ mod tests {
         let weight = store.root().zeros("weight", &[1]);
         let mut optimizer = Optimizer::adam(&store, 0.01).unwrap();
         let value = || f64::try_from(&weight).unwrap();
-        optimizer.step(&(3.0 * &weight).sum(tch::Kind::Float)).unwrap();
+        optimizer.step(&(&weight * 3.0).sum(tch::Kind::Float)).unwrap();
         // Adam's first step is learning_rate * g / (|g| + epsilon').
         assert!((value() + 0.01).abs() < 1e-6);
         optimizer.set_learning_rate(0.1);
-        optimizer.step(&(3.0 * &weight).sum(tch::Kind::Float)).unwrap();
+        optimizer.step(&(&weight * 3.0).sum(tch::Kind::Float)).unwrap();
         assert!((value() + 0.11).abs() < 1e-5);
         assert_eq!(optimizer.learning_rate(), 0.1);
     }

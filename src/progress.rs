@@ -101,7 +101,11 @@ fn epoch_label(training: &Training) -> String {
 }
 
 fn per_step_text(seconds: f64) -> String {
-    if seconds < 0.001 { format!("{:.0} us/step", seconds * 1e6) } else { format!("{:.1} ms/step", seconds * 1e3) }
+    if seconds < 0.001 {
+        format!("{:.0} us/step", seconds * 1e6)
+    } else {
+        format!("{:.1} ms/step", seconds * 1e3)
+    }
 }
 
 fn metrics_text(metrics: &BTreeMap<String, f64>) -> String {

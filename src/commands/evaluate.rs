@@ -40,7 +40,8 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<ExitCode> {
     let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes);
     let rows = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         let share = |value: f64| if value.is_nan() { "-".to_string() } else { format!("{value:.4}") };
-        let numbers = [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
+        let numbers =
+            [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
         std::iter::once(class.clone()).chain(numbers).collect()
     });
     let images = with_separators(test.len() as i64);
@@ -56,8 +57,9 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<ExitCode> {
 
 /// The options that the run was trained with, but for what is given now.
 fn options_of_run(given: EvaluateOptions, record: &RunRecord, folder: &RunFolder) -> Result<TrainOptions> {
-    let mut options: TrainOptions = serde_json::from_value(record.config.clone())
-        .with_context(|| format!("{}: config is not one of this version's", folder.record_file().display()))?;
+    let mut options: TrainOptions = serde_json::from_value(record.config.clone()).with_context(|| {
+        format!("{}: config is not one of this version's", folder.record_file().display())
+    })?;
     // The recorded folder helps only on the machine that it was recorded on.
     let recorded = options.data_dir.filter(|dir| dir.is_dir());
     options.data_dir = given.data_dir.or(recorded);

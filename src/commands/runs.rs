@@ -27,7 +27,18 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<ExitCode> {
     }
     runs.sort_by_key(|(folder, record)| Reverse((record.started.clone(), folder.path().to_path_buf())));
     let rows = runs.iter().map(|(folder, record)| row(folder, record)).collect();
-    let head = ["run", "started", "data", "ended", "epochs", "best", "monitor", "test accuracy", "test loss", "seconds"];
+    let head = [
+        "run",
+        "started",
+        "data",
+        "ended",
+        "epochs",
+        "best",
+        "monitor",
+        "test accuracy",
+        "test loss",
+        "seconds",
+    ];
     terminal.result(&table(head, rows))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -48,8 +59,11 @@ fn find_runs(folder: &Path, found: &mut Vec<RunFolder>) -> std::io::Result<()> {
 }
 
 fn row(folder: &RunFolder, record: &RunRecord) -> Vec<String> {
-    let number = |value: Option<f64>, digits: usize| value.map_or("-".to_string(), |value| format!("{value:.digits$}"));
-    let started = record.started.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or("-".to_string(), |value| format!("{value:.digits$}"))
+    };
+    let started =
+        record.started.split('.').next().unwrap_or_default().trim_end_matches('Z').replace('T', " ");
     let best = match (record.best_value, record.best_epoch) {
         (Some(value), Some(epoch)) => format!("{value:.4} in {epoch}"),
         _ => "-".to_string(),

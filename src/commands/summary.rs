@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<ExitCode> {
     let wrong = |flag: &str, fault: String| UsageError(vec![format!("--{flag}{fault}")]);
-    let hidden = specification::parse(&options.layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
+    let hidden =
+        specification::parse(&options.layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
     let source = Source::find(&options.dataset)
         .map_err(|fault| wrong("dataset", format!(" {}: {fault}", options.dataset)))?;
     let (shape, classes) = source.shape_and_classes()?;

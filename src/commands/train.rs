@@ -112,8 +112,9 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
     record.best_epoch = best.map(|best| best.epoch);
     record.best_value = best.map(|best| best.value);
     record.seconds = Some(outcome.seconds);
-    record.weights_epoch =
-        stopper.restores().or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
+    record.weights_epoch = stopper
+        .restores()
+        .or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
     if reason == StopReason::NonFinite && stopper.restores().is_none() {
         record.weights_epoch = None;
         record.save(&folder)?;
@@ -151,7 +152,11 @@ impl Sides {
             [] => None,
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
         };
-        Ok(Sides { train: dataset.train_samples()?.choose(&rows.train)?, validation, test: dataset.test_samples()? })
+        Ok(Sides {
+            train: dataset.train_samples()?.choose(&rows.train)?,
+            validation,
+            test: dataset.test_samples()?,
+        })
     }
 
     fn validation_size(&self) -> usize {
@@ -276,6 +281,7 @@ fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> String {
         );
     }
     let files = [folder.history_file(), folder.record_file(), folder.summary_file(), folder.weights_file()];
-    let names: Vec<_> = files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
+    let names: Vec<_> =
+        files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
     text + &format!("\nwritten to {}: {}\n", folder.path().display(), names.join(", "))
 }

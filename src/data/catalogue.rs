@@ -97,7 +97,8 @@ impl KnownSet {
                 continue;
             }
             let file = format!("{name}.gz");
-            let addresses: Vec<String> = self.mirrors.iter().map(|mirror| format!("{mirror}{file}")).collect();
+            let addresses: Vec<String> =
+                self.mirrors.iter().map(|mirror| format!("{mirror}{file}")).collect();
             download::fetch(&addresses, &folder.join(&file), digest, progress).with_context(|| {
                 format!(
                     "cannot fetch {}; without a network, put {} (raw or .gz) into {}",

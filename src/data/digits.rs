@@ -73,7 +73,11 @@ mod tests {
         // Counted in the source file with sort and uniq.
         for (class, total) in [178, 182, 177, 183, 181, 182, 181, 179, 174, 180].into_iter().enumerate() {
             assert_eq!(count(&digits.test, class as i64), usize::div_ceil(total, 5), "class {class}");
-            assert_eq!(count(&digits.train, class as i64), total - usize::div_ceil(total, 5), "class {class}");
+            assert_eq!(
+                count(&digits.train, class as i64),
+                total - usize::div_ceil(total, 5),
+                "class {class}"
+            );
         }
     }
 

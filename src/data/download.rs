@@ -152,7 +152,11 @@ fn fetch_into(
         part.write_all(&chunk[..count]).context("cannot write the part file")?;
         bytes += count as u64;
     }
-    ensure!(of.is_none_or(|of| bytes == of), "the connection broke after {bytes} of {} bytes", of.unwrap_or(0));
+    ensure!(
+        of.is_none_or(|of| bytes == of),
+        "the connection broke after {bytes} of {} bytes",
+        of.unwrap_or(0)
+    );
     check(part, digest)
 }
 

@@ -24,7 +24,11 @@ const GREATEST_EXPANSION: u64 = 1040;
 pub fn read_images(path: &Path) -> Result<Tensor> {
     let file = IdxFile::open(path, 3).with_context(|| path.display().to_string())?;
     let shape = file.header.shape();
-    ensure!(shape.iter().all(|&size| size > 0), "{}: holds no pixels: its sizes are {shape:?}", path.display());
+    ensure!(
+        shape.iter().all(|&size| size > 0),
+        "{}: holds no pixels: its sizes are {shape:?}",
+        path.display()
+    );
     file.read(path).with_context(|| path.display().to_string())
 }
 
@@ -105,7 +109,9 @@ fn read_header_bytes(reader: &mut dyn Read, bytes: &mut [u8]) -> Result<()> {
 fn gzip_fault(fault: std::io::Error) -> anyhow::Error {
     match fault.kind() {
         ErrorKind::UnexpectedEof => anyhow::anyhow!("is a gzip file that was cut short"),
-        ErrorKind::InvalidInput | ErrorKind::InvalidData => anyhow::anyhow!("is a corrupt gzip file ({fault})"),
+        ErrorKind::InvalidInput | ErrorKind::InvalidData => {
+            anyhow::anyhow!("is a corrupt gzip file ({fault})")
+        }
         _ => anyhow::Error::new(fault).context("cannot be read"),
     }
 }

@@ -86,8 +86,12 @@ pub enum Source {
 }
 
 /// What the four files of an IDX set are called; each may end in `.gz`.
-pub const IDX_FILES: [&str; 4] =
-    ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+pub const IDX_FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
 
 impl Source {
     /// Finds out what a name or a path stands for. A name that the catalogue has is never a path: write

@@ -60,7 +60,8 @@ impl Samples {
     /// # Errors
     /// Too little memory on the device.
     pub fn to_device(&self, device: Device) -> Result<Samples> {
-        let moved = |tensor: &Tensor| tensor.f_to_device(device).context("cannot copy the images to the device");
+        let moved =
+            |tensor: &Tensor| tensor.f_to_device(device).context("cannot copy the images to the device");
         Ok(Samples {
             inputs: moved(&self.inputs)?,
             targets: moved(&self.targets)?,

@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_share_out_of_range_or_an_empty_side_is_an_error() {
-        let fails = |n, share| split(&labels(n, 2), share, SplitMethod::Stratified, 0).unwrap_err().to_string();
+        let fails =
+            |n, share| split(&labels(n, 2), share, SplitMethod::Stratified, 0).unwrap_err().to_string();
         for share in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
             assert!(fails(100, share).contains("range"), "{share}");
         }

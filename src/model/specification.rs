@@ -67,7 +67,8 @@ fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, P
         // The first argument is taken for the bad one; without arguments it is the word itself.
         let place = match arguments.first() {
             Some(_) => {
-                let behind_word = &item[item.trim_start().as_ptr() as usize - item.as_ptr() as usize + word.len()..];
+                let behind_word =
+                    &item[item.trim_start().as_ptr() as usize - item.as_ptr() as usize + word.len()..];
                 let gap = behind_word.len() - behind_word.trim_start().len();
                 offset + word.len() + gap..offset + item.trim().len()
             }
@@ -79,7 +80,8 @@ fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, P
 
 /// The text that [`parse`] reads back to the same layers.
 pub fn format(layers: &[Box<dyn Layer>]) -> String {
-    let items = layers.iter().map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
+    let items =
+        layers.iter().map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
     items.collect::<Vec<_>>().join(", ")
 }
 
@@ -91,7 +93,10 @@ mod tests {
     fn the_text_of_parsed_layers_reads_back() {
         let text = "dense 512, relu, dropout 0.2, dense 30, tanh, sigmoid, gelu";
         assert_eq!(format(&parse(text).unwrap()), text);
-        assert_eq!(format(&parse("  dense   512,relu ,dropout .2 ").unwrap()), "dense 512, relu, dropout 0.2");
+        assert_eq!(
+            format(&parse("  dense   512,relu ,dropout .2 ").unwrap()),
+            "dense 512, relu, dropout 0.2"
+        );
         assert_eq!(format(&parse("dense 5\nrelu").unwrap()), "dense 5, relu");
         assert!(parse("").unwrap().is_empty());
     }

@@ -122,7 +122,8 @@ fn keras1(model: &Model) -> String {
     };
     let mut text = rule("_") + &row([HEAD[0], HEAD[1], HEAD[2], "Connected to"]) + &rule("=");
     let softmax = (None, vec![model.classes()], 0);
-    let layers = model.layers.iter().map(|placed| (Some(placed), placed.output.clone(), placed.parameter_count()));
+    let layers =
+        model.layers.iter().map(|placed| (Some(placed), placed.output.clone(), placed.parameter_count()));
     let mut previous: Option<String> = None;
     for (placed, output, count) in layers.chain([softmax]) {
         let (name, type_name) = names(placed);

@@ -39,7 +39,9 @@ fn every_layer_kind_builds_to_its_stated_shape_and_parameters() {
         let stated: Vec<(String, Vec<i64>)> = model
             .layers
             .iter()
-            .flat_map(|placed| placed.parameters().into_iter().map(|p| (format!("{}.{}", placed.name, p.name), p.shape)))
+            .flat_map(|placed| {
+                placed.parameters().into_iter().map(|p| (format!("{}.{}", placed.name, p.name), p.shape))
+            })
             .collect();
         let built = store.variables();
         assert_eq!(stated.len(), built.len(), "{}", kind.word);

@@ -70,18 +70,17 @@ impl RunFolder {
         if !parent.as_os_str().is_empty() {
             fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
         }
-        for number in 1.. {
-            let mut name = path.as_os_str().to_owned();
-            if number > 1 {
-                name.push(format!("-{number}"));
-            }
+        let mut name = path.as_os_str().to_owned();
+        let mut number = 1;
+        loop {
             match fs::create_dir(&name) {
                 Ok(()) => return Ok(RunFolder { path: name.into() }),
-                Err(fault) if fault.kind() == ErrorKind::AlreadyExists => continue,
+                Err(fault) if fault.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(fault) => return Err(fault).with_context(|| format!("cannot create {}", path.display())),
             }
+            name = path.as_os_str().to_owned();
+            name.push(format!("-{number}"));
         }
-        unreachable!("there is a free number")
     }
 
     /// Whether a new run can have that folder, without making it.

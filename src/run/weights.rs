@@ -13,7 +13,8 @@ use tch::{Device, Tensor};
 /// # Errors
 /// The file cannot be written.
 pub fn save_weights(path: &Path, variables: &VarStore) -> Result<()> {
-    let on_cpu = |(name, tensor): (String, Tensor)| (name, tensor.detach().to_device(Device::Cpu).contiguous());
+    let on_cpu =
+        |(name, tensor): (String, Tensor)| (name, tensor.detach().to_device(Device::Cpu).contiguous());
     let tensors: Vec<(String, Tensor)> = variables.variables().into_iter().map(on_cpu).collect();
     // The format's library sorts the tensors, so the order of the store does not matter.
     write_whole_with(path, |file| Ok(Tensor::write_safetensors(&tensors, file.path())?))
@@ -25,7 +26,8 @@ pub fn save_weights(path: &Path, variables: &VarStore) -> Result<()> {
 /// A file that cannot be read, a variable that it lacks, one too many, or another shape.
 pub fn load_weights(path: &Path, variables: &VarStore) -> Result<()> {
     let shown = path.display();
-    let read = Tensor::read_safetensors(path).with_context(|| format!("cannot read the weights in {shown}"))?;
+    let read =
+        Tensor::read_safetensors(path).with_context(|| format!("cannot read the weights in {shown}"))?;
     let mut found: HashMap<String, Tensor> = read.into_iter().collect();
     let mut pairs = Vec::new();
     for (name, variable) in variables.variables() {

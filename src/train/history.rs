@@ -38,9 +38,9 @@ impl History {
     /// are not finite are passed over.
     pub fn best(&self, metric: &str, direction: crate::metrics::Direction) -> Option<(usize, f64)> {
         let values = self.epochs.iter().filter_map(|row| Some((row.epoch, *row.metrics.get(metric)?)));
-        values.filter(|(_, value)| value.is_finite()).reduce(|best, next| {
-            if direction.is_better(next.1, best.1) { next } else { best }
-        })
+        values
+            .filter(|(_, value)| value.is_finite())
+            .reduce(|best, next| if direction.is_better(next.1, best.1) { next } else { best })
     }
 }
 
@@ -63,6 +63,9 @@ mod tests {
 
     #[test]
     fn metric_names_are_sorted() {
-        assert_eq!(History::new(["loss", "accuracy"]).metric_names, ["accuracy", "loss", "val_accuracy", "val_loss"]);
+        assert_eq!(
+            History::new(["loss", "accuracy"]).metric_names,
+            ["accuracy", "loss", "val_accuracy", "val_loss"]
+        );
     }
 }

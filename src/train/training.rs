@@ -184,7 +184,9 @@ impl<'a> Training<'a> {
         }
         match self.metrics.iter().find(|known| known.name == name) {
             Some(known) => Ok(known.direction),
-            None => bail!("cannot monitor {metric}: the metrics are {}", self.history.metric_names.join(", ")),
+            None => {
+                bail!("cannot monitor {metric}: the metrics are {}", self.history.metric_names.join(", "))
+            }
         }
     }
 

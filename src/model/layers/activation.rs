@@ -10,8 +10,11 @@ pub(super) const RELU: Kind =
 pub(super) const TANH: Kind =
     Kind { word: "tanh", usage: "", parse: |arguments| parse(arguments, "tanh", "Tanh", Tensor::tanh) };
 
-pub(super) const SIGMOID: Kind =
-    Kind { word: "sigmoid", usage: "", parse: |arguments| parse(arguments, "sigmoid", "Sigmoid", Tensor::sigmoid) };
+pub(super) const SIGMOID: Kind = Kind {
+    word: "sigmoid",
+    usage: "",
+    parse: |arguments| parse(arguments, "sigmoid", "Sigmoid", Tensor::sigmoid),
+};
 
 /// The exact form, x * Phi(x), as Keras's and PyTorch's default (Hendrycks and Gimpel, 2016).
 pub(super) const GELU: Kind =

@@ -47,24 +47,31 @@ impl Layer for Dense {
         }
     }
 
-    /// Keras's initialisation: Glorot uniform weights, +-sqrt(6 / (inputs + outputs)) (Glorot and
-    /// Bengio, 2010), and zeros as biases.
     fn parameters(&self, input: &[i64]) -> Vec<Parameter> {
-        let inputs: i64 = input.iter().product();
-        let bound = (6.0 / (inputs + self.units) as f64).sqrt();
-        vec![
-            Parameter {
-                name: "weight",
-                shape: vec![self.units, inputs],
-                init: Init::Uniform { lo: -bound, up: bound },
-            },
-            Parameter { name: "bias", shape: vec![self.units], init: Init::Const(0.0) },
-        ]
+        self.weight_and_bias(input).into()
     }
 
-    fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64]) -> Result<nn::SequentialT> {
-        let created: Result<Vec<_>> = self.parameters(input).iter().map(|p| p.create(path)).collect();
-        let [weight, bias] = <[tch::Tensor; 2]>::try_from(created?).expect("a dense layer has two parameters");
-        Ok(sequence.add(nn::Linear { ws: weight, bs: Some(bias) }))
+    fn append_to(
+        &self,
+        sequence: nn::SequentialT,
+        path: &nn::Path,
+        input: &[i64],
+    ) -> Result<nn::SequentialT> {
+        let [weight, bias] = self.weight_and_bias(input).map(|parameter| parameter.create(path));
+        Ok(sequence.add(nn::Linear { ws: weight?, bs: Some(bias?) }))
+    }
+}
+
+impl Dense {
+    /// Keras's initialisation: Glorot uniform weights, +-sqrt(6 / (inputs + outputs)) (Glorot and
+    /// Bengio, 2010), and zeros as biases.
+    fn weight_and_bias(&self, input: &[i64]) -> [Parameter; 2] {
+        let inputs: i64 = input.iter().product();
+        let bound = (6.0 / (inputs + self.units) as f64).sqrt();
+        let init = Init::Uniform { lo: -bound, up: bound };
+        [
+            Parameter { name: "weight", shape: vec![self.units, inputs], init },
+            Parameter { name: "bias", shape: vec![self.units], init: Init::Const(0.0) },
+        ]
     }
 }

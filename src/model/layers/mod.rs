@@ -44,7 +44,8 @@ pub trait Layer: Debug + Send + Sync {
     ///
     /// # Errors
     /// Too little memory for the parameters.
-    fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64]) -> Result<nn::SequentialT>;
+    fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64])
+    -> Result<nn::SequentialT>;
 }
 
 /// A trainable tensor of a layer.
@@ -73,25 +74,23 @@ impl Parameter {
     }
 }
 
+/// Makes a layer from its arguments, one string each, or tells the rule that they break.
+pub type ParseArguments = fn(&[&str]) -> Result<Box<dyn Layer>, String>;
+
 /// A layer kind as `--layers` knows it.
+#[derive(Debug)]
 pub struct Kind {
     /// The word that names it.
     pub word: &'static str,
     /// How its arguments are told in help and errors: `N`; empty if there are none.
     pub usage: &'static str,
-    /// Makes a layer from the arguments, one string each.
-    pub parse: fn(&[&str]) -> Result<Box<dyn Layer>, String>,
+    /// Reads the arguments.
+    pub parse: ParseArguments,
 }
 
 /// Every kind, in the order in which help lists them.
-pub const KINDS: &[Kind] = &[
-    dense::KIND,
-    activation::RELU,
-    activation::TANH,
-    activation::SIGMOID,
-    activation::GELU,
-    dropout::KIND,
-];
+pub const KINDS: &[Kind] =
+    &[dense::KIND, activation::RELU, activation::TANH, activation::SIGMOID, activation::GELU, dropout::KIND];
 
 /// All kinds with their arguments, for help and errors: `dense N, relu, ...`.
 pub fn usage() -> String {

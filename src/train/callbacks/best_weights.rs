@@ -45,7 +45,8 @@ impl BestWeights {
             match self.values.get_mut(&name) {
                 Some(kept) => kept.f_copy_(&variable)?,
                 None => {
-                    let mut copy = variable.f_empty_like().context("cannot keep a copy of the best weights")?;
+                    let mut copy =
+                        variable.f_empty_like().context("cannot keep a copy of the best weights")?;
                     copy.f_copy_(&variable)?;
                     self.values.insert(name, copy);
                 }
@@ -97,7 +98,7 @@ mod tests {
         let weight = store.root().zeros("weight", &[2]);
         let mut best = BestWeights::new(false);
         best.keep(&store).unwrap();
-        tch::no_grad(|| weight.shallow_clone().fill_(7.0));
+        let _ = tch::no_grad(|| weight.shallow_clone().fill_(7.0));
         best.restore(&store).unwrap();
         assert_eq!(Vec::<f32>::try_from(&weight).unwrap(), [7.0, 7.0]);
     }

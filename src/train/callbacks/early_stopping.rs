@@ -63,10 +63,16 @@ impl EarlyStopping {
     fn story(&self, verdict: Verdict, epoch: usize, value: f64) -> String {
         let EarlyStopping { monitor, settings, .. } = self;
         let reason = match (verdict, settings.stopping_threshold, settings.divergence_threshold) {
-            (Verdict::GoodEnough, Some(threshold), _) => format!("{monitor} {value:.6} is better than {threshold}"),
-            (Verdict::Diverged, _, Some(threshold)) => format!("{monitor} {value:.6} is worse than {threshold}"),
+            (Verdict::GoodEnough, Some(threshold), _) => {
+                format!("{monitor} {value:.6} is better than {threshold}")
+            }
+            (Verdict::Diverged, _, Some(threshold)) => {
+                format!("{monitor} {value:.6} is worse than {threshold}")
+            }
             (Verdict::NoImprovement { epochs: 1 }, ..) => format!("{monitor} has not improved for 1 epoch"),
-            (Verdict::NoImprovement { epochs }, ..) => format!("{monitor} has not improved for {epochs} epochs"),
+            (Verdict::NoImprovement { epochs }, ..) => {
+                format!("{monitor} has not improved for {epochs} epochs")
+            }
             _ => format!("{monitor} is {value}"),
         };
         format!("early stopping after epoch {epoch}: {reason}; {}", self.best_story())

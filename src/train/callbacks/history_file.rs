@@ -41,7 +41,8 @@ fn to_csv(history: &History) -> Result<Vec<u8>> {
     let names = metrics.iter().map(String::as_str);
     writer.write_record(std::iter::once("epoch").chain(names).chain(["learning_rate", "seconds"]))?;
     for record in &history.epochs {
-        let values = metrics.iter().map(|name| record.metrics.get(name).map_or(String::new(), |&value| number(value)));
+        let values =
+            metrics.iter().map(|name| record.metrics.get(name).map_or(String::new(), |&value| number(value)));
         let ends = [number(record.learning_rate), number(record.seconds)];
         writer.write_record(std::iter::once(record.epoch.to_string()).chain(values).chain(ends))?;
     }
@@ -61,8 +62,14 @@ mod tests {
     #[test]
     fn rows_have_full_precision_and_gaps_are_empty() {
         let mut history = History::new(["loss", "accuracy"]);
-        let metrics = [("accuracy", 1.0 / 3.0), ("loss", f64::NAN)].map(|(name, value)| (name.to_string(), value));
-        history.epochs.push(EpochRecord { epoch: 1, metrics: metrics.into(), learning_rate: 1e-7, seconds: 1.5 });
+        let metrics =
+            [("accuracy", 1.0 / 3.0), ("loss", f64::NAN)].map(|(name, value)| (name.to_string(), value));
+        history.epochs.push(EpochRecord {
+            epoch: 1,
+            metrics: metrics.into(),
+            learning_rate: 1e-7,
+            seconds: 1.5,
+        });
         let text = String::from_utf8(to_csv(&history).unwrap()).unwrap();
         assert_eq!(
             text,

@@ -86,7 +86,8 @@ impl PatienceRule {
 
     /// Takes the value of an epoch (from 1). Whether it was the best is told by `best.epoch`.
     pub fn observe(&mut self, epoch: usize, value: f64) -> Verdict {
-        let Patience { patience, baseline, stopping_threshold, divergence_threshold, check_finite, .. } = self.settings;
+        let Patience { patience, baseline, stopping_threshold, divergence_threshold, check_finite, .. } =
+            self.settings;
         if epoch <= self.settings.start_from_epoch {
             return Verdict::Continue;
         }
@@ -134,7 +135,11 @@ mod tests {
 
     /// Runs the rule over one value an epoch and gives, counted from 0 as in the source of the vectors:
     /// (epochs run, stopping epoch, best epoch).
-    fn run(values: &[f64], settings: Patience, direction: Direction) -> (usize, Option<usize>, Option<usize>) {
+    fn run(
+        values: &[f64],
+        settings: Patience,
+        direction: Direction,
+    ) -> (usize, Option<usize>, Option<usize>) {
         let mut rule = PatienceRule::new(settings, direction);
         for (epoch, &value) in values.iter().enumerate() {
             if rule.observe(epoch + 1, value) != Verdict::Continue {
@@ -162,8 +167,20 @@ mod tests {
             ("patience 3", &slow, patience(3), Minimize, (6, Some(5), Some(2))),
             ("two rises", &rising, patience(2), Minimize, (5, Some(4), Some(2))),
             ("the baseline is never beaten", &above_baseline, with_baseline, Minimize, (5, Some(4), Some(2))),
-            ("something else ends it first", &above_baseline[..4], with_baseline, Minimize, (4, None, Some(2))),
-            ("the first is the best", &[0.0860, 0.1096, 0.1040, 0.1019], patience(2), Minimize, (3, Some(2), Some(0))),
+            (
+                "something else ends it first",
+                &above_baseline[..4],
+                with_baseline,
+                Minimize,
+                (4, None, Some(2)),
+            ),
+            (
+                "the first is the best",
+                &[0.0860, 0.1096, 0.1040, 0.1019],
+                patience(2),
+                Minimize,
+                (3, Some(2), Some(0)),
+            ),
             (
                 "a beaten baseline sets the count back",
                 &[0.55, 0.76, 0.81, 0.81],
@@ -213,9 +230,14 @@ mod tests {
     #[test]
     fn an_improvement_must_be_greater_than_min_delta_and_slow_ones_add_up() {
         let settings = Patience { min_delta: 0.25, ..patience(2) };
-        assert_eq!(run(&[1.0, 0.75, 0.75], settings, Minimize), (3, Some(2), Some(0)), "exactly min_delta is none");
+        assert_eq!(
+            run(&[1.0, 0.75, 0.75], settings, Minimize),
+            (3, Some(2), Some(0)),
+            "exactly min_delta is none"
+        );
         let slow = [1.0, 0.8, 0.7, 0.6, 0.5, 0.4];
-        assert_eq!(run(&slow, settings, Minimize), (6, None, Some(4)));
+        let patient = Patience { patience: 3, ..settings };
+        assert_eq!(run(&slow, patient, Minimize), (6, None, Some(5)));
         assert_eq!(run(&[0.0, 0.2, 0.3], Patience { min_delta: -0.25, ..patience(3) }, Maximize).2, Some(2));
     }
 
@@ -232,8 +254,12 @@ mod tests {
             values.iter().enumerate().map(|(epoch, &value)| rule.observe(epoch + 1, value)).last().unwrap()
         };
         assert_eq!(verdict(patience(2), &[1.0, 1.0, 1.0]), Verdict::NoImprovement { epochs: 2 });
-        let thresholds =
-            Patience { stopping_threshold: Some(0.1), divergence_threshold: Some(5.0), check_finite: true, ..patience(9) };
+        let thresholds = Patience {
+            stopping_threshold: Some(0.1),
+            divergence_threshold: Some(5.0),
+            check_finite: true,
+            ..patience(9)
+        };
         assert_eq!(verdict(thresholds, &[0.05]), Verdict::GoodEnough);
         assert_eq!(verdict(thresholds, &[6.0]), Verdict::Diverged);
         assert_eq!(verdict(thresholds, &[f64::INFINITY]), Verdict::NotFinite);

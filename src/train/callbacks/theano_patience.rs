@@ -91,7 +91,10 @@ impl TheanoPatience {
         match self.rule.best {
             Some((step, loss)) => {
                 let step = step + 1;
-                format!("the best {monitor} is {loss:.6} after step {step} in epoch {epoch}; {}", self.weights.fate(epoch))
+                format!(
+                    "the best {monitor} is {loss:.6} after step {step} in epoch {epoch}; {}",
+                    self.weights.fate(epoch)
+                )
             }
             None => format!("no {monitor} was finite"),
         }
@@ -187,7 +190,11 @@ mod tests {
         // The loop of the tutorial's code, run by hand on these losses.
         assert_eq!(run(&[0.5, 0.4, 0.3, 0.3]), (58, 29));
         assert_eq!(run(&[0.5, 0.5]), (20, 9));
-        assert_eq!(run(&[1.0, 0.995, 1.0]), (20, 19), "an improvement of exactly half a percent prolongs nothing");
+        assert_eq!(
+            run(&[1.0, 0.995, 1.0]),
+            (20, 19),
+            "an improvement of exactly half a percent prolongs nothing"
+        );
         assert_eq!(run(&[1.0, 0.994, 1.0]), (38, 19));
     }
 
