@@ -4,7 +4,7 @@
 use crate::cli::{ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
 use anyhow::{Context, Result};
-use fitch::data::{Source, split::SplitMethod};
+use fitch::data::{self, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Direction;
 use fitch::model::layers::Layer;
@@ -345,11 +345,7 @@ fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<Reduce
 }
 
 fn find_data_dir(given: Option<&Path>, checker: &mut Checker) -> Option<PathBuf> {
-    let from_environment =
-        || std::env::var_os("FITCH_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let in_cache =
-        || directories::ProjectDirs::from("", "", "fitch").map(|dirs| dirs.cache_dir().to_path_buf());
-    given.map(Path::to_path_buf).or_else(from_environment).or_else(in_cache).or_else(|| {
+    given.map(Path::to_path_buf).or_else(data::default_folder).or_else(|| {
         checker.fault(
             "data-dir",
             "(not given)",

@@ -93,6 +93,15 @@ pub const IDX_FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
+/// Where catalogued sets are kept unless one says otherwise: `FITCH_DATA_DIR`, else the user's cache
+/// folder; none where there is neither that variable nor a home folder.
+pub fn default_folder() -> Option<PathBuf> {
+    let from_environment = std::env::var_os("FITCH_DATA_DIR").filter(|folder| !folder.is_empty());
+    let in_cache =
+        || directories::ProjectDirs::from("", "", "fitch").map(|folders| folders.cache_dir().into());
+    from_environment.map(PathBuf::from).or_else(in_cache)
+}
+
 impl Source {
     /// Finds out what a name or a path stands for. A name that the catalogue has is never a path: write
     /// `./mnist` for a folder of that name.

@@ -1,0 +1,97 @@
+//! How near to the hardware's limit training is: the time of an epoch of MNIST in `Fit` (54,000 images,
+//! batch 128, the reference network) over that of the matrix products alone that it cannot do without,
+//! both in this process, one after the other, several times.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use fitch::data::{self, Samples, Source, split};
+use fitch::model::{Model, specification};
+use fitch::optim::Optimizer;
+use fitch::train::Fit;
+use std::time::Instant;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+const BATCH_SIZE: usize = 128;
+const LAYERS: &str = "dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2";
+/// Inputs and outputs of the reference network's dense layers.
+const SHAPES: [(i64, i64); 3] = [(784, 512), (512, 512), (512, 10)];
+
+#[derive(Parser)]
+struct Options {
+    /// How often both are timed
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Threads on the CPU [default: the machine's cores]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// What `cargo bench` passes
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let threads = options.threads.unwrap_or(std::thread::available_parallelism()?.get());
+    tch::set_num_threads(threads as i32);
+    let folder = data::default_folder().context("set FITCH_DATA_DIR to the folder that holds mnist/")?;
+    let mnist = Source::find("mnist")?.load(&folder, &mut |_| ())?;
+    let rows = split::split(&mnist.train.labels, 0.1, split::SplitMethod::Last, 0)?.train;
+    let samples = mnist.train_samples()?.choose(&rows)?;
+    println!("an epoch of MNIST: {} images, batch {BATCH_SIZE}, {threads} threads", samples.len());
+
+    matrix_products(samples.len())?; // to warm up
+    epoch(&samples)?;
+    let (mut floors, mut epochs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=options.rounds.max(1) {
+        let (floor, epoch) = (matrix_products(samples.len())?, epoch(&samples)?);
+        println!("round {round}: products {floor:.3} s, epoch {epoch:.3} s, ratio {:.3}", epoch / floor);
+        floors.push(floor);
+        epochs.push(epoch);
+        ratios.push(epoch / floor);
+    }
+    for (what, values) in [("products, s", floors), ("epoch, s", epochs), ("ratio", ratios)] {
+        let [least, median, greatest] = spread(values);
+        println!("{what:<11} median {median:.3} (least {least:.3}, greatest {greatest:.3})");
+    }
+    Ok(())
+}
+
+/// The seconds of one epoch, validation aside.
+fn epoch(samples: &Samples) -> Result<f64> {
+    let variables = VarStore::new(Device::Cpu);
+    let layers = specification::parse(LAYERS)?;
+    let network = Model::classifier(&[28, 28], layers, 10)?.build(&variables.root())?;
+    let optimizer = Optimizer::adam(&variables, 0.001)?;
+    let outcome = Fit::new(&network, &variables, optimizer).batch_size(BATCH_SIZE).run(samples, None)?;
+    Ok(outcome.history.epochs[0].seconds)
+}
+
+/// The seconds that the products of as many steps take: of each dense layer the outputs, the gradients
+/// of its weights and, but for the first one, those of its inputs; eight a step.
+fn matrix_products(images: usize) -> Result<f64> {
+    let random = |rows: i64, columns: i64| Tensor::rand([rows, columns], (Kind::Float, Device::Cpu));
+    let operands = |batch: i64| {
+        SHAPES
+            .map(|(inputs, outputs)| (random(batch, inputs), random(outputs, inputs), random(batch, outputs)))
+    };
+    let (whole, rest) = (operands(BATCH_SIZE as i64), operands((images % BATCH_SIZE) as i64));
+    let steps = images.div_ceil(BATCH_SIZE);
+    let start = Instant::now();
+    for step in 1..=steps {
+        let operands = if step * BATCH_SIZE <= images { &whole } else { &rest };
+        for (number, (inputs, weights, gradients)) in operands.iter().enumerate() {
+            let _ = inputs.f_mm(&weights.tr())?;
+            let _ = gradients.tr().f_mm(inputs)?;
+            if number > 0 {
+                let _ = gradients.f_mm(weights)?;
+            }
+        }
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn spread(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [values[0], values[values.len() / 2], values[values.len() - 1]]
+}
