@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::read::MultiGzDecoder;
+use same_file::Handle;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -69,19 +70,7 @@ pub fn fetch(
     let mut part_name = destination.as_os_str().to_owned();
     part_name.push(".part");
     let part_path = Path::new(&part_name);
-    let mut part = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(part_path)
-        .with_context(|| format!("cannot write {}", part_path.display()))?;
-    lock(&part, progress).with_context(|| format!("cannot lock {}", part_path.display()))?;
-    if destination.exists() {
-        // Another process brought it while we waited; the part file that we opened is an empty leftover.
-        let _ = fs::remove_file(part_path);
-        return Ok(());
-    }
+    let Some(mut part) = open_part(part_path, destination, progress)? else { return Ok(()) };
 
     let mut faults = Vec::new();
     for address in addresses {
@@ -105,6 +94,30 @@ pub fn fetch(
         let _ = fs::remove_file(part_path);
     }
     bail!("{}", faults.join("; "))
+}
+
+/// Opens the part file and locks it; gives nothing if another process has brought the file meanwhile.
+fn open_part(
+    part_path: &Path,
+    destination: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Option<File>> {
+    loop {
+        let mut options = OpenOptions::new();
+        let part = options.read(true).write(true).create(true).truncate(false).open(part_path);
+        let part = part.with_context(|| format!("cannot write {}", part_path.display()))?;
+        lock(&part, progress).with_context(|| format!("cannot lock {}", part_path.display()))?;
+        if destination.exists() {
+            // Ours is an empty leftover.
+            let _ = fs::remove_file(part_path);
+            return Ok(None);
+        }
+        // Who had the lock before may have failed and removed the file: then ours has no name any more.
+        let ours = Handle::from_file(part.try_clone()?)?;
+        if Handle::from_path(part_path).is_ok_and(|named| named == ours) {
+            return Ok(Some(part));
+        }
+    }
 }
 
 fn lock(part: &File, progress: &mut dyn FnMut(Progress)) -> std::io::Result<()> {

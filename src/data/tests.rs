@@ -1,1 +1,130 @@
+use super::*;
+use std::fs;
+use std::io::Write;
 
+/// An IDX file of uint8 values.
+fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, sizes.len() as u8];
+    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+/// A folder of four files: training images of 2 x 2 pixels, and two test images of the first classes.
+fn folder(train_labels: &[u8], test_labels: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (names, labels) in [(&IDX_FILES[..2], train_labels), (&IDX_FILES[2..], test_labels)] {
+        let count = labels.len() as u32;
+        let pixels: Vec<u8> = (0..4 * count).map(|value| value as u8).collect();
+        fs::write(folder.path().join(names[0]), idx(&[count, 2, 2], &pixels)).unwrap();
+        fs::write(folder.path().join(names[1]), idx(&[count], labels)).unwrap();
+    }
+    folder
+}
+
+fn load(folder: &Path) -> Result<Dataset> {
+    Source::find(folder.to_str().unwrap())?.load(Path::new("unused"), &mut |_| ())
+}
+
+fn fault(folder: &Path) -> String {
+    format!("{:#}", load(folder).unwrap_err())
+}
+
+#[test]
+fn a_folder_of_idx_files_is_a_data_set() {
+    let folder = folder(&[0, 1, 2, 1], &[2, 0]);
+    let set = load(folder.path()).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (4, 2));
+    assert_eq!(set.classes, ["0", "1", "2"]);
+    assert_eq!(set.maximum, 255.0);
+    assert_eq!(set.train.pixels.kind(), tch::Kind::Uint8);
+    assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
+    let source = Source::find(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(source.shape_and_classes().unwrap(), (vec![2, 2], 3));
+}
+
+#[test]
+fn samples_are_pixels_over_the_maximum() {
+    let folder = folder(&[0, 1], &[0, 1]);
+    let samples = load(folder.path()).unwrap().train_samples().unwrap();
+    let batch = samples.batches(2).next().unwrap().unwrap();
+    let values: Vec<f32> = Vec::try_from(batch.inputs.view([-1])).unwrap();
+    assert_eq!(values, (0..8).map(|value| value as f32 / 255.0).collect::<Vec<_>>());
+    assert_eq!(Vec::<i64>::try_from(&batch.targets).unwrap(), [0, 1]);
+}
+
+#[test]
+fn missing_files_are_all_named() {
+    let folder = folder(&[0, 1], &[0, 1]);
+    fs::remove_file(folder.path().join(IDX_FILES[1])).unwrap();
+    fs::remove_file(folder.path().join(IDX_FILES[2])).unwrap();
+    let fault = fault(folder.path());
+    assert!(fault.contains("has no train-labels-idx1-ubyte, no t10k-images-idx3-ubyte"), "{fault}");
+}
+
+#[test]
+fn images_and_labels_of_different_counts_are_refused() {
+    let folder = folder(&[0, 1, 1], &[0, 1]);
+    fs::write(folder.path().join(IDX_FILES[1]), idx(&[2], &[0, 1])).unwrap();
+    let fault = fault(folder.path());
+    assert!(fault.contains("train-labels-idx1-ubyte: has 2 labels, but"), "{fault}");
+    assert!(fault.contains("train-images-idx3-ubyte has 3 images"), "{fault}");
+}
+
+#[test]
+fn a_test_set_must_fit_the_training_set() {
+    let with_new_class = folder(&[0, 1, 2], &[0, 3]);
+    let fault_of_class = fault(with_new_class.path());
+    assert!(fault_of_class.contains("t10k-labels-idx1-ubyte"), "{fault_of_class}");
+    assert!(fault_of_class.contains('3'), "{fault_of_class}");
+    let with_other_shape = folder(&[0, 1], &[0]);
+    fs::write(with_other_shape.path().join(IDX_FILES[2]), idx(&[1, 4, 1], &[0; 4])).unwrap();
+    let fault_of_shape = fault(with_other_shape.path());
+    assert!(fault_of_shape.contains("has images of [4, 1] pixels, but those of"), "{fault_of_shape}");
+}
+
+#[test]
+fn a_class_without_an_image_is_taken_for_a_wrong_label() {
+    let fault = fault(folder(&[0, 1, 200], &[0]).path());
+    assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("200"), "{fault}");
+}
+
+#[test]
+fn labels_beyond_the_classes_of_a_known_set_are_refused() {
+    let data = tempfile::tempdir().unwrap();
+    let set = data.path().join("mnist");
+    fs::rename(folder(&[0, 10], &[0, 1]).keep(), &set).unwrap();
+    let fault = format!("{:#}", Source::find("mnist").unwrap().load(data.path(), &mut |_| ()).unwrap_err());
+    assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("10"), "{fault}");
+}
+
+#[test]
+fn what_is_neither_a_name_nor_a_folder_is_refused() {
+    let fault = |name: &str| Source::find(name).unwrap_err().to_string();
+    assert!(fault("mnits").contains("(digits, mnist, fashion-mnist, kmnist)"));
+    assert!(fault(file!()).contains("is a file"));
+}
+
+/// The real files, where `FITCH_DATA_DIR` has them.
+fn real_mnist() -> Option<PathBuf> {
+    let folder = std::env::var_os("FITCH_DATA_DIR").map(PathBuf::from)?;
+    IDX_FILES.iter().all(|name| find_file(&folder.join("mnist"), name).is_some()).then_some(folder)
+}
+
+#[test]
+fn mnist_is_read_whole() {
+    let Some(folder) = real_mnist() else {
+        // Not by eprintln!, which the test harness keeps to itself when all is well.
+        writeln!(std::io::stderr(), "SKIPPED mnist_is_read_whole: FITCH_DATA_DIR has no mnist").unwrap();
+        return;
+    };
+    let mnist = Source::find("mnist").unwrap().load(&folder, &mut |_| ()).unwrap();
+    assert_eq!(mnist.train.pixels.size(), [60_000, 28, 28]);
+    assert_eq!(mnist.test.pixels.size(), [10_000, 28, 28]);
+    // The counts of each class and the first labels as published; sums computed with numpy.
+    assert_eq!(&mnist.train.labels[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(&mnist.test.labels[..5], [7, 2, 1, 0, 4]);
+    assert_eq!(mnist.train.labels.iter().filter(|&&label| label == 5).count(), 5_421);
+    let sum = |images: &Images| i64::try_from(images.pixels.sum(tch::Kind::Int64)).unwrap();
+    assert_eq!((sum(&mnist.train), sum(&mnist.test)), (1_567_298_545, 264_923_200));
+}
