@@ -16,7 +16,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train a classifier and write a run folder
-    #[command(after_help = TRAIN_EXAMPLES)]
+    #[command(after_help = TRAIN_EXAMPLES, args_override_self = true)]
     Train(Box<TrainOptions>),
     /// Evaluate the weights of a run on its test set
     Evaluate(EvaluateOptions),

@@ -9,11 +9,12 @@ use fitch::device::DeviceChoice;
 use fitch::metrics::Direction;
 use fitch::model::layers::Layer;
 use fitch::model::specification;
+use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate};
 use fitch::train::callbacks::{Patience, ReduceLearningRateOnPlateau};
-use serde_json::{Map, Value};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::{Table, Value};
 
 /// The hidden layers of the reference network.
 pub const DEFAULT_LAYERS: &str = "dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2";
@@ -98,19 +99,19 @@ pub enum Stopping {
 }
 
 /// Puts flags over the values of the `--config` file over the defaults; also gives what the user should
-/// be told.
+/// be told. TOML carries the values, NaN and infinity included, so that the checks see what was written.
 pub fn resolve(flags: TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     let mut given = match &flags.config {
         Some(path) => read_file(path)?,
-        None => Map::new(),
+        None => Table::new(),
     };
-    given.extend(present(&flags)?);
+    given.extend(Table::try_from(&flags)?);
 
     let mut warnings = Vec::new();
-    let no_validation = given.get("validation_split").and_then(Value::as_f64) == Some(0.0);
+    let no_validation = given.get("validation_split").and_then(Value::as_float) == Some(0.0);
     if no_validation && !given.contains_key("monitor") {
         given.insert("monitor".to_string(), "loss".into());
-        if given.get("no_early_stopping") != Some(&Value::Bool(true)) {
+        if given.get("no_early_stopping") != Some(&Value::Boolean(true)) {
             given.insert("no_early_stopping".to_string(), true.into());
             warnings.push(
                 "without a validation set there is no val_loss to watch: early stopping is off \
@@ -122,34 +123,25 @@ pub fn resolve(flags: TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     if given.get("stopping") == Some(&Value::from("theano")) {
         given.entry("patience").or_insert(THEANO_PATIENCE.into());
     }
-    let mut whole = present(&defaults())?;
+    let mut whole = Table::try_from(defaults())?;
     whole.extend(given);
-    Ok((serde_json::from_value(Value::Object(whole))?, warnings))
-}
-
-fn present(options: &TrainOptions) -> Result<Map<String, Value>> {
-    let Value::Object(all) = serde_json::to_value(options)? else { return Ok(Map::new()) };
-    Ok(all.into_iter().filter(|(_, value)| !value.is_null()).collect())
+    Ok((whole.try_into()?, warnings))
 }
 
 /// Reads a TOML file of options; `batch-size` and `batch_size` are the same.
-fn read_file(path: &Path) -> Result<Map<String, Value>> {
+fn read_file(path: &Path) -> Result<Table> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("--config: cannot read {}", path.display()))?;
-    let wrong =
-        |fault: String| UsageError(vec![format!("--config: {}: {}", path.display(), fault.trim_end())]);
-    let table: toml::Table = text.parse().map_err(|fault: toml::de::Error| wrong(fault.to_string()))?;
-    let mut options = Map::new();
-    for (key, value) in table {
-        let name = key.replace('-', "_");
-        let value = serde_json::to_value(value)?;
-        // One at a time, so that the error names the option.
-        let alone = Map::from_iter([(name.clone(), value.clone())]);
-        serde_json::from_value::<TrainOptions>(Value::Object(alone))
-            .map_err(|fault| wrong(format!("{key} = {value}: {fault}")))?;
-        options.insert(name, value);
+    let wrong = |fault: toml::de::Error| {
+        UsageError(vec![format!("--config: {}: {}", path.display(), fault.to_string().trim_end())])
+    };
+    let mut options = Table::new();
+    for (key, value) in text.parse::<Table>().map_err(wrong)? {
+        options.insert(key.replace('-', "_"), value);
     }
-    Ok(options)
+    // Once more through the options' own type, so that a whole number is a float where one is wanted.
+    let typed: TrainOptions = options.try_into().map_err(wrong)?;
+    Ok(Table::try_from(typed)?)
 }
 
 /// Collects one error for each bad value.
@@ -217,9 +209,8 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let limit = checker.count("limit", options.limit, 1);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
-    let rate_rule = "must be a number above 0";
-    let learning_rate = checker
-        .number("learning-rate", options.learning_rate, rate_rule, |rate| rate > 0.0 && rate.is_finite());
+    let rate_rule = format!("must be a number above 0 and at most {GREATEST_LEARNING_RATE}");
+    let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
     let device_text = text(&options.device);

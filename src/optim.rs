@@ -8,6 +8,14 @@ use tch::nn::{self, OptimizerConfig};
 /// Keras's epsilon; PyTorch's and tch's is 1e-8.
 pub const KERAS_EPSILON: f64 = 1e-7;
 
+/// Greater learning rates only overflow float32, in which libtorch refuses to compute then.
+pub const GREATEST_LEARNING_RATE: f64 = 1e6;
+
+/// Whether a learning rate can be trained with.
+pub fn is_learning_rate(rate: f64) -> bool {
+    rate > 0.0 && rate <= GREATEST_LEARNING_RATE
+}
+
 /// An optimizer over the trainable variables of a store.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -27,15 +35,15 @@ impl Optimizer {
     /// Any optimizer that tch can configure.
     ///
     /// # Errors
-    /// A learning rate that is not above 0, or settings that libtorch refuses.
+    /// A learning rate that is not above 0 or too great, or settings that libtorch refuses.
     pub fn new(
         config: impl OptimizerConfig,
         variables: &nn::VarStore,
         learning_rate: f64,
     ) -> Result<Optimizer> {
         ensure!(
-            learning_rate > 0.0 && learning_rate.is_finite(),
-            "a learning rate of {learning_rate} is not above 0"
+            is_learning_rate(learning_rate),
+            "a learning rate of {learning_rate} is not above 0 and at most {GREATEST_LEARNING_RATE}"
         );
         let inner = config.build(variables, learning_rate).context("cannot set up the optimizer")?;
         Ok(Optimizer { inner, learning_rate })
@@ -89,7 +97,7 @@ mod tests {
     #[test]
     fn impossible_learning_rates_are_refused() {
         let store = nn::VarStore::new(Device::Cpu);
-        for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for rate in [0.0, -1.0, 1e38, f64::NAN, f64::INFINITY] {
             assert!(Optimizer::adam(&store, rate).is_err());
         }
     }

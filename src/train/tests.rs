@@ -1,1 +1,483 @@
+//! The loop and the callbacks together, on models so small that every number can be checked. None of
+//! them draws random numbers: libtorch's generator is shared by all tests of the process.
 
+use super::callbacks::*;
+use super::*;
+use crate::metrics::Direction;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tch::nn::{self, Init, LinearConfig};
+use tch::{Device, Kind, Tensor};
+
+/// A linear classifier of two inputs and two classes that starts with zeros.
+fn classifier() -> (VarStore, nn::Linear) {
+    let store = VarStore::new(Device::Cpu);
+    let zeros = Init::Const(0.0);
+    let config = LinearConfig { ws_init: zeros, bs_init: Some(zeros), bias: true };
+    let linear = nn::linear(store.root(), 2, 2, config);
+    (store, linear)
+}
+
+/// Points and whether they lie on the right of a line, which a linear classifier can learn.
+fn points(count: i64) -> Samples {
+    let numbers = Tensor::arange(count * 2, (Kind::Float, Device::Cpu)).view([count, 2]);
+    let inputs = (numbers * 0.618).frac();
+    let labels = inputs.select(1, 0).gt_tensor(&inputs.select(1, 1)).to_kind(Kind::Int64);
+    Samples::new(&inputs, &labels).unwrap()
+}
+
+fn adam(store: &VarStore) -> Optimizer {
+    Optimizer::adam(store, 0.05).unwrap()
+}
+
+/// Moves nothing.
+fn frozen(store: &VarStore) -> Optimizer {
+    Optimizer::new(nn::Sgd::default(), store, 1e-30).unwrap()
+}
+
+fn column(outcome: &Outcome, name: &str) -> Vec<f64> {
+    outcome.history.epochs.iter().map(|record| record.metrics[name]).collect()
+}
+
+#[test]
+fn a_training_learns_and_records_every_epoch() {
+    let (store, model) = classifier();
+    let outcome =
+        Fit::new(&model, &store, adam(&store)).epochs(40).batch_size(16).run(&points(200), Some(&points(50)));
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.stop.reason, StopReason::Completed);
+    assert_eq!(outcome.history.epochs.len(), 40);
+    assert_eq!(outcome.history.metric_names, ["accuracy", "loss", "val_accuracy", "val_loss"]);
+    let (loss, accuracy) = (column(&outcome, "loss"), column(&outcome, "val_accuracy"));
+    assert!(loss[39] < 0.5 * loss[0], "{loss:?}");
+    assert!(accuracy[39] > 0.9, "{accuracy:?}");
+}
+
+#[test]
+fn the_seed_alone_decides_the_outcome() {
+    let train = |seed| {
+        let (store, model) = classifier();
+        let fit = Fit::new(&model, &store, adam(&store)).epochs(3).batch_size(7).seed(seed);
+        (
+            column(&fit.run(&points(60), None).unwrap(), "loss"),
+            Vec::<f32>::try_from(model.ws.view([-1])).unwrap(),
+        )
+    };
+    assert_eq!(train(1), train(1));
+    assert_ne!(train(1), train(2), "another order of the samples");
+}
+
+#[test]
+fn means_are_over_samples_whatever_the_batches() {
+    // 10 samples in batches of 4, 4 and 2. The model does not move, so the mean over the epoch is that
+    // over the whole set.
+    let (store, model) = classifier();
+    let _ = tch::no_grad(|| {
+        model.ws.shallow_clone().copy_(&Tensor::from_slice(&[1f32, -2.0, 0.5, 3.0]).view([2, 2]))
+    });
+    let samples = points(10);
+    let outcome =
+        Fit::new(&model, &store, frozen(&store)).batch_size(4).run(&samples, Some(&samples)).unwrap();
+    let whole = evaluate(&model, &samples, 10).unwrap();
+    for prefix in ["", "val_"] {
+        let metric = |name| outcome.history.epochs[0].metrics[&format!("{prefix}{name}")];
+        assert!((metric("loss") - whole.loss).abs() < 1e-6);
+        assert!((metric("accuracy") - whole.accuracy).abs() < 1e-12);
+    }
+    assert_eq!(whole.predictions.len(), 10);
+}
+
+/// Writes down what it is called for.
+#[derive(Debug)]
+struct Diary<'a>(&'static str, &'a std::cell::RefCell<Vec<String>>);
+
+impl Diary<'_> {
+    fn note(&self, what: String) -> Result<()> {
+        self.1.borrow_mut().push(format!("{} {what}", self.0));
+        Ok(())
+    }
+}
+
+impl Callback for Diary<'_> {
+    fn train_begin(&mut self, training: &mut Training) -> Result<()> {
+        self.note(format!("train begin {}", training.epoch))
+    }
+    fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
+        self.note(format!("epoch begin {}", training.epoch))
+    }
+    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+        self.note(format!("batch end {}/{}", training.step, training.steps))
+    }
+    fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
+        self.note(format!("epoch end {}", training.record().unwrap().epoch))
+    }
+    fn train_end(&mut self, _: &mut Training) -> Result<()> {
+        self.note("train end".to_string())
+    }
+}
+
+#[test]
+fn callbacks_are_called_in_their_order_and_the_last_smaller_batch_is_kept() {
+    let (store, model) = classifier();
+    let diary = std::cell::RefCell::new(Vec::new());
+    let (mut first, mut second) = (Diary("a", &diary), Diary("b", &diary));
+    Fit::new(&model, &store, adam(&store))
+        .batch_size(4)
+        .callback(&mut first)
+        .callback(&mut second)
+        .run(&points(10), None)
+        .unwrap();
+    let expected = ["train begin 0", "epoch begin 1", "batch end 1/3", "batch end 2/3", "batch end 3/3"];
+    let expected = expected.into_iter().chain(["epoch end 1", "train end"]);
+    let expected: Vec<_> = expected.flat_map(|what| [format!("a {what}"), format!("b {what}")]).collect();
+    assert_eq!(diary.into_inner(), expected);
+}
+
+/// Puts chosen values into the record, marks the weights with the epoch (from 0), and may end the
+/// training after one. It comes before the callback that is tested.
+#[derive(Debug)]
+struct Script<'a> {
+    metric: &'static str,
+    values: &'a [f64],
+    stop_after: Option<usize>,
+}
+
+impl Callback for Script<'_> {
+    fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
+        let epoch = training.epoch - 1;
+        if let Some(record) = training.history.epochs.last_mut() {
+            record.metrics.insert(self.metric.to_string(), self.values[epoch]);
+        }
+        let _no_gradient = tch::no_grad_guard();
+        for mut variable in training.variables.trainable_variables() {
+            let _ = variable.fill_(epoch as f64);
+        }
+        if self.stop_after == Some(epoch) {
+            training.stop(StopReason::TimeLimit, "scripted".to_string());
+        }
+        Ok(())
+    }
+}
+
+/// Runs scripted values of `val_loss`, or of `val_accuracy` where that is to be maximised, and gives,
+/// counted from 0: (epochs run, best epoch, epoch whose weights remain).
+fn scripted(
+    metric: &'static str,
+    values: &[f64],
+    stop_after: Option<usize>,
+    stopping: &mut EarlyStopping,
+) -> (Outcome, i64) {
+    let (store, model) = classifier();
+    let mut script = Script { metric, values, stop_after };
+    let outcome = Fit::new(&model, &store, frozen(&store))
+        .epochs(values.len())
+        .callback(&mut script)
+        .callback(stopping)
+        .run(&points(4), Some(&points(4)))
+        .unwrap();
+    (outcome, model.bs.unwrap().double_value(&[0]) as i64)
+}
+
+#[test]
+fn the_best_weights_remain_exactly_as_keras_has_it() {
+    // The same vectors as for the rule, with the column of the weights: Keras 3.15.1's EarlyStopping.
+    let slow = [10.0, 9.0, 8.0, 9.0, 8.9, 8.8, 8.7, 8.6, 8.5];
+    let rising = [0.2, 0.15, 0.1, 0.11, 0.12];
+    let above_baseline = [0.9, 0.8, 0.7, 0.71, 0.72, 0.73];
+    let patience = |patience| Patience { patience, ..Patience::default() };
+    let with_baseline = Patience { baseline: Some(0.5), ..patience(5) };
+    let restore = true;
+    for (metric, values, settings, restores, stop_after, expected) in [
+        ("val_loss", &slow[..], patience(0), !restore, None, (4, 2, 3)),
+        ("val_loss", &slow, patience(2), !restore, None, (5, 2, 4)),
+        ("val_loss", &slow, patience(3), !restore, None, (6, 2, 5)),
+        ("val_loss", &rising, patience(2), restore, None, (5, 2, 2)),
+        ("val_loss", &rising, patience(2), !restore, None, (5, 2, 4)),
+        ("val_loss", &above_baseline, with_baseline, restore, None, (5, 2, 2)),
+        ("val_loss", &above_baseline, with_baseline, restore, Some(3), (4, 2, 2)),
+        ("val_loss", &[0.0860, 0.1096, 0.1040, 0.1019], patience(2), !restore, None, (3, 0, 2)),
+        (
+            "val_accuracy",
+            &[0.55, 0.76, 0.81, 0.81],
+            Patience { baseline: Some(0.75), ..patience(2) },
+            !restore,
+            None,
+            (4, 2, 3),
+        ),
+        (
+            "val_loss",
+            &[1.0, 2.0, 3.0, 4.0, 5.0],
+            Patience { start_from_epoch: 2, ..patience(0) },
+            !restore,
+            None,
+            (4, 2, 3),
+        ),
+        ("val_loss", &[0.5, 0.5, 0.5], patience(0), !restore, None, (2, 0, 1)),
+    ] {
+        let mut stopping = EarlyStopping::new(metric).settings(settings);
+        if !restores {
+            stopping = stopping.keep_last_weights();
+        }
+        let (outcome, weights) = scripted(metric, values, stop_after, &mut stopping);
+        let found = (outcome.history.epochs.len(), stopping.best().unwrap().epoch - 1, weights);
+        assert_eq!(found, expected, "{values:?} {settings:?}");
+    }
+}
+
+#[test]
+fn the_message_of_an_early_stop_tells_what_and_why() {
+    let mut stopping = EarlyStopping::new("val_loss").patience(2);
+    let (outcome, _) = scripted("val_loss", &[0.2, 0.1, 0.15, 0.12, 0.3], None, &mut stopping);
+    assert_eq!(outcome.stop.reason, StopReason::EarlyStopping);
+    assert_eq!(
+        outcome.stop.message,
+        "early stopping after epoch 4: val_loss has not improved for 2 epochs; \
+         its best is 0.100000 in epoch 2; the weights of epoch 2 are restored"
+    );
+    assert_eq!(stopping.restores(), Some(2));
+}
+
+#[test]
+fn mode_goes_against_the_metric_where_it_is_told_to() {
+    let mut stopping = EarlyStopping::new("val_loss").mode(Direction::Maximize);
+    let (outcome, weights) = scripted("val_loss", &[0.1, 0.2, 0.15, 0.3], None, &mut stopping);
+    assert_eq!((outcome.history.epochs.len(), weights), (3, 1));
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_never_restored() {
+    let mut stopping = EarlyStopping::new("val_loss").patience(2);
+    let (_, weights) = scripted("val_loss", &[f64::NAN, 0.5, f64::NEG_INFINITY, 0.6], None, &mut stopping);
+    assert_eq!(weights, 1);
+}
+
+#[test]
+fn a_metric_of_ones_own_is_recorded_and_can_be_monitored() {
+    let (store, model) = classifier();
+    // Greater is better, and it falls: the weights only grow.
+    let smallness = Metric::new("smallness", Direction::Maximize, |logits, labels| {
+        assert_eq!(logits.size()[0], labels.size()[0]);
+        -logits.abs().mean(Kind::Float)
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mut stopping = EarlyStopping::new("val_smallness").patience(3);
+    let mut file = HistoryFile::new(folder.path().join("history.csv"));
+    let outcome = Fit::new(&model, &store, adam(&store))
+        .epochs(30)
+        .metric(smallness)
+        .callback(&mut stopping)
+        .callback(&mut file)
+        .run(&points(50), Some(&points(20)))
+        .unwrap();
+    assert_eq!(outcome.stop.reason, StopReason::EarlyStopping);
+    assert_eq!(outcome.history.epochs.len(), 4, "{:?}", column(&outcome, "val_smallness"));
+    let text = std::fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    let head = "epoch,accuracy,loss,smallness,val_accuracy,val_loss,val_smallness,learning_rate,seconds";
+    assert_eq!(text.lines().next(), Some(head));
+    assert_eq!(text.lines().count(), 5);
+}
+
+#[test]
+fn any_module_can_be_fitted_a_regression_too() {
+    #[derive(Debug)]
+    struct Line(Tensor);
+    impl ModuleT for Line {
+        fn forward_t(&self, inputs: &Tensor, _train: bool) -> Tensor {
+            inputs * &self.0
+        }
+    }
+    let store = VarStore::new(Device::Cpu);
+    let model = Line(store.root().zeros("slope", &[1]));
+    let inputs = Tensor::arange(20, (Kind::Float, Device::Cpu)) / 10.0;
+    let samples = Samples::new(&inputs, &(&inputs * 3.0)).unwrap();
+    let squared = Metric::new("mse", Direction::Minimize, |outputs, targets| {
+        outputs.mse_loss(targets, tch::Reduction::Mean)
+    });
+    let outcome = Fit::new(&model, &store, adam(&store))
+        .loss(squared)
+        .metrics(Vec::new())
+        .epochs(200)
+        .batch_size(8)
+        .run(&samples, None)
+        .unwrap();
+    assert!((model.0.double_value(&[0]) - 3.0).abs() < 0.05, "{:?}", model.0);
+    assert_eq!(outcome.history.metric_names, ["loss", "val_loss"]);
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_training_at_its_step() {
+    let inputs = Tensor::from_slice(&[0.5f32, 0.25, f32::NAN, 0.5]).view([2, 2]);
+    let samples = Samples::new(&inputs, &Tensor::from_slice(&[0i64, 1])).unwrap();
+    let (store, model) = classifier();
+    let outcome = Fit::new(&model, &store, adam(&store))
+        .epochs(5)
+        .batch_size(1)
+        .callback(&mut TerminateOnNan)
+        .run(&samples, Some(&points(4)))
+        .unwrap();
+    assert_eq!(outcome.stop.reason, StopReason::NonFinite);
+    assert!(outcome.stop.message.contains("the loss became NaN in epoch 1"), "{}", outcome.stop.message);
+    // The record shows it, and nothing was validated any more.
+    assert!(column(&outcome, "loss")[0].is_nan());
+    assert!(!outcome.history.epochs[0].metrics.contains_key("val_loss"));
+}
+
+#[test]
+fn the_best_weights_come_back_after_a_loss_that_is_no_number() {
+    #[derive(Debug)]
+    struct Spoil;
+    impl Callback for Spoil {
+        fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
+            if training.epoch == 3 {
+                let _no_gradient = tch::no_grad_guard();
+                training.variables.trainable_variables().iter_mut().for_each(|v| drop(v.fill_(f64::NAN)));
+            }
+            Ok(())
+        }
+    }
+    let (store, model) = classifier();
+    let mut stopping = EarlyStopping::new("val_loss").patience(5);
+    let outcome = Fit::new(&model, &store, adam(&store))
+        .epochs(9)
+        .callback(&mut Spoil)
+        .callback(&mut TerminateOnNan)
+        .callback(&mut stopping)
+        .run(&points(50), Some(&points(50)))
+        .unwrap();
+    assert_eq!(outcome.stop.reason, StopReason::NonFinite);
+    assert_eq!(stopping.restores(), Some(2));
+    let restored = evaluate(&model, &points(50), 128).unwrap();
+    assert_eq!(restored.loss, column_until(&outcome, "val_loss", 2)[1]);
+}
+
+/// As [`column`], for the first rows only.
+fn column_until(outcome: &Outcome, name: &str, rows: usize) -> Vec<f64> {
+    outcome.history.epochs[..rows].iter().map(|record| record.metrics[name]).collect()
+}
+
+#[test]
+fn a_time_limit_and_a_request_end_the_training_after_a_step() {
+    let run = |callback: &mut dyn Callback| {
+        let (store, model) = classifier();
+        let fit = Fit::new(&model, &store, adam(&store)).epochs(5).batch_size(4);
+        fit.callback(callback).run(&points(12), Some(&points(4))).unwrap()
+    };
+    let outcome = run(&mut TimeLimit::new(Duration::from_nanos(1)));
+    assert_eq!((outcome.stop.reason, outcome.unrecorded_steps), (StopReason::TimeLimit, 1));
+    assert!(outcome.history.epochs.is_empty(), "an epoch that was cut short is no row");
+    assert!(outcome.stop.message.contains("1ns") && outcome.stop.message.contains("step 1 of 3"));
+
+    let outcome = run(&mut StopOnRequest::new(Arc::new(AtomicBool::new(true))));
+    assert_eq!((outcome.stop.reason, outcome.unrecorded_steps), (StopReason::Interrupted, 1));
+    let outcome = run(&mut StopOnRequest::new(Arc::new(AtomicBool::new(false))));
+    assert_eq!((outcome.stop.reason, outcome.unrecorded_steps), (StopReason::Completed, 0));
+}
+
+#[test]
+fn a_schedule_sets_the_learning_rate_of_each_epoch() {
+    let run = |mut schedule: LearningRateSchedule| {
+        let (store, model) = classifier();
+        let fit = Fit::new(&model, &store, Optimizer::adam(&store, 0.1)?).epochs(3);
+        fit.callback(&mut schedule).run(&points(8), None)
+    };
+    let outcome =
+        run(LearningRateSchedule::new(|epoch, rate| if epoch > 1 { rate / 2.0 } else { rate })).unwrap();
+    let rates: Vec<f64> = outcome.history.epochs.iter().map(|record| record.learning_rate).collect();
+    assert_eq!(rates, [0.1, 0.05, 0.025]);
+    for wrong in [f64::NAN, -0.1, f64::INFINITY] {
+        let fault = run(LearningRateSchedule::new(move |_, _| wrong)).unwrap_err().to_string();
+        assert!(fault.contains("epoch 1"), "{fault}");
+    }
+}
+
+#[test]
+fn a_plateau_lowers_the_learning_rate_of_the_next_epoch() {
+    let (store, model) = classifier();
+    let values = [0.5, 0.4, 0.4, 0.4, 0.3];
+    let mut script = Script { metric: "val_loss", values: &values, stop_after: None };
+    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
+    plateau.patience = 2;
+    let outcome = Fit::new(&model, &store, Optimizer::adam(&store, 0.1).unwrap())
+        .epochs(5)
+        .callback(&mut script)
+        .callback(&mut plateau)
+        .run(&points(8), Some(&points(8)))
+        .unwrap();
+    let rates: Vec<f64> = outcome.history.epochs.iter().map(|record| record.learning_rate).collect();
+    assert_eq!(rates, [0.1, 0.1, 0.1, 0.1, 0.1 * 0.1]);
+}
+
+#[test]
+fn the_growing_patience_validates_within_epochs_and_stops_at_its_step() {
+    // Ten steps an epoch, patience 20, a validation loss that never changes: step 20 of the tutorial's
+    // count from 0, which is the first step of the third epoch.
+    let (store, model) = classifier();
+    let mut stopping = TheanoPatience::new("val_loss", 20);
+    let outcome = Fit::new(&model, &store, frozen(&store))
+        .epochs(100)
+        .batch_size(1)
+        .callback(&mut stopping)
+        .run(&points(10), Some(&points(5)))
+        .unwrap();
+    assert_eq!(outcome.stop.reason, StopReason::EarlyStopping);
+    assert_eq!((outcome.history.epochs.len(), outcome.unrecorded_steps), (2, 1));
+    assert_eq!(stopping.best().unwrap().epoch, 1);
+    assert!(
+        outcome.stop.message.starts_with("early stopping in epoch 3 after step 21"),
+        "{}",
+        outcome.stop.message
+    );
+}
+
+#[test]
+fn what_cannot_be_monitored_is_told_before_training() {
+    let run = |callback: &mut dyn Callback, validation: Option<&Samples>| {
+        let (store, model) = classifier();
+        let fit = Fit::new(&model, &store, adam(&store)).callback(callback);
+        fit.run(&points(8), validation).unwrap_err().to_string()
+    };
+    let validation = points(4);
+    let fault = run(&mut EarlyStopping::new("val_los"), Some(&validation));
+    assert!(
+        fault.contains("val_los:") && fault.contains("accuracy, loss, val_accuracy, val_loss"),
+        "{fault}"
+    );
+    assert!(run(&mut EarlyStopping::new("val_loss"), None).contains("no validation set"));
+    assert!(run(&mut ReduceLearningRateOnPlateau::new("auc"), None).contains("auc"));
+    assert!(run(&mut TheanoPatience::new("val_accuracy", 9), Some(&validation)).contains("val_accuracy"));
+}
+
+#[test]
+fn settings_that_make_no_sense_are_errors() {
+    let (store, model) = classifier();
+    let fit = || Fit::new(&model, &store, adam(&store));
+    let metric = |name: &str| Metric::new(name, Direction::Minimize, |outputs, _| outputs.mean(Kind::Float));
+    let nothing = points(4).choose(&[]).unwrap();
+    for (fit, validation, word) in [
+        (fit().epochs(0), None, "epoch"),
+        (fit().batch_size(0), None, "batch"),
+        (fit().metric(metric("accuracy")), None, "more than one metric called accuracy"),
+        (fit().metric(metric("loss")), None, "more than one metric called loss"),
+        (fit().metric(metric("val_x")), None, "val_x"),
+        (fit(), Some(&nothing), "validation set is empty"),
+    ] {
+        let fault = fit.run(&points(4), validation).unwrap_err().to_string();
+        assert!(fault.contains(word), "{fault}");
+    }
+    assert!(fit().run(&nothing, None).unwrap_err().to_string().contains("no samples"));
+}
+
+#[test]
+fn the_error_of_a_callback_ends_the_training() {
+    #[derive(Debug)]
+    struct Failing;
+    impl Callback for Failing {
+        fn batch_end(&mut self, _: &mut Training) -> Result<()> {
+            anyhow::bail!("the disk is full")
+        }
+    }
+    let (store, model) = classifier();
+    let fit = Fit::new(&model, &store, adam(&store)).callback(&mut Failing).run(&points(8), None);
+    assert_eq!(fit.unwrap_err().to_string(), "the disk is full");
+}

@@ -1,0 +1,8 @@
+//! The program as its users run it: a process of its own in a fresh folder, one file a subcommand.
+
+mod bad_input;
+mod evaluate;
+mod place;
+mod runs;
+mod summary;
+mod train;

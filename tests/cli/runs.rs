@@ -1,0 +1,45 @@
+use crate::place::Place;
+
+#[test]
+fn runs_are_listed_with_their_results_the_newest_first() {
+    let place = Place::new();
+    place.train_quickly("runs/first", &[]).well();
+    place.train_quickly("runs/deeper/second", &["--seed", "1"]).well();
+    let finished = place.run(&["runs"]).well();
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{finished:?}");
+    assert!(lines[0].starts_with("run ") && lines[0].contains("test accuracy"));
+    for (line, run) in [(lines[1], "runs/deeper/second"), (lines[2], "runs/first")] {
+        let accuracy = format!("{:.4}", place.record(run)["test_accuracy"].as_f64().unwrap());
+        for part in [run, "digits", "completed", "val_loss", &accuracy] {
+            assert!(line.contains(part), "no {part} in {line}");
+        }
+    }
+    let other_folder = place.run(&["runs", "runs/deeper"]).well();
+    assert_eq!(other_folder.stdout.lines().count(), 2);
+}
+
+#[test]
+fn a_damaged_record_hides_no_other_run() {
+    let place = Place::new();
+    place.train_quickly("runs/good", &[]).well();
+    std::fs::create_dir(place.path("runs/bad")).unwrap();
+    place.write("runs/bad", "run.json", b"{");
+    let finished = place.run(&["runs"]).well();
+    assert!(
+        finished.stderr.contains("warning: runs/bad/run.json is not the record of a run"),
+        "{finished:?}"
+    );
+    assert!(finished.stdout.contains("runs/good"));
+}
+
+#[test]
+fn no_runs_and_no_folder_are_told_apart() {
+    let place = Place::new();
+    let finished = place.run(&["runs", "."]).well();
+    assert!(
+        finished.stdout.is_empty() && finished.stderr.contains("there are no runs below ."),
+        "{finished:?}"
+    );
+    place.run(&["runs"]).with_fault(1, &["cannot look for runs below runs", "No such file"]);
+}

@@ -1,0 +1,306 @@
+use crate::place::{IDX_FILES, Place, real_mnist};
+use flate2::read::GzDecoder;
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+#[test]
+fn without_options_the_digits_are_learnt_and_a_run_folder_is_written() {
+    let place = Place::new();
+    let finished = place.train(&[]).well();
+    let runs = place.names("runs");
+    assert_eq!(runs.len(), 1);
+    assert!(runs[0].starts_with("digits-20") && runs[0].ends_with('Z'), "{runs:?}");
+    let run = format!("runs/{}", runs[0]);
+    let files = ["history.csv", "run.json", "summary.txt", "weights.safetensors"];
+    assert_eq!(place.names(&run), files, "and nothing half-written");
+
+    let record = place.record(&run);
+    assert!(record["test_accuracy"].as_f64().unwrap() >= 0.965, "{record:#}");
+    assert_eq!(record["stop_reason"], "early_stopping");
+    assert_eq!(record["dataset"]["name"], "digits");
+    assert_eq!(record["dataset"]["train"], 1_289);
+    assert_eq!(record["dataset"]["validation"], 144);
+    assert_eq!(record["dataset"]["test"], 364);
+    assert_eq!(record["dataset"]["classes"].as_array().unwrap().len(), 10);
+    assert_eq!(record["libtorch_version"], "2.11.0");
+    assert_eq!((&record["seed"], &record["threads"]), (&0.into(), &1.into()));
+    assert!(record["seconds"].as_f64().unwrap() > 0.0);
+
+    let history = place.history(&run);
+    let head = ["epoch", "accuracy", "loss", "val_accuracy", "val_loss", "learning_rate"];
+    assert_eq!(history[0].iter().collect::<Vec<_>>(), head);
+    let epochs = record["epochs_run"].as_u64().unwrap() as usize;
+    assert_eq!(history.len(), 1 + epochs);
+    // Patience 5: the best epoch is five before the last, and its value the least of its column.
+    let best = record["best_epoch"].as_u64().unwrap() as usize;
+    assert_eq!(best, epochs - 5);
+    let val_loss = |row: usize| history[row][4].parse::<f64>().unwrap();
+    let least = (1..=epochs).map(val_loss).fold(f64::INFINITY, f64::min);
+    assert_eq!((val_loss(best), record["best_value"].as_f64().unwrap()), (least, least));
+
+    assert!(place.read(&format!("{run}/summary.txt")).contains("Total params: 301,066"));
+    assert!(finished.stderr.contains("digits: 1,289 train, 144 validation (stratified), 364 test\n"));
+    assert!(finished.stderr.contains(&format!("\nearly stopping after epoch {epochs}: val_loss has not")));
+    assert!(finished.stderr.contains(&format!("the weights of epoch {best} are restored\n")));
+    assert!(finished.stdout.contains("test accuracy 0.9"));
+    files.iter().for_each(|file| assert!(finished.stdout.contains(file)));
+}
+
+#[test]
+fn the_same_command_twice_gives_the_same_bytes() {
+    let place = Place::new();
+    for out in ["a", "b"] {
+        place.train_quickly(out, &[]).well();
+    }
+    place.train_quickly("c", &["--seed", "1"]).well();
+    assert_eq!(place.history("a"), place.history("b"));
+    assert_ne!(place.history("a"), place.history("c"));
+    let weights = |run: &str| fs::read(place.path(run).join("weights.safetensors")).unwrap();
+    assert!(weights("a") == weights("b"));
+    assert!(weights("a") != weights("c"));
+}
+
+#[test]
+fn a_folder_of_pictures_is_learnt() {
+    let place = Place::new();
+    place.write_idx_set("pictures");
+    let finished = place.train(&[
+        "--dataset",
+        "pictures",
+        "--layers",
+        "dense 8, tanh",
+        "--learning-rate",
+        "0.05",
+        "--out",
+        "run",
+    ]);
+    assert!(finished.well().stderr.contains("pictures: 54 train, 6 validation (stratified), 20 test"));
+    let record = place.record("run");
+    assert_eq!(record["test_accuracy"], 1.0);
+    assert_eq!(record["dataset"]["classes"], serde_json::json!(["0", "1"]));
+}
+
+#[test]
+fn every_kind_of_split_says_its_name() {
+    let place = Place::new();
+    for method in ["stratified", "shuffled", "last"] {
+        let finished = place.train_quickly(method, &["--split", method, "--validation-split", "0.25"]).well();
+        assert!(
+            finished.stderr.contains(&format!("1,074 train, 359 validation ({method}), 364 test")),
+            "{finished:?}"
+        );
+    }
+}
+
+#[test]
+fn without_validation_its_cells_are_empty() {
+    let place = Place::new();
+    let finished = place.train_quickly("run", &["--validation-split", "0"]).well();
+    assert!(finished.stderr.contains("warning: without a validation set"), "{finished:?}");
+    assert!(finished.stderr.contains("1,433 train, no validation, 364 test"));
+    let history = place.history("run");
+    assert_eq!(history.len(), 4);
+    for row in &history[1..] {
+        assert!(!row[1].is_empty() && row[3].is_empty() && row[4].is_empty(), "{row:?}");
+    }
+    let record = place.record("run");
+    assert_eq!((&record["stop_reason"], &record["monitor"]), (&"completed".into(), &"loss".into()));
+}
+
+#[test]
+fn a_limit_takes_that_many_training_images() {
+    let place = Place::new();
+    let finished = place.train_quickly("run", &["--limit", "100"]).well();
+    assert!(finished.stderr.contains("100 train, 144 validation (stratified), 364 test"));
+    assert_eq!(place.record("run")["dataset"]["train"], 100);
+}
+
+#[test]
+fn an_existing_run_is_never_overwritten() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let before = place.read("run/history.csv");
+    place.train_quickly("run", &["--seed", "1"]).with_fault(1, &["run", "never overwritten"]);
+    assert_eq!(place.read("run/history.csv"), before);
+}
+
+#[test]
+fn progress_is_a_line_an_epoch_or_nothing_and_never_on_standard_output() {
+    let place = Place::new();
+    let lines = place.train_quickly("a", &[]).well();
+    for epoch in ["epoch 1/3  ", "epoch 2/3  ", "epoch 3/3  "] {
+        assert!(lines.stderr.contains(epoch), "{lines:?}");
+    }
+    assert!(lines.stderr.contains(" val_accuracy 0.") && lines.stderr.contains("/step"));
+    let none = place.train_quickly("b", &["--progress", "none"]).well();
+    for finished in [&lines, &none] {
+        assert!(!finished.stdout.contains("epoch 1/3") && !finished.stdout.contains('\x1b'));
+        assert!(
+            !finished.stderr.contains('\x1b') && !finished.stderr.contains('\r'),
+            "no terminal, no escapes"
+        );
+    }
+    assert!(!none.stderr.contains("epoch 1/3"), "{none:?}");
+}
+
+#[test]
+fn thresholds_and_time_end_a_training() {
+    let place = Place::new();
+    place.train_quickly("good", &["--monitor", "val_accuracy", "--stopping-threshold", "0.01"]).well();
+    assert_eq!(place.record("good")["epochs_run"], 1);
+    place.train_quickly("bad", &["--divergence-threshold", "0.001"]).well();
+    assert_eq!(place.record("bad")["stop_reason"], "early_stopping");
+    let timed = place
+        .train_quickly("timed", &["--epochs", "1000000", "--no-early-stopping", "--time-limit", "500ms"])
+        .well();
+    assert_eq!(place.record("timed")["stop_reason"], "time_limit");
+    assert!(timed.stderr.contains("the time limit of 500ms is reached"), "{timed:?}");
+}
+
+#[test]
+fn the_growing_patience_is_a_rule_too() {
+    let place = Place::new();
+    let finished =
+        place.train_quickly("run", &["--stopping", "theano", "--patience", "15", "--learning-rate", "1e-30"]);
+    assert!(finished.well().stderr.contains("the patience of 15 steps is used up"));
+    assert_eq!(place.record("run")["stop_reason"], "early_stopping");
+}
+
+#[test]
+fn a_plateau_lowers_the_learning_rate_in_the_history() {
+    let place = Place::new();
+    let still = ["--plateau-patience", "1", "--plateau-factor", "0.5", "--plateau-min-delta", "100"];
+    place.train_quickly("run", &still).well();
+    let rates: Vec<String> = place.history("run")[1..].iter().map(|row| row[5].to_string()).collect();
+    assert_eq!(rates, ["0.001", "0.001", "0.0005"]);
+}
+
+#[test]
+fn a_training_that_diverges_fails_and_saves_no_bad_weights() {
+    let place = Place::new();
+    let finished = place.train_quickly(
+        "run",
+        &["--learning-rate", "1e6", "--no-early-stopping", "--layers", &["dense 8"; 8].join(", ")],
+    );
+    finished.with_fault(1, &["training diverged: the loss became", "hint: a smaller --learning-rate"]);
+    assert_eq!(place.record("run")["stop_reason"], "non_finite");
+    assert!(!place.names("run").contains(&"weights.safetensors".to_string()));
+}
+
+#[test]
+fn options_come_from_a_file_and_are_recorded() {
+    let place = Place::new();
+    place.write(".", "options.toml", b"epochs = 2\nbatch-size = 64\nlayers = \"dense 16, gelu\"\n");
+    place.train(&["--config", "options.toml", "--batch-size", "32", "--out", "run"]).well();
+    let config = place.record("run")["config"].clone();
+    assert_eq!((&config["epochs"], &config["batch_size"]), (&2.into(), &32.into()));
+    assert_eq!((&config["layers"], &config["patience"]), (&"dense 16, gelu".into(), &5.into()));
+}
+
+/// A training that would go on for ever, in its second epoch at least.
+fn endless(place: &Place) -> Child {
+    let arguments =
+        ["train", "--threads", "1", "--layers", "dense 32, relu", "--epochs", "1000000", "--out", "run"];
+    let mut command = place.command(&[&arguments[..], &["--no-early-stopping", "--limit", "200"]].concat());
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    let rows = || fs::read_to_string(place.path("run/history.csv")).map_or(0, |text| text.lines().count());
+    while rows() < 3 {
+        assert!(start.elapsed() < Duration::from_secs(60), "no second epoch after a minute");
+        sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_saves_what_was_trained() {
+    for signal in ["-INT", "-TERM"] {
+        let place = Place::new();
+        let child = endless(&place);
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let finished: crate::place::Finished = child.wait_with_output().unwrap().into();
+        assert_eq!(finished.code, Some(130), "{finished:?}");
+        assert!(finished.stderr.contains("\ninterrupted in epoch "));
+        assert!(finished.stdout.contains("test accuracy"), "what was trained is evaluated");
+        let record = place.record("run");
+        assert_eq!(record["stop_reason"], "interrupted");
+        assert_eq!(record["epochs_run"].as_u64().unwrap() as usize, place.history("run").len() - 1);
+        assert_eq!(place.names("run"), ["history.csv", "run.json", "summary.txt", "weights.safetensors"]);
+        place.run(&["evaluate", "run"]).well();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_training_leaves_whole_files() {
+    let place = Place::new();
+    let mut child = endless(&place);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(place.record("run")["stop_reason"].is_null());
+    let history = place.history("run");
+    assert!(history.iter().all(|row| row.len() == 6), "{history:?}");
+    let list = place.run(&["runs", "."]).well();
+    assert!(list.stdout.contains("unfinished"), "{list:?}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_fault() {
+    let place = Place::new();
+    let quick = ["train", "--threads", "1", "--layers", "dense 8", "--epochs", "1", "--out", "run"];
+    let mut child = place.command(&quick).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let finished: crate::place::Finished = child.wait_with_output().unwrap().into();
+    assert!(finished.well().stderr.lines().all(|line| !line.contains("error")));
+}
+
+#[test]
+fn a_copy_of_the_program_runs_anywhere_without_library_paths() {
+    let place = Place::new();
+    fs::copy(env!("CARGO_BIN_EXE_fitch"), place.path("copied")).unwrap();
+    let mut command = Command::new(place.path("copied"));
+    let quick = ["train", "--threads", "1", "--layers", "dense 8", "--epochs", "1"];
+    let output = command.args(quick).current_dir(place.path(".")).env_clear().output().unwrap();
+    crate::place::Finished::from(output).well();
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error() {
+    let place = Place::new();
+    place.train_quickly("run", &["--device", "cuda:200"]).with_fault(1, &["cuda:200"]);
+    assert!(!place.path("run").exists());
+    let auto = place.train_quickly("run", &["--device", "cpu"]).well();
+    assert!(auto.stderr.contains("device: cpu (asked for), 1 threads"), "{auto:?}");
+}
+
+#[test]
+fn mnist_is_trained_on_the_same_from_raw_and_from_gzipped_files() {
+    let Some(folder) = real_mnist("mnist_is_trained_on_the_same_from_raw_and_from_gzipped_files") else {
+        return;
+    };
+    let place = Place::new();
+    fs::create_dir(place.path("raw")).unwrap();
+    for name in IDX_FILES {
+        let path = folder.join("mnist").join(name);
+        let mut bytes = Vec::new();
+        match File::open(&path) {
+            Ok(mut raw) => raw.read_to_end(&mut bytes).unwrap(),
+            Err(_) => GzDecoder::new(File::open(path.with_extension("gz")).unwrap())
+                .read_to_end(&mut bytes)
+                .unwrap(),
+        };
+        place.write("raw", name, &bytes);
+    }
+    let data_dir = folder.to_str().unwrap();
+    let quick = ["--split", "last", "--limit", "6000", "--learning-rate", "0.003"];
+    let known =
+        place.train_quickly("known", &[&quick[..], &["--dataset", "mnist", "--data-dir", data_dir]].concat());
+    assert!(known.well().stderr.contains("mnist: 6,000 train, 6,000 validation (last), 10,000 test"));
+    place.train_quickly("own", &[&quick[..], &["--dataset", "raw"]].concat()).well();
+    assert_eq!(place.history("known"), place.history("own"));
+    assert!(place.record("known")["test_accuracy"].as_f64().unwrap() > 0.85);
+}
