@@ -73,7 +73,7 @@ fn means_are_over_samples_whatever_the_batches() {
     // 10 samples in batches of 4, 4 and 2. The model does not move, so the mean over the epoch is that
     // over the whole set.
     let (store, model) = classifier();
-    let _ = tch::no_grad(|| {
+    tch::no_grad(|| {
         model.ws.shallow_clone().copy_(&Tensor::from_slice(&[1f32, -2.0, 0.5, 3.0]).view([2, 2]))
     });
     let samples = points(10);

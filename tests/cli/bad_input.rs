@@ -1,6 +1,6 @@
 //! Wrong data and wrong options: exit code, message naming file and fault, nothing left behind.
 
-use crate::place::{Finished, IDX_FILES, Place, idx};
+use crate::place::{Finished, IDX_FILES, Place, idx, skipped};
 use flate2::{Compression, write::GzEncoder};
 use std::fs;
 use std::io::Write;
@@ -81,12 +81,12 @@ fn damaged_gzip_files_are_named_with_their_fault() {
 #[test]
 fn labels_beyond_the_classes_are_named() {
     let [_, train_labels, _, test_labels] = IDX_FILES;
-    let labels = |wrong: u8| idx(&[60], &[vec![0, 1].repeat(29), vec![0, wrong]].concat());
+    let labels = |wrong: u8| idx(&[60], &[&[0, 1].repeat(29)[..], &[0, wrong]].concat());
     with_spoilt_set(train_labels, "label 9 (of image 59, counted from 0) is beyond the classes", |place| {
         place.write("set", train_labels, &labels(9));
     });
     with_spoilt_set(test_labels, "label 2 (of image 19, counted from 0) is beyond the 2 classes", |place| {
-        place.write("set", test_labels, &idx(&[20], &[vec![0, 1].repeat(9), vec![0, 2]].concat()));
+        place.write("set", test_labels, &idx(&[20], &[&[0, 1].repeat(9)[..], &[0, 2]].concat()));
     });
 }
 
@@ -112,10 +112,9 @@ fn an_unreadable_file_is_named() {
     let place = Place::new();
     place.write_idx_set("set");
     let file = place.path("set").join(images);
-    fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&file).is_ok() {
-        writeln!(std::io::stderr(), "SKIPPED part of an_unreadable_file_is_named: root may read all")
-            .unwrap();
+        skipped("part of an_unreadable_file_is_named", "root may read all");
         return;
     }
     place.train(&["--dataset", "set"]).with_fault(1, &[&format!("set/{images}"), "Permission denied"]);

@@ -1,6 +1,7 @@
 //! A fresh folder to run the program in, and what came of a run.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
@@ -147,7 +148,6 @@ pub fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
 
 /// The folder that holds the four real files of MNIST as `mnist/`; where there is none the test says so.
 pub fn real_mnist(test: &str) -> Option<PathBuf> {
-    use std::io::Write;
     let folder = std::env::var_os("FITCH_DATA_DIR").map(PathBuf::from);
     let there = |folder: &Path, name: &&str| {
         let path = folder.join("mnist").join(name);
@@ -155,8 +155,13 @@ pub fn real_mnist(test: &str) -> Option<PathBuf> {
     };
     let found = folder.filter(|folder| IDX_FILES.iter().all(|name| there(folder, name)));
     if found.is_none() {
-        // Not by eprintln!, which the test harness keeps to itself when all is well.
-        writeln!(std::io::stderr(), "SKIPPED {test}: FITCH_DATA_DIR has no mnist").unwrap();
+        skipped(test, "FITCH_DATA_DIR has no mnist");
     }
     found
+}
+
+/// Says that a test was skipped.
+pub fn skipped(test: &str, why: &str) {
+    // Not by eprintln!, which the test harness keeps to itself when all is well.
+    std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
 }

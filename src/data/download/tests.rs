@@ -124,7 +124,8 @@ fn a_file_is_fetched_checked_and_put_in_place() {
     });
     let mut events = Vec::new();
     let digest = Digest::OfFile(digest_of(&file));
-    fetch(&[server.address.clone()], &destination, &digest, &mut |event| events.push(event)).unwrap();
+    fetch(std::slice::from_ref(&server.address), &destination, &digest, &mut |event| events.push(event))
+        .unwrap();
     assert_eq!(fs::read(&destination).unwrap(), file);
     assert!(!part_of(&destination).exists());
     assert_eq!(events.first(), Some(&Progress::Started { address: server.address.clone() }));
