@@ -9,9 +9,15 @@
 
 pub mod data;
 pub mod device;
+pub mod export;
 pub mod metrics;
 pub mod model;
 pub mod optim;
 pub mod random;
 pub mod run;
 pub mod train;
+
+/// The README's example is compiled and run with the documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

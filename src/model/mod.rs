@@ -8,7 +8,7 @@ mod summary;
 pub use summary::{SummaryStyle, summary, with_separators};
 
 use anyhow::{Context, Result, ensure};
-use layers::{Dense, Layer, Parameter};
+use layers::{Dense, Layer, Parameter, softmax};
 use std::collections::HashMap;
 use tch::nn;
 
@@ -39,14 +39,16 @@ impl PlacedLayer {
 
 /// A classifier: the layers in order, every shape known and checked.
 ///
-/// The last two are always the classifier itself, a dense layer with one unit a class, and softmax.
+/// The last ones are always the classifier itself, a dense layer with one unit a class, and softmax.
 /// Training works on the dense layer's output, the logits, so softmax is kept out of [`Model::build`].
 #[derive(Debug)]
 pub struct Model {
-    /// The shape of one sample, flattened.
-    pub input: Vec<i64>,
+    /// The shape of one sample, before it is flattened for the first layer.
+    pub sample_shape: Vec<i64>,
     /// The layers up to the logits.
     pub layers: Vec<PlacedLayer>,
+    /// Softmax: from the logits to probabilities.
+    pub softmax: PlacedLayer,
 }
 
 impl Model {
@@ -58,10 +60,10 @@ impl Model {
         ensure!(classes > 0, "a classifier needs at least one class");
         let pixels: i64 = sample_shape.iter().product();
         ensure!(pixels > 0, "a classifier needs at least one input value, not the shape {sample_shape:?}");
-        let last: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
+        let logits: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
         let mut layers: Vec<PlacedLayer> = Vec::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
-        for layer in hidden.into_iter().chain([last]) {
+        for layer in hidden.into_iter().chain([logits]) {
             let number = numbers.entry(layer.word()).or_default();
             *number += 1;
             let name = format!("{}_{number}", layer.word());
@@ -69,12 +71,21 @@ impl Model {
             let output = layer.output_shape(&input).with_context(|| name.clone())?;
             layers.push(PlacedLayer { name, layer, input, output });
         }
-        Ok(Model { input: vec![pixels], layers })
+        let classes = vec![classes as i64];
+        let name = "softmax_1".to_string();
+        let softmax = PlacedLayer { name, layer: softmax(), input: classes.clone(), output: classes };
+        Ok(Model { sample_shape: sample_shape.to_vec(), layers, softmax })
     }
 
-    /// The number of classes.
-    pub fn classes(&self) -> i64 {
-        self.layers.last().map_or(0, |layer| layer.output.iter().product())
+    /// The hidden layers as `--layers` takes them.
+    pub fn hidden_layers(&self) -> String {
+        let hidden = &self.layers[..self.layers.len() - 1];
+        specification::format(hidden.iter().map(|placed| &placed.layer))
+    }
+
+    /// All layers in order, softmax included.
+    pub fn all_layers(&self) -> impl Iterator<Item = &PlacedLayer> {
+        self.layers.iter().chain([&self.softmax])
     }
 
     /// The number of trainable values.

@@ -79,9 +79,10 @@ fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, P
 }
 
 /// The text that [`parse`] reads back to the same layers.
-pub fn format(layers: &[Box<dyn Layer>]) -> String {
-    let items =
-        layers.iter().map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
+pub fn format<'a>(layers: impl IntoIterator<Item = &'a Box<dyn Layer>>) -> String {
+    let items = layers
+        .into_iter()
+        .map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
     items.collect::<Vec<_>>().join(", ")
 }
 

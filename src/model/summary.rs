@@ -1,6 +1,6 @@
 //! The table of a model's layers, as users of Keras know it. Pure: text from a specification.
 
-use super::{Model, PlacedLayer};
+use super::Model;
 use std::fmt::Write;
 
 /// Which version of Keras the table looks like.
@@ -61,11 +61,10 @@ const HEAD: [&str; 3] = ["Layer (type)", "Output Shape", "Param #"];
 /// A column grows where its content would be cut.
 fn keras3(model: &Model, columns: usize) -> String {
     let mut rows: Vec<[String; 3]> = Vec::new();
-    for placed in &model.layers {
+    for placed in model.all_layers() {
         let label = format!("{} ({})", placed.name, placed.layer.type_name());
         rows.push([label, shape_text(&placed.output), with_separators(placed.parameter_count())]);
     }
-    rows.push(["softmax_1 (Softmax)".to_string(), shape_text(&[model.classes()]), "0".to_string()]);
 
     let whole = columns.saturating_sub(4).clamp(40, 88);
     let first = whole * 45 / 100;
@@ -113,27 +112,23 @@ fn keras1(model: &Model) -> String {
     let rule = |fill: &str| fill.repeat(100) + "\n";
 
     let mut activations = 0;
-    let mut names = |placed: Option<&PlacedLayer>| match placed {
-        Some(placed) if !placed.layer.is_activation() => (placed.name.clone(), placed.layer.type_name()),
-        _ => {
+    let mut text = rule("_") + &row([HEAD[0], HEAD[1], HEAD[2], "Connected to"]) + &rule("=");
+    let mut previous: Option<String> = None;
+    for placed in model.all_layers() {
+        let (name, type_name) = if placed.layer.is_activation() {
             activations += 1;
             (format!("activation_{activations}"), "Activation")
-        }
-    };
-    let mut text = rule("_") + &row([HEAD[0], HEAD[1], HEAD[2], "Connected to"]) + &rule("=");
-    let softmax = (None, vec![model.classes()], 0);
-    let layers =
-        model.layers.iter().map(|placed| (Some(placed), placed.output.clone(), placed.parameter_count()));
-    let mut previous: Option<String> = None;
-    for (placed, output, count) in layers.chain([softmax]) {
-        let (name, type_name) = names(placed);
+        } else {
+            (placed.name.clone(), placed.layer.type_name())
+        };
         if previous.is_some() {
             text += &rule("_");
         }
         // Keras names the input after the first layer: dense_input_1 for dense_1.
         let source = previous.unwrap_or_else(|| name.replacen('_', "_input_", 1));
         let label = format!("{name} ({type_name})");
-        text += &row([&label, &shape_text(&output), &count.to_string(), &format!("{source}[0][0]")]);
+        let count = placed.parameter_count().to_string();
+        text += &row([&label, &shape_text(&placed.output), &count, &format!("{source}[0][0]")]);
         previous = Some(name);
     }
     text + &rule("=") + &format!("Total params: {}\n", model.parameter_count()) + &rule("_")

@@ -1,42 +1,77 @@
-//! The activations: a function applied to each value, no parameters.
+//! The activations: a function without parameters, of each value alone or, for softmax, of all classes.
 
-use super::{Kind, Layer};
+use super::{Kind, Layer, OnnxOperator};
 use anyhow::Result;
 use tch::{Tensor, nn};
 
-pub(super) const RELU: Kind =
-    Kind { word: "relu", usage: "", parse: |arguments| parse(arguments, "relu", "ReLU", Tensor::relu) };
-
-pub(super) const TANH: Kind =
-    Kind { word: "tanh", usage: "", parse: |arguments| parse(arguments, "tanh", "Tanh", Tensor::tanh) };
-
-pub(super) const SIGMOID: Kind = Kind {
-    word: "sigmoid",
-    usage: "",
-    parse: |arguments| parse(arguments, "sigmoid", "Sigmoid", Tensor::sigmoid),
-};
-
-/// The exact form, x * Phi(x), as Keras's and PyTorch's default (Hendrycks and Gimpel, 2016).
-pub(super) const GELU: Kind =
-    Kind { word: "gelu", usage: "", parse: |arguments| parse(arguments, "gelu", "GELU", |x| x.gelu("none")) };
-
+/// What there is to know of one activation; `torchscript` is an expression over `x`, `onnx` an operator.
 #[derive(Clone, Debug)]
 struct Activation {
     word: &'static str,
     type_name: &'static str,
     function: fn(&Tensor) -> Tensor,
+    torchscript: &'static str,
+    onnx: &'static str,
 }
 
-fn parse(
-    arguments: &[&str],
-    word: &'static str,
-    type_name: &'static str,
-    function: fn(&Tensor) -> Tensor,
-) -> Result<Box<dyn Layer>, String> {
+const RELU_LAYER: Activation = Activation {
+    word: "relu",
+    type_name: "ReLU",
+    function: Tensor::relu,
+    torchscript: "torch.relu(x)",
+    onnx: "Relu",
+};
+
+const TANH_LAYER: Activation = Activation {
+    word: "tanh",
+    type_name: "Tanh",
+    function: Tensor::tanh,
+    torchscript: "torch.tanh(x)",
+    onnx: "Tanh",
+};
+
+const SIGMOID_LAYER: Activation = Activation {
+    word: "sigmoid",
+    type_name: "Sigmoid",
+    function: Tensor::sigmoid,
+    torchscript: "torch.sigmoid(x)",
+    onnx: "Sigmoid",
+};
+
+/// The exact form, x * Phi(x), as Keras's and PyTorch's default (Hendrycks and Gimpel, 2016).
+const GELU_LAYER: Activation = Activation {
+    word: "gelu",
+    type_name: "GELU",
+    function: |x| x.gelu("none"),
+    torchscript: "torch.gelu(x)",
+    onnx: "Gelu",
+};
+
+const SOFTMAX_LAYER: Activation = Activation {
+    word: "softmax",
+    type_name: "Softmax",
+    function: |x| x.softmax(-1, None),
+    torchscript: "torch.softmax(x, -1)",
+    onnx: "Softmax",
+};
+
+pub(super) const RELU: Kind = Kind { word: "relu", usage: "", parse: |given| parse(given, RELU_LAYER) };
+pub(super) const TANH: Kind = Kind { word: "tanh", usage: "", parse: |given| parse(given, TANH_LAYER) };
+pub(super) const SIGMOID: Kind =
+    Kind { word: "sigmoid", usage: "", parse: |given| parse(given, SIGMOID_LAYER) };
+pub(super) const GELU: Kind = Kind { word: "gelu", usage: "", parse: |given| parse(given, GELU_LAYER) };
+
+fn parse(arguments: &[&str], activation: Activation) -> Result<Box<dyn Layer>, String> {
     match arguments {
-        [] => Ok(Box::new(Activation { word, type_name, function })),
+        [] => Ok(Box::new(activation)),
         _ => Err("takes no argument".to_string()),
     }
+}
+
+/// From logits [b, classes] to probabilities. Every classifier ends with it, so it is none of the kinds
+/// that users write.
+pub fn softmax() -> Box<dyn Layer> {
+    Box::new(SOFTMAX_LAYER)
 }
 
 impl Layer for Activation {
@@ -58,5 +93,13 @@ impl Layer for Activation {
 
     fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
         Ok(sequence.add_fn(self.function))
+    }
+
+    fn torchscript(&self) -> String {
+        self.torchscript.to_string()
+    }
+
+    fn onnx(&self) -> Option<OnnxOperator> {
+        Some(OnnxOperator { name: self.onnx, attributes: Vec::new() })
     }
 }

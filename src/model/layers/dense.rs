@@ -1,6 +1,6 @@
 //! The fully connected layer.
 
-use super::{Kind, Layer, Parameter};
+use super::{Kind, Layer, OnnxOperator, Parameter};
 use anyhow::{Result, bail};
 use tch::nn::{self, Init};
 
@@ -59,6 +59,14 @@ impl Layer for Dense {
     ) -> Result<nn::SequentialT> {
         let [weight, bias] = self.weight_and_bias(input).map(|parameter| parameter.create(path));
         Ok(sequence.add(nn::Linear { ws: weight?, bs: Some(bias?) }))
+    }
+
+    fn torchscript(&self) -> String {
+        "torch.linear(x, self.weight, self.bias)".to_string()
+    }
+
+    fn onnx(&self) -> Option<OnnxOperator> {
+        Some(OnnxOperator { name: "Gemm", attributes: vec![("transB", 1)] })
     }
 }
 

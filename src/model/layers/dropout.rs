@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al., 2014), inverted: while training, each value is set to 0 with probability
 //! P and the others are scaled by 1 / (1 - P); otherwise values pass unchanged.
 
-use super::{Kind, Layer};
+use super::{Kind, Layer, OnnxOperator};
 use anyhow::Result;
 use tch::nn;
 
@@ -43,5 +43,13 @@ impl Layer for Dropout {
     fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
         let rate = self.rate;
         Ok(sequence.add_fn_t(move |values, train| values.dropout(rate, train)))
+    }
+    fn torchscript(&self) -> String {
+        // With its decimal point the number is a float to TorchScript.
+        format!("torch.dropout(x, {:?}, self.training)", self.rate)
+    }
+
+    fn onnx(&self) -> Option<OnnxOperator> {
+        None
     }
 }

@@ -1,10 +1,12 @@
 //! The layer kinds. Each kind is one `impl Layer` in this folder, which holds all that is particular to
-//! it: parsing, shapes, parameters, building. A new kind needs its file and its line in [`KINDS`].
+//! it: parsing, shapes, parameters, building, its form in TorchScript and ONNX. A new kind needs its file
+//! and its line in [`KINDS`].
 
 mod activation;
 mod dense;
 mod dropout;
 
+pub use activation::softmax;
 pub use dense::Dense;
 
 use anyhow::Result;
@@ -46,6 +48,23 @@ pub trait Layer: Debug + Send + Sync {
     /// Too little memory for the parameters.
     fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64])
     -> Result<nn::SequentialT>;
+
+    /// The layer as an expression of TorchScript over `x`, its input [b, ...], `self.NAME` for each of
+    /// its parameters, and `self.training`.
+    fn torchscript(&self) -> String;
+
+    /// The layer as an operator of ONNX in inference; none where it then passes values unchanged.
+    fn onnx(&self) -> Option<OnnxOperator>;
+}
+
+/// An operator of ONNX (opset 20). Its inputs are the layer's input and then the layer's parameters, in
+/// their order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OnnxOperator {
+    /// Its name in the standard: `Gemm`.
+    pub name: &'static str,
+    /// Whole-number attributes that differ from the standard's defaults.
+    pub attributes: Vec<(&'static str, i64)>,
 }
 
 /// A trainable tensor of a layer.

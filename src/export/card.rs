@@ -1,0 +1,83 @@
+//! What an exported model tells of itself: `fitch.json`.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// The name of the card within a TorchScript file.
+pub const CARD_NAME: &str = "fitch.json";
+
+/// What a program needs to know of a model in order to use it, and where it came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelCard {
+    /// The version of fitch that wrote it.
+    pub fitch_version: String,
+    /// The name of each class, in the order of the outputs.
+    pub classes: Vec<String>,
+    /// What the model takes.
+    pub input: InputCard,
+    /// The hidden layers, as `--layers` takes them.
+    pub layers: String,
+    /// What was measured, by name: `test_accuracy` and so on.
+    pub metrics: serde_json::Map<String, serde_json::Value>,
+    /// The options of the run.
+    pub config: serde_json::Value,
+}
+
+/// The images that a model takes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InputCard {
+    /// Height and width.
+    pub shape: Vec<i64>,
+    /// The pixel value that becomes 1.0.
+    pub maximum: f64,
+    /// How bright the border of the training images is on average, from 0 to 1.
+    pub border: f64,
+}
+
+impl ModelCard {
+    /// The card from the text of a file that anybody may have written.
+    ///
+    /// # Errors
+    /// Text that is no such card, or a card that describes no model.
+    pub fn parse(text: &[u8]) -> Result<ModelCard> {
+        let card: ModelCard = serde_json::from_slice(text)?;
+        let InputCard { shape, maximum, .. } = &card.input;
+        ensure!(!card.classes.is_empty(), "it names no classes");
+        ensure!(
+            shape.len() == 2 && shape.iter().all(|side| (1..=1 << 15).contains(side)),
+            "its input shape {shape:?} is not that of a picture"
+        );
+        ensure!(*maximum > 0.0 && *maximum <= 255.0, "its greatest pixel value is {maximum}");
+        Ok(card)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_reads_back_and_an_impossible_one_is_refused() {
+        let card = ModelCard {
+            fitch_version: "0.1.0".to_string(),
+            classes: vec!["a".to_string(), "b".to_string()],
+            input: InputCard { shape: vec![8, 8], maximum: 16.0, border: 0.25 },
+            layers: "dense 5, relu".to_string(),
+            metrics: serde_json::Map::from_iter([("test_accuracy".to_string(), 0.5.into())]),
+            config: serde_json::json!({ "epochs": 3 }),
+        };
+        let text = serde_json::to_string(&card).unwrap();
+        assert_eq!(ModelCard::parse(text.as_bytes()).unwrap(), card);
+        for (part, wrong) in [
+            ("[8,8]", "[8]"),
+            ("[8,8]", "[8,0]"),
+            ("[8,8]", "[99999999,1]"),
+            ("16.0", "0"),
+            ("[\"a\",\"b\"]", "[]"),
+            ("{", "["),
+        ] {
+            assert!(text.contains(part));
+            assert!(ModelCard::parse(text.replacen(part, wrong, 1).as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}

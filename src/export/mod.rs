@@ -1,0 +1,60 @@
+//! A trained model as a file for other programs: TorchScript and ONNX, both generated from the layer
+//! specification, and TorchScript read back. It must not know how a model was trained, nor where the
+//! files go.
+
+mod card;
+pub mod onnx;
+mod pickle;
+mod script_model;
+pub mod torchscript;
+
+pub use card::{CARD_NAME, InputCard, ModelCard};
+pub use script_model::ScriptModel;
+
+use crate::model::{Model, PlacedLayer};
+use anyhow::{Context, Result, ensure};
+use std::collections::HashMap;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+/// A trainable tensor of a model with its values, as files hold it.
+struct Weight {
+    /// `dense_1.weight`.
+    name: String,
+    shape: Vec<i64>,
+    /// In row-major order.
+    values: Vec<f32>,
+}
+
+impl Weight {
+    fn little_endian_bytes(&self) -> Vec<u8> {
+        self.values.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+}
+
+/// The weights of a layer, in the order of its parameters.
+fn weights_of(layer: &PlacedLayer, variables: &HashMap<String, Tensor>) -> Result<Vec<Weight>> {
+    let weight = |parameter: crate::model::layers::Parameter| -> Result<Weight> {
+        let name = format!("{}.{}", layer.name, parameter.name);
+        let tensor = variables.get(&name).with_context(|| format!("the model has no weights {name}"))?;
+        let shape = tensor.size();
+        ensure!(shape == parameter.shape, "{name} has the shape {shape:?}, not {:?}", parameter.shape);
+        let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
+        Ok(Weight { name, shape, values: Vec::try_from(&flat)? })
+    };
+    layer.parameters().into_iter().map(weight).collect()
+}
+
+/// A trained model with what a file tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainedModel<'a> {
+    /// The layers.
+    pub model: &'a Model,
+    /// Their weights, as [`Model::build`] named them.
+    pub variables: &'a VarStore,
+    /// Everything else.
+    pub card: &'a ModelCard,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The part of Python's pickle format (protocol 2) that TorchScript needs: objects of named classes with
+//! booleans, tensors and further objects as fields. It must not know what the objects are.
+//!
+//! No kept crate writes classes and persistent ids, which is most of what is needed here.
+
+/// A pickle that is being written.
+pub(super) struct Pickle {
+    bytes: Vec<u8>,
+}
+
+impl Pickle {
+    /// Starts one.
+    pub(super) fn new() -> Pickle {
+        Pickle { bytes: vec![0x80, 2] }
+    }
+
+    /// Ends it: what was written first is the object.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        self.bytes.push(b'.');
+        self.bytes
+    }
+
+    /// An object of `module.class` without arguments; `fields` writes a text and a value for each field.
+    pub(super) fn object(&mut self, module: &str, class: &str, fields: impl FnOnce(&mut Pickle)) {
+        self.global(module, class);
+        self.bytes.extend(b")\x81}("); // no arguments; make the object; a dictionary, from here
+        fields(self);
+        self.bytes.extend(b"ub"); // to here; give it to the object
+    }
+
+    /// A text.
+    pub(super) fn text(&mut self, text: &str) {
+        self.bytes.push(b'X');
+        self.bytes.extend((text.len() as u32).to_le_bytes());
+        self.bytes.extend(text.as_bytes());
+    }
+
+    /// A truth value.
+    pub(super) fn boolean(&mut self, value: bool) {
+        self.bytes.push(if value { 0x88 } else { 0x89 });
+    }
+
+    /// A contiguous float32 tensor that is to be trained, its values in the file of that name.
+    pub(super) fn parameter(&mut self, file: &str, shape: &[i64]) {
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis];
+        }
+        self.global("torch._utils", "_rebuild_tensor_v2");
+        self.tuple(|arguments| {
+            arguments.tuple(|storage| {
+                storage.text("storage");
+                storage.global("torch", "FloatStorage");
+                storage.text(file);
+                storage.text("cpu"); // where it was; a loader's map_location decides where it goes
+                storage.integer(shape.iter().product());
+            });
+            arguments.bytes.push(b'Q'); // by persistent id
+            arguments.integer(0); // the offset within the storage
+            arguments.tuple(|sizes| shape.iter().for_each(|&size| sizes.integer(size)));
+            arguments.tuple(|steps| strides.iter().for_each(|&stride| steps.integer(stride)));
+            arguments.boolean(true); // requires_grad
+            arguments.global("collections", "OrderedDict"); // no hooks
+            arguments.bytes.extend(b")R");
+        });
+        self.bytes.push(b'R');
+    }
+
+    fn global(&mut self, module: &str, name: &str) {
+        self.bytes.extend(format!("c{module}\n{name}\n").as_bytes());
+    }
+
+    fn tuple(&mut self, items: impl FnOnce(&mut Pickle)) {
+        self.bytes.push(b'(');
+        items(self);
+        self.bytes.push(b't');
+    }
+
+    fn integer(&mut self, value: i64) {
+        match i32::try_from(value) {
+            Ok(small) => {
+                self.bytes.push(b'J');
+                self.bytes.extend(small.to_le_bytes());
+            }
+            Err(_) => {
+                self.bytes.extend([0x8a, 8]);
+                self.bytes.extend(value.to_le_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_written_byte_for_byte() {
+        let mut pickle = Pickle::new();
+        pickle.object("a.b", "C", |fields| {
+            fields.text("training");
+            fields.boolean(false);
+        });
+        // Python: pickletools.dis of these bytes shows the class, its one field and no error.
+        assert_eq!(pickle.finish(), b"\x80\x02ca.b\nC\n)\x81}(X\x08\0\0\0training\x89ub.");
+    }
+
+    #[test]
+    fn integers_beyond_32_bits_are_long() {
+        let mut pickle = Pickle::new();
+        pickle.integer(-2);
+        pickle.integer(1 << 40);
+        assert_eq!(pickle.finish(), b"\x80\x02J\xfe\xff\xff\xff\x8a\x08\0\0\0\0\0\x01\0\0.");
+    }
+}

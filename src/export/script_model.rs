@@ -1,0 +1,164 @@
+//! A TorchScript file brought back to use: any file with the interface of those that fitch writes.
+
+use super::{CARD_NAME, ModelCard};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::fs::File;
+use std::io::{BufReader, Read, copy, sink};
+use std::path::Path;
+use tch::nn::ModuleT;
+use tch::{CModule, Device, IValue, Kind, Tensor};
+use zip::ZipArchive;
+
+/// No card comes near this size.
+const GREATEST_CARD: u64 = 16 << 20;
+
+/// A classifier loaded from TorchScript.
+///
+/// Loading runs code from the file, within what TorchScript can express: load only files of people whom
+/// you trust.
+#[derive(Debug)]
+pub struct ScriptModel {
+    module: CModule,
+    card: ModelCard,
+    device: Device,
+}
+
+impl ScriptModel {
+    /// Loads a file onto a device and tries its interface: `forward` and `logits` take uint8 or float32
+    /// [n, height, width] and give float32 [n, classes], and `fitch.json` inside tells the sizes.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged, is something else, or has another interface; the message
+    /// tells which.
+    pub fn load(path: &Path, device: Device) -> Result<ScriptModel> {
+        ScriptModel::load_unnamed(path, device).with_context(|| path.display().to_string())
+    }
+
+    fn load_unnamed(path: &Path, device: Device) -> Result<ScriptModel> {
+        let card = check_archive(path)?;
+        let module = CModule::load_on_device(path, device).map_err(|fault| {
+            anyhow!("libtorch cannot load it as TorchScript: {}", telling_line(&fault.to_string()))
+        })?;
+        let model = ScriptModel { module, card, device };
+        model.try_interface().context("has another interface than the models that fitch writes")?;
+        Ok(model)
+    }
+
+    fn try_interface(&self) -> Result<()> {
+        let classes = self.card.classes.len() as i64;
+        let shape = [&[1][..], &self.card.input.shape].concat();
+        for kind in [Kind::Uint8, Kind::Float] {
+            let images = Tensor::f_zeros(shape.as_slice(), (kind, self.device))?;
+            for method in ["forward", "logits"] {
+                let output = self.call(method, &images)?;
+                ensure!(
+                    output.size() == [1, classes] && output.kind() == Kind::Float,
+                    "{method} gives {:?} {:?} for a picture of {shape:?} {kind:?}, not Float [1, {classes}]",
+                    output.kind(),
+                    output.size()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What the file tells of itself.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// The probability of each class, float32 [n, classes], for uint8 or float32 [n, height, width].
+    ///
+    /// # Errors
+    /// Images of another size.
+    pub fn probabilities(&self, images: &Tensor) -> Result<Tensor> {
+        self.call("forward", images)
+    }
+
+    /// The same before softmax.
+    ///
+    /// # Errors
+    /// Images of another size.
+    pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.call("logits", images)
+    }
+
+    fn call(&self, method: &str, images: &Tensor) -> Result<Tensor> {
+        let _no_gradient = tch::no_grad_guard();
+        let output = self.module.method_is(method, &[IValue::Tensor(images.shallow_clone())]);
+        match output.map_err(|fault| anyhow!("{method}: {}", telling_line(&fault.to_string())))? {
+            IValue::Tensor(tensor) => Ok(tensor),
+            _ => bail!("{method} gives something else than a tensor"),
+        }
+    }
+}
+
+impl ModuleT for ScriptModel {
+    /// The logits. The file's `training` flags decide on dropout, not the caller.
+    ///
+    /// # Panics
+    /// Where [`ScriptModel::logits`] fails, as tch's own modules do.
+    fn forward_t(&self, images: &Tensor, _train: bool) -> Tensor {
+        self.logits(images).unwrap_or_else(|fault| panic!("{fault:#}"))
+    }
+}
+
+/// Looks at a file without running anything in it: it must be a TorchScript archive, its checksums must
+/// hold (libtorch does not look at them), and it must have a card, which is given.
+fn check_archive(path: &Path) -> Result<ModelCard> {
+    let mut file = File::open(path).context("cannot be opened")?;
+    ensure!(file.metadata().context("cannot be read")?.is_file(), "is not a file");
+    let mut start = Vec::new();
+    file.by_ref().take(16).read_to_end(&mut start).context("cannot be read")?;
+    ensure!(start.starts_with(b"PK"), "is {}, not TorchScript", kind_of_file(&start));
+    let mut archive = ZipArchive::new(BufReader::new(file)).context("is a cut or damaged zip archive")?;
+
+    let (mut card, mut has_code) = (None, false);
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).context("is a damaged zip archive")?;
+        let name = entry.name().context("is a damaged zip archive")?.into_owned();
+        has_code |= name.ends_with("/constants.pkl");
+        let mut content = Vec::new();
+        let is_card = name.split_once('/').is_some_and(|(_, name)| name == format!("extra/{CARD_NAME}"));
+        let read = match is_card {
+            true => entry.by_ref().take(GREATEST_CARD).read_to_end(&mut content).map(|_| ()),
+            false => copy(&mut entry, &mut sink()).map(|_| ()),
+        };
+        read.with_context(|| format!("is damaged: {name} is not as it was written"))?;
+        if is_card {
+            card = Some(
+                ModelCard::parse(&content).with_context(|| format!("has a {CARD_NAME} of another kind"))?,
+            );
+        }
+    }
+    ensure!(has_code, "is a zip archive without code, as torch.save writes it, not TorchScript");
+    card.with_context(|| {
+        format!(
+            "has no {CARD_NAME} inside, which tells the size of its pictures and its classes: it is of \
+             another program, holds variables only, or was saved again without its extra files"
+        )
+    })
+}
+
+/// What a file is by its first bytes, for people.
+fn kind_of_file(start: &[u8]) -> &'static str {
+    match start {
+        [] => "empty",
+        [0x80, 2..=5, ..] => "a Python pickle",
+        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file",
+        [_, _, _, 0, 0, 0, 0, 0, b'{', ..] => "a safetensors file",
+        [0x08, _, 0x12, ..] => "an ONNX file",
+        _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => "a text file",
+        _ => "a file of an unknown kind",
+    }
+}
+
+/// The last line of a message of libtorch's that says what is wrong: behind a trace of TorchScript code
+/// comes `RuntimeError: ...`, elsewhere the first line tells.
+fn telling_line(message: &str) -> String {
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let python_error = lines().rfind(|line| line.starts_with("RuntimeError: "));
+    let line = python_error.or_else(|| lines().next()).unwrap_or("no message");
+    let line = line.trim_start_matches("RuntimeError: ").trim_start_matches("Internal torch error: ");
+    line.chars().take(300).collect()
+}

@@ -1,0 +1,165 @@
+//! TorchScript, written from the layer specification: a zip archive of a pickled object tree, the code
+//! of its classes, and the tensors. libtorch is not needed to write it.
+//!
+//! Every layer becomes a submodule under its name, with its parameters, so that Python and C++ find what
+//! they would find in a module of their own. No device and no type is written into the code: values
+//! follow the weights.
+
+use super::pickle::Pickle;
+use super::{CARD_NAME, ModelCard, ScriptModel, TrainedModel, weights_of};
+use crate::model::{Model, PlacedLayer};
+use anyhow::{Context, Result, ensure};
+use std::fmt::Write as _;
+use std::io::{Cursor, Write};
+use std::path::Path;
+use tch::nn::ModuleT;
+use tch::{Device, Kind, Tensor};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// The folder within the archive, and the package of the classes.
+const PACKAGE: &str = "fitch";
+/// The class of the whole.
+const CLASS: &str = "Classifier";
+/// libtorch maps tensors from the file, at addresses that must suit its fastest instructions.
+const ALIGNMENT: u16 = 64;
+/// The file format that libtorch 1.6 and later read.
+const FORMAT_VERSION: &[u8] = b"4\n";
+/// How far a probability may be off in the file that is loaded back.
+const TOLERANCE: f64 = 1e-6;
+
+/// The bytes of the file. The same model gives the same bytes.
+///
+/// # Errors
+/// Weights that do not belong to the model.
+pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
+    let TrainedModel { model, variables, card } = trained;
+    let variables = variables.variables();
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::default())
+        .with_alignment(ALIGNMENT);
+    let mut put = |name: &str, content: &[u8]| -> Result<()> {
+        zip.start_file(format!("{PACKAGE}/{name}"), options)?;
+        Ok(zip.write_all(content)?)
+    };
+    put("data.pkl", &objects(model))?;
+    put("code/__torch__/fitch.py", root_code(model, card).as_bytes())?;
+    for placed in model.all_layers() {
+        put(&format!("code/__torch__/fitch/{}.py", placed.name), layer_code(placed).as_bytes())?;
+    }
+    let mut number = 0;
+    for placed in model.all_layers() {
+        for weight in weights_of(placed, &variables)? {
+            put(&format!("data/{number}"), &weight.little_endian_bytes())?;
+            number += 1;
+        }
+    }
+    put("constants.pkl", b"\x80\x02).")?; // an empty tuple
+    put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
+    put("byteorder", b"little")?;
+    put("version", FORMAT_VERSION)?;
+    Ok(zip.finish()?.into_inner())
+}
+
+/// The object tree: the classifier with one object a layer.
+fn objects(model: &Model) -> Vec<u8> {
+    let mut pickle = Pickle::new();
+    let mut number = 0;
+    pickle.object(&format!("__torch__.{PACKAGE}"), CLASS, |fields| {
+        fields.text("training");
+        fields.boolean(false);
+        for placed in model.all_layers() {
+            fields.text(&placed.name);
+            let module = format!("__torch__.{PACKAGE}.{}", placed.name);
+            fields.object(&module, placed.layer.type_name(), |fields| {
+                fields.text("training");
+                fields.boolean(false);
+                for parameter in placed.parameters() {
+                    fields.text(parameter.name);
+                    fields.parameter(&number.to_string(), &parameter.shape);
+                    number += 1;
+                }
+            });
+        }
+    });
+    pickle.finish()
+}
+
+/// The class of one layer.
+fn layer_code(placed: &PlacedLayer) -> String {
+    let PlacedLayer { name, layer, .. } = placed;
+    let (type_name, expression) = (layer.type_name(), layer.torchscript());
+    let parameters: Vec<&str> = placed.parameters().iter().map(|parameter| parameter.name).collect();
+    let listed: String = parameters.iter().map(|parameter| format!("\"{parameter}\", ")).collect();
+    let mut code = format!("class {type_name}(Module):\n");
+    let _ = writeln!(code, "  __parameters__ = [{listed}]");
+    code += "  __buffers__ = []\n";
+    for parameter in parameters {
+        let _ = writeln!(code, "  {parameter} : Tensor");
+    }
+    code += "  training : bool\n";
+    let _ =
+        writeln!(code, "  def forward(self: __torch__.{PACKAGE}.{name}.{type_name}, x: Tensor) -> Tensor:");
+    let _ = writeln!(code, "    return {expression}");
+    code
+}
+
+/// The class of the whole: `forward` gives probabilities, `logits` what comes before.
+fn root_code(model: &Model, card: &ModelCard) -> String {
+    let mut code =
+        format!("class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n");
+    for placed in model.all_layers() {
+        let (name, type_name) = (&placed.name, placed.layer.type_name());
+        let _ = writeln!(code, "  {name} : __torch__.{PACKAGE}.{name}.{type_name}");
+    }
+    let _ = writeln!(code, "  def forward(self: __torch__.{PACKAGE}.{CLASS}, images: Tensor) -> Tensor:");
+    code += "    logits = (self).logits(images, )\n";
+    let _ = writeln!(code, "    return (self.{}).forward(logits, )", model.softmax.name);
+    let _ = writeln!(code, "  def logits(self: __torch__.{PACKAGE}.{CLASS}, images: Tensor) -> Tensor:");
+    // Any weight tells the type and the device that values must have; a classifier has at least one.
+    let weight = model.layers.iter().find_map(|placed| {
+        let parameter = placed.parameters().into_iter().next()?;
+        Some(format!("{}.{}", placed.name, parameter.name))
+    });
+    let _ = writeln!(code, "    pixels = torch.to(images, self.{})", weight.unwrap_or_default());
+    // Whole numbers are raw pixels, others are scaled already.
+    code += "    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n";
+    let _ = writeln!(code, "      scaled = torch.div(pixels, {:?})", card.input.maximum);
+    code += "    x = torch.flatten(scaled, 1, -1)\n";
+    for placed in &model.layers {
+        let _ = writeln!(code, "    x = (self.{}).forward(x, )", placed.name);
+    }
+    code + "    return x\n"
+}
+
+/// Loads a file back through libtorch, onto the device of the network, and compares what both say of
+/// images, uint8 [n, height, width].
+///
+/// # Errors
+/// The file cannot be loaded, gives another class for an image, or a probability that is off by more
+/// than 1e-6.
+pub fn verify(path: &Path, network: &dyn ModuleT, device: Device, images: &Tensor) -> Result<()> {
+    let _no_gradient = tch::no_grad_guard();
+    let loaded = ScriptModel::load(path, device)?;
+    let raw = images.f_to_device(device)?;
+    let scaled = raw.f_to_kind(Kind::Float)?.f_div_scalar(loaded.card().input.maximum)?;
+    let expected = network.forward_t(&scaled, false).f_softmax(-1, None)?;
+    for input in [&raw, &scaled] {
+        let found = loaded.probabilities(input).context("the file that was written cannot be used")?;
+        ensure!(found.size() == expected.size(), "the file that was written gives {:?} values", found.size());
+        let distance = f64::try_from(found.f_sub(&expected)?.f_abs()?.f_max()?)?;
+        let classes_differ = i64::try_from(
+            found.f_argmax(-1, false)?.f_ne_tensor(&expected.f_argmax(-1, false)?)?.f_sum(Kind::Int64)?,
+        )?;
+        // Written so that NaN fails.
+        ensure!(
+            distance <= TOLERANCE && classes_differ == 0,
+            "the file that was written does not compute what the model does: probabilities are off by up to \
+             {distance:e}, and {classes_differ} of {} images get another class",
+            images.size()[0]
+        );
+    }
+    Ok(())
+}
