@@ -40,6 +40,59 @@ pub fn read_labels(path: &Path) -> Result<Tensor> {
     IdxFile::open(path, 1).and_then(|file| file.read(path)).with_context(|| path.display().to_string())
 }
 
+/// Reads a file of images one by one, in memory for one image, whatever the length of the file.
+///
+/// # Errors
+/// As [`read_images`]; what is wrong behind the header comes when it is met.
+pub fn stream_images(path: &Path) -> Result<ImageStream> {
+    let file = IdxFile::open(path, 3)?;
+    let shape = file.header.shape();
+    let [count, height, width] = shape[..] else { bail!("has the sizes {shape:?}, not those of images") };
+    let values: Box<dyn Read> = match file.contents {
+        Contents::Raw(raw) => Box::new(BufReader::new(raw)),
+        Contents::Gzip(stream) => Box::new(BufReader::new(stream)),
+    };
+    Ok(ImageStream { shape: [height, width], left: count as u64, values })
+}
+
+/// The images of a file one by one, their pixels row by row.
+pub struct ImageStream {
+    shape: [i64; 2],
+    left: u64,
+    values: Box<dyn Read>,
+}
+
+impl ImageStream {
+    /// Height and width.
+    pub fn shape(&self) -> [i64; 2] {
+        self.shape
+    }
+
+    fn read_image(&mut self) -> Result<Vec<u8>> {
+        let mut pixels = vec![0; (self.shape[0] * self.shape[1]) as usize];
+        self.values.read_exact(&mut pixels).map_err(gzip_fault)?;
+        if self.left == 0 {
+            // Reading to the end checks the CRC of a gzipped file.
+            let surplus = self.values.by_ref().take(1).read_to_end(&mut Vec::new()).map_err(gzip_fault)?;
+            ensure!(surplus == 0, "expands beyond what its header states");
+        }
+        Ok(pixels)
+    }
+}
+
+impl Iterator for ImageStream {
+    type Item = Result<Vec<u8>>;
+
+    fn next(&mut self) -> Option<Result<Vec<u8>>> {
+        self.left = self.left.checked_sub(1)?;
+        let image = self.read_image();
+        if image.is_err() {
+            self.left = 0;
+        }
+        Some(image)
+    }
+}
+
 /// The sizes that a file of images states, [n, height, width], read from its header alone.
 ///
 /// # Errors
@@ -122,9 +175,9 @@ struct IdxFile {
     contents: Contents,
 }
 
+/// What is behind the header.
 enum Contents {
-    Raw,
-    /// The rest of the stream, behind the header.
+    Raw(File),
     Gzip(Box<dyn Read>),
 }
 
@@ -157,13 +210,13 @@ impl IdxFile {
             if file_length < expected { "cut short" } else { "too long" },
             header.sizes
         );
-        Ok(IdxFile { header, contents: Contents::Raw })
+        Ok(IdxFile { header, contents: Contents::Raw(file) })
     }
 
     fn read(self, path: &Path) -> Result<Tensor> {
         let IdxFile { header, contents } = self;
         let flat = match contents {
-            Contents::Raw => map_raw(path, &header)?,
+            Contents::Raw(_) => map_raw(path, &header)?,
             Contents::Gzip(stream) => Tensor::f_from_slice(&unpack(stream, &header)?)?,
         };
         Ok(flat.f_view(header.shape().as_slice())?)
@@ -296,6 +349,28 @@ mod tests {
         damaged[60] ^= 0xff;
         let fault = fault(&damaged);
         assert!(fault.contains("gzip") || fault.contains("cut short"), "{fault}");
+    }
+
+    #[test]
+    fn a_stream_gives_the_images_one_by_one_and_checks_the_end() {
+        let stream = |bytes: &[u8]| -> Vec<Result<Vec<u8>>> {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("images");
+            std::fs::write(&path, bytes).unwrap();
+            stream_images(&path).unwrap().collect()
+        };
+        let bytes = idx(8, &[2, 3, 2], &VALUES);
+        for file in [bytes.clone(), gzip(&bytes)] {
+            let images: Vec<Vec<u8>> = stream(&file).into_iter().map(Result::unwrap).collect();
+            assert_eq!(images, [&VALUES[..6], &VALUES[6..]]);
+        }
+        let cut = gzip(&idx(8, &[2, 3, 2], &VALUES[..11]));
+        let long = gzip(&idx(8, &[2, 3, 2], &[VALUES, VALUES].concat()));
+        let whole = gzip(&bytes);
+        for file in [&cut[..], &long, &whole[..whole.len() - 4]] {
+            let images = stream(file);
+            assert!(images.len() == 2 && images[0].is_ok() && images[1].is_err(), "{images:?}");
+        }
     }
 
     #[test]

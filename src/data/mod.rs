@@ -4,6 +4,9 @@ pub mod catalogue;
 pub mod digits;
 pub mod download;
 pub mod idx;
+pub mod inputs;
+pub mod picture;
+mod pixel_rows;
 mod samples;
 pub mod split;
 
@@ -13,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use catalogue::KnownSet;
 use download::Progress;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// Images with their labels.
 #[derive(Debug)]
@@ -66,6 +69,25 @@ impl Dataset {
     /// Too little memory.
     pub fn test_samples(&self) -> Result<Samples> {
         self.samples(&self.test)
+    }
+
+    /// How bright the border of the training images is: the mean of its pixels, from 0 to 1, over the first
+    /// thousand images.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn border(&self) -> Result<f64> {
+        const IMAGES: i64 = 1_000;
+        let pixels = self.train.pixels.slice(0, 0, IMAGES, 1);
+        let [_, height, width] = pixels.size()[..] else { bail!("images have a height and a width") };
+        let sides = [
+            pixels.f_select(1, 0)?,
+            pixels.f_select(1, height - 1)?,
+            pixels.f_select(2, 0)?,
+            pixels.f_select(2, width - 1)?,
+        ];
+        let border = Tensor::f_cat(&sides, 1)?;
+        Ok(f64::try_from(border.f_mean(Kind::Double)?)? / self.maximum)
     }
 
     fn samples(&self, images: &Images) -> Result<Samples> {
@@ -134,6 +156,15 @@ impl Source {
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                 path.file_name().map_or("data".to_string(), |name| name.to_string_lossy().into_owned())
             }
+        }
+    }
+
+    /// Whether loading it would fetch nothing.
+    pub fn is_here(&self, data_dir: &Path) -> bool {
+        match self {
+            Source::Digits => true,
+            Source::Known(set) => find_files(&data_dir.join(set.name)).is_ok(),
+            Source::Folder(folder) => folder.is_dir(),
         }
     }
 

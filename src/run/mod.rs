@@ -135,6 +135,11 @@ impl RunFolder {
         self.path.join("summary.txt")
     }
 
+    /// `model.pt`: the model as TorchScript.
+    pub fn model_file(&self) -> PathBuf {
+        self.path.join("model.pt")
+    }
+
     /// `weights.safetensors`: what was learnt.
     pub fn weights_file(&self) -> PathBuf {
         self.path.join("weights.safetensors")

@@ -59,6 +59,12 @@ pub struct DatasetRecord {
     pub test: usize,
     /// The names of the classes.
     pub classes: Vec<String>,
+    /// Height and width of an image.
+    pub shape: Vec<i64>,
+    /// The pixel value that becomes 1.0.
+    pub maximum: f64,
+    /// How bright the border of the training images is on average, from 0 to 1.
+    pub border: f64,
 }
 
 impl RunRecord {

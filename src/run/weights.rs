@@ -1,23 +1,42 @@
 //! `weights.safetensors`: all variables by name, float32, as PyTorch lays them out. It must not know
 //! which model they belong to.
 
-use super::write_whole_with;
+use super::write_whole;
 use anyhow::{Context, Result, bail, ensure};
-use std::collections::HashMap;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-/// Writes all variables. The same values give the same bytes.
+/// Writes all variables, and what `metadata` tells of them. The same values give the same bytes.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn save_weights(path: &Path, variables: &VarStore) -> Result<()> {
-    let on_cpu =
-        |(name, tensor): (String, Tensor)| (name, tensor.detach().to_device(Device::Cpu).contiguous());
-    let tensors: Vec<(String, Tensor)> = variables.variables().into_iter().map(on_cpu).collect();
-    // The format's library sorts the tensors, so the order of the store does not matter.
-    write_whole_with(path, |file| Ok(Tensor::write_safetensors(&tensors, file.path())?))
+pub fn save_weights(path: &Path, variables: &VarStore, metadata: &[(&str, &str)]) -> Result<()> {
+    write_whole(path, &safetensors_bytes(variables, metadata)?)
+}
+
+/// The format (<https://huggingface.co/docs/safetensors>): the length of the header, the header as JSON,
+/// the values, all little-endian. Written here because the format's own crate writes the metadata in an
+/// order that differs from one run to the next.
+fn safetensors_bytes(variables: &VarStore, metadata: &[(&str, &str)]) -> Result<Vec<u8>> {
+    const ALIGNMENT: usize = 8;
+    let sorted: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
+    let mut header = Map::new();
+    let texts = metadata.iter().map(|&(name, text)| (name.to_string(), text.into()));
+    header.insert("__metadata__".to_string(), Value::Object(texts.collect()));
+    let mut bytes = Vec::new();
+    for (name, tensor) in sorted {
+        let start = bytes.len();
+        let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
+        bytes.extend(Vec::<f32>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+        let entry = json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [start, bytes.len()] });
+        header.insert(name, entry);
+    }
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), &bytes].concat())
 }
 
 /// Gives all variables the values of a file; nothing is changed unless every one fits.
@@ -62,7 +81,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("weights.safetensors");
         let saved = store(2, "dense_1");
-        save_weights(&path, &saved).unwrap();
+        save_weights(&path, &saved, &[("format", "pt")]).unwrap();
         let loaded = store(2, "dense_1");
         load_weights(&path, &loaded).unwrap();
         for (name, value) in saved.variables() {
@@ -80,7 +99,7 @@ mod tests {
         let store = store(2, "dense_1");
         let bytes = |name: &str| {
             let path = folder.path().join(name);
-            save_weights(&path, &store).unwrap();
+            save_weights(&path, &store, &[("format", "pt"), ("layers", "dense 2"), ("a", "b")]).unwrap();
             std::fs::read(path).unwrap()
         };
         assert_eq!(bytes("a"), bytes("b"));

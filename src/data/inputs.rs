@@ -1,0 +1,166 @@
+//! Images to be classified, from whatever a user points at, one by one: pictures, folders of pictures,
+//! IDX files, CSV rows of pixels. Memory does not grow with their number. It must not know the
+//! classifier.
+
+use super::idx;
+use super::picture::{self, Inversion, Picture};
+use super::pixel_rows::PixelRows;
+use anyhow::{Context, Result, anyhow, ensure};
+use flate2::read::MultiGzDecoder;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
+use walkdir::WalkDir;
+
+/// The images that are wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wanted {
+    /// Height and width.
+    pub shape: [i64; 2],
+    /// The pixel value that becomes 1.0, in IDX and CSV files.
+    pub maximum: f64,
+    /// Whether dark and bright are exchanged in pictures.
+    pub inversion: Inversion,
+}
+
+impl Wanted {
+    fn pixels(&self) -> usize {
+        (self.shape[0] * self.shape[1]) as usize
+    }
+
+    /// Raw pixels as values from 0 to 1.
+    fn scaled(&self, pixels: &[u8]) -> Result<Vec<f32>> {
+        let greatest = pixels.iter().copied().max().unwrap_or(0);
+        ensure!(
+            f64::from(greatest) <= self.maximum,
+            "has the pixel value {greatest}; those of the training images end at {}",
+            self.maximum
+        );
+        Ok(pixels.iter().map(|&pixel| f32::from(pixel) / self.maximum as f32).collect())
+    }
+}
+
+/// An image, ready to be classified.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The file that it came from.
+    pub file: Rc<str>,
+    /// Its number within the file, from 0; none for a picture.
+    pub row: Option<usize>,
+    /// Its values from 0 to 1, row by row.
+    pub values: Vec<f32>,
+    /// Whether dark and bright were exchanged.
+    pub is_inverted: bool,
+}
+
+/// An iterator over inputs; an error names its file and takes the place of what could not be read.
+pub type Inputs = Box<dyn Iterator<Item = Result<Input>>>;
+
+/// The images of a file or folder. A folder gives its pictures and those below it, sorted by name.
+pub fn inputs(path: &Path, wanted: Wanted) -> Inputs {
+    if path.is_dir() {
+        return pictures_in(path, wanted);
+    }
+    match Format::of(path) {
+        Ok(Format::Picture) => Box::new(std::iter::once(picture_input(path, wanted))),
+        Ok(Format::Idx) => rows(path, wanted, open_idx(path, wanted)),
+        Ok(Format::Csv) => rows(path, wanted, PixelRows::open(path, wanted.pixels(), wanted.maximum)),
+        Err(fault) => Box::new(std::iter::once(Err(fault.context(path.display().to_string())))),
+    }
+}
+
+enum Format {
+    Picture,
+    Idx,
+    Csv,
+}
+
+impl Format {
+    /// By the first bytes; CSV, which has none of its own, by the name.
+    fn of(path: &Path) -> Result<Format> {
+        let mut file = File::open(path).context("cannot be opened")?;
+        let mut start = Vec::new();
+        file.by_ref().take(4096).read_to_end(&mut start).context("cannot be read")?;
+        let is_gzip = start.starts_with(&[0x1f, 0x8b]);
+        if is_gzip {
+            let mut unpacked = Vec::new();
+            // A fault is met again, and told, by whoever reads the file.
+            let _ = MultiGzDecoder::new(start.as_slice()).take(4).read_to_end(&mut unpacked);
+            start = unpacked;
+        }
+        let name = path.to_string_lossy().to_lowercase();
+        let named_csv = name.ends_with(".csv") || name.ends_with(".csv.gz");
+        match start.as_slice() {
+            _ if named_csv => Ok(Format::Csv),
+            [0, 0, 1..=16, 1..=16, ..] => Ok(Format::Idx),
+            _ if is_gzip => Err(anyhow!("is a gzip file of neither IDX images nor, by its name, CSV")),
+            _ => Ok(Format::Picture),
+        }
+    }
+}
+
+fn open_idx(path: &Path, wanted: Wanted) -> Result<idx::ImageStream> {
+    let stream = idx::stream_images(path)?;
+    let ([height, width], [wanted_height, wanted_width]) = (stream.shape(), wanted.shape);
+    ensure!(
+        stream.shape() == wanted.shape,
+        "has images of {height} x {width} pixels, but the model takes {wanted_height} x {wanted_width}"
+    );
+    Ok(stream)
+}
+
+/// Numbers the images of a file and names it in errors, after the first of which nothing follows.
+fn rows<I>(path: &Path, wanted: Wanted, images: Result<I>) -> Inputs
+where
+    I: Iterator<Item = Result<Vec<u8>>> + 'static,
+{
+    let file: Rc<str> = path.display().to_string().into();
+    let images = match images {
+        Ok(images) => images,
+        Err(fault) => return Box::new(std::iter::once(Err(fault.context(file.to_string())))),
+    };
+    let mut failed = false;
+    Box::new(images.enumerate().map_while(move |(row, pixels)| {
+        if failed {
+            return None;
+        }
+        let values = pixels.and_then(|pixels| wanted.scaled(&pixels));
+        failed = values.is_err();
+        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false };
+        Some(values.map(input).with_context(|| file.to_string()))
+    }))
+}
+
+fn pictures_in(folder: &Path, wanted: Wanted) -> Inputs {
+    let folder_name = folder.display().to_string();
+    let mut found = false;
+    let files = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
+    let pictures = files.filter_map(move |entry| match entry {
+        Ok(entry) if is_picture(entry.path()) => Some(picture_input(entry.path(), wanted)),
+        Ok(_) => None,
+        Err(fault) => Some(Err(fault.into())),
+    });
+    // A folder without a picture is most likely the wrong one.
+    let pictures = pictures.map(Some).chain([None]).filter_map(move |picture| match picture {
+        Some(picture) => {
+            found = true;
+            Some(picture)
+        }
+        None if found => None,
+        None => Some(Err(anyhow!("{folder_name}: holds no pictures (.{})", picture::EXTENSIONS.join(", .")))),
+    });
+    Box::new(pictures)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| picture::EXTENSIONS.contains(&extension.as_str())) && path.is_file()
+}
+
+fn picture_input(path: &Path, wanted: Wanted) -> Result<Input> {
+    let file = path.display().to_string();
+    let read = picture::read_picture(path, wanted.shape, wanted.inversion);
+    let Picture { values, is_inverted } = read.with_context(|| file.clone())?;
+    Ok(Input { file: file.into(), row: None, values, is_inverted })
+}

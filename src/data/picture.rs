@@ -1,0 +1,193 @@
+//! Pictures as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier
+//! of small grey images takes. It must not know the classifier.
+
+use anyhow::{Context, Result, ensure};
+use image::imageops::{self, FilterType};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader};
+use std::path::Path;
+
+/// The ends of the names that pictures in a folder are known by.
+pub const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "bmp"];
+
+/// A header's size is not trusted with more memory than this, in bytes.
+const GREATEST_SIZE: u64 = 512 << 20;
+
+/// Whether dark and bright are exchanged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Inversion {
+    /// Where the picture's border is bright and that of the training images dark, or the other way round.
+    Auto {
+        /// The mean of the training images' border, from 0 to 1.
+        training_border: f64,
+    },
+    /// In every picture.
+    Always,
+    /// In none.
+    Never,
+}
+
+impl Inversion {
+    /// Whether a picture with such a border is inverted.
+    fn applies(self, border: f64) -> bool {
+        /// Beyond this mean a border is told to be dark or bright.
+        const DECIDED: f64 = 0.25;
+        match self {
+            Inversion::Always => true,
+            Inversion::Never => false,
+            Inversion::Auto { training_border: dark } if dark <= DECIDED => border > 0.5,
+            Inversion::Auto { training_border: bright } if bright >= 1.0 - DECIDED => border < 0.5,
+            Inversion::Auto { .. } => false,
+        }
+    }
+}
+
+/// A picture made ready.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Picture {
+    /// Grey values from 0 to 1, row by row.
+    pub values: Vec<f32>,
+    /// Whether dark and bright were exchanged.
+    pub is_inverted: bool,
+}
+
+/// Reads a picture: turned upright as its camera noted, transparent parts white, grey (Rec. 709), and
+/// stretched to `height` and `width`.
+///
+/// # Errors
+/// A file that cannot be read, is no PNG, JPEG or BMP, is damaged, or states a monstrous size.
+pub fn read_picture(path: &Path, [height, width]: [i64; 2], inversion: Inversion) -> Result<Picture> {
+    let reader = ImageReader::open(path).context("cannot be opened")?;
+    let reader = reader.with_guessed_format().context("cannot be read")?;
+    ensure!(reader.format().is_some(), "is no picture that fitch can read (PNG, JPEG, BMP)");
+    let mut decoder = reader.into_decoder().context("is no picture that fitch can read")?;
+    let (stated_width, stated_height) = decoder.dimensions();
+    ensure!(
+        decoder.total_bytes() <= GREATEST_SIZE,
+        "states a size of {stated_width} x {stated_height} pixels, more than fitch reads"
+    );
+    let orientation = decoder.orientation().context("is a damaged picture")?;
+    let mut picture = DynamicImage::from_decoder(decoder).context("is a damaged picture")?;
+    picture.apply_orientation(orientation);
+
+    let mut grey = on_white(&picture);
+    let is_inverted = inversion.applies(border_mean(&grey));
+    if is_inverted {
+        imageops::invert(&mut grey);
+    }
+    let (height, width) = (height as u32, width as u32);
+    if grey.dimensions() != (width, height) {
+        // The triangle filter averages over all pixels that fall into one when it makes a picture smaller.
+        grey = imageops::resize(&grey, width, height, FilterType::Triangle);
+    }
+    let values = grey.as_raw().iter().map(|&value| f32::from(value) / 255.0).collect();
+    Ok(Picture { values, is_inverted })
+}
+
+fn on_white(picture: &DynamicImage) -> GrayImage {
+    if !picture.color().has_alpha() {
+        return picture.to_luma8();
+    }
+    let with_alpha = picture.to_luma_alpha8();
+    GrayImage::from_fn(with_alpha.width(), with_alpha.height(), |x, y| {
+        let [grey, alpha] = with_alpha.get_pixel(x, y).0.map(u32::from);
+        image::Luma([((grey * alpha + 255 * (255 - alpha) + 127) / 255) as u8])
+    })
+}
+
+/// The mean of the outermost pixels, from 0 to 1.
+fn border_mean(grey: &GrayImage) -> f64 {
+    let (right, bottom) = (grey.width().saturating_sub(1), grey.height().saturating_sub(1));
+    let on_border = grey
+        .enumerate_pixels()
+        .filter(|&(x, y, _)| x == 0 || y == 0 || x == right || y == bottom)
+        .map(|(_, _, pixel)| f64::from(pixel.0[0]));
+    let (sum, count) = on_border.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    sum / 255.0 / f64::from(count.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayAlphaImage, Luma, LumaA, Rgb, RgbImage};
+    use tempfile::TempDir;
+
+    const AUTO_FOR_DARK: Inversion = Inversion::Auto { training_border: 0.0 };
+
+    fn read(picture: impl Into<DynamicImage>, name: &str, inversion: Inversion) -> Picture {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join(name);
+        picture.into().save(&path).unwrap();
+        read_picture(&path, [4, 4], inversion).unwrap()
+    }
+
+    /// Bright in the middle, dark at the border, or the other way round.
+    fn square(side: u32, ink: u8, paper: u8) -> GrayImage {
+        let is_ink = move |at: u32| at >= side / 4 && at < side * 3 / 4;
+        GrayImage::from_fn(side, side, |x, y| Luma([if is_ink(x) && is_ink(y) { ink } else { paper }]))
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_keeps_its_values() {
+        let picture = read(square(4, 200, 10), "a.png", AUTO_FOR_DARK);
+        assert_eq!((picture.values[0], picture.values[5]), (10.0 / 255.0, 200.0 / 255.0));
+        assert!(!picture.is_inverted);
+    }
+
+    #[test]
+    fn every_format_and_size_comes_to_the_same() {
+        for name in ["a.png", "a.bmp", "a.jpg"] {
+            for side in [4, 8, 64, 256] {
+                let values = read(square(side, 255, 0), name, Inversion::Never).values;
+                assert_eq!(values.len(), 16);
+                assert!(values[5] > 0.75 && values[0] < 0.15, "{name} {side}: {values:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn colour_becomes_grey_by_its_brightness() {
+        let green = RgbImage::from_pixel(4, 4, Rgb([0, 255, 0]));
+        let blue = RgbImage::from_pixel(4, 4, Rgb([0, 0, 255]));
+        let [green, blue] = [green, blue].map(|picture| read(picture, "a.png", Inversion::Never).values[0]);
+        assert!((green - 0.7152).abs() < 0.01 && (blue - 0.0722).abs() < 0.01, "{green} {blue}");
+    }
+
+    #[test]
+    fn what_is_transparent_is_white() {
+        let ink = GrayAlphaImage::from_fn(4, 4, |x, _| LumaA([0, if x == 1 { 255 } else { 0 }]));
+        let picture = read(ink, "a.png", AUTO_FOR_DARK);
+        assert!(picture.is_inverted, "dark ink on what becomes white");
+        assert_eq!(picture.values[..4], [0.0, 1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn inversion_follows_the_border_of_picture_and_training_images() {
+        let dark_on_bright = || square(8, 0, 255);
+        assert!(read(dark_on_bright(), "a.png", AUTO_FOR_DARK).is_inverted);
+        assert!(!read(dark_on_bright(), "a.png", Inversion::Auto { training_border: 0.9 }).is_inverted);
+        assert!(!read(dark_on_bright(), "a.png", Inversion::Auto { training_border: 0.5 }).is_inverted);
+        assert!(!read(dark_on_bright(), "a.png", Inversion::Never).is_inverted);
+        let bright_on_dark = || square(8, 255, 0);
+        assert!(!read(bright_on_dark(), "a.png", AUTO_FOR_DARK).is_inverted);
+        assert!(read(bright_on_dark(), "a.png", Inversion::Auto { training_border: 0.9 }).is_inverted);
+        assert!(read(bright_on_dark(), "a.png", Inversion::Always).is_inverted);
+    }
+
+    #[test]
+    fn what_is_no_picture_or_damaged_is_an_error() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("a.png");
+        let fault = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            format!("{:#}", read_picture(&path, [4, 4], Inversion::Never).unwrap_err())
+        };
+        assert!(fault(b"hello").contains("is no picture that fitch can read"));
+        assert!(fault(b"").contains("is no picture that fitch can read"));
+        square(64, 255, 0).save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert!(fault(&whole[..whole.len() / 2]).contains("damaged"));
+        let mut huge = whole;
+        huge[16..24].copy_from_slice(&[0, 15, 0, 0, 0, 15, 0, 0]); // the sizes in a PNG's header
+        assert!(!fault(&huge).is_empty());
+    }
+}
