@@ -18,8 +18,13 @@ pub enum Command {
     /// Train a classifier and write a run folder
     #[command(after_help = TRAIN_EXAMPLES, args_override_self = true)]
     Train(Box<TrainOptions>),
-    /// Evaluate the weights of a run on its test set
+    /// Evaluate a run or a TorchScript file on a test set: confusion matrix, precision, recall
     Evaluate(EvaluateOptions),
+    /// Classify pictures, IDX files or CSV rows of pixels
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictOptions),
+    /// Write the model of a run as TorchScript or ONNX
+    Export(ExportOptions),
     /// List the runs below a folder with their results, the newest first
     Runs(RunsOptions),
     /// Print the layers of a model with their shapes and parameters
@@ -34,6 +39,13 @@ Examples:
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with what was trained saved.";
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  fitch predict runs/NAME digit.png scans/            a table in a terminal, CSV elsewhere
+  fitch predict model.pt t10k-images-idx3-ubyte.gz --format jsonl --top 3
+
+Exit codes: 0 done; 1 failed, or something could not be read; 2 wrong usage.";
 
 /// Every option of `train`, as flags and, under the same names, in a TOML file.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -217,11 +229,11 @@ pub enum ProgressOption {
 
 #[derive(Debug, Args)]
 pub struct EvaluateOptions {
-    /// The run folder
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    /// A run folder, or a TorchScript file of a model
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
 
-    /// Evaluate on the test set of another data set [default: the run's]
+    /// The data set whose test set is used [default: the run's; needed for a file]
     #[arg(long, value_name = "NAME or PATH")]
     pub dataset: Option<String>,
 
@@ -229,13 +241,106 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// auto, cpu, cuda or cuda:N [default: the run's]
+    /// The form of the results
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: EvaluateFormat,
+
+    /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
 
-    /// Threads on the CPU [default: the run's]
+    /// Threads on the CPU [default: the run's; the machine's cores for a file]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub threads: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EvaluateFormat {
+    /// For people
+    Table,
+    /// A row a class: its scores, and how often it was taken for each class
+    Csv,
+    /// Everything in one object
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct PredictOptions {
+    /// A run folder, or a TorchScript file of a model; code in a file is run: only use files you trust
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+
+    /// Pictures (PNG, JPEG, BMP), folders of them, IDX files of images, CSV files with a row of pixels an
+    /// image; IDX and CSV may be gzipped
+    #[arg(value_name = "INPUT", required = true)]
+    pub inputs: Vec<PathBuf>,
+
+    /// The form of the results; auto is a table in a terminal and CSV elsewhere
+    #[arg(long, value_name = "FORMAT", default_value = "auto")]
+    pub format: PredictFormat,
+
+    /// Tell the K most likely classes
+    #[arg(long, value_name = "K", default_value_t = 1, allow_negative_numbers = true)]
+    pub top: i64,
+
+    /// Tell the probabilities of all classes
+    #[arg(long)]
+    pub probabilities: bool,
+
+    /// Exchange dark and bright in pictures: auto does it where a picture's border is bright and that of
+    /// the training images dark, or the other way round; without a value, always
+    #[arg(long, value_name = "WHEN", default_value = "auto", default_missing_value = "always",
+          num_args = 0..=1, require_equals = true)]
+    pub invert: InvertOption,
+
+    /// auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: String,
+
+    /// Threads on the CPU [default: the machine's cores]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PredictFormat {
+    Auto,
+    /// For people
+    Table,
+    Csv,
+    /// One array of objects
+    Json,
+    /// An object a line
+    Jsonl,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InvertOption {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportOptions {
+    /// The run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// The file: TorchScript where its name ends in .pt, ONNX where it ends in .onnx
+    /// [default: RUN/model.pt]
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+
+    /// What an ONNX file takes: raw pixels, or floats from 0 to 1 (TorchScript takes both)
+    #[arg(long, value_name = "TYPE", default_value = "uint8")]
+    pub input: InputOption,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InputOption {
+    Uint8,
+    Float,
 }
 
 #[derive(Debug, Args)]

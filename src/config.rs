@@ -71,8 +71,7 @@ pub struct Configuration {
     pub stopping: Stopping,
     pub keep_last_weights: bool,
     pub plateau: Option<ReduceLearningRateOnPlateau>,
-    pub device: DeviceChoice,
-    pub threads: usize,
+    pub machine: Machine,
     pub out: Option<PathBuf>,
     pub progress: ProgressOption,
 }
@@ -189,6 +188,29 @@ pub fn check(options: &TrainOptions) -> Result<Configuration> {
     }
 }
 
+/// Where a command runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine {
+    pub device: DeviceChoice,
+    pub threads: usize,
+}
+
+/// Checks the options of the machine alone.
+pub fn check_machine(device: &str, threads: Option<i64>) -> Result<Machine> {
+    let mut checker = Checker::default();
+    match check_machine_with(device, threads, &mut checker) {
+        Some(machine) => Ok(machine),
+        None => Err(UsageError(checker.faults).into()),
+    }
+}
+
+fn check_machine_with(device: &str, threads: Option<i64>, checker: &mut Checker) -> Option<Machine> {
+    let choice =
+        device.parse::<DeviceChoice>().or_else(|rule| checker.fault("device", device, &rule).ok_or(()));
+    let threads = check_threads(threads, checker);
+    Some(Machine { device: choice.ok()?, threads: threads? })
+}
+
 /// Gives nothing only after a fault was noted. Every field is looked at before the first `?`, so that all
 /// faults are told at once.
 fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configuration> {
@@ -213,11 +235,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
-    let device_text = text(&options.device);
-    let device = device_text
-        .parse::<DeviceChoice>()
-        .or_else(|rule| checker.fault("device", device_text, &rule).ok_or(()));
-    let threads = check_threads(options.threads, checker);
+    let machine = check_machine_with(&text(&options.device), options.threads, checker);
     let stopping = check_stopping(options, checker);
     let plateau = check_plateau(options, checker);
     let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
@@ -247,8 +265,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         stopping: stopping?,
         keep_last_weights: options.keep_last_weights?,
         plateau,
-        device: device.ok()?,
-        threads: threads?,
+        machine: machine?,
         out: options.out.clone(),
         progress: options.progress?,
     })

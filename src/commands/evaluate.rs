@@ -1,70 +1,151 @@
-//! `fitch evaluate`: a run's weights on a test set.
+//! `fitch evaluate`: a run, or a model in a file, on a test set.
 
+use super::start_libtorch;
 use super::table::table;
-use crate::cli::{EvaluateOptions, TrainOptions};
-use crate::config;
+use super::trained_run::{RecordedRun, TrainedRun};
+use crate::cli::{EvaluateFormat, EvaluateOptions, ProgressOption, TrainOptions};
+use crate::config::{self, Configuration};
+use crate::failure::UsageError;
 use crate::progress::DownloadProgress;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::device;
+use fitch::data::{Dataset, Samples};
+use fitch::export::ScriptModel;
 use fitch::metrics::ConfusionMatrix;
-use fitch::model::{Model, with_separators};
-use fitch::run::{RunFolder, RunRecord, load_weights};
-use fitch::train::evaluate;
+use fitch::model::with_separators;
+use fitch::train::{Evaluation, evaluate};
+use serde_json::{Value, json};
 use std::process::ExitCode;
-use tch::nn::VarStore;
 
 pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<ExitCode> {
-    let folder = RunFolder::open(&options.run)?;
-    let record = RunRecord::load(&folder)?;
-    let configuration = config::check(&options_of_run(options, &record, &folder)?)?;
-    let chosen = device::choose(configuration.device)?;
-    tch::set_num_threads(configuration.threads as i32);
+    let format = options.format;
+    let (dataset, evaluation) = match options.model.is_file() {
+        true => evaluate_file(options, terminal)?,
+        false => evaluate_run(options, terminal)?,
+    };
+    let classes = &dataset.classes;
+    let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes.len());
+    terminal.result(&match format {
+        EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
+        EvaluateFormat::Csv => as_csv(classes, &matrix)?,
+        EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix)?,
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
 
-    let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let dataset = configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))?;
-    let classes = record.dataset.classes.len();
-    ensure!(
-        dataset.classes.len() == classes,
-        "the run has {classes} classes, but {} has {}",
-        dataset.name,
-        dataset.classes.len()
-    );
-    let variables = VarStore::new(chosen.device);
-    let shape = dataset.test.pixels.size().split_off(1);
-    let network = Model::classifier(&shape, configuration.hidden, classes)?.build(&variables.root())?;
-    load_weights(&folder.weights_file(), &variables)?;
+fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
+    let run = RecordedRun::open(&given.model)?;
+    let mut options = run.options.clone();
+    // The recorded folder helps only on the machine that it was recorded on.
+    options.data_dir = given.data_dir.or(options.data_dir.filter(|dir| dir.is_dir()));
+    options.dataset = given.dataset.or(options.dataset);
+    options.device = given.device.or(options.device);
+    options.threads = given.threads.or(Some(run.record.threads as i64));
+    let configuration = config::check(&options)?;
+    let chosen = start_libtorch(configuration.machine)?;
+    let dataset = load_data(&configuration, terminal)?;
+    let record = &run.record.dataset;
+    check_fit("the run", &record.classes, &record.shape, &dataset)?;
+    let TrainedRun { network, .. } = run.load(chosen.device)?;
     let test = dataset.test_samples()?.to_device(chosen.device)?;
     let evaluation = evaluate(&network, &test, configuration.batch_size)?;
+    Ok((dataset, evaluation))
+}
 
-    let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes);
-    let rows = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
+fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
+    let EvaluateOptions { model: path, dataset, data_dir, device, threads, .. } = given;
+    if dataset.is_none() {
+        let fault = "--dataset is needed: a file does not tell where its test images are".to_string();
+        return Err(UsageError(vec![fault]).into());
+    }
+    let defaults = config::defaults();
+    let device = device.or(defaults.device.clone());
+    let options = TrainOptions { dataset, data_dir, device, threads, ..defaults };
+    let configuration = config::check(&options)?;
+    let chosen = start_libtorch(configuration.machine)?;
+    let model = ScriptModel::load(&path, chosen.device)?;
+    let dataset = load_data(&configuration, terminal)?;
+    let card = model.card();
+    check_fit(&path.display().to_string(), &card.classes, &card.input.shape, &dataset)?;
+    let samples: Samples = dataset.test_samples()?.to_device(chosen.device)?;
+    let evaluation = evaluate(&model, &samples, configuration.batch_size)?;
+    Ok((dataset, evaluation))
+}
+
+fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
+    let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
+    configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))
+}
+
+fn check_fit(what: &str, classes: &[String], shape: &[i64], dataset: &Dataset) -> Result<()> {
+    let found = dataset.classes.len();
+    ensure!(found == classes.len(), "{what} has {} classes, but {} has {found}", classes.len(), dataset.name);
+    let found = &dataset.test.pixels.size()[1..];
+    ensure!(
+        found == shape,
+        "{what} takes images of {shape:?} pixels, but those of {} have {found:?}",
+        dataset.name
+    );
+    Ok(())
+}
+
+fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> String {
+    let classes = &dataset.classes;
+    let scores = classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         let share = |value: f64| if value.is_nan() { "-".to_string() } else { format!("{value:.4}") };
         let numbers =
             [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
         std::iter::once(class.clone()).chain(numbers).collect()
     });
-    let images = with_separators(test.len() as i64);
-    terminal.result(&format!(
-        "test set of {}: {images} images\nloss {:.6}\naccuracy {:.6}\n\n{}",
+    let counts = classes.iter().zip(&matrix.counts).map(|(class, counts)| {
+        // Zeros are most of it: a dot lets the mistakes stand out.
+        let shown = |&count: &u64| if count == 0 { ".".to_string() } else { count.to_string() };
+        std::iter::once(class.clone()).chain(counts.iter().map(shown)).collect()
+    });
+    format!(
+        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{}\n{}",
         dataset.name,
+        with_separators(dataset.test.len() as i64),
         evaluation.loss,
         evaluation.accuracy,
-        table(["class", "images", "precision", "recall", "f1"], rows.collect())
-    ))?;
-    Ok(ExitCode::SUCCESS)
+        table(["class", "images", "precision", "recall", "f1"], scores.collect()),
+        table(
+            std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),
+            counts.collect()
+        )
+    )
 }
 
-/// The options that the run was trained with, but for what is given now.
-fn options_of_run(given: EvaluateOptions, record: &RunRecord, folder: &RunFolder) -> Result<TrainOptions> {
-    let mut options: TrainOptions = serde_json::from_value(record.config.clone()).with_context(|| {
-        format!("{}: config is not one of this version's", folder.record_file().display())
-    })?;
-    // The recorded folder helps only on the machine that it was recorded on.
-    let recorded = options.data_dir.filter(|dir| dir.is_dir());
-    options.data_dir = given.data_dir.or(recorded);
-    options.dataset = given.dataset.or(options.dataset);
-    options.device = given.device.or(options.device);
-    options.threads = given.threads.or(Some(record.threads as i64));
-    Ok(options)
+/// A row a true class: its scores, and how often it was taken for each class. What cannot be told, such
+/// as the precision of a class that was never given, is an empty cell.
+fn as_csv(classes: &[String], matrix: &ConfusionMatrix) -> Result<String> {
+    let share = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let head = ["class", "images", "precision", "recall", "f1"].map(str::to_string);
+    let taken_for = classes.iter().map(|class| format!("predicted {class}"));
+    writer.write_record(head.into_iter().chain(taken_for))?;
+    for ((class, scores), counts) in classes.iter().zip(matrix.scores()).zip(&matrix.counts) {
+        let numbers =
+            [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
+        let counts = counts.iter().map(u64::to_string);
+        writer.write_record(std::iter::once(class.clone()).chain(numbers).chain(counts))?;
+    }
+    String::from_utf8(writer.into_inner()?).context("a class name is not UTF-8")
+}
+
+fn as_json(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> Result<String> {
+    let classes = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
+        // NaN, where there is nothing to divide by, becomes null.
+        json!({ "class": class, "images": scores.samples, "precision": scores.precision,
+                "recall": scores.recall, "f1": scores.f1 })
+    });
+    let whole = json!({
+        "dataset": dataset.name,
+        "images": dataset.test.len(),
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "classes": classes.collect::<Vec<Value>>(),
+        "confusion": matrix.counts,
+    });
+    Ok(serde_json::to_string_pretty(&whole)? + "\n")
 }

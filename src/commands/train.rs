@@ -1,6 +1,9 @@
 //! `fitch train`: from options to a run folder.
 
+use super::export::{IMAGES_TO_VERIFY, write_torchscript};
+use super::start_libtorch;
 use super::table::table;
+use super::trained_run::model_card;
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration, Stopping};
 use crate::failure::Hint;
@@ -10,6 +13,7 @@ use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::{Dataset, Samples, Source, split};
 use fitch::device;
+use fitch::export::TrainedModel;
 use fitch::model::{Model, SummaryStyle, summary, with_separators};
 use fitch::optim::Optimizer;
 use fitch::run::{DatasetRecord, RunFolder, RunRecord, save_weights, write_whole};
@@ -36,10 +40,10 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
     if let Some(out) = &configuration.out {
         RunFolder::check_free(out)?;
     }
-    let chosen = device::choose(configuration.device)?;
-    tch::set_num_threads(configuration.threads as i32);
+    let chosen = start_libtorch(configuration.machine)?;
+    let threads = configuration.machine.threads;
     let device = device::device_name(chosen.device);
-    terminal.say(&format!("device: {device} ({}), {} threads", chosen.reason, configuration.threads));
+    terminal.say(&format!("device: {device} ({}), {threads} threads", chosen.reason));
 
     let mut download = DownloadProgress::new(terminal, configuration.progress);
     let dataset = configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))?;
@@ -60,9 +64,9 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
         libtorch_version: env!("FITCH_LIBTORCH_VERSION").to_string(),
         started: started.format(&Rfc3339)?,
         device,
-        threads: configuration.threads,
+        threads,
         seed: configuration.seed,
-        dataset: sides.record(&dataset),
+        dataset: sides.record(&dataset)?,
         parameters: model.parameter_count(),
         config: recorded_options(options, &configuration)?,
         stop_reason: None,
@@ -121,11 +125,17 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
         return Err(diverged(&outcome, "no weights were saved").into());
     }
 
-    save_weights(&folder.weights_file(), &variables)?;
+    let layers = model.hidden_layers();
+    let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
+    save_weights(&folder.weights_file(), &variables, &metadata)?;
     let test = evaluate(&network, &sides.test.to_device(chosen.device)?, configuration.batch_size)?;
     record.test_loss = Some(test.loss);
     record.test_accuracy = Some(test.accuracy);
     record.save(&folder)?;
+    let card = model_card(&record, &model);
+    let trained = TrainedModel { model: &model, variables: &variables, card: &card };
+    let images = dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?;
+    write_torchscript(&folder.model_file(), trained, &network, &images)?;
     terminal.result(&report(&outcome, &record, &folder))?;
     match reason {
         StopReason::Interrupted => Ok(ExitCode::from(interrupt::EXIT_CODE)),
@@ -173,14 +183,17 @@ impl Sides {
         format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))
     }
 
-    fn record(&self, dataset: &Dataset) -> DatasetRecord {
-        DatasetRecord {
+    fn record(&self, dataset: &Dataset) -> Result<DatasetRecord> {
+        Ok(DatasetRecord {
             name: dataset.name.clone(),
             train: self.train.len(),
             validation: self.validation_size(),
             test: self.test.len(),
             classes: dataset.classes.clone(),
-        }
+            shape: dataset.train.pixels.size().split_off(1),
+            maximum: dataset.maximum,
+            border: dataset.border()?,
+        })
     }
 }
 
@@ -250,7 +263,7 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
     if let Source::Known(_) = &configuration.source {
         options.data_dir = Some(configuration.data_dir.canonicalize()?);
     }
-    options.threads = Some(configuration.threads as i64);
+    options.threads = Some(configuration.machine.threads as i64);
     Ok(serde_json::to_value(options)?)
 }
 
@@ -280,7 +293,13 @@ fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> String {
             with_separators(record.dataset.test as i64)
         );
     }
-    let files = [folder.history_file(), folder.record_file(), folder.summary_file(), folder.weights_file()];
+    let files = [
+        folder.history_file(),
+        folder.record_file(),
+        folder.summary_file(),
+        folder.weights_file(),
+        folder.model_file(),
+    ];
     let names: Vec<_> =
         files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
     text + &format!("\nwritten to {}: {}\n", folder.path().display(), names.join(", "))

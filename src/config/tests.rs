@@ -37,7 +37,10 @@ fn without_options_the_defaults_hold() {
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
     assert_eq!((configuration.learning_rate, configuration.validation_share), (0.001, 0.1));
     assert_eq!(specification::format(&configuration.hidden), DEFAULT_LAYERS);
-    assert_eq!((configuration.split, configuration.device), (SplitMethod::Stratified, DeviceChoice::Auto));
+    assert_eq!(
+        (configuration.split, configuration.machine.device),
+        (SplitMethod::Stratified, DeviceChoice::Auto)
+    );
     assert_eq!(
         (configuration.monitor.as_str(), configuration.direction()),
         ("val_loss", Direction::Minimize)
@@ -47,7 +50,7 @@ fn without_options_the_defaults_hold() {
     assert!(
         !configuration.keep_last_weights && configuration.plateau.is_none() && configuration.limit.is_none()
     );
-    assert_eq!(configuration.threads, std::thread::available_parallelism().unwrap().get());
+    assert_eq!(configuration.machine.threads, std::thread::available_parallelism().unwrap().get());
 }
 
 #[test]

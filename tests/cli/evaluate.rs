@@ -14,13 +14,65 @@ fn the_numbers_are_those_of_the_run_itself() {
     assert!(finished.stdout.starts_with("test set of digits: 364 images\n"));
 
     // The table: a row a class, the images of all classes add up, recall is right / images.
-    let rows: Vec<Vec<&str>> =
-        finished.stdout.lines().skip(5).map(|line| line.split_whitespace().collect()).collect();
+    let lines = finished.stdout.lines().skip(5).take_while(|line| !line.is_empty());
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 10, "{finished:?}");
     let images = |row: &Vec<&str>| row[1].parse::<f64>().unwrap();
     assert_eq!(rows.iter().map(images).sum::<f64>(), 364.0);
     let right: f64 = rows.iter().map(|row| row[3].parse::<f64>().unwrap() * images(row)).sum();
     assert!((right / 364.0 - record["test_accuracy"].as_f64().unwrap()).abs() < 1e-3);
+}
+
+#[test]
+fn every_form_tells_the_same_of_a_run_and_of_its_file() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let in_form = |model: &[&str], format: &str| {
+        place.run(&[&["evaluate"], model, &["--format", format]].concat()).well().stdout
+    };
+    let file = ["run/model.pt", "--dataset", "digits", "--threads", "1"];
+    for format in ["table", "csv", "json"] {
+        assert_eq!(in_form(&["run"], format), in_form(&file, format));
+    }
+    let json: serde_json::Value = serde_json::from_str(&in_form(&["run"], "json")).unwrap();
+    let record = place.record("run");
+    assert_eq!((&json["accuracy"], &json["loss"]), (&record["test_accuracy"], &record["test_loss"]));
+
+    // Rows are true classes; the right ones stand in the diagonal.
+    let count = |row: usize, column: usize| json["confusion"][row][column].as_u64().unwrap();
+    let right: u64 = (0..10).map(|class| count(class, class)).sum();
+    assert_eq!(right as f64 / 364.0, json["accuracy"].as_f64().unwrap());
+    let text = in_form(&["run"], "csv");
+    let rows: Vec<csv::StringRecord> =
+        csv::Reader::from_reader(text.as_bytes()).records().map(|row| row.unwrap()).collect();
+    assert_eq!(rows.len(), 10);
+    for (class, row) in rows.iter().enumerate() {
+        let of_class: u64 = (0..10).map(|other| count(class, other)).sum();
+        let taken_for: u64 = (0..10).map(|other| count(other, class)).sum();
+        assert_eq!(row[1].parse::<u64>().unwrap(), of_class);
+        // Empty where there is nothing to divide by.
+        let close = |cell: &str, value: f64| match cell {
+            "" => value.is_nan(),
+            number => (number.parse::<f64>().unwrap() - value).abs() < 1e-12,
+        };
+        assert!(close(&row[2], count(class, class) as f64 / taken_for as f64), "precision {row:?}");
+        assert!(close(&row[3], count(class, class) as f64 / of_class as f64), "recall {row:?}");
+        assert!((0..10).all(|other| row[5 + other] == count(class, other).to_string()), "{row:?}");
+    }
+    assert!(in_form(&["run"], "table").contains("\ntrue \\ predicted "));
+}
+
+#[test]
+fn a_file_needs_a_data_set_that_fits_it() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    place.write_idx_set("pictures");
+    place.run(&["evaluate", "run/model.pt"]).with_fault(2, &["--dataset is needed"]);
+    let finished = place.run(&["evaluate", "run/model.pt", "--dataset", "pictures"]);
+    finished.with_fault(1, &["run/model.pt has 10 classes, but pictures has 2"]);
+    let finished = place.run(&["evaluate", "run/model.pt", "--dataset", "mnist", "--data-dir", "none"]);
+    finished.with_fault(1, &["cannot fetch mnist"]);
+    place.run(&["evaluate", "run/history.csv", "--dataset", "digits"]).with_fault(1, &["is a text file"]);
 }
 
 #[test]
@@ -54,7 +106,7 @@ fn what_is_no_run_or_damaged_is_named() {
     let place = Place::new();
     place.run(&["evaluate", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
     place.run(&["evaluate", "."]).with_fault(1, &["is not a run: it has no run.json"]);
-    place.run(&["evaluate"]).with_fault(2, &["<RUN>"]);
+    place.run(&["evaluate"]).with_fault(2, &["<MODEL>"]);
 
     place.train_quickly("run", &[]).well();
     let whole = fs::read(place.path("run/weights.safetensors")).unwrap();

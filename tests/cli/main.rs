@@ -2,7 +2,10 @@
 
 mod bad_input;
 mod evaluate;
+mod export;
+mod interop;
 mod place;
+mod predict;
 mod runs;
 mod summary;
 mod train;

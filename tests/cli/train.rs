@@ -14,7 +14,7 @@ fn without_options_the_digits_are_learnt_and_a_run_folder_is_written() {
     assert_eq!(runs.len(), 1);
     assert!(runs[0].starts_with("digits-20") && runs[0].ends_with('Z'), "{runs:?}");
     let run = format!("runs/{}", runs[0]);
-    let files = ["history.csv", "run.json", "summary.txt", "weights.safetensors"];
+    let files = ["history.csv", "model.pt", "run.json", "summary.txt", "weights.safetensors"];
     assert_eq!(place.names(&run), files, "and nothing half-written");
 
     let record = place.record(&run);
@@ -58,9 +58,11 @@ fn the_same_command_twice_gives_the_same_bytes() {
     place.train_quickly("c", &["--seed", "1"]).well();
     assert_eq!(place.history("a"), place.history("b"));
     assert_ne!(place.history("a"), place.history("c"));
-    let weights = |run: &str| fs::read(place.path(run).join("weights.safetensors")).unwrap();
-    assert!(weights("a") == weights("b"));
-    assert!(weights("a") != weights("c"));
+    for file in ["weights.safetensors", "model.pt"] {
+        let bytes = |run: &str| fs::read(place.path(run).join(file)).unwrap();
+        assert!(bytes("a") == bytes("b"), "{file}");
+        assert!(bytes("a") != bytes("c"), "{file}");
+    }
 }
 
 #[test]
@@ -187,7 +189,7 @@ fn a_training_that_diverges_fails_and_saves_no_bad_weights() {
     );
     finished.with_fault(1, &["training diverged: the loss became", "hint: a smaller --learning-rate"]);
     assert_eq!(place.record("run")["stop_reason"], "non_finite");
-    assert!(!place.names("run").contains(&"weights.safetensors".to_string()));
+    assert_eq!(place.names("run"), ["history.csv", "run.json", "summary.txt"]);
 }
 
 #[test]
@@ -229,7 +231,10 @@ fn an_interrupted_training_saves_what_was_trained() {
         let record = place.record("run");
         assert_eq!(record["stop_reason"], "interrupted");
         assert_eq!(record["epochs_run"].as_u64().unwrap() as usize, place.history("run").len() - 1);
-        assert_eq!(place.names("run"), ["history.csv", "run.json", "summary.txt", "weights.safetensors"]);
+        assert_eq!(
+            place.names("run"),
+            ["history.csv", "model.pt", "run.json", "summary.txt", "weights.safetensors"]
+        );
         place.run(&["evaluate", "run"]).well();
     }
 }

@@ -1,0 +1,122 @@
+//! `fitch predict`: classes for pictures, IDX files and CSV rows.
+
+mod output;
+
+use super::start_libtorch;
+use crate::cli::{InvertOption, PredictOptions};
+use crate::config;
+use crate::failure::UsageError;
+use crate::terminal::Terminal;
+use anyhow::{Context, Result, ensure};
+use fitch::data::inputs::{Input, Wanted, inputs};
+use fitch::data::picture::Inversion;
+use fitch::export::ScriptModel;
+use fitch::run::RunFolder;
+use output::Output;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tch::{Device, Tensor};
+
+/// Large enough for the matrix products to be efficient, small enough for the caches.
+const BATCH_SIZE: usize = 1024;
+
+pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<ExitCode> {
+    let machine = config::check_machine(&options.device, options.threads)?;
+    let top = usize::try_from(options.top).ok().filter(|&top| top > 0).ok_or_else(|| {
+        UsageError(vec![format!("--top {}: must be a whole number of at least 1", options.top)])
+    })?;
+    let chosen = start_libtorch(machine)?;
+    let model = ScriptModel::load(&model_file(&options.model)?, chosen.device)?;
+    let input = &model.card().input;
+    let [height, width] = input.shape[..] else { unreachable!("a card's shape has two sides") };
+    let wanted = Wanted {
+        shape: [height, width],
+        maximum: input.maximum,
+        inversion: match options.invert {
+            InvertOption::Auto => Inversion::Auto { training_border: input.border },
+            InvertOption::Always => Inversion::Always,
+            InvertOption::Never => Inversion::Never,
+        },
+    };
+    let output = Output::new(options.format, &model.card().classes, top, options.probabilities)?;
+    let mut classifier =
+        Classifier { model: &model, device: chosen.device, terminal, output, batch: Vec::new(), inverted: 0 };
+
+    terminal.result(&classifier.output.head()?)?;
+    let mut failed = 0;
+    for input in options.inputs.iter().flat_map(|path| inputs(path, wanted)) {
+        match input {
+            Ok(input) => classifier.push(input)?,
+            Err(fault) => {
+                // What came before it is shown before it.
+                classifier.flush()?;
+                terminal.error(&format!("{fault:#}"));
+                failed += 1;
+            }
+        }
+    }
+    classifier.flush()?;
+    terminal.result(&classifier.output.foot())?;
+    if classifier.inverted > 0 && options.invert == InvertOption::Auto {
+        let border = if input.border < 0.5 { "bright" } else { "dark" };
+        let what = match classifier.inverted {
+            1 => "a picture was".to_string(),
+            count => format!("{count} pictures were"),
+        };
+        terminal.say(&format!(
+            "{what} inverted for a {border} border, unlike that of the training images (--invert=never keeps them)"
+        ));
+    }
+    match failed {
+        0 => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// The file itself, or that of a run.
+fn model_file(model: &Path) -> Result<PathBuf> {
+    if !model.is_dir() {
+        return Ok(model.to_path_buf());
+    }
+    let folder = RunFolder::open(model)?;
+    let file = folder.model_file();
+    ensure!(
+        file.exists(),
+        "{} has no model.pt; `fitch export {}` writes it if the run has weights",
+        model.display(),
+        model.display()
+    );
+    Ok(file)
+}
+
+/// Collects inputs to batches, and shows what the model says of them.
+struct Classifier<'a> {
+    model: &'a ScriptModel,
+    device: Device,
+    terminal: &'a Terminal,
+    output: Output<'a>,
+    batch: Vec<Input>,
+    inverted: usize,
+}
+
+impl Classifier<'_> {
+    fn push(&mut self, input: Input) -> Result<()> {
+        self.inverted += usize::from(input.is_inverted);
+        self.batch.push(input);
+        if self.batch.len() == BATCH_SIZE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let shape = [&[self.batch.len() as i64][..], &self.model.card().input.shape].concat();
+        let values: Vec<f32> = self.batch.iter().flat_map(|input| &input.values).copied().collect();
+        let images = Tensor::f_from_slice(&values)?.f_view(shape.as_slice())?.f_to_device(self.device)?;
+        let probabilities = self.model.probabilities(&images)?.f_reshape([-1])?;
+        let probabilities = Vec::<f32>::try_from(&probabilities).context("cannot read the probabilities")?;
+        let text = self.output.rows(&self.batch, &probabilities)?;
+        self.batch.clear();
+        self.terminal.result(&text)
+    }
+}

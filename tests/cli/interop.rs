@@ -1,0 +1,159 @@
+//! Exported models in other programs' hands: Python's torch, onnx and onnxruntime, and C++. Each test says
+//! that it was skipped where these are not there; `scripts/python` brings the Python packages.
+
+use crate::place::{Finished, Place, real_mnist, skipped};
+use fitch::data::{Dataset, Source};
+use fitch::export::onnx::{OnnxInput, model_bytes};
+use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
+use fitch::model::{Model, layers, specification};
+use fitch::run::load_weights;
+use image::GrayImage;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Kind, Tensor};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Python with the packages, if `scripts/python` has brought them.
+fn python(test: &str) -> Option<Command> {
+    let packages = fs::read_dir(root().join(".python")).ok().and_then(|mut entries| {
+        entries.find_map(|entry| entry.ok().filter(|entry| entry.file_name() != "unfinished"))
+    });
+    let Some(packages) = packages else {
+        skipped(test, "there are no Python packages; `scripts/python --version` brings them");
+        return None;
+    };
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", packages.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(command)
+}
+
+/// A model in every form, with images and what the network itself says of them, for `check_export.py`.
+fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn ModuleT, dataset: &Dataset) {
+    let card = ModelCard {
+        fitch_version: env!("CARGO_PKG_VERSION").to_string(),
+        classes: dataset.classes.clone(),
+        input: InputCard { shape: model.sample_shape.clone(), maximum: dataset.maximum, border: 0.0 },
+        layers: model.hidden_layers(),
+        metrics: serde_json::Map::new(),
+        config: serde_json::json!({ "seed": 0 }),
+    };
+    let trained = TrainedModel { model, variables, card: &card };
+    fs::write(folder.join("model.pt"), torchscript::archive(trained).unwrap()).unwrap();
+    fs::write(folder.join("uint8.onnx"), model_bytes(trained, OnnxInput::Uint8).unwrap()).unwrap();
+    fs::write(folder.join("float.onnx"), model_bytes(trained, OnnxInput::Float).unwrap()).unwrap();
+    fs::write(folder.join("fitch.json"), serde_json::to_string(&card).unwrap()).unwrap();
+    let pixels = &dataset.test.pixels;
+    let values = pixels.to_kind(Kind::Float) / dataset.maximum;
+    let logits = tch::no_grad(|| network.forward_t(&values, false));
+    let probabilities = logits.softmax(-1, Kind::Float);
+    let tensors = [("images", pixels), ("logits", &logits), ("probabilities", &probabilities)];
+    Tensor::write_safetensors(&tensors, folder.join("expected.safetensors")).unwrap();
+}
+
+fn check_in_python(mut python: Command, folder: &Path) {
+    let output = python.arg(root().join("tests/cli/check_export.py")).arg(folder).output().unwrap();
+    let finished = Finished::from(output);
+    assert_eq!(finished.code, Some(0), "{finished:#?}");
+    assert!(finished.stdout.contains("all is well"), "{finished:#?}");
+}
+
+#[test]
+fn python_computes_the_same_on_all_test_images_of_mnist() {
+    let test = "python_computes_the_same_on_all_test_images_of_mnist";
+    let (Some(python), Some(data)) = (python(test), real_mnist(test)) else { return };
+    let place = Place::new();
+    let data = data.to_str().unwrap();
+    place.train(&["--dataset", "mnist", "--data-dir", data, "--epochs", "1", "--out", "run"]).well();
+    let config = place.record("run")["config"].clone();
+    let hidden = specification::parse(config["layers"].as_str().unwrap()).unwrap();
+    let dataset = Source::find("mnist").unwrap().load(Path::new(data), &mut |_| ()).unwrap();
+    let model = Model::classifier(&[28, 28], hidden, 10).unwrap();
+    let variables = VarStore::new(Device::Cpu);
+    let network = model.build(&variables.root()).unwrap();
+    load_weights(&place.path("run/weights.safetensors"), &variables).unwrap();
+    write_forms(&place.path("."), &model, &variables, &network, &dataset);
+    check_in_python(python, &place.path("."));
+
+    // The file that training wrote computes the same as the one that was checked.
+    let of_run = place.run(&["evaluate", "run/model.pt", "--dataset", "mnist", "--data-dir", data]).well();
+    let checked = place.run(&["evaluate", "model.pt", "--dataset", "mnist", "--data-dir", data]).well();
+    assert_eq!(of_run.stdout, checked.stdout);
+}
+
+#[test]
+fn python_computes_the_same_with_every_layer_kind() {
+    let Some(python) = python("python_computes_the_same_with_every_layer_kind") else { return };
+    let place = Place::new();
+    let kinds = layers::KINDS.iter().map(|kind| {
+        let arguments = kind.usage.replace('N', "40").replace('P', "0.5");
+        format!("dense 30, {} {arguments}", kind.word)
+    });
+    let hidden = specification::parse(&kinds.collect::<Vec<_>>().join(", ")).unwrap();
+    let dataset = Source::find("digits").unwrap().load(Path::new("."), &mut |_| ()).unwrap();
+    let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
+    let variables = VarStore::new(Device::Cpu);
+    let network = model.build(&variables.root()).unwrap();
+    write_forms(&place.path("."), &model, &variables, &network, &dataset);
+    check_in_python(python, &place.path("."));
+}
+
+/// A trained run, and a test image of the built-in digits: its file as PNG and PGM, and what `predict` says.
+fn run_with_picture(place: &Place) -> (PathBuf, PathBuf, String) {
+    place.train_quickly("run", &[]).well();
+    let dataset = Source::find("digits").unwrap().load(Path::new("."), &mut |_| ()).unwrap();
+    let pixels: Vec<u8> = Vec::try_from(dataset.test.pixels.get(0).view([-1])).unwrap();
+    let bright = pixels.iter().map(|&pixel| (u16::from(pixel) * 255 / 16) as u8).collect();
+    let picture = GrayImage::from_raw(8, 8, bright).unwrap();
+    let (png, pgm) = (place.path("digit.png"), place.path("digit.pgm"));
+    picture.save(&png).unwrap();
+    fs::write(&pgm, [b"P5 8 8 255\n", picture.as_raw().as_slice()].concat()).unwrap();
+    let predicted = place.run(&["predict", "run", "digit.png", "--format", "csv"]).well();
+    let cells: Vec<String> =
+        predicted.stdout.lines().nth(1).unwrap().split(',').map(str::to_string).collect();
+    (png, pgm, format!("{} {:.6}", cells[2], cells[3].parse::<f64>().unwrap()))
+}
+
+#[test]
+fn the_python_example_agrees_with_predict() {
+    let Some(mut python) = python("the_python_example_agrees_with_predict") else { return };
+    let place = Place::new();
+    let (png, _, predicted) = run_with_picture(&place);
+    let script = root().join("scripts/classify.py");
+    let output = python.arg(script).arg(place.path("run/model.pt")).arg(&png).output().unwrap();
+    let finished = Finished::from(output).well();
+    assert_eq!(finished.stdout, format!("{predicted} {}\n", png.display()));
+}
+
+#[test]
+fn the_cpp_example_agrees_with_predict() {
+    let test = "the_cpp_example_agrees_with_predict";
+    let libtorch = std::env::var_os("LIBTORCH").map(PathBuf::from);
+    let Some(libtorch) = libtorch.filter(|folder| folder.join("include/torch/script.h").exists()) else {
+        return skipped(test, "LIBTORCH names no folder with libtorch's headers");
+    };
+    let place = Place::new();
+    let (include, libraries) = (libtorch.join("include"), libtorch.join("lib"));
+    let mut compiler = Command::new("c++");
+    compiler.args(["-std=c++17", "-I"]).arg(&include).arg("-I").arg(include.join("torch/csrc/api/include"));
+    compiler.arg(root().join("scripts/classify.cpp")).arg("-L").arg(&libraries);
+    compiler.arg(format!("-Wl,-rpath,{}", libraries.display()));
+    compiler.args(["-ltorch_cpu", "-lc10", "-o"]).arg(place.path("classify"));
+    Finished::from(compiler.output().unwrap()).well();
+
+    let (_, pgm, predicted) = run_with_picture(&place);
+    let classify = |picture: &Path| {
+        let mut program = Command::new(place.path("classify"));
+        Finished::from(program.arg(place.path("run/model.pt")).arg(picture).output().unwrap())
+    };
+    let said = classify(&pgm).well().stdout;
+    let (class, probability) = predicted.split_once(' ').unwrap();
+    let found = said.strip_prefix(&format!("class {class}, probability ")).expect(&said);
+    assert!((found.trim().parse::<f64>().unwrap() - probability.parse::<f64>().unwrap()).abs() < 1e-5);
+    fs::write(place.path("cut.pgm"), b"P5 8 8 255\nabc").unwrap();
+    assert_eq!(classify(&place.path("cut.pgm")).code, Some(1));
+}
