@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod model;
 pub mod optim;
 pub mod random;
+pub mod report;
 pub mod run;
 pub mod train;
 

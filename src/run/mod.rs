@@ -135,6 +135,26 @@ impl RunFolder {
         self.path.join("summary.txt")
     }
 
+    /// A file or folder in it by its name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The names of all that it holds, sorted.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in
+            fs::read_dir(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?
+        {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// `model.pt`: the model as TorchScript.
     pub fn model_file(&self) -> PathBuf {
         self.path.join("model.pt")

@@ -5,7 +5,7 @@ use crate::data::Samples;
 use crate::metrics::{Metric, RunningMeans};
 use anyhow::{Result, ensure};
 use tch::nn::ModuleT;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// What a classifier does on a set.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +16,8 @@ pub struct Evaluation {
     pub accuracy: f64,
     /// The class given to each sample.
     pub predictions: Vec<i64>,
+    /// How probable that class was, to the model.
+    pub confidences: Vec<f64>,
 }
 
 /// Evaluates a classifier on all samples, with the batches that [`Fit`](super::Fit) uses for validation
@@ -25,11 +27,19 @@ pub struct Evaluation {
 /// No samples, or a fault of the device.
 pub fn evaluate(model: &dyn ModuleT, samples: &Samples, batch_size: usize) -> Result<Evaluation> {
     let (loss, metrics) = (Metric::cross_entropy(), [Metric::accuracy()]);
-    let mut predictions = Vec::new();
-    let keep = |logits: &Tensor| predictions.push(logits.argmax(-1, false));
+    let (mut predictions, mut confidences) = (Vec::new(), Vec::new());
+    let keep = |logits: &Tensor| {
+        predictions.push(logits.argmax(-1, false));
+        confidences.push(logits.softmax(-1, Kind::Double).amax(-1, false));
+    };
     let means = evaluate_samples(model, samples, &loss, &metrics, evaluation_batch_size(batch_size), keep)?;
-    let predictions = Tensor::f_cat(&predictions, 0)?.to_device(Device::Cpu);
-    Ok(Evaluation { loss: means[0], accuracy: means[1], predictions: Vec::try_from(&predictions)? })
+    let whole = |parts: &[Tensor]| Ok::<_, tch::TchError>(Tensor::f_cat(parts, 0)?.to_device(Device::Cpu));
+    Ok(Evaluation {
+        loss: means[0],
+        accuracy: means[1],
+        predictions: Vec::try_from(&whole(&predictions)?)?,
+        confidences: Vec::try_from(&whole(&confidences)?)?,
+    })
 }
 
 /// The means of the loss and the metrics over all samples; `each` is shown the outputs of every batch.

@@ -10,16 +10,38 @@ use std::path::PathBuf;
 #[derive(Clone, Debug)]
 pub struct HistoryFile {
     path: PathBuf,
+    form: CsvForm,
+}
+
+/// How a table is written as text. Spreadsheets of some countries expect a decimal comma, and semicolons
+/// between fields then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CsvForm {
+    /// Between two fields.
+    pub separator: u8,
+    /// Between whole and fraction.
+    pub decimal: char,
+}
+
+impl Default for CsvForm {
+    fn default() -> Self {
+        CsvForm { separator: b',', decimal: '.' }
+    }
 }
 
 impl HistoryFile {
     /// Into that file; it is created when training begins.
     pub fn new(path: impl Into<PathBuf>) -> HistoryFile {
-        HistoryFile { path: path.into() }
+        HistoryFile { path: path.into(), form: CsvForm::default() }
+    }
+
+    /// In another form.
+    pub fn form(self, form: CsvForm) -> HistoryFile {
+        HistoryFile { form, ..self }
     }
 
     fn write(&self, history: &History) -> Result<()> {
-        write_whole(&self.path, &to_csv(history)?)
+        write_whole(&self.path, &to_csv(history, self.form)?)
     }
 }
 
@@ -35,8 +57,9 @@ impl Callback for HistoryFile {
 
 /// The table as CSV (RFC 4180 but for the line ends, which are single line feeds). A value that was not
 /// measured is an empty cell; NaN is `nan`, as Keras's CSVLogger writes it.
-fn to_csv(history: &History) -> Result<Vec<u8>> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+fn to_csv(history: &History, form: CsvForm) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().delimiter(form.separator).from_writer(Vec::new());
+    let number = |value| number(value, form.decimal);
     let metrics = &history.metric_names;
     let names = metrics.iter().map(String::as_str);
     writer.write_record(std::iter::once("epoch").chain(names).chain(["learning_rate", "seconds"]))?;
@@ -50,8 +73,8 @@ fn to_csv(history: &History) -> Result<Vec<u8>> {
 }
 
 /// All digits that tell the value apart from its neighbours, and never an exponent.
-fn number(value: f64) -> String {
-    if value.is_nan() { "nan".to_string() } else { value.to_string() }
+fn number(value: f64, decimal: char) -> String {
+    if value.is_nan() { "nan".to_string() } else { value.to_string().replace('.', &decimal.to_string()) }
 }
 
 #[cfg(test)]
@@ -70,11 +93,15 @@ mod tests {
             learning_rate: 1e-7,
             seconds: 1.5,
         });
-        let text = String::from_utf8(to_csv(&history).unwrap()).unwrap();
+        let text = |form| String::from_utf8(to_csv(&history, form).unwrap()).unwrap();
         assert_eq!(
-            text,
+            text(CsvForm::default()),
             "epoch,accuracy,loss,val_accuracy,val_loss,learning_rate,seconds\n\
              1,0.3333333333333333,nan,,,0.0000001,1.5\n"
+        );
+        assert_eq!(
+            text(CsvForm { separator: b';', decimal: ',' }).lines().nth(1),
+            Some("1;0,3333333333333333;nan;;;0,0000001;1,5")
         );
     }
 }

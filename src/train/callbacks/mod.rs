@@ -14,7 +14,7 @@ mod time_limit;
 
 pub use best_weights::BestWeights;
 pub use early_stopping::EarlyStopping;
-pub use history_file::HistoryFile;
+pub use history_file::{CsvForm, HistoryFile};
 pub use interrupt::StopOnRequest;
 pub use learning_rate_schedule::LearningRateSchedule;
 pub use patience::{Best, Patience, PatienceRule, Verdict};

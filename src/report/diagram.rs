@@ -1,0 +1,188 @@
+//! The diagram of a model: a box a layer, in order. It must not know how a model is trained.
+
+use super::svg::{Anchor, Font, GREY, INK, PALETTE, Picture};
+use crate::model::{Model, PlacedLayer, with_separators};
+use std::fmt::Write;
+
+/// Which way the layers follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// From top to bottom.
+    #[default]
+    Down,
+    /// From left to right.
+    Right,
+}
+
+/// What a diagram tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiagramOptions {
+    /// The names of the layers, `dense_1`; otherwise only their types.
+    pub names: bool,
+    /// The shapes of their inputs and outputs.
+    pub shapes: bool,
+    /// The numbers of their parameters.
+    pub parameters: bool,
+    /// The way they follow each other.
+    pub direction: Direction,
+}
+
+impl Default for DiagramOptions {
+    fn default() -> Self {
+        DiagramOptions { names: true, shapes: true, parameters: true, direction: Direction::Down }
+    }
+}
+
+const TITLE: Font = Font::new(15.0, INK).bold();
+const KIND: Font = Font::new(15.0, INK);
+const NOTE: Font = Font::new(12.5, GREY);
+const PADDING: f64 = 14.0;
+const STRIPE: f64 = 6.0;
+const GAP: f64 = 28.0;
+const MARGIN: f64 = 16.0;
+
+/// The text of one box.
+struct Node {
+    name: String,
+    kind: String,
+    notes: Vec<String>,
+    color: &'static str,
+}
+
+impl Node {
+    /// Name and kind side by side.
+    fn title_width(&self) -> f64 {
+        let gap = if self.kind.is_empty() { 0.0 } else { 10.0 };
+        TITLE.width(&self.name) + gap + KIND.width(&self.kind)
+    }
+}
+
+fn nodes(model: &Model, options: DiagramOptions) -> Vec<Node> {
+    let shape_text = |shape: &[i64]| shape.iter().map(i64::to_string).collect::<Vec<_>>().join(" × ");
+    let images = Node {
+        name: "input".to_string(),
+        kind: String::new(),
+        notes: options.shapes.then(|| shape_text(&model.sample_shape)).into_iter().collect(),
+        color: "#8a8a8a",
+    };
+    let node = |placed: &PlacedLayer| {
+        let PlacedLayer { name, layer, input, output } = placed;
+        let arguments = layer.arguments();
+        let type_name = format!("{} {arguments}", layer.type_name()).trim_end().to_string();
+        let (name, kind) = if options.names { (name.clone(), type_name) } else { (type_name, String::new()) };
+        let mut notes = Vec::new();
+        if options.shapes {
+            notes.push(match input == output {
+                true => shape_text(output),
+                false => format!("{} in, {} out", shape_text(input), shape_text(output)),
+            });
+        }
+        let count = placed.parameter_count();
+        if options.parameters && count > 0 {
+            notes.push(format!("{} parameters", with_separators(count)));
+        }
+        let color = match (count > 0, layer.is_activation()) {
+            (true, _) => PALETTE[0],
+            (false, true) => PALETTE[2],
+            (false, false) => PALETTE[5],
+        };
+        Node { name, kind, notes, color }
+    };
+    std::iter::once(images).chain(model.all_layers().map(node)).collect()
+}
+
+/// Draws the diagram.
+pub fn diagram(model: &Model, options: DiagramOptions) -> Picture {
+    let nodes = nodes(model, options);
+    let width_of = |node: &Node| {
+        let notes = node.notes.iter().map(|note| NOTE.width(note));
+        notes.fold(node.title_width(), f64::max) + STRIPE + 2.0 * PADDING
+    };
+    let height_of = |node: &Node| 34.0 + 18.0 * node.notes.len() as f64;
+    let total =
+        options.parameters.then(|| format!("{} parameters in all", with_separators(model.parameter_count())));
+    let foot = if total.is_some() { 30.0 } else { 0.0 };
+    let greatest = |size: &dyn Fn(&Node) -> f64| nodes.iter().map(size).fold(0.0, f64::max);
+    let along = |size: &dyn Fn(&Node) -> f64| {
+        nodes.iter().map(size).sum::<f64>() + GAP * (nodes.len() - 1) as f64 + 2.0 * MARGIN
+    };
+    let (box_width, box_height) = (greatest(&width_of).max(150.0), greatest(&height_of));
+    let foot_width = total.as_ref().map_or(0.0, |text| NOTE.width(text));
+    let (width, height) = match options.direction {
+        Direction::Down => (box_width.max(foot_width) + 2.0 * MARGIN, along(&height_of)),
+        Direction::Right => (along(&width_of).max(foot_width), box_height + 2.0 * MARGIN),
+    };
+    let mut picture = Picture::new(width, height + foot);
+    let (mut x, mut y) = (MARGIN, MARGIN);
+    for (number, node) in nodes.iter().enumerate() {
+        let (node_width, node_height) = match options.direction {
+            Direction::Down => (box_width, height_of(node)),
+            Direction::Right => (width_of(node), box_height),
+        };
+        draw_node(&mut picture, node, (x, y), (node_width, node_height));
+        let is_last = number + 1 == nodes.len();
+        match options.direction {
+            Direction::Down => {
+                let middle = x + node_width / 2.0;
+                y += node_height;
+                if !is_last {
+                    draw_arrow(&mut picture, (middle, y), (0.0, GAP));
+                }
+                y += GAP;
+            }
+            Direction::Right => {
+                let middle = y + node_height / 2.0;
+                x += node_width;
+                if !is_last {
+                    draw_arrow(&mut picture, (x, middle), (GAP, 0.0));
+                }
+                x += GAP;
+            }
+        }
+    }
+    if let Some(total) = total {
+        picture.text(width / 2.0, height + 12.0, &total, NOTE, Anchor::Middle);
+    }
+    picture
+}
+
+fn draw_node(picture: &mut Picture, node: &Node, (x, y): (f64, f64), (width, height): (f64, f64)) {
+    let style = "fill=\"#fafafa\" stroke=\"#bdbdbd\" stroke-width=\"1\" rx=\"4\"";
+    picture.rectangle(x, y, width, height, style);
+    picture.rectangle(x, y, STRIPE, height, &format!("fill=\"{}\" rx=\"2\"", node.color));
+    let left = x + STRIPE + PADDING;
+    picture.text(left, y + 23.0, &node.name, TITLE, Anchor::Start);
+    picture.text(left + node.title_width(), y + 23.0, &node.kind, KIND, Anchor::End);
+    for (line, note) in node.notes.iter().enumerate() {
+        picture.text(left, y + 42.0 + 18.0 * line as f64, note, NOTE, Anchor::Start);
+    }
+}
+
+/// An arrow between two boxes, from the edge of the first one along a vector.
+fn draw_arrow(picture: &mut Picture, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
+    let length = dx.hypot(dy);
+    let (unit_x, unit_y) = (dx / length, dy / length);
+    let tip = (x + dx - 2.0 * unit_x, y + dy - 2.0 * unit_y);
+    let neck = (tip.0 - 7.0 * unit_x, tip.1 - 7.0 * unit_y);
+    picture.line((x + 2.0 * unit_x, y + 2.0 * unit_y), neck, "stroke=\"#8a8a8a\" stroke-width=\"1.5\"");
+    let side = |sign: f64| (neck.0 - sign * 4.0 * unit_y, neck.1 + sign * 4.0 * unit_x);
+    picture.polygon(&[tip, side(1.0), side(-1.0)], "fill=\"#8a8a8a\"");
+}
+
+/// The diagram in the language of Graphviz, for those who want to lay it out themselves.
+pub fn dot(model: &Model, options: DiagramOptions) -> String {
+    let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let direction = if options.direction == Direction::Down { "TB" } else { "LR" };
+    let mut text =
+        format!("digraph model {{\n  rankdir={direction};\n  node [shape=box, fontname=\"Helvetica\"];\n");
+    for (number, node) in nodes(model, options).iter().enumerate() {
+        let title = format!("{} {}", node.name, node.kind);
+        let lines = std::iter::once(title.trim_end()).chain(node.notes.iter().map(String::as_str));
+        let label = lines.map(quoted).collect::<Vec<_>>().join("\\n");
+        let _ = writeln!(text, "  n{number} [label=\"{label}\"];");
+        if number > 0 {
+            let _ = writeln!(text, "  n{} -> n{number};", number - 1);
+        }
+    }
+    text + "}\n"
+}

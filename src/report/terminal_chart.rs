@@ -1,0 +1,108 @@
+//! Curves as lines of text, for a terminal. Pure.
+
+use super::axis::Axis;
+use super::curves::Curves;
+
+/// Draws a metric's training (`•`) and validation (`○`) of a run, `◉` where both meet, on `rows` rows of at
+/// most `columns` characters. Gives nothing where there is nothing to draw.
+pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize) -> String {
+    let validation = format!("val_{metric}");
+    let series: Vec<(&[Option<f64>], char)> = [(metric, '•'), (validation.as_str(), '○')]
+        .into_iter()
+        .filter_map(|(name, sign)| Some((curves.values(name)?, sign)))
+        .collect();
+    let values: Vec<f64> = series.iter().flat_map(|(values, _)| values.iter().flatten().copied()).collect();
+    let (Some(&first), Some(&last)) = (curves.epochs.first(), curves.epochs.last()) else {
+        return String::new();
+    };
+    if values.is_empty() || rows < 2 {
+        return String::new();
+    }
+    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let axis = Axis::covering(least, greatest, (rows / 3).max(2));
+    let labels: Vec<String> = axis.ticks.iter().map(|&tick| axis.label(tick)).collect();
+    let margin = labels.iter().map(String::len).max().unwrap_or_default();
+    let width = columns.saturating_sub(margin + 3).clamp(8, 100);
+
+    let row_of = |value: f64| ((1.0 - axis.position(value)) * (rows - 1) as f64).round() as usize;
+    let column_of = |epoch: f64| {
+        let along = if last > first { (epoch - first) / (last - first) } else { 0.5 };
+        (along * (width - 1) as f64).round() as usize
+    };
+    let mut cells = vec![vec![' '; width]; rows];
+    for (values, sign) in &series {
+        // Of several epochs that share a column the last one is shown.
+        let mut places = vec![None; width];
+        for (&epoch, value) in curves.epochs.iter().zip(*values) {
+            places[column_of(epoch)] = value.map(row_of).or(places[column_of(epoch)]);
+        }
+        for (column, row) in places.into_iter().enumerate() {
+            let Some(row) = row else { continue };
+            cells[row][column] = if cells[row][column] == ' ' { *sign } else { '◉' };
+        }
+    }
+    let mut labelled = vec![String::new(); rows];
+    for (tick, label) in axis.ticks.iter().zip(labels) {
+        labelled[row_of(*tick)] = label;
+    }
+    let legend: Vec<String> = series
+        .iter()
+        .map(|(_, sign)| format!("{sign} {}", if *sign == '•' { metric } else { &validation }))
+        .collect();
+    let mut text = format!("{:margin$}   {}\n", "", legend.join("   "));
+    for (label, row) in labelled.iter().zip(&cells) {
+        let line: String = row.iter().collect();
+        let edge = if label.is_empty() { '│' } else { '┤' };
+        text += format!("{label:>margin$} {edge}{line}").trim_end();
+        text.push('\n');
+    }
+    let ends = format!(
+        "{first}{:>rest$}",
+        format!("epoch {last}"),
+        rest = width - first.to_string().len().min(width)
+    );
+    text + &format!("{:margin$} └{}\n{:margin$}  {ends}\n", "", "─".repeat(width), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curves(loss: &[Option<f64>], val_loss: &[Option<f64>]) -> Curves {
+        let metrics = [("loss".to_string(), loss.to_vec()), ("val_loss".to_string(), val_loss.to_vec())];
+        Curves {
+            epochs: (1..=loss.len()).map(|epoch| epoch as f64).collect(),
+            metrics: metrics.into(),
+            ..Curves::default()
+        }
+    }
+
+    #[test]
+    fn both_curves_are_drawn_with_their_scale() {
+        let curves = curves(&[Some(1.0), Some(0.5), Some(0.0)], &[Some(0.5), Some(0.5), Some(0.5)]);
+        let text = terminal_chart(&curves, "loss", 24, 5);
+        assert_eq!(
+            text,
+            "      • loss   ○ val_loss\n\
+             1.0 ┤•\n\
+             \u{20}   │\n\
+             0.5 ┤○        ◉       ○\n\
+             \u{20}   │\n\
+             0.0 ┤                 •\n\
+             \u{20}   └──────────────────\n\
+             \u{20}    1          epoch 3\n"
+        );
+    }
+
+    #[test]
+    fn one_epoch_hundreds_and_gaps_fit() {
+        let one = terminal_chart(&curves(&[Some(0.5)], &[None]), "loss", 60, 8);
+        assert!(one.contains("• loss\n") && !one.contains("val_loss") && one.matches('•').count() == 2);
+        let many: Vec<Option<f64>> =
+            (0..400).map(|epoch| (epoch % 7 != 0).then(|| 1.0 / f64::from(epoch + 1))).collect();
+        let text = terminal_chart(&curves(&many, &many), "loss", 60, 8);
+        assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+        assert_eq!(terminal_chart(&curves(&[None], &[None]), "loss", 60, 8), "");
+    }
+}

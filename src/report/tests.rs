@@ -1,0 +1,202 @@
+//! The pictures themselves. Those in tests/golden are compared byte for byte; after a change that is meant,
+//! look at what `FITCH_BLESS=1 scripts/test golden` writes in their place.
+
+use super::*;
+use crate::metrics::ConfusionMatrix;
+use crate::model::{Model, specification};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+#[track_caller]
+fn assert_is_golden(name: &str, drawn: &str) {
+    if std::env::var_os("FITCH_BLESS").is_some() {
+        std::fs::write(golden(name), drawn).unwrap();
+    }
+    let known = std::fs::read_to_string(golden(name)).unwrap();
+    assert!(known == drawn, "{name} is drawn differently; see the head of this file");
+}
+
+/// The history of a run on MNIST, as fitch wrote it, with what its run.json told.
+fn mnist_run() -> Curves {
+    let curves = read_curves(&golden("history.csv")).unwrap();
+    Curves {
+        name: "mnist".to_string(),
+        best: Some((6.0, "val_loss".to_string())),
+        stopped_early: Some(11.0),
+        ..curves
+    }
+}
+
+/// A run of that many epochs, its loss falling to `floor`.
+fn run(name: &str, epochs: usize, floor: f64) -> Curves {
+    let numbers = || (1..=epochs).map(|epoch| epoch as f64);
+    let values = |scale: f64| numbers().map(|epoch| Some(floor + scale / epoch)).collect();
+    let metrics = [("loss".to_string(), values(0.3)), ("val_loss".to_string(), values(0.1))];
+    let learning_rates = vec![Some(0.001); epochs];
+    Curves {
+        name: name.to_string(),
+        epochs: numbers().collect(),
+        metrics: metrics.into(),
+        learning_rates,
+        ..Curves::default()
+    }
+}
+
+fn loss(runs: &[Curves]) -> svg::Picture {
+    chart(runs, &["loss".to_string()])
+}
+
+#[test]
+fn golden_curves() {
+    assert_is_golden("loss.svg", &loss(&[mnist_run()]).to_svg());
+    assert_is_golden("accuracy.svg", &chart(&[mnist_run()], &["accuracy".to_string()]).to_svg());
+}
+
+#[test]
+fn golden_comparison_with_gaps_and_learning_rates() {
+    let mut first = run("smaller", 30, 0.05);
+    first.metrics.get_mut("val_loss").unwrap()[10..14].fill(None);
+    first.learning_rates[15..].fill(Some(0.0001));
+    assert_is_golden("comparison.svg", &loss(&[first, run("larger", 20, 0.02), run("one", 1, 0.2)]).to_svg());
+}
+
+#[test]
+fn golden_diagram() {
+    let layers = specification::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
+    let model = Model::classifier(&[28, 28], layers, 10).unwrap();
+    assert_is_golden("model.svg", &diagram(&model, DiagramOptions::default()).to_svg());
+    assert_is_golden("model.dot", &dot(&model, DiagramOptions::default()));
+    let only_types =
+        DiagramOptions { names: false, shapes: false, parameters: false, direction: Direction::Right };
+    let drawn = diagram(&model, only_types).to_svg();
+    assert!(drawn.contains(">Dense 512<") && !drawn.contains("dense_1") && !drawn.contains("784"));
+    assert!(!drawn.contains("parameters"));
+}
+
+#[test]
+fn golden_confusion_matrix() {
+    let classes = ["cat", "a dog that barks", "owl & mouse"].map(str::to_string);
+    let truths = [vec![0; 50], vec![1; 40], vec![2; 1_000]].concat();
+    let predictions = [vec![0; 49], vec![1; 31], vec![0; 10], vec![2; 1_000]].concat();
+    let matrix = ConfusionMatrix::count(&truths, &predictions, 3);
+    assert_is_golden("confusion.svg", &heat_map(&matrix, &classes).to_svg());
+}
+
+/// Every number in an attribute of that name.
+fn attributes(drawn: &str, name: &str) -> Vec<f64> {
+    let start = format!(" {name}=\"");
+    drawn.split(&start).skip(1).filter_map(|piece| piece.split('"').next()?.parse().ok()).collect()
+}
+
+#[test]
+fn curves_stay_below_the_legend_whatever_they_do() {
+    for curves in [mnist_run(), run("flat", 3, 1e9), run("a", 1, 0.0), run("b", 500, -3.0)] {
+        let drawn = loss(&[curves]).to_svg();
+        let legend: Vec<f64> = drawn
+            .lines()
+            .filter(|line| line.contains(">training<") || line.contains(">validation<"))
+            .flat_map(|line| attributes(line, "y"))
+            .collect();
+        assert_eq!(legend.len(), 2);
+        let points = drawn.lines().filter(|line| line.starts_with("<polyline"));
+        let highest = points
+            .flat_map(|line| line.split('"').nth(1).unwrap().split(' '))
+            .map(|point| point.split_once(',').unwrap().1.parse::<f64>().unwrap())
+            .fold(f64::INFINITY, f64::min);
+        assert!(highest > legend[0] + 4.0, "{highest} {legend:?}");
+    }
+}
+
+#[test]
+fn few_epochs_have_all_markers_and_hundreds_are_thinned_out() {
+    let circles = |epochs| {
+        let drawn = loss(&[run("a", epochs, 0.1)]).to_svg();
+        drawn.lines().filter(|line| line.starts_with("<circle")).count() - 1 // the legend's
+    };
+    assert_eq!([circles(1), circles(5), circles(40)], [1, 5, 40]);
+    assert!((30..100).contains(&circles(400)), "{}", circles(400));
+}
+
+#[test]
+fn a_gap_divides_a_line_and_a_lone_point_is_marked() {
+    let mut curves = run("a", 200, 0.1);
+    let values = curves.metrics.get_mut("loss").unwrap();
+    values[50..100].fill(None);
+    values[101..150].fill(None);
+    curves.metrics.remove("val_loss");
+    let drawn = loss(&[curves]).to_svg();
+    assert_eq!(drawn.lines().filter(|line| line.starts_with("<polyline")).count(), 2);
+    let every = 3;
+    let marked = (0..50).step_by(every).count() + (150..200).filter(|index| index % every == 0).count();
+    let circles = drawn.lines().filter(|line| line.starts_with("<circle")).count() - 1;
+    assert_eq!(circles, marked + 1, "epoch 101 stands alone");
+}
+
+#[test]
+fn a_learning_rate_is_shown_only_where_it_changes() {
+    assert!(!loss(&[mnist_run()]).to_svg().contains("learning rate"));
+    let mut curves = mnist_run();
+    curves.learning_rates[5] = Some(0.0005);
+    assert!(loss(&[curves]).to_svg().contains("learning rate"));
+}
+
+#[test]
+fn training_and_validation_differ_in_more_than_colour() {
+    let drawn = loss(&[mnist_run()]).to_svg();
+    let lines: Vec<&str> = drawn.lines().filter(|line| line.starts_with("<polyline")).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(!lines[0].contains("dasharray") && lines[1].contains("dasharray"));
+}
+
+#[test]
+fn every_picture_becomes_pixels() {
+    let classes: Vec<String> = (0..40).map(|class| format!("class {class}")).collect();
+    let numbers: Vec<i64> = (0..40).collect();
+    let matrix = ConfusionMatrix::count(&numbers, &numbers, 40);
+    for picture in [loss(&[mnist_run()]), heat_map(&matrix, &classes)] {
+        assert!(picture.to_png().unwrap().len() > 10_000);
+    }
+    let mistake = Mistake {
+        pixels: vec![7; 6],
+        number: 3,
+        truth: "a".to_string(),
+        prediction: "b".repeat(100),
+        probability: 0.5,
+    };
+    let sheet = mistakes_sheet(&[mistake.clone(), mistake], [3, 2], 16.0, 2).unwrap();
+    let sheet = image::load_from_memory(&sheet).unwrap().to_luma8();
+    let grey = (7.0f64 / 16.0 * 255.0).round() as u8;
+    assert!(sheet.pixels().filter(|pixel| pixel.0[0] == grey).count() > 10_000, "the image is there");
+}
+
+#[test]
+fn the_workbook_is_the_same_every_time() {
+    let content = WorkbookContent {
+        columns: ["epoch", "loss", "val_loss", "learning_rate"].map(str::to_string).to_vec(),
+        rows: vec![
+            vec![Some(1.0), Some(0.5), None, Some(0.001)],
+            vec![Some(2.0), Some(0.25), Some(0.5), None],
+        ],
+        facts: vec![
+            ("seed".to_string(), Fact::Number(0.0)),
+            ("device".to_string(), Fact::Text("cpu".to_string())),
+        ],
+    };
+    let bytes = workbook(&content).unwrap();
+    assert!(bytes == workbook(&content).unwrap());
+    let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+    let mut parts: BTreeMap<String, String> = BTreeMap::new();
+    for index in 0..archive.len() {
+        let mut part = archive.by_index(index).unwrap();
+        let name = part.name().unwrap().into_owned();
+        std::io::Read::read_to_string(&mut part, parts.entry(name).or_default()).unwrap();
+    }
+    let sheet = &parts["xl/worksheets/sheet1.xml"];
+    assert!(sheet.contains("<c r=\"B3\"><v>0.25</v></c>"), "numbers are numbers: {sheet}");
+    let chart = &parts["xl/charts/chart1.xml"];
+    assert!(chart.contains("History!$B$2:$B$3") && chart.contains("History!$C$2:$C$3"), "{chart}");
+}

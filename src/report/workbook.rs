@@ -1,0 +1,117 @@
+//! The history as an Excel workbook with native charts. It must not know training.
+
+use anyhow::Result;
+use rust_xlsxwriter::{Chart, ChartLegendPosition, ChartLine, ChartMarker, ChartMarkerType, ChartType};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet};
+use std::collections::BTreeMap;
+
+/// A history as a table, and what else is told of a run.
+#[derive(Clone, Debug, Default)]
+pub struct WorkbookContent {
+    /// The names of the columns, the first one `epoch`.
+    pub columns: Vec<String>,
+    /// A row an epoch; none where there is no number.
+    pub rows: Vec<Vec<Option<f64>>>,
+    /// Names and values of settings and results, in order.
+    pub facts: Vec<(String, Fact)>,
+}
+
+/// The value of a fact.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A number stays one.
+    Number(f64),
+    /// Anything else.
+    Text(String),
+}
+
+/// The bytes of the workbook: a sheet with the history and a line chart for each metric that reads its
+/// cells, and a sheet with the facts.
+///
+/// # Errors
+/// More rows than Excel has.
+pub fn workbook(content: &WorkbookContent) -> Result<Vec<u8>> {
+    let mut book = Workbook::new();
+    // Without a date of its own the file would differ from one call to the next.
+    let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
+    book.set_properties(&DocProperties::new().set_creation_datetime(&created));
+    let bold = Format::new().set_bold();
+    write_history(book.add_worksheet(), content, &bold)?;
+    write_facts(book.add_worksheet(), content, &bold)?;
+    Ok(book.save_to_buffer()?)
+}
+
+const HISTORY: &str = "History";
+
+fn write_history(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format) -> Result<()> {
+    sheet.set_name(HISTORY)?;
+    for (column, name) in content.columns.iter().enumerate() {
+        sheet.write_with_format(0, column as u16, name, bold)?;
+        sheet.set_column_width(column as u16, name.len().max(10) as f64 + 2.0)?;
+    }
+    for (row, values) in content.rows.iter().enumerate() {
+        for (column, value) in values.iter().enumerate() {
+            if let Some(value) = value {
+                sheet.write(row as u32 + 1, column as u16, *value)?;
+            }
+        }
+    }
+    sheet.set_freeze_panes(1, 1)?;
+    sheet.set_landscape().set_print_fit_to_pages(1, 0);
+
+    // Each metric with its validation twin in one chart, loss first.
+    let mut pairs: BTreeMap<(bool, &str), Vec<usize>> = BTreeMap::new();
+    for (column, name) in content.columns.iter().enumerate() {
+        let has_values = content.rows.iter().any(|row| row.get(column).is_some_and(Option::is_some));
+        if !["epoch", "learning_rate", "seconds"].contains(&name.as_str()) && has_values {
+            let metric = name.strip_prefix("val_").unwrap_or(name);
+            pairs.entry((metric != "loss", metric)).or_default().push(column);
+        }
+    }
+    for (number, ((_, metric), columns)) in pairs.into_iter().enumerate() {
+        let chart = line_chart(content, metric, &columns);
+        sheet.insert_chart(1 + 21 * number as u32, content.columns.len() as u16 + 1, &chart)?;
+    }
+    Ok(())
+}
+
+fn line_chart(content: &WorkbookContent, metric: &str, columns: &[usize]) -> Chart {
+    let last = content.rows.len() as u32;
+    let mut chart = Chart::new(ChartType::Line);
+    chart.title().set_name(metric);
+    chart.x_axis().set_name("epoch");
+    chart.legend().set_position(ChartLegendPosition::Bottom);
+    let values = || columns.iter().flat_map(|&column| content.rows.iter().filter_map(move |row| row[column]));
+    if values().all(|value| (0.0..=1.0).contains(&value)) && values().any(|value| value > 0.5) {
+        chart.y_axis().set_max(1.0); // a share; Excel would go on to 1.2
+    }
+    chart.set_width(640).set_height(400);
+    for (&column, (color, marker)) in
+        columns.iter().zip([("#0072B2", ChartMarkerType::Circle), ("#D55E00", ChartMarkerType::Square)])
+    {
+        let column = column as u16;
+        chart
+            .add_series()
+            .set_name((HISTORY, 0, column))
+            .set_categories((HISTORY, 1, 0, last, 0))
+            .set_values((HISTORY, 1, column, last, column))
+            .set_format(ChartLine::new().set_color(color).set_width(1.75))
+            .set_marker(ChartMarker::new().set_type(marker).set_size(4));
+    }
+    chart
+}
+
+fn write_facts(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format) -> Result<()> {
+    sheet.set_name("Run")?;
+    for (row, (name, fact)) in content.facts.iter().enumerate() {
+        let row = row as u32;
+        sheet.write_with_format(row, 0, name, bold)?;
+        match fact {
+            Fact::Number(number) => sheet.write(row, 1, *number)?,
+            Fact::Text(text) => sheet.write(row, 1, text)?,
+        };
+    }
+    sheet.set_column_width(0, 24)?;
+    sheet.set_column_width(1, 60)?;
+    Ok(())
+}
