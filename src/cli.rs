@@ -25,9 +25,12 @@ pub enum Command {
     Predict(PredictOptions),
     /// Write the model of a run as TorchScript or ONNX
     Export(ExportOptions),
+    /// Draw the curves of runs, or of the CSV logs of Keras and Lightning
+    #[command(after_help = PLOT_EXAMPLES)]
+    Plot(PlotOptions),
     /// List the runs below a folder with their results, the newest first
     Runs(RunsOptions),
-    /// Print the layers of a model with their shapes and parameters
+    /// Print the layers of a model with their shapes and parameters, or draw them
     Summary(SummaryOptions),
 }
 
@@ -46,6 +49,12 @@ Examples:
   fitch predict model.pt t10k-images-idx3-ubyte.gz --format jsonl --top 3
 
 Exit codes: 0 done; 1 failed, or something could not be read; 2 wrong usage.";
+
+const PLOT_EXAMPLES: &str = "\
+Examples:
+  fitch plot runs/NAME                              the run's own pictures, drawn again
+  fitch plot runs/A runs/B --to compare.svg         loss and accuracy of both
+  fitch plot history.csv --metric loss --terminal   here and now";
 
 /// Every option of `train`, as flags and, under the same names, in a TOML file.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
@@ -183,6 +192,14 @@ pub struct TrainOptions {
     /// The run folder; one that holds files is never used [default: runs/DATASET-TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
+
+    /// Between the fields of history.csv: a comma, a semicolon or tab [default: ,]
+    #[arg(long, value_name = "SIGN", help_heading = "Output")]
+    pub csv_separator: Option<String>,
+
+    /// The decimal sign in history.csv: a point or a comma [default: .]
+    #[arg(long, value_name = "SIGN", help_heading = "Output")]
+    pub csv_decimal: Option<String>,
 
     /// What is shown while training: a bar an epoch, a line an epoch, or nothing; auto is a bar in a
     /// terminal and lines elsewhere [default: auto]
@@ -363,6 +380,51 @@ pub struct SummaryOptions {
     /// The form of the table
     #[arg(long, value_name = "STYLE", default_value = "keras3")]
     pub style: StyleOption,
+
+    /// Draw the layers into a file instead; its name ends in .svg, .png or .dot
+    #[arg(long, value_name = "FILE", help_heading = "Diagram")]
+    pub to: Option<PathBuf>,
+
+    /// Which way the layers follow each other in it
+    #[arg(long, value_name = "WAY", default_value = "down", help_heading = "Diagram")]
+    pub direction: DirectionOption,
+
+    /// Leave out the names of the layers
+    #[arg(long, help_heading = "Diagram")]
+    pub no_names: bool,
+
+    /// Leave out the shapes
+    #[arg(long, help_heading = "Diagram")]
+    pub no_shapes: bool,
+
+    /// Leave out the numbers of parameters
+    #[arg(long, help_heading = "Diagram")]
+    pub no_parameters: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DirectionOption {
+    Down,
+    Right,
+}
+
+#[derive(Debug, Args)]
+pub struct PlotOptions {
+    /// Run folders or CSV files; several are drawn into one picture
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<PathBuf>,
+
+    /// The picture, .svg or .png [default: of a run folder, its loss and accuracy pictures]
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+
+    /// A metric to draw, without val_; may be repeated [default: loss and accuracy]
+    #[arg(long = "metric", value_name = "NAME")]
+    pub metrics: Vec<String>,
+
+    /// Draw in the terminal
+    #[arg(long, conflicts_with = "to")]
+    pub terminal: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -10,7 +10,7 @@ use fitch::metrics::Direction;
 use fitch::model::layers::Layer;
 use fitch::model::specification;
 use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate};
-use fitch::train::callbacks::{Patience, ReduceLearningRateOnPlateau};
+use fitch::train::callbacks::{CsvForm, Patience, ReduceLearningRateOnPlateau};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub fn defaults() -> TrainOptions {
         min_learning_rate: Some(0.0),
         device: Some("auto".to_string()),
         progress: Some(ProgressOption::Auto),
+        csv_separator: Some(",".to_string()),
+        csv_decimal: Some(".".to_string()),
         ..TrainOptions::default()
     }
 }
@@ -74,6 +76,7 @@ pub struct Configuration {
     pub machine: Machine,
     pub out: Option<PathBuf>,
     pub progress: ProgressOption,
+    pub csv_form: CsvForm,
 }
 
 impl Configuration {
@@ -238,6 +241,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let machine = check_machine_with(&text(&options.device), options.threads, checker);
     let stopping = check_stopping(options, checker);
     let plateau = check_plateau(options, checker);
+    let csv_form = check_csv_form(options, checker);
     let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
 
     Some(Configuration {
@@ -268,6 +272,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         machine: machine?,
         out: options.out.clone(),
         progress: options.progress?,
+        csv_form: csv_form?,
     })
 }
 
@@ -289,6 +294,27 @@ fn check_threads(threads: Option<i64>, checker: &mut Checker) -> Option<usize> {
             checker.fault("threads", threads, &format!("must be a whole number from 1 to {GREATEST_THREADS}"))
         }
     }
+}
+
+fn check_csv_form(options: &TrainOptions, checker: &mut Checker) -> Option<CsvForm> {
+    let separator_text = options.csv_separator.as_deref().unwrap_or_default();
+    let separator = match separator_text {
+        "," => Some(b','),
+        ";" => Some(b';'),
+        "\t" | "tab" => Some(b'\t'),
+        other => checker.fault("csv-separator", format!("'{other}'"), "must be a comma, a semicolon or tab"),
+    };
+    let decimal = match options.csv_decimal.as_deref().unwrap_or_default() {
+        "," if separator_text == "," => checker.fault(
+            "csv-decimal",
+            "','",
+            "cannot be a comma where --csv-separator is one; give --csv-separator ';' too",
+        ),
+        "," => Some(','),
+        "." => Some('.'),
+        other => checker.fault("csv-decimal", format!("'{other}'"), "must be a point or a comma"),
+    };
+    Some(CsvForm { separator: separator?, decimal: decimal? })
 }
 
 fn check_stopping(options: &TrainOptions, checker: &mut Checker) -> Option<Stopping> {

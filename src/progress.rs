@@ -4,7 +4,8 @@ use crate::cli::ProgressOption;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::download;
-use fitch::train::{Callback, Training};
+use fitch::report::{Curves, terminal_chart};
+use fitch::train::{Callback, History, Training};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +38,16 @@ impl TrainingProgress<'_> {
             chosen => chosen,
         };
         TrainingProgress { terminal, style, bar: None, metrics_read: Instant::now() }
+    }
+
+    /// Where there was a bar, the loss as a small chart below it.
+    pub fn draw_curve(&self, history: &History) {
+        const ROWS: usize = 9;
+        if self.style == ProgressOption::Bar {
+            let columns = self.terminal.columns().min(72);
+            let drawn = terminal_chart(&Curves::from(history), "loss", columns, ROWS);
+            self.terminal.say(&format!("\n{drawn}"));
+        }
     }
 
     fn say_notes(&self, training: &mut Training) {

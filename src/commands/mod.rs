@@ -2,6 +2,8 @@
 
 mod evaluate;
 mod export;
+mod pictures;
+mod plot;
 mod predict;
 mod runs;
 mod summary;
@@ -29,6 +31,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<ExitCode> {
         Command::Evaluate(options) => evaluate::run(options, terminal),
         Command::Predict(options) => predict::run(options, terminal),
         Command::Export(options) => export::run(options, terminal),
+        Command::Plot(options) => plot::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
         Command::Summary(options) => summary::run(&options, terminal),
     }

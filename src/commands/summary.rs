@@ -1,11 +1,14 @@
 //! `fitch summary`: the layers of a model as a table.
 
-use crate::cli::{StyleOption, SummaryOptions};
+use crate::cli::{DirectionOption, StyleOption, SummaryOptions};
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::Source;
 use fitch::model::{Model, SummaryStyle, specification, summary};
+use fitch::report::{self, DiagramOptions, Direction};
+use fitch::run::write_whole;
+use std::path::Path;
 use std::process::ExitCode;
 
 pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<ExitCode> {
@@ -16,10 +19,37 @@ pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<ExitCode> {
         .map_err(|fault| wrong("dataset", format!(" {}: {fault}", options.dataset)))?;
     let (shape, classes) = source.shape_and_classes()?;
     let model = Model::classifier(&shape, hidden, classes)?;
+    if let Some(to) = &options.to {
+        draw(&model, options, to)?;
+        terminal.result(&format!("written to {}\n", to.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let style = match options.style {
         StyleOption::Keras3 => SummaryStyle::Keras3 { columns: terminal.result_columns() },
         StyleOption::Keras1 => SummaryStyle::Keras1,
     };
     terminal.result(&summary(&model, style))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn draw(model: &Model, options: &SummaryOptions, to: &Path) -> Result<()> {
+    let shown = DiagramOptions {
+        names: !options.no_names,
+        shapes: !options.no_shapes,
+        parameters: !options.no_parameters,
+        direction: match options.direction {
+            DirectionOption::Down => Direction::Down,
+            DirectionOption::Right => Direction::Right,
+        },
+    };
+    let bytes = match to.extension().and_then(|extension| extension.to_str()) {
+        Some("svg") => report::diagram(model, shown).to_svg().into_bytes(),
+        Some("png") => report::diagram(model, shown).to_png()?,
+        Some("dot") => report::dot(model, shown).into_bytes(),
+        _ => {
+            let fault = format!("--to {}: the name must end in .svg, .png or .dot", to.display());
+            return Err(UsageError(vec![fault]).into());
+        }
+    };
+    write_whole(to, &bytes)
 }

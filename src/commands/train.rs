@@ -1,6 +1,7 @@
 //! `fitch train`: from options to a run folder.
 
 use super::export::{IMAGES_TO_VERIFY, write_torchscript};
+use super::pictures::{LivePictures, draw_run};
 use super::start_libtorch;
 use super::table::table;
 use super::trained_run::model_card;
@@ -87,7 +88,8 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
     let mut plateau = configuration.plateau.clone();
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(interrupt::listen(*terminal)?);
-    let mut history_file = HistoryFile::new(folder.history_file());
+    let mut history_file = HistoryFile::new(folder.history_file()).form(configuration.csv_form);
+    let mut live_pictures = LivePictures::new(&folder, &drawn)?;
     let mut progress = TrainingProgress::new(terminal, configuration.progress);
     let outcome = Fit::new(&network, &variables, optimizer)
         .epochs(configuration.epochs)
@@ -100,6 +102,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
         .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
         .callback(&mut stop_on_request)
         .callback(&mut history_file)
+        .callback(&mut live_pictures)
         .callback(&mut progress)
         .run(&sides.train, sides.validation.as_ref())?;
     let reason = outcome.stop.reason;
@@ -136,7 +139,9 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
     let trained = TrainedModel { model: &model, variables: &variables, card: &card };
     let images = dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?;
     write_torchscript(&folder.model_file(), trained, &network, &images)?;
-    terminal.result(&report(&outcome, &record, &folder))?;
+    draw_run(&folder, &record, &outcome.history, &model, &dataset, &test)?;
+    progress.draw_curve(&outcome.history);
+    terminal.result(&report(&outcome, &record, &folder)?)?;
     match reason {
         StopReason::Interrupted => Ok(ExitCode::from(interrupt::EXIT_CODE)),
         StopReason::NonFinite => Err(diverged(&outcome, "the best weights before that were saved").into()),
@@ -275,7 +280,7 @@ fn diverged(outcome: &Outcome, weights: &str) -> Hint {
 }
 
 /// What a user wants to know at the end.
-fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> String {
+fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> Result<String> {
     let Outcome { history, .. } = outcome;
     let rows = history.metric_names.iter().filter_map(|name| {
         let (epoch, best) = history.best(name, config::direction_of(name))?;
@@ -293,14 +298,6 @@ fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> String {
             with_separators(record.dataset.test as i64)
         );
     }
-    let files = [
-        folder.history_file(),
-        folder.record_file(),
-        folder.summary_file(),
-        folder.weights_file(),
-        folder.model_file(),
-    ];
-    let names: Vec<_> =
-        files.iter().filter_map(|file| file.file_name()).map(|name| name.to_string_lossy()).collect();
-    text + &format!("\nwritten to {}: {}\n", folder.path().display(), names.join(", "))
+    text += &format!("\nwritten to {}: {}\n", folder.path().display(), folder.names()?.join(", "));
+    Ok(text)
 }

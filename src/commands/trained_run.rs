@@ -50,8 +50,17 @@ pub struct TrainedRun {
 /// What an exported model tells of its run. What belongs to the machine rather than to the model is left
 /// out, so that the same training gives the same file anywhere.
 pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
-    const OF_THE_MACHINE: [&str; 7] =
-        ["dataset", "data_dir", "device", "threads", "out", "progress", "time_limit"];
+    const OF_THE_MACHINE: [&str; 9] = [
+        "dataset",
+        "data_dir",
+        "device",
+        "threads",
+        "out",
+        "progress",
+        "csv_separator",
+        "csv_decimal",
+        "time_limit",
+    ];
     let dataset = &record.dataset;
     let mut config = record.config.clone();
     if let Some(options) = config.as_object_mut() {

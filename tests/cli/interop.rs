@@ -157,3 +157,29 @@ fn the_cpp_example_agrees_with_predict() {
     fs::write(place.path("cut.pgm"), b"P5 8 8 255\nabc").unwrap();
     assert_eq!(classify(&place.path("cut.pgm")).code, Some(1));
 }
+
+#[test]
+fn tensorboard_reads_the_scalars_of_the_history() {
+    let Some(mut python) = python("tensorboard_reads_the_scalars_of_the_history") else { return };
+    let place = Place::new();
+    place.train_quickly("run", &["--plateau-patience", "1", "--plateau-min-delta", "100"]).well();
+    let script = root().join("tests/cli/read_tensorboard.py");
+    let output = python.arg(script).arg(place.path("run/tensorboard")).output().unwrap();
+    let finished = Finished::from(output).well();
+    let read: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    let history = place.history("run");
+    for (column, name) in history[0].iter().enumerate().skip(1) {
+        let (folder, tag) = match name.strip_prefix("val_") {
+            Some(name) => ("validation", format!("epoch_{name}")),
+            None => ("train", format!("epoch_{name}")),
+        };
+        for (row, values) in history[1..].iter().enumerate() {
+            let (step, value) = (&read[folder][&tag][row][0], &read[folder][&tag][row][1]);
+            assert_eq!(step.as_u64(), Some(row as u64 + 1), "{tag}: {read}");
+            let expected = values[column].parse::<f32>().unwrap();
+            assert_eq!(value.as_f64().unwrap() as f32, expected, "{tag} of epoch {}", row + 1);
+        }
+    }
+    let summary = read["text"].as_str().unwrap();
+    assert!(summary.contains("Total params: 2,410") && summary.contains("dense_1 (Dense)"), "{summary}");
+}

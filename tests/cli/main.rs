@@ -5,6 +5,7 @@ mod evaluate;
 mod export;
 mod interop;
 mod place;
+mod plot;
 mod predict;
 mod runs;
 mod summary;

@@ -28,3 +28,18 @@ fn a_bad_word_is_pointed_at() {
     finished
         .with_fault(2, &["'rely' is not a layer kind", "  dense 512, rely, dense 10\n             ^^^^\n"]);
 }
+
+#[test]
+fn a_model_is_drawn_into_a_file() {
+    let place = Place::new();
+    for (name, start) in [("a.svg", &b"<svg "[..]), ("a.png", b"\x89PNG"), ("a.dot", b"digraph ")] {
+        place.run(&["summary", "--layers", "dense 3, gelu", "--to", name]).well();
+        assert!(std::fs::read(place.path(name)).unwrap().starts_with(start), "{name}");
+    }
+    let drawn = place.read("a.svg");
+    for part in ["dense_1", "64 in, 3 out", "195 parameters", "gelu_1", "softmax_1"] {
+        assert!(drawn.contains(part), "no {part}");
+    }
+    place.run(&["summary", "--to", "a.pdf"]).with_fault(2, &["--to a.pdf: the name must end in"]);
+    place.run(&["summary", "--to", "no/a.svg"]).with_fault(1, &["cannot write no/a.svg"]);
+}

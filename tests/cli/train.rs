@@ -6,6 +6,27 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// What a run folder holds when training has ended.
+const FILES: [&str; 17] = [
+    "accuracy.png",
+    "accuracy.svg",
+    "confusion.csv",
+    "confusion.png",
+    "confusion.svg",
+    "history.csv",
+    "history.xlsx",
+    "loss.png",
+    "loss.svg",
+    "mistakes.png",
+    "model.png",
+    "model.pt",
+    "model.svg",
+    "run.json",
+    "summary.txt",
+    "tensorboard",
+    "weights.safetensors",
+];
+
 #[test]
 fn without_options_the_digits_are_learnt_and_a_run_folder_is_written() {
     let place = Place::new();
@@ -14,8 +35,7 @@ fn without_options_the_digits_are_learnt_and_a_run_folder_is_written() {
     assert_eq!(runs.len(), 1);
     assert!(runs[0].starts_with("digits-20") && runs[0].ends_with('Z'), "{runs:?}");
     let run = format!("runs/{}", runs[0]);
-    let files = ["history.csv", "model.pt", "run.json", "summary.txt", "weights.safetensors"];
-    assert_eq!(place.names(&run), files, "and nothing half-written");
+    assert_eq!(place.names(&run), FILES, "and nothing half-written");
 
     let record = place.record(&run);
     assert!(record["test_accuracy"].as_f64().unwrap() >= 0.965, "{record:#}");
@@ -46,7 +66,12 @@ fn without_options_the_digits_are_learnt_and_a_run_folder_is_written() {
     assert!(finished.stderr.contains(&format!("\nearly stopping after epoch {epochs}: val_loss has not")));
     assert!(finished.stderr.contains(&format!("the weights of epoch {best} are restored\n")));
     assert!(finished.stdout.contains("test accuracy 0.9"));
-    files.iter().for_each(|file| assert!(finished.stdout.contains(file)));
+    let right = record["test_accuracy"].as_f64().unwrap() * 364.0;
+    assert!(
+        place.read(&format!("{run}/confusion.svg")).contains(&format!("{right:.0} of 364 test images right"))
+    );
+    assert!(place.read(&format!("{run}/loss.svg")).contains(&format!("stopped early after epoch {epochs}")));
+    FILES.iter().for_each(|file| assert!(finished.stdout.contains(file)));
 }
 
 #[test]
@@ -110,6 +135,27 @@ fn without_validation_its_cells_are_empty() {
     }
     let record = place.record("run");
     assert_eq!((&record["stop_reason"], &record["monitor"]), (&"completed".into(), &"loss".into()));
+}
+
+#[test]
+fn spreadsheets_with_decimal_commas_get_their_form() {
+    let place = Place::new();
+    place.train_quickly("plain", &[]).well();
+    place.train_quickly("run", &["--csv-separator", ";", "--csv-decimal", ","]).well();
+    let (plain, run) = (place.read("plain/history.csv"), place.read("run/history.csv"));
+    let without_seconds = |text: &str, separator: char| -> Vec<String> {
+        text.lines().map(|line| line.rsplit_once(separator).unwrap().0.to_string()).collect()
+    };
+    let expected = without_seconds(&plain, ',')
+        .iter()
+        .map(|line| line.replace(',', ";").replace('.', ","))
+        .collect::<Vec<_>>();
+    assert_eq!(without_seconds(&run, ';'), expected);
+    place.run(&["plot", "run", "--to", "a.svg"]).well();
+    place.run(&["plot", "plain", "--to", "b.svg"]).well();
+    assert_eq!(place.read("a.svg").replace(">run<", ">plain<"), place.read("b.svg"));
+    let finished = place.train_quickly("x", &["--csv-decimal", ","]);
+    finished.with_fault(2, &["--csv-decimal ',': cannot be a comma where --csv-separator is one"]);
 }
 
 #[test]
@@ -189,7 +235,11 @@ fn a_training_that_diverges_fails_and_saves_no_bad_weights() {
     );
     finished.with_fault(1, &["training diverged: the loss became", "hint: a smaller --learning-rate"]);
     assert_eq!(place.record("run")["stop_reason"], "non_finite");
-    assert_eq!(place.names("run"), ["history.csv", "run.json", "summary.txt"]);
+    let names = place.names("run");
+    assert!(
+        !names.iter().any(|name| ["weights.safetensors", "model.pt"].contains(&name.as_str())),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -231,10 +281,7 @@ fn an_interrupted_training_saves_what_was_trained() {
         let record = place.record("run");
         assert_eq!(record["stop_reason"], "interrupted");
         assert_eq!(record["epochs_run"].as_u64().unwrap() as usize, place.history("run").len() - 1);
-        assert_eq!(
-            place.names("run"),
-            ["history.csv", "model.pt", "run.json", "summary.txt", "weights.safetensors"]
-        );
+        assert_eq!(place.names("run"), FILES);
         place.run(&["evaluate", "run"]).well();
     }
 }

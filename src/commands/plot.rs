@@ -1,0 +1,111 @@
+//! `fitch plot`: curves of runs and of other programs' logs.
+
+use super::pictures::{draw_curves, with_marks};
+use crate::cli::PlotOptions;
+use crate::failure::UsageError;
+use crate::terminal::Terminal;
+use anyhow::{Context, Result, ensure};
+use fitch::report::{Curves, chart, read_curves, terminal_chart};
+use fitch::run::{RunFolder, RunRecord, write_whole};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// The height of a chart in the terminal.
+const TERMINAL_ROWS: usize = 14;
+
+pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
+    let form = options.to.as_deref().map(PictureForm::of).transpose()?;
+    if let Some(to) = &options.to {
+        check_writable(to)?;
+    }
+    let runs: Vec<Curves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
+    let metrics = chosen_metrics(&options.metrics, &runs)?;
+
+    if options.terminal {
+        for run in &runs {
+            for metric in &metrics {
+                let drawn = terminal_chart(run, metric, terminal.result_columns(), TERMINAL_ROWS);
+                terminal.result(&format!("{}\n{drawn}\n", run.name))?;
+            }
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    match (&options.to, form, &options.runs[..]) {
+        (Some(to), Some(form), _) => {
+            let picture = chart(&runs, &metrics);
+            let bytes = match form {
+                PictureForm::Svg => picture.to_svg().into_bytes(),
+                PictureForm::Png => picture.to_png()?,
+            };
+            write_whole(to, &bytes)?;
+            terminal.result(&format!("written to {}\n", to.display()))?;
+        }
+        (_, _, [folder]) if folder.is_dir() && options.metrics.is_empty() => {
+            draw_curves(&RunFolder::open(folder)?, &runs[0])?;
+            let written = "loss.svg, loss.png, accuracy.svg, accuracy.png";
+            terminal.result(&format!("written to {}: {written}\n", folder.display()))?;
+        }
+        _ => {
+            let fault = "--to FILE or --terminal is needed for this: only one run folder alone has its own \
+                         pictures";
+            return Err(UsageError(vec![fault.to_string()]).into());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+enum PictureForm {
+    Svg,
+    Png,
+}
+
+impl PictureForm {
+    fn of(path: &Path) -> Result<PictureForm> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Ok(PictureForm::Svg),
+            Some("png") => Ok(PictureForm::Png),
+            _ => {
+                let fault = format!("--to {}: the name must end in .svg or .png", path.display());
+                Err(UsageError(vec![fault]).into())
+            }
+        }
+    }
+}
+
+/// Whether a file can be made there, told before anything is drawn.
+fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
+    tempfile::tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+fn read_run(path: &Path) -> Result<Curves> {
+    if !path.is_dir() {
+        return read_curves(path);
+    }
+    let folder = RunFolder::open(path)?;
+    let file = folder.history_file();
+    ensure!(file.exists(), "{} has no history.csv, so there is nothing to draw", path.display());
+    Ok(with_marks(read_curves(&file)?, &folder, &RunRecord::load(&folder)?))
+}
+
+/// Those asked for or, of loss and accuracy, those that there are.
+fn chosen_metrics(asked: &[String], runs: &[Curves]) -> Result<Vec<String>> {
+    let mut known: Vec<String> = runs.iter().flat_map(Curves::metric_names).collect();
+    known.sort_by_key(|name| (name != "loss", name != "accuracy", name.clone()));
+    known.dedup();
+    ensure!(!known.is_empty(), "{}: there is no finite value of any metric", runs[0].name);
+    if asked.is_empty() {
+        let usual: Vec<String> =
+            known.iter().filter(|name| ["loss", "accuracy"].contains(&name.as_str())).cloned().collect();
+        return Ok(if usual.is_empty() { known } else { usual });
+    }
+    for metric in asked {
+        if !known.contains(metric) {
+            let fault = format!("--metric {metric}: must be one of {}", known.join(", "));
+            return Err(UsageError(vec![fault]).into());
+        }
+    }
+    Ok(asked.to_vec())
+}
