@@ -40,6 +40,7 @@ Examples:
   fitch train --dataset mnist --device cuda     MNIST, fetched once, on a GPU
   fitch train --dataset ./my-images --epochs 20 a folder of IDX files
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
+  fitch train --resume runs/NAME                go on where it was interrupted
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with what was trained saved.";
 
@@ -99,6 +100,11 @@ pub struct TrainOptions {
     /// Adam's learning rate [default: 0.001]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
+
+    /// Adam's step: libtorch's fused one, or tch's own to compare with, which is slower and cannot be
+    /// resumed [default: fused]
+    #[arg(long, value_name = "KIND", help_heading = "Training")]
+    pub adam: Option<AdamOption>,
 
     /// Decides the split, the initial weights, the order of images and dropout [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
@@ -189,6 +195,21 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
     pub threads: Option<i64>,
 
+    /// Go on with a run from its newest checkpoint. Its options stay; epochs, patience, time limit,
+    /// device, threads and what is shown may be given anew [default: none]
+    #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
+    #[serde(skip)]
+    pub resume: Option<PathBuf>,
+
+    /// Keep a checkpoint within epochs too: every so many steps (500) or after a time (10m)
+    /// [default: none]
+    #[arg(long, value_name = "N or DURATION", help_heading = "Checkpoints")]
+    pub checkpoint_every: Option<String>,
+
+    /// How many checkpoints are kept [default: 2]
+    #[arg(long, value_name = "N", help_heading = "Checkpoints", allow_negative_numbers = true)]
+    pub keep: Option<i64>,
+
     /// The run folder; one that holds files is never used [default: runs/DATASET-TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
@@ -218,6 +239,13 @@ pub enum SplitOption {
     Stratified,
     Shuffled,
     Last,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdamOption {
+    Fused,
+    Reference,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! From raw options to one checked configuration: each rule once, one error for each bad value. It must
 //! not know training.
 
-use crate::cli::{ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
+use crate::cli::{AdamOption, ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
 use anyhow::{Context, Result};
 use fitch::data::{self, Source, split::SplitMethod};
@@ -32,6 +32,8 @@ pub fn defaults() -> TrainOptions {
         epochs: Some(100),
         batch_size: Some(128),
         learning_rate: Some(0.001),
+        adam: Some(AdamOption::Fused),
+        keep: Some(2),
         seed: Some(0),
         stopping: Some(StoppingOption::Patience),
         monitor: Some("val_loss".to_string()),
@@ -77,9 +79,28 @@ pub struct Configuration {
     pub out: Option<PathBuf>,
     pub progress: ProgressOption,
     pub csv_form: CsvForm,
+    pub adam: AdamOption,
+    pub checkpoint_every: Option<Every>,
+    pub keep: usize,
+}
+
+/// How often checkpoints are made within an epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Every {
+    Steps(usize),
+    Time(Duration),
 }
 
 impl Configuration {
+    /// How long early stopping waits, in its own unit; 0 without it.
+    pub fn patience(&self) -> usize {
+        match &self.stopping {
+            Stopping::Never => 0,
+            Stopping::Patience(settings) => settings.patience,
+            Stopping::Theano(steps) => *steps,
+        }
+    }
+
     /// What is better in the monitored metric.
     pub fn direction(&self) -> Direction {
         self.mode.unwrap_or(direction_of(&self.monitor))
@@ -100,15 +121,56 @@ pub enum Stopping {
     Theano(usize),
 }
 
-/// Puts flags over the values of the `--config` file over the defaults; also gives what the user should
-/// be told. TOML carries the values, NaN and infinity included, so that the checks see what was written.
-pub fn resolve(flags: TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
+/// Flags over the values of the `--config` file. TOML carries the values, NaN and infinity included, so
+/// that the checks see what was written.
+fn given(flags: &TrainOptions) -> Result<Table> {
     let mut given = match &flags.config {
         Some(path) => read_file(path)?,
         None => Table::new(),
     };
-    given.extend(Table::try_from(&flags)?);
+    given.extend(Table::try_from(flags)?);
+    Ok(given)
+}
 
+/// The options of a run with those that are given anew.
+///
+/// # Errors
+/// An option that a run cannot change on its way, with both values.
+pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<TrainOptions> {
+    const MAY_CHANGE: [&str; 9] = [
+        "epochs",
+        "patience",
+        "time_limit",
+        "device",
+        "threads",
+        "progress",
+        "data_dir",
+        "checkpoint_every",
+        "keep",
+    ];
+    let mut whole = Table::try_from(recorded)?;
+    let mut faults = Vec::new();
+    for (name, mut value) in given(flags)? {
+        if name == "dataset" {
+            // A folder is recorded by its whole path.
+            let path = value.as_str().and_then(|path| Path::new(path).canonicalize().ok());
+            let is_known =
+                value.as_str().is_some_and(|name| !matches!(Source::find(name), Ok(Source::Folder(_))));
+            value = path.filter(|_| !is_known).map_or(value, |path| path.display().to_string().into());
+        }
+        if !MAY_CHANGE.contains(&name.as_str()) && whole.get(&name) != Some(&value) {
+            let before = whole.get(&name).map_or("not given".to_string(), Value::to_string);
+            let flag = name.replace('_', "-");
+            faults.push(format!("--{flag} {value}: cannot change when a run goes on; it was {before}"));
+        }
+        whole.insert(name, value);
+    }
+    if faults.is_empty() { Ok(whole.try_into()?) } else { Err(UsageError(faults).into()) }
+}
+
+/// Puts what is given over the defaults; also gives what the user should be told.
+pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
+    let mut given = given(flags)?;
     let mut warnings = Vec::new();
     let no_validation = given.get("validation_split").and_then(Value::as_float) == Some(0.0);
     if no_validation && !given.contains_key("monitor") {
@@ -242,6 +304,8 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let stopping = check_stopping(options, checker);
     let plateau = check_plateau(options, checker);
     let csv_form = check_csv_form(options, checker);
+    let checkpoint_every = check_every(options.checkpoint_every.as_deref(), checker);
+    let keep = checker.count("keep", options.keep, 1);
     let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
 
     Some(Configuration {
@@ -273,6 +337,9 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         out: options.out.clone(),
         progress: options.progress?,
         csv_form: csv_form?,
+        adam: options.adam?,
+        checkpoint_every,
+        keep: keep?,
     })
 }
 
@@ -293,6 +360,16 @@ fn check_threads(threads: Option<i64>, checker: &mut Checker) -> Option<usize> {
         Some(threads) => {
             checker.fault("threads", threads, &format!("must be a whole number from 1 to {GREATEST_THREADS}"))
         }
+    }
+}
+
+fn check_every(every: Option<&str>, checker: &mut Checker) -> Option<Every> {
+    let every = every?;
+    let rule = "must be a number of steps of at least 1, or a time above 0 with its unit, such as 90s or 10m";
+    match (every.parse::<usize>(), humantime::parse_duration(every)) {
+        (Ok(steps), _) if steps > 0 => Some(Every::Steps(steps)),
+        (Err(_), Ok(time)) if !time.is_zero() => Some(Every::Time(time)),
+        _ => checker.fault("checkpoint-every", every, rule),
     }
 }
 

@@ -73,18 +73,21 @@ pub fn report(fault: &Error, terminal: &Terminal) -> ExitCode {
     }
     let text = message(fault);
     terminal.error(&text);
-    for cause in fault.chain() {
-        if let Some(Hint { hint, .. }) = cause.downcast_ref() {
-            terminal.hint(hint);
-        }
+    // anyhow looks through all contexts here, which the causes in its chain hide.
+    if let Some(Hint { hint, .. }) = fault.downcast_ref() {
+        terminal.hint(hint);
     }
-    if text.contains("out of memory")
-        || text.contains("not enough memory")
-        || text.contains("can't allocate memory")
-    {
+    if out_of_memory(&text) {
         terminal.hint("a smaller --batch-size or smaller --layers need less memory");
     }
     ExitCode::FAILURE
+}
+
+/// Whether a message tells of too little memory, on the CPU or a CUDA device.
+pub fn out_of_memory(message: &str) -> bool {
+    ["out of memory", "not enough memory", "can't allocate memory"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// All causes, outermost first; libtorch's are cut to their first line.

@@ -25,3 +25,23 @@ pub fn listen(terminal: Terminal) -> Result<Arc<AtomicBool>> {
     ctrlc::set_handler(handler).context("cannot listen to signals")?;
     Ok(requested)
 }
+
+/// Lets the process say what happened before it ends by SIGBUS: a mapped file that became shorter.
+pub fn explain_bus_errors() {
+    #[cfg(target_os = "linux")]
+    {
+        extern "C" fn explain(_signal: libc::c_int) {
+            const MESSAGE: &[u8] =
+                b"error: a data file became shorter while it was in use (it is mapped into memory)\n\
+                hint: put the file back; fitch train --resume RUN goes on from the last checkpoint\n";
+            // SAFETY: write and _exit may be called in a signal handler.
+            unsafe {
+                libc::write(2, MESSAGE.as_ptr().cast(), MESSAGE.len());
+                libc::_exit(1);
+            }
+        }
+        let handler: extern "C" fn(libc::c_int) = explain;
+        // SAFETY: the handler does only what a signal handler may.
+        unsafe { libc::signal(libc::SIGBUS, handler as libc::sighandler_t) };
+    }
+}

@@ -116,6 +116,22 @@ impl RunningMeans {
         Ok(())
     }
 
+    /// The sums (float64, one a metric, the loss first) and the number of samples, to go on from.
+    pub fn parts(&self) -> (&Tensor, usize) {
+        (&self.sums, self.samples)
+    }
+
+    /// Goes on from what [`RunningMeans::parts`] gave.
+    ///
+    /// # Errors
+    /// Sums of another number of metrics.
+    pub fn restore(&mut self, sums: &Tensor, samples: usize) -> Result<()> {
+        ensure!(sums.size() == self.sums.size(), "there are sums of {:?} metrics", sums.size());
+        self.sums.f_copy_(sums)?;
+        self.samples = samples;
+        Ok(())
+    }
+
     /// The means so far, in the order they were added. This waits for the device.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! Random numbers whose sequence follows from the seed alone, on every machine and at every thread count.
 //! It must not know what they are drawn for beyond the stream's name.
 
-use rand::SeedableRng;
+use rand::distributions::Standard;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// What a sequence of random numbers is for. Each purpose has a stream of its own, so that drawing
@@ -13,8 +14,14 @@ pub enum Purpose {
     Split,
     /// The order of the samples in an epoch, counted from 1.
     Order(usize),
-    /// What libtorch draws itself in an epoch (dropout), counted from 1.
+    /// What libtorch draws itself in the steps of an epoch (dropout), counted from 1.
     Libtorch(usize),
+}
+
+/// A seed for each step of an epoch: what libtorch draws in a step follows from seed, epoch and step
+/// alone, so that a training can go on at any step as if it had never paused.
+pub fn step_seeds(seed: u64, epoch: usize) -> impl Iterator<Item = i64> {
+    generator(seed, Purpose::Libtorch(epoch)).sample_iter(Standard)
 }
 
 /// The generator of a seed and a purpose.

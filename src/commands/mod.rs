@@ -1,5 +1,6 @@
 //! One file a subcommand, each a short story in terms of the library.
 
+mod checkpoints;
 mod evaluate;
 mod export;
 mod pictures;
@@ -10,6 +11,7 @@ mod summary;
 mod table;
 mod train;
 mod trained_run;
+mod unchanged_data;
 
 use crate::cli::Command;
 use crate::config::Machine;

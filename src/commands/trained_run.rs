@@ -50,7 +50,7 @@ pub struct TrainedRun {
 /// What an exported model tells of its run. What belongs to the machine rather than to the model is left
 /// out, so that the same training gives the same file anywhere.
 pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
-    const OF_THE_MACHINE: [&str; 9] = [
+    const OF_THE_MACHINE: [&str; 11] = [
         "dataset",
         "data_dir",
         "device",
@@ -59,6 +59,8 @@ pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
         "progress",
         "csv_separator",
         "csv_decimal",
+        "checkpoint_every",
+        "keep",
         "time_limit",
     ];
     let dataset = &record.dataset;

@@ -11,7 +11,7 @@ fn flags(line: &[&str]) -> TrainOptions {
 }
 
 fn configured(line: &[&str]) -> Result<Configuration> {
-    check(&resolve(flags(line))?.0)
+    check(&resolve(&flags(line))?.0)
 }
 
 /// What is wrong with a command line, a fault a line; they must be ones of usage.
@@ -111,14 +111,14 @@ fn options_that_contradict_each_other_are_refused() {
 
 #[test]
 fn without_validation_early_stopping_is_off_and_the_user_is_told() {
-    let (options, warnings) = resolve(flags(&["--validation-split", "0"])).unwrap();
+    let (options, warnings) = resolve(&flags(&["--validation-split", "0"])).unwrap();
     let configuration = check(&options).unwrap();
     assert!(matches!(configuration.stopping, Stopping::Never));
     assert_eq!(configuration.monitor, "loss");
     assert!(warnings.len() == 1 && warnings[0].contains("early stopping is off"), "{warnings:?}");
 
     let line = ["--validation-split", "0", "--monitor", "accuracy"];
-    let (options, warnings) = resolve(flags(&line)).unwrap();
+    let (options, warnings) = resolve(&flags(&line)).unwrap();
     assert!(matches!(check(&options).unwrap().stopping, Stopping::Patience(_)), "asked for");
     assert!(warnings.is_empty());
 }
@@ -176,9 +176,34 @@ fn faults_of_a_file_name_it_and_its_key() {
 
 #[test]
 fn recorded_options_read_back_to_the_same_configuration() {
-    let (options, _) = resolve(flags(&["--epochs", "3", "--baseline", "0.5", "--mode", "min"])).unwrap();
+    let (options, _) = resolve(&flags(&["--epochs", "3", "--baseline", "0.5", "--mode", "min"])).unwrap();
     let recorded = serde_json::to_value(&options).unwrap();
     let read: TrainOptions = serde_json::from_value(recorded.clone()).unwrap();
     assert_eq!(serde_json::to_value(&read).unwrap(), recorded);
     assert_eq!(check(&read).unwrap().epochs, 3);
+}
+
+#[path = "../../tests/fuzz/damage.rs"]
+mod damage;
+
+#[test]
+fn a_damaged_file_of_options_is_an_error_and_nothing_worse() {
+    use rand::SeedableRng;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("options.toml");
+    let whole = b"dataset = \"digits\"\nlayers = \"dense 30, relu\"\nepochs = 3\nlearning-rate = 0.01\n\
+                  patience = 4\nsplit = \"last\"\ntime-limit = \"10m\"\ncheck_finite = true\nkeep = 3\n";
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        check(&resolve(&TrainOptions { config: Some(path.clone()), ..TrainOptions::default() })?.0)
+    };
+    read(whole).unwrap();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    let mut refused = 0;
+    for _ in 0..20_000 {
+        let mut bytes = whole.to_vec();
+        damage::damage(&mut bytes, &mut random);
+        refused += usize::from(read(&bytes).is_err());
+    }
+    assert!(refused > 5_000, "{refused}");
 }

@@ -15,6 +15,7 @@ pub use samples::{Batch, Batches, Samples};
 use anyhow::{Context, Result, bail, ensure};
 use catalogue::KnownSet;
 use download::Progress;
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 use tch::{Kind, Tensor};
 
@@ -88,6 +89,25 @@ impl Dataset {
         ];
         let border = Tensor::f_cat(&sides, 1)?;
         Ok(f64::try_from(border.f_mean(Kind::Double)?)? / self.maximum)
+    }
+
+    /// A digest (SHA-256) of the sizes, all labels and a thousand images of either side, to tell whether
+    /// the data are those of another time.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn fingerprint(&self) -> Result<String> {
+        const IMAGES: usize = 1_000;
+        let mut digest = Sha256::new();
+        for images in [&self.train, &self.test] {
+            digest.update(format!("{:?} of {}", images.pixels.size(), self.maximum));
+            images.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
+            let every = images.len().div_ceil(IMAGES).max(1);
+            let rows: Vec<i64> = (0..images.len() as i64).step_by(every).collect();
+            let chosen = images.pixels.f_index_select(0, &Tensor::f_from_slice(&rows)?)?;
+            digest.update(Vec::<u8>::try_from(&chosen.f_reshape([-1])?)?);
+        }
+        Ok(format!("{:x}", digest.finalize()))
     }
 
     fn samples(&self, images: &Images) -> Result<Samples> {

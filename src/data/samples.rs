@@ -126,6 +126,12 @@ pub struct Batches<'a> {
 }
 
 impl Batches<'_> {
+    /// Passes over the first batches without gathering them.
+    pub fn after(mut self, batches: usize) -> Self {
+        self.position = (batches * self.batch_size).min(self.samples.len());
+        self
+    }
+
     fn gather(&self, start: usize, size: usize) -> Result<Batch> {
         let Samples { inputs, targets, divisor, .. } = self.samples;
         let pick = |tensor: &Tensor| match &self.order {
@@ -176,6 +182,12 @@ mod tests {
         assert_eq!(targets(samples(7).batches(3)), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
         assert_eq!(samples(7).batches(3).len(), 3);
         assert_eq!(samples(6).batches(3).len(), 2);
+    }
+
+    #[test]
+    fn batches_can_begin_later() {
+        assert_eq!(targets(samples(7).batches(3).after(1)), [vec![3, 4, 5], vec![6]]);
+        assert!(targets(samples(7).batches(3).after(3)).is_empty());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! specification, and TorchScript read back. It must not know how a model was trained, nor where the
 //! files go.
 
+pub(crate) mod archive;
 mod card;
 pub mod onnx;
 mod pickle;

@@ -5,26 +5,18 @@
 //! they would find in a module of their own. No device and no type is written into the code: values
 //! follow the weights.
 
+use super::archive::{Archive, PACKAGE};
 use super::pickle::Pickle;
 use super::{CARD_NAME, ModelCard, ScriptModel, TrainedModel, weights_of};
 use crate::model::{Model, PlacedLayer};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
-use std::io::{Cursor, Write};
 use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// The folder within the archive, and the package of the classes.
-const PACKAGE: &str = "fitch";
 /// The class of the whole.
 const CLASS: &str = "Classifier";
-/// libtorch maps tensors from the file, at addresses that must suit its fastest instructions.
-const ALIGNMENT: u16 = 64;
-/// The file format that libtorch 1.6 and later read.
-const FORMAT_VERSION: &[u8] = b"4\n";
 /// How far a probability may be off in the file that is loaded back.
 const TOLERANCE: f64 = 1e-6;
 
@@ -35,32 +27,21 @@ const TOLERANCE: f64 = 1e-6;
 pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
     let TrainedModel { model, variables, card } = trained;
     let variables = variables.variables();
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let options = SimpleFileOptions::default()
-        .compression_method(CompressionMethod::Stored)
-        .last_modified_time(DateTime::default())
-        .with_alignment(ALIGNMENT);
-    let mut put = |name: &str, content: &[u8]| -> Result<()> {
-        zip.start_file(format!("{PACKAGE}/{name}"), options)?;
-        Ok(zip.write_all(content)?)
-    };
-    put("data.pkl", &objects(model))?;
-    put("code/__torch__/fitch.py", root_code(model, card).as_bytes())?;
+    let mut archive = Archive::new(&objects(model))?;
+    archive.put("code/__torch__/fitch.py", root_code(model, card).as_bytes())?;
     for placed in model.all_layers() {
-        put(&format!("code/__torch__/fitch/{}.py", placed.name), layer_code(placed).as_bytes())?;
+        let code = layer_code(placed);
+        archive.put(&format!("code/__torch__/fitch/{}.py", placed.name), code.as_bytes())?;
     }
     let mut number = 0;
     for placed in model.all_layers() {
         for weight in weights_of(placed, &variables)? {
-            put(&format!("data/{number}"), &weight.little_endian_bytes())?;
+            archive.put(&format!("data/{number}"), &weight.little_endian_bytes())?;
             number += 1;
         }
     }
-    put("constants.pkl", b"\x80\x02).")?; // an empty tuple
-    put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
-    put("byteorder", b"little")?;
-    put("version", FORMAT_VERSION)?;
-    Ok(zip.finish()?.into_inner())
+    archive.put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
+    archive.finish()
 }
 
 /// The object tree: the classifier with one object a layer.

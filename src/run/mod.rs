@@ -1,48 +1,21 @@
 //! The run folder: its name, its files and how they are written. It must not know training.
 
+mod checkpoints;
+mod files;
+mod lock;
 mod record;
 mod weights;
 
+pub use checkpoints::{CheckpointFolder, KeptCheckpoint};
+pub use files::{write_whole, write_whole_with};
+pub use lock::RunLock;
 pub use record::{DatasetRecord, RunRecord};
 pub use weights::{load_weights, save_weights};
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
-
-/// Writes a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed.
-///
-/// # Errors
-/// A folder that cannot be written, or a full disk; what was there before is then still there.
-pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
-    write_whole_with(path, |file| Ok(file.write_all(content)?))
-}
-
-/// The same, for content that is produced into the temporary file.
-///
-/// # Errors
-/// As [`write_whole`], and those of `produce`.
-pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
-    let write = || -> Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
-        #[cfg(unix)]
-        {
-            // As any new file: the user's umask decides, not the privacy of temporary files.
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.tempfile_in(folder)?;
-        produce(&mut file)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
-}
 
 /// A folder that holds one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +113,7 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// The names of all that it holds, sorted.
+    /// The names of all that it holds, sorted, the lock of a process at work aside.
     ///
     /// # Errors
     /// It cannot be read.
@@ -151,8 +124,14 @@ impl RunFolder {
         {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
+        names.retain(|name| name != lock::FILE_NAME);
         names.sort();
         Ok(names)
+    }
+
+    /// `checkpoint/`: what a resume needs.
+    pub fn checkpoints(&self) -> CheckpointFolder {
+        CheckpointFolder::new(self.path.join("checkpoint"))
     }
 
     /// `model.pt`: the model as TorchScript.
@@ -188,21 +167,6 @@ mod tests {
         let path = folder.path().join("runs").join("digits");
         let names = || RunFolder::create_numbered(&path).unwrap().path().file_name().unwrap().to_owned();
         assert_eq!([names(), names(), names()], ["digits", "digits-2", "digits-3"]);
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("file");
-        write_whole(&path, b"old").unwrap();
-        let fault = write_whole_with(&path, |file| {
-            file.write_all(b"half")?;
-            bail!("the disk is full")
-        });
-        let fault = format!("{:#}", fault.unwrap_err());
-        assert!(fault.contains("cannot write") && fault.contains("the disk is full"), "{fault}");
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub struct DatasetRecord {
     pub maximum: f64,
     /// How bright the border of the training images is on average, from 0 to 1.
     pub border: f64,
+    /// What tells whether the data are still the same.
+    pub fingerprint: String,
 }
 
 impl RunRecord {

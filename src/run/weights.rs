@@ -9,30 +9,49 @@ use std::path::Path;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-/// Writes all variables, and what `metadata` tells of them. The same values give the same bytes.
+/// Writes all variables as float32, and what `metadata` tells of them. The same values give the same bytes.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn save_weights(path: &Path, variables: &VarStore, metadata: &[(&str, &str)]) -> Result<()> {
-    write_whole(path, &safetensors_bytes(variables, metadata)?)
+    let as_float = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_detach()?.f_to_kind(Kind::Float)?));
+    let tensors: BTreeMap<String, Tensor> =
+        variables.variables().into_iter().map(as_float).collect::<Result<_>>()?;
+    write_whole(path, &safetensors_bytes(&tensors, metadata)?)
 }
 
 /// The format (<https://huggingface.co/docs/safetensors>): the length of the header, the header as JSON,
 /// the values, all little-endian. Written here because the format's own crate writes the metadata in an
 /// order that differs from one run to the next.
-fn safetensors_bytes(variables: &VarStore, metadata: &[(&str, &str)]) -> Result<Vec<u8>> {
+pub(super) fn safetensors_bytes(
+    tensors: &BTreeMap<String, Tensor>,
+    metadata: &[(&str, &str)],
+) -> Result<Vec<u8>> {
     const ALIGNMENT: usize = 8;
-    let sorted: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
     let mut header = Map::new();
     let texts = metadata.iter().map(|&(name, text)| (name.to_string(), text.into()));
     header.insert("__metadata__".to_string(), Value::Object(texts.collect()));
     let mut bytes = Vec::new();
-    for (name, tensor) in sorted {
+    for (name, tensor) in tensors {
         let start = bytes.len();
-        let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
-        bytes.extend(Vec::<f32>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
-        let entry = json!({ "dtype": "F32", "shape": tensor.size(), "data_offsets": [start, bytes.len()] });
-        header.insert(name, entry);
+        let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_reshape([-1])?;
+        let kind = match flat.kind() {
+            Kind::Float => {
+                bytes.extend(Vec::<f32>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+                "F32"
+            }
+            Kind::Double => {
+                bytes.extend(Vec::<f64>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+                "F64"
+            }
+            Kind::Int64 => {
+                bytes.extend(Vec::<i64>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+                "I64"
+            }
+            other => bail!("{name} is {other:?}, which cannot be saved"),
+        };
+        let entry = json!({ "dtype": kind, "shape": tensor.size(), "data_offsets": [start, bytes.len()] });
+        header.insert(name.clone(), entry);
     }
     let mut header = serde_json::to_vec(&header)?;
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');

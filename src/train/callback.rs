@@ -3,7 +3,9 @@
 
 use super::Training;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::fmt;
+use tch::Tensor;
 
 /// Something that watches and steers a training. Every method may be left out; an error ends the
 /// training at once.
@@ -32,6 +34,30 @@ pub trait Callback: fmt::Debug {
     fn train_end(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
+
+    /// The name under which a checkpoint keeps the state; none for a callback without any.
+    fn state_name(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What has to survive a pause; not the settings.
+    fn save(&self) -> Result<SavedState> {
+        Ok(SavedState::default())
+    }
+
+    /// Goes on from what [`Callback::save`] gave; called after `train_begin`.
+    fn load(&mut self, _saved: SavedState) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a callback carries over a pause.
+#[derive(Debug, Default)]
+pub struct SavedState {
+    /// Numbers and texts.
+    pub values: toml::Table,
+    /// Tensors by name; copied when they are written, so they may be the live ones.
+    pub tensors: BTreeMap<String, Tensor>,
 }
 
 /// Why a training ended.

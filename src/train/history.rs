@@ -1,9 +1,10 @@
 //! The record of a training: one row an epoch. It must not know where it is written.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What came of one epoch.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
     /// Its number, from 1.
     pub epoch: usize,
@@ -17,7 +18,7 @@ pub struct EpochRecord {
 }
 
 /// All epochs so far.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// The names of the metrics, sorted, with and without validation's.
     pub metric_names: Vec<String>,

@@ -3,11 +3,13 @@
 
 mod callback;
 pub mod callbacks;
+mod checkpoint;
 mod evaluate;
 mod history;
 mod training;
 
-pub use callback::{Callback, Stop, StopReason};
+pub use callback::{Callback, SavedState, Stop, StopReason};
+pub use checkpoint::{Checkpoint, CheckpointStore, TrainingState};
 pub use evaluate::{Evaluation, evaluate};
 pub use history::{EpochRecord, History};
 pub use training::Training;
@@ -15,9 +17,8 @@ pub use training::Training;
 use crate::data::Samples;
 use crate::metrics::Metric;
 use crate::optim::Optimizer;
-use crate::random::{Purpose, generator};
+use crate::random::step_seeds;
 use anyhow::{Result, ensure};
-use rand::Rng;
 use tch::nn::{ModuleT, VarStore};
 
 /// Batches in evaluation are at least this large: without gradients they cost little memory.
@@ -62,6 +63,8 @@ pub struct Fit<'a> {
     batch_size: usize,
     seed: u64,
     callbacks: Vec<&'a mut dyn Callback>,
+    store: Option<&'a mut dyn CheckpointStore>,
+    checkpoint: Option<Checkpoint>,
 }
 
 /// What came of a training.
@@ -92,6 +95,8 @@ impl<'a> Fit<'a> {
             batch_size: 128,
             seed: 0,
             callbacks: Vec::new(),
+            store: None,
+            checkpoint: None,
         }
     }
 
@@ -138,32 +143,50 @@ impl<'a> Fit<'a> {
         self
     }
 
+    /// Keeps a checkpoint after every epoch, when training stops within one, and when the store wants one.
+    pub fn checkpoints(self, store: &'a mut dyn CheckpointStore) -> Self {
+        Fit { store: Some(store), ..self }
+    }
+
+    /// Goes on from a checkpoint. With the same samples, settings and callbacks, the outcome is that of a
+    /// training that was never paused; the number of epochs may be another.
+    pub fn resume(self, checkpoint: Checkpoint) -> Self {
+        Fit { checkpoint: Some(checkpoint), ..self }
+    }
+
     /// Trains. Everything random follows from the seed, so that the same call on the same machine with
     /// the same number of threads gives the same weights; libtorch's global random state is set anew at
-    /// every epoch.
+    /// every step.
     ///
     /// # Errors
     /// Settings that make no sense, a callback's error, or a fault of the device. Libtorch faults inside
     /// the model itself panic, as tch's layers do.
-    pub fn run(self, train: &Samples, validation: Option<&Samples>) -> Result<Outcome> {
+    pub fn run(mut self, train: &Samples, validation: Option<&Samples>) -> Result<Outcome> {
         self.check(train, validation)?;
         let device = self.variables.device();
         let train = train.to_device(device)?;
         let validation = validation.map(|samples| samples.to_device(device)).transpose()?;
         let (model, batch_size, seed) = (self.model, self.batch_size, self.seed);
+        let (mut store, checkpoint) = (self.store.take(), self.checkpoint.take());
         let (mut training, mut callbacks) = Training::begin(self, train.len(), validation)?;
 
         callbacks.iter_mut().try_for_each(|callback| callback.train_begin(&mut training))?;
-        for epoch in 1..=training.epochs {
+        if let Some(checkpoint) = checkpoint {
+            training.restore(checkpoint, &mut callbacks)?;
+        }
+        for epoch in training.epochs_left() {
             training.begin_epoch(epoch)?;
-            tch::manual_seed(generator(seed, Purpose::Libtorch(epoch)).r#gen());
             callbacks.iter_mut().try_for_each(|callback| callback.epoch_begin(&mut training))?;
+            training.begin_steps();
 
-            for batch in train.shuffled_batches(batch_size, seed, epoch)? {
+            let batches = train.shuffled_batches(batch_size, seed, epoch)?.after(training.step);
+            for (batch, step_seed) in batches.zip(step_seeds(seed, epoch).skip(training.step)) {
                 let batch = batch?;
+                tch::manual_seed(step_seed);
                 let outputs = model.forward_t(&batch.inputs, true);
                 training.step(&outputs, &batch)?;
                 callbacks.iter_mut().try_for_each(|callback| callback.batch_end(&mut training))?;
+                training.offer_checkpoint(&mut store, &callbacks)?;
                 if training.is_stopping() {
                     break;
                 }
@@ -174,6 +197,7 @@ impl<'a> Fit<'a> {
 
             training.end_epoch()?;
             callbacks.iter_mut().try_for_each(|callback| callback.epoch_end(&mut training))?;
+            training.offer_checkpoint(&mut store, &callbacks)?;
             if training.is_stopping() {
                 break;
             }

@@ -1,11 +1,12 @@
 //! The state of a training under way: what callbacks see of it and may change. It must not know any
 //! callback.
 
+use super::checkpoint::TrainingState;
 use super::evaluate::evaluate_samples;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
 use crate::data::{Batch, Samples};
 use crate::metrics::{Direction, Metric, RunningMeans};
-use crate::optim::Optimizer;
+use crate::optim::{FusedAdam, Optimizer};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -38,6 +39,11 @@ pub struct Training<'a> {
     notes: Vec<String>,
     train_start: Instant,
     epoch_start: Instant,
+    /// Time from before a pause, in seconds.
+    earlier_seconds: f64,
+    earlier_epoch_seconds: f64,
+    /// The learning rate of a checkpoint within the epoch that is about to go on.
+    resumed_rate: Option<f64>,
 }
 
 impl<'a> Training<'a> {
@@ -67,16 +73,67 @@ impl<'a> Training<'a> {
             notes: Vec::new(),
             train_start: Instant::now(),
             epoch_start: Instant::now(),
+            earlier_seconds: 0.0,
+            earlier_epoch_seconds: 0.0,
+            resumed_rate: None,
         };
         Ok((training, callbacks))
     }
 
     pub(super) fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
         self.epoch = epoch;
-        self.step = 0;
         self.epoch_start = Instant::now();
-        self.means = RunningMeans::new(1 + self.metrics.len(), self.variables.device())?;
+        if self.resumed_rate.is_none() {
+            self.step = 0;
+            self.earlier_epoch_seconds = 0.0;
+            self.means = RunningMeans::new(1 + self.metrics.len(), self.variables.device())?;
+        }
         Ok(())
+    }
+
+    /// After a pause within an epoch, whatever callbacks did at its (second) beginning, the learning rate
+    /// is the one that it was.
+    pub(super) fn begin_steps(&mut self) {
+        if let Some(rate) = self.resumed_rate.take() {
+            self.set_learning_rate(rate);
+        }
+    }
+
+    /// The epochs that are still to be run.
+    pub(super) fn epochs_left(&self) -> std::ops::RangeInclusive<usize> {
+        self.history.epochs.len() + 1..=self.epochs
+    }
+
+    /// Takes the position of a checkpoint.
+    pub(super) fn go_on_from(&mut self, state: &TrainingState, sums: &Tensor, samples: usize) -> Result<()> {
+        self.set_learning_rate(state.learning_rate);
+        self.history = state.history.clone();
+        self.epoch = state.history.epochs.len();
+        self.earlier_seconds = state.seconds;
+        if state.step > 0 {
+            self.step = state.step;
+            self.earlier_epoch_seconds = state.epoch_seconds;
+            self.resumed_rate = Some(state.learning_rate);
+            self.means.restore(sums, samples)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn means(&self) -> &RunningMeans {
+        &self.means
+    }
+
+    pub(super) fn fused_optimizer(&self) -> Result<&FusedAdam> {
+        self.optimizer
+            .fused()
+            .context("the state of this optimizer cannot be saved; that of Optimizer::adam can")
+    }
+
+    pub(super) fn load_optimizer(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+        let optimizer = self.optimizer.fused_mut();
+        let optimizer =
+            optimizer.context("this optimizer cannot go on from a checkpoint; Optimizer::adam can")?;
+        optimizer.load_state(saved).context("the optimizer's state in the checkpoint")
     }
 
     pub(super) fn step(&mut self, outputs: &Tensor, batch: &Batch) -> Result<()> {
@@ -96,7 +153,7 @@ impl<'a> Training<'a> {
             epoch: self.epoch,
             metrics,
             learning_rate: self.learning_rate(),
-            seconds: self.epoch_start.elapsed().as_secs_f64(),
+            seconds: self.epoch_seconds(),
         });
         Ok(())
     }
@@ -120,14 +177,14 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// The seconds since training began.
+    /// The seconds since training began, pauses aside.
     pub fn seconds(&self) -> f64 {
-        self.train_start.elapsed().as_secs_f64()
+        self.earlier_seconds + self.train_start.elapsed().as_secs_f64()
     }
 
-    /// The seconds since the epoch began.
+    /// The seconds since the epoch began, pauses aside.
     pub fn epoch_seconds(&self) -> f64 {
-        self.epoch_start.elapsed().as_secs_f64()
+        self.earlier_epoch_seconds + self.epoch_start.elapsed().as_secs_f64()
     }
 
     /// The record of the last complete epoch.

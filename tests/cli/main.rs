@@ -7,6 +7,7 @@ mod interop;
 mod place;
 mod plot;
 mod predict;
+mod resume;
 mod runs;
 mod summary;
 mod train;

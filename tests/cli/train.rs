@@ -7,9 +7,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// What a run folder holds when training has ended.
-const FILES: [&str; 17] = [
+const FILES: [&str; 18] = [
     "accuracy.png",
     "accuracy.svg",
+    "checkpoint",
     "confusion.csv",
     "confusion.png",
     "confusion.svg",

@@ -1,7 +1,7 @@
 //! A copy of the weights as they were at their best, to bring them back. It must not know what best means.
 
 use anyhow::{Context, Result};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 use tch::nn::VarStore;
 
@@ -53,6 +53,18 @@ impl BestWeights {
             }
         }
         Ok(())
+    }
+
+    /// What is kept, by the names of the variables.
+    pub fn saved(&self) -> BTreeMap<String, Tensor> {
+        self.values.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect()
+    }
+
+    /// Keeps what [`BestWeights::saved`] gave.
+    pub fn load(&mut self, saved: BTreeMap<String, Tensor>) {
+        if self.wanted {
+            self.values = saved.into_iter().collect();
+        }
     }
 
     /// Gives the variables the values that were kept; without any, they stay as they are.

@@ -2,8 +2,10 @@
 
 use super::{Best, BestWeights, Patience, PatienceRule, Verdict};
 use crate::metrics::Direction;
-use crate::train::{Callback, StopReason, Training};
+use crate::train::{Callback, SavedState, StopReason, Training};
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// Watches one metric an epoch by the rule of [`Patience`]. The best weights come back when training
 /// ends, however it ended, unless [`keep_last_weights`](EarlyStopping::keep_last_weights) says otherwise.
@@ -55,6 +57,11 @@ impl EarlyStopping {
         self.rule.as_ref().and_then(|rule| rule.best)
     }
 
+    /// Whether the patience is used up already, as after a stop.
+    pub fn is_used_up(&self) -> bool {
+        self.rule.as_ref().is_some_and(PatienceRule::is_used_up)
+    }
+
     /// The epoch whose weights are brought back when training ends.
     pub fn restores(&self) -> Option<usize> {
         self.best().filter(|_| self.weights.are_wanted()).map(|best| best.epoch)
@@ -88,7 +95,32 @@ impl EarlyStopping {
     }
 }
 
+/// What survives a pause.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    best: Option<Best>,
+    wait: usize,
+}
+
 impl Callback for EarlyStopping {
+    fn state_name(&self) -> Option<&'static str> {
+        Some("early_stopping")
+    }
+
+    fn save(&self) -> Result<SavedState> {
+        let progress = Progress { best: self.best(), wait: self.rule.as_ref().map_or(0, |rule| rule.wait) };
+        Ok(SavedState { values: Table::try_from(progress)?, tensors: self.weights.saved() })
+    }
+
+    fn load(&mut self, saved: SavedState) -> Result<()> {
+        let Progress { best, wait } = saved.values.try_into()?;
+        if let Some(rule) = &mut self.rule {
+            (rule.best, rule.wait) = (best, wait);
+        }
+        self.weights.load(saved.tensors);
+        Ok(())
+    }
+
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
         let direction = training.direction_of(&self.monitor)?;
         self.rule = Some(PatienceRule::new(self.settings, self.mode.unwrap_or(direction)));

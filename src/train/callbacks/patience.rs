@@ -5,6 +5,7 @@
 //! stopping threshold counts as the best if it is.
 
 use crate::metrics::Direction;
+use serde::{Deserialize, Serialize};
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +41,7 @@ impl Default for Patience {
 }
 
 /// The best value so far.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
     /// The epoch in which it came, from 1.
     pub epoch: usize,
@@ -75,13 +76,19 @@ pub struct PatienceRule {
     pub direction: Direction,
     /// The best value so far.
     pub best: Option<Best>,
-    wait: usize,
+    /// The epochs without improvement since.
+    pub wait: usize,
 }
 
 impl PatienceRule {
     /// A rule that has seen no value yet.
     pub fn new(settings: Patience, direction: Direction) -> PatienceRule {
         PatienceRule { settings, direction, best: None, wait: 0 }
+    }
+
+    /// Whether the patience is used up already, as after a stop.
+    pub fn is_used_up(&self) -> bool {
+        self.wait > 0 && self.wait >= self.settings.patience
     }
 
     /// Takes the value of an epoch (from 1). Whether it was the best is told by `best.epoch`.

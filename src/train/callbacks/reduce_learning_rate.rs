@@ -1,8 +1,10 @@
 //! Lowers the learning rate when a metric stands still, as Keras 3.15.1's `ReduceLROnPlateau`.
 
 use crate::metrics::Direction;
-use crate::train::{Callback, Training};
+use crate::train::{Callback, SavedState, Training};
 use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// Multiplies the learning rate by a factor after `patience` epochs without improvement.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +68,30 @@ impl ReduceLearningRateOnPlateau {
     }
 }
 
+/// What survives a pause.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    best: Option<f64>,
+    wait: usize,
+    cooling: usize,
+}
+
 impl Callback for ReduceLearningRateOnPlateau {
+    fn state_name(&self) -> Option<&'static str> {
+        Some("reduce_learning_rate")
+    }
+
+    fn save(&self) -> Result<SavedState> {
+        let progress = Progress { best: self.best, wait: self.wait, cooling: self.cooling };
+        Ok(SavedState { values: Table::try_from(progress)?, ..SavedState::default() })
+    }
+
+    fn load(&mut self, saved: SavedState) -> Result<()> {
+        let Progress { best, wait, cooling } = saved.values.try_into()?;
+        (self.best, self.wait, self.cooling) = (best, wait, cooling);
+        Ok(())
+    }
+
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
         ensure!(self.factor > 0.0 && self.factor < 1.0, "a factor of {} is not between 0 and 1", self.factor);
         self.direction = training.direction_of(&self.monitor)?;

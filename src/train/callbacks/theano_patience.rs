@@ -3,8 +3,10 @@
 
 use super::BestWeights;
 use crate::metrics::Direction;
-use crate::train::{Callback, StopReason, Training};
+use crate::train::{Callback, SavedState, StopReason, Training};
 use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
 /// The rule as a pure state machine over steps and validation losses.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,7 +125,34 @@ impl TheanoPatience {
     }
 }
 
+/// What survives a pause.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    patience: usize,
+    best: Option<(usize, f64)>,
+    best_epoch: usize,
+}
+
 impl Callback for TheanoPatience {
+    fn state_name(&self) -> Option<&'static str> {
+        Some("theano_patience")
+    }
+
+    fn save(&self) -> Result<SavedState> {
+        let TheanoRule { patience, best, .. } = self.rule;
+        let progress = Progress { patience, best, best_epoch: self.best_epoch };
+        Ok(SavedState { values: Table::try_from(progress)?, tensors: self.weights.saved() })
+    }
+
+    fn load(&mut self, saved: SavedState) -> Result<()> {
+        let Progress { patience, best, best_epoch } = saved.values.try_into()?;
+        // A longer patience of now counts; a longer one that was earned counts too.
+        self.rule.patience = self.rule.patience.max(patience);
+        (self.rule.best, self.best_epoch) = (best, best_epoch);
+        self.weights.load(saved.tensors);
+        Ok(())
+    }
+
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
         let direction = training.direction_of(&self.monitor)?;
         ensure!(

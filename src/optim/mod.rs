@@ -1,5 +1,9 @@
-//! The optimizer: one of tch's, and the learning rate it has, which tch does not tell. It must not know
-//! the loop that calls it.
+//! The optimizer: Adam in one fused step of libtorch's with its state in our hands, or any of tch's. It
+//! must not know the loop that calls it.
+
+mod fused_adam;
+
+pub use fused_adam::FusedAdam;
 
 use anyhow::{Context, Result, ensure};
 use tch::Tensor;
@@ -19,20 +23,42 @@ pub fn is_learning_rate(rate: f64) -> bool {
 /// An optimizer over the trainable variables of a store.
 #[derive(Debug)]
 pub struct Optimizer {
-    inner: nn::Optimizer,
+    kind: Kind,
     learning_rate: f64,
 }
 
+#[derive(Debug)]
+enum Kind {
+    Fused(FusedAdam),
+    Tch(nn::Optimizer),
+}
+
+/// Adam's settings as Keras has them.
+fn keras_adam() -> nn::Adam {
+    nn::Adam::default().eps(KERAS_EPSILON)
+}
+
 impl Optimizer {
-    /// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7.
+    /// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7. The step is
+    /// [`FusedAdam`], whose state can be saved.
+    ///
+    /// # Errors
+    /// As [`Optimizer::new`], or variables that are not all float32.
+    pub fn adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        check_learning_rate(learning_rate)?;
+        let fused = FusedAdam::new(keras_adam(), variables).context("cannot set up the optimizer")?;
+        Ok(Optimizer { kind: Kind::Fused(fused), learning_rate })
+    }
+
+    /// The same by tch's own optimizer, to compare with: slower, and its state cannot be saved.
     ///
     /// # Errors
     /// As [`Optimizer::new`].
-    pub fn adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
-        Optimizer::new(nn::Adam::default().eps(KERAS_EPSILON), variables, learning_rate)
+    pub fn reference_adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        Optimizer::new(keras_adam(), variables, learning_rate)
     }
 
-    /// Any optimizer that tch can configure.
+    /// Any optimizer that tch can configure. Its state cannot be saved.
     ///
     /// # Errors
     /// A learning rate that is not above 0 or too great, or settings that libtorch refuses.
@@ -41,12 +67,25 @@ impl Optimizer {
         variables: &nn::VarStore,
         learning_rate: f64,
     ) -> Result<Optimizer> {
-        ensure!(
-            is_learning_rate(learning_rate),
-            "a learning rate of {learning_rate} is not above 0 and at most {GREATEST_LEARNING_RATE}"
-        );
+        check_learning_rate(learning_rate)?;
         let inner = config.build(variables, learning_rate).context("cannot set up the optimizer")?;
-        Ok(Optimizer { inner, learning_rate })
+        Ok(Optimizer { kind: Kind::Tch(inner), learning_rate })
+    }
+
+    /// The optimizer whose state can be saved, if it is one.
+    pub fn fused(&self) -> Option<&FusedAdam> {
+        match &self.kind {
+            Kind::Fused(fused) => Some(fused),
+            Kind::Tch(_) => None,
+        }
+    }
+
+    /// The same, to load a state.
+    pub(crate) fn fused_mut(&mut self) -> Option<&mut FusedAdam> {
+        match &mut self.kind {
+            Kind::Fused(fused) => Some(fused),
+            Kind::Tch(_) => None,
+        }
     }
 
     /// The learning rate in use.
@@ -57,7 +96,9 @@ impl Optimizer {
     /// Uses another learning rate from the next step on.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         if learning_rate != self.learning_rate {
-            self.inner.set_lr(learning_rate);
+            if let Kind::Tch(inner) = &mut self.kind {
+                inner.set_lr(learning_rate);
+            }
             self.learning_rate = learning_rate;
         }
     }
@@ -67,11 +108,28 @@ impl Optimizer {
     /// # Errors
     /// A loss without a gradient, or too little memory.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
-        self.inner.zero_grad();
-        loss.f_backward().context("cannot compute the gradients of the loss")?;
-        self.inner.step();
-        Ok(())
+        let backward = || loss.f_backward().context("cannot compute the gradients of the loss");
+        match &mut self.kind {
+            Kind::Fused(fused) => {
+                backward()?;
+                fused.step(self.learning_rate)
+            }
+            Kind::Tch(inner) => {
+                inner.zero_grad();
+                backward()?;
+                inner.step();
+                Ok(())
+            }
+        }
     }
+}
+
+fn check_learning_rate(rate: f64) -> Result<()> {
+    ensure!(
+        is_learning_rate(rate),
+        "a learning rate of {rate} is not above 0 and at most {GREATEST_LEARNING_RATE}"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

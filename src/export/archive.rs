@@ -1,0 +1,59 @@
+//! The container of TorchScript: a zip archive of stored files in one folder. It must not know what the
+//! files say.
+
+use super::pickle::Pickle;
+use anyhow::Result;
+use std::io::{Cursor, Write};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// The folder within the archive, and the package of the classes.
+pub(crate) const PACKAGE: &str = "fitch";
+/// libtorch maps tensors from the file, at addresses that must suit its fastest instructions.
+const ALIGNMENT: u16 = 64;
+/// The file format that libtorch 1.6 and later read.
+const FORMAT_VERSION: &[u8] = b"4\n";
+
+/// An archive that is being written.
+pub(crate) struct Archive {
+    zip: ZipWriter<Cursor<Vec<u8>>>,
+}
+
+impl Archive {
+    /// Begins one with the pickled object tree.
+    pub(crate) fn new(objects: &[u8]) -> Result<Archive> {
+        let mut archive = Archive { zip: ZipWriter::new(Cursor::new(Vec::new())) };
+        archive.put("data.pkl", objects)?;
+        Ok(archive)
+    }
+
+    /// Adds a file.
+    pub(crate) fn put(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::default())
+            .with_alignment(ALIGNMENT);
+        self.zip.start_file(format!("{PACKAGE}/{name}"), options)?;
+        Ok(self.zip.write_all(content)?)
+    }
+
+    /// Adds what every archive has, and gives the bytes.
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>> {
+        self.put("constants.pkl", b"\x80\x02).")?; // an empty tuple
+        self.put("byteorder", b"little")?;
+        self.put("version", FORMAT_VERSION)?;
+        Ok(self.zip.finish()?.into_inner())
+    }
+}
+
+/// A module of code only: `code` defines the class `CLASS(Module)` in the package, without parameters.
+pub(crate) fn code_only(class: &str, code: &str) -> Result<Vec<u8>> {
+    let mut pickle = Pickle::new();
+    pickle.object(&format!("__torch__.{PACKAGE}"), class, |fields| {
+        fields.text("training");
+        fields.boolean(false);
+    });
+    let mut archive = Archive::new(&pickle.finish())?;
+    archive.put(&format!("code/__torch__/{PACKAGE}.py"), code.as_bytes())?;
+    archive.finish()
+}

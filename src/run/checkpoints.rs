@@ -1,0 +1,230 @@
+//! The checkpoints of a run: folders that are whole or absent, the newest ones kept. It must not know what
+//! a checkpoint means.
+
+use super::files::{UNFINISHED, write_folder_whole};
+use super::weights::safetensors_bytes;
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+
+const STATE: &str = "state.toml";
+const TENSORS: &str = "tensors.safetensors";
+/// In the form that `sha256sum --check` reads.
+const DIGESTS: &str = "sha256sums.txt";
+
+/// A folder of checkpoints, each a folder of its own named by its number: `00000003-0000000120`, the epoch
+/// and the steps done in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointFolder {
+    path: PathBuf,
+}
+
+/// A checkpoint as it is on the disk.
+#[derive(Debug)]
+pub struct KeptCheckpoint {
+    /// Its folder.
+    pub path: PathBuf,
+    /// What is no tensor.
+    pub state: String,
+    /// The tensors, on the CPU.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl CheckpointFolder {
+    /// Of that path; it need not exist.
+    pub fn new(path: impl Into<PathBuf>) -> CheckpointFolder {
+        CheckpointFolder { path: path.into() }
+    }
+
+    /// Writes a checkpoint, then removes those before the newest `keep`. Until the new one is on the disk,
+    /// all others stay.
+    ///
+    /// # Errors
+    /// The disk; what was there before is then still there.
+    pub fn write(
+        &self,
+        number: (usize, usize),
+        state: &str,
+        tensors: &BTreeMap<String, Tensor>,
+        keep: usize,
+    ) -> Result<()> {
+        let name = format!("{:08}-{:010}", number.0, number.1);
+        let tensors = safetensors_bytes(tensors, &[])?;
+        let files = [(STATE, state.as_bytes()), (TENSORS, tensors.as_slice())];
+        let digests: String = files.iter().map(|(name, content)| digest_line(name, content)).collect();
+        write_folder_whole(&self.path.join(name), &[files[0], files[1], (DIGESTS, digests.as_bytes())])?;
+        for old in self.newest_first()?.into_iter().skip(keep.max(1)) {
+            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The newest checkpoint that is whole; each broken one before it is told.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn newest(&self, mut broken: impl FnMut(anyhow::Error)) -> Result<Option<KeptCheckpoint>> {
+        for path in self.newest_first()? {
+            match read(&path) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                Err(fault) => broken(fault.context(format!("{} is broken", path.display()))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes what a process left unfinished that was killed while it wrote. Only for one that holds the
+    /// run's lock.
+    pub fn remove_unfinished(&self) {
+        for path in fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
+                // What cannot be removed does no harm.
+                let _ = fs::remove_dir_all(path);
+            }
+        }
+    }
+
+    /// All checkpoints by number, whole or not.
+    fn newest_first(&self) -> Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.path) {
+            Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("cannot read {}", self.path.display()))?,
+        };
+        let mut numbered = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let number = name
+                .split_once('-')
+                .and_then(|(epoch, step)| Some((epoch.parse::<u64>().ok()?, step.parse::<u64>().ok()?)));
+            numbered.extend(number.map(|number| (number, path)));
+        }
+        numbered.sort();
+        Ok(numbered.into_iter().rev().map(|(_, path)| path).collect())
+    }
+}
+
+fn digest_line(name: &str, content: &[u8]) -> String {
+    format!("{:x}  {name}\n", Sha256::digest(content))
+}
+
+fn read(path: &Path) -> Result<KeptCheckpoint> {
+    let file = |name: &str| fs::read(path.join(name)).with_context(|| format!("cannot read {name}"));
+    let digests = String::from_utf8(file(DIGESTS)?).context("its digests are no text")?;
+    let (state, tensors) = (file(STATE)?, file(TENSORS)?);
+    for (name, content) in [(STATE, &state), (TENSORS, &tensors)] {
+        ensure!(digests.contains(&digest_line(name, content)), "{name} is not as it was written");
+    }
+    let state = String::from_utf8(state).context("its state is no text")?;
+    let tensors = Tensor::read_safetensors(path.join(TENSORS)).context("its tensors cannot be read")?;
+    Ok(KeptCheckpoint { path: path.to_path_buf(), state, tensors: tensors.into_iter().collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::fail_at;
+    use super::*;
+    use tempfile::TempDir;
+
+    fn tensors(value: f64) -> BTreeMap<String, Tensor> {
+        let float = Tensor::from_slice(&[value as f32; 300]).view([3, 100]);
+        let double = Tensor::from_slice(&[value, f64::NAN]);
+        BTreeMap::from([("a/weight".to_string(), float), ("means".to_string(), double)])
+    }
+
+    fn newest(folder: &CheckpointFolder) -> (Option<String>, Vec<String>) {
+        let mut broken = Vec::new();
+        let found = folder.newest(|fault| broken.push(format!("{fault:#}"))).unwrap();
+        (found.map(|checkpoint| checkpoint.state), broken)
+    }
+
+    #[test]
+    fn the_newest_by_number_comes_back_and_old_ones_go() {
+        let place = TempDir::new().unwrap();
+        let folder = CheckpointFolder::new(place.path().join("checkpoint"));
+        assert_eq!(newest(&folder), (None, vec![]));
+        for (number, state) in [((9, 0), "nine"), ((10, 0), "ten"), ((10, 7), "ten and seven steps")] {
+            folder.write(number, state, &tensors(number.0 as f64), 2).unwrap();
+        }
+        assert_eq!(newest(&folder).0.unwrap(), "ten and seven steps");
+        assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 2);
+        let kept = folder.newest(|_| ()).unwrap().unwrap();
+        assert_eq!(kept.tensors["a/weight"], tensors(10.0)["a/weight"]);
+        let means = Vec::<f64>::try_from(&kept.tensors["means"]).unwrap();
+        assert!(means[0] == 10.0 && means[1].is_nan());
+    }
+
+    #[test]
+    fn a_broken_one_is_named_and_the_one_before_it_taken() {
+        let place = TempDir::new().unwrap();
+        let folder = CheckpointFolder::new(place.path());
+        folder.write((1, 0), "one", &tensors(1.0), 3).unwrap();
+        folder.write((2, 0), "two", &tensors(2.0), 3).unwrap();
+        let path = place.path().join("00000002-0000000000");
+        for name in [STATE, TENSORS, DIGESTS] {
+            let whole = fs::read(path.join(name)).unwrap();
+            let mut altered = whole.clone();
+            altered[whole.len() / 2] ^= 1;
+            for bytes in [&altered[..], &whole[..whole.len() / 2], b""] {
+                fs::write(path.join(name), bytes).unwrap();
+                let (found, broken) = newest(&folder);
+                assert_eq!(found.as_deref(), Some("one"), "{name}");
+                assert!(
+                    broken.len() == 1 && broken[0].contains("00000002-0000000000 is broken"),
+                    "{broken:?}"
+                );
+            }
+            fs::remove_file(path.join(name)).unwrap();
+            assert_eq!(newest(&folder).0.as_deref(), Some("one"));
+            fs::write(path.join(name), whole).unwrap();
+            assert_eq!(newest(&folder).0.as_deref(), Some("two"));
+        }
+        // A broken one may be written again under its name.
+        fs::write(path.join(STATE), "").unwrap();
+        folder.write((2, 0), "two again", &tensors(2.0), 3).unwrap();
+        assert_eq!(newest(&folder), (Some("two again".to_string()), vec![]));
+    }
+
+    #[test]
+    fn whichever_write_fails_a_whole_checkpoint_is_there() {
+        let mut steps = 0;
+        loop {
+            let place = TempDir::new().unwrap();
+            let folder = CheckpointFolder::new(place.path());
+            folder.write((1, 0), "old", &tensors(1.0), 1).unwrap();
+            fail_at(Some(steps));
+            let written = folder.write((2, 0), "new", &tensors(2.0), 1);
+            fail_at(None);
+            let (found, broken) = newest(&folder);
+            assert!(broken.is_empty(), "{broken:?}");
+            match written {
+                Ok(()) => {
+                    assert_eq!(found.as_deref(), Some("new"));
+                    break;
+                }
+                Err(fault) => {
+                    let fault = format!("{fault:#}");
+                    assert!(fault.contains("cannot write") && fault.contains("00000002"), "{fault}");
+                    assert!(matches!(found.as_deref(), Some("old" | "new")), "after step {steps}: {found:?}");
+                }
+            }
+            steps += 1;
+        }
+        // For each of three files a write and a flush; the folder made, flushed and renamed, its parent flushed.
+        assert_eq!(steps, 10);
+    }
+
+    #[test]
+    fn what_was_left_unfinished_is_no_checkpoint_and_removed() {
+        let place = TempDir::new().unwrap();
+        let folder = CheckpointFolder::new(place.path());
+        fs::create_dir(place.path().join(".writing-abc")).unwrap();
+        fs::write(place.path().join(".writing-abc").join(STATE), "half").unwrap();
+        assert_eq!(newest(&folder), (None, vec![]));
+        folder.remove_unfinished();
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}

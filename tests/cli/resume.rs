@@ -1,0 +1,340 @@
+//! A run that was stopped, in whatever way, goes on to the very bytes of one that never was.
+
+use crate::place::{Finished, Place, idx, skipped};
+use rand::{Rng, SeedableRng};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// A training of a second or two in which everything that has a state takes part.
+const EVENTFUL: [&str; 16] = [
+    "--layers",
+    "dense 96, relu, dropout 0.3",
+    "--epochs",
+    "40",
+    "--patience",
+    "12",
+    "--plateau-patience",
+    "2",
+    "--plateau-factor",
+    "0.5",
+    "--learning-rate",
+    "0.01",
+    "--batch-size",
+    "64",
+    "--checkpoint-every",
+    "7",
+];
+
+/// Ends the test unless both runs left the same weights, model and history.
+#[track_caller]
+fn assert_same(place: &Place, run: &str, undisturbed: &str) {
+    assert_eq!(place.history(run), place.history(undisturbed));
+    for file in ["weights.safetensors", "model.pt", "confusion.csv"] {
+        let bytes = |run: &str| fs::read(place.path(run).join(file)).unwrap();
+        assert!(bytes(run) == bytes(undisturbed), "{file} differs");
+    }
+    let [record, other] = [place.record(run), place.record(undisturbed)];
+    for key in
+        ["stop_reason", "epochs_run", "best_epoch", "best_value", "weights_epoch", "test_loss", "config"]
+    {
+        // Where the run lies and what was shown of it is no part of it.
+        let value = |record: &serde_json::Value| {
+            let mut value = record[key].clone();
+            if let Some(config) = value.as_object_mut() {
+                config.retain(|name, _| name != "out" && name != "progress");
+            }
+            value
+        };
+        assert_eq!(value(&record), value(&other), "{key}");
+    }
+}
+
+fn start(place: &Place, arguments: &[&str]) -> Child {
+    let all = [&["train", "--threads", "1", "--progress", "none"], arguments].concat();
+    place.command(&all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until a run has a checkpoint.
+fn wait_for_checkpoint(place: &Place, run: &str) {
+    let start = Instant::now();
+    while !place.names(&format!("{run}/checkpoint")).iter().any(|name| name.starts_with('0')) {
+        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_run_that_was_interrupted_goes_on_to_the_same_bytes() {
+    let place = Place::new();
+    place.train(&[&EVENTFUL[..], &["--out", "undisturbed"]].concat()).well();
+    for (number, name) in ["-INT", "-TERM", "-HUP"].into_iter().enumerate() {
+        let run = format!("run{number}");
+        let child = start(&place, &[&EVENTFUL[..], &["--out", &run]].concat());
+        wait_for_checkpoint(&place, &run);
+        sleep(Duration::from_millis(40 * number as u64));
+        signal(&child, name);
+        let interrupted: Finished = child.wait_with_output().unwrap().into();
+        assert_eq!(interrupted.code, Some(130), "{interrupted:?}");
+        assert_eq!(place.record(&run)["stop_reason"], "interrupted");
+        let command = format!("fitch train --resume {run} goes on from here");
+        assert!(interrupted.stderr.contains(&command), "{interrupted:?}");
+        let resumed = place.train(&["--resume", &run]).well();
+        assert!(resumed.stderr.contains(&format!("going on with {run} in epoch ")), "{resumed:?}");
+        assert_same(&place, &run, "undisturbed");
+        assert!(!place.names(&run).contains(&"run.lock".to_string()));
+    }
+}
+
+/// Kills runs at random moments, resumes them until they are done, and compares; gives the numbers of
+/// runs and kills. `FITCH_TORTURE_KILLS` and `FITCH_TORTURE_SEED` ask for more, and for others.
+#[test]
+fn runs_killed_at_random_moments_go_on_to_the_same_bytes() {
+    let number = |name: &str, default: u64| {
+        std::env::var(name).map_or(default, |text| text.parse().expect("a whole number"))
+    };
+    let wanted = number("FITCH_TORTURE_KILLS", 25);
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(number("FITCH_TORTURE_SEED", 1));
+    let place = Place::new();
+    place.train(&[&EVENTFUL[..], &["--out", "undisturbed"]].concat()).well();
+    let (mut runs, mut kills, mut without_checkpoint) = (0, 0, 0);
+    while kills < wanted {
+        let run = format!("run{runs}");
+        loop {
+            let mut child =
+                match place.names(&format!("{run}/checkpoint")).iter().any(|name| name.starts_with('0')) {
+                    true => start(&place, &["--resume", &run]),
+                    false => {
+                        // Killed before its first checkpoint: there is nothing to go on from.
+                        without_checkpoint += u64::from(place.path(&run).exists());
+                        let _ = fs::remove_dir_all(place.path(&run));
+                        start(&place, &[&EVENTFUL[..], &["--out", &run]].concat())
+                    }
+                };
+            let patience = Duration::from_millis(random.gen_range(100..1_500));
+            let began = Instant::now();
+            while began.elapsed() < patience && child.try_wait().unwrap().is_none() {
+                sleep(Duration::from_millis(1));
+            }
+            if child.try_wait().unwrap().is_some() {
+                Finished::from(child.wait_with_output().unwrap()).well();
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+        }
+        assert_same(&place, &run, "undisturbed");
+        runs += 1;
+        fs::remove_dir_all(place.path(&run)).unwrap();
+    }
+    use std::io::Write;
+    let told = format!(
+        "{kills} kills, {without_checkpoint} of them before a first checkpoint, over {runs} runs: the same bytes each time\n"
+    );
+    std::io::stderr().write_all(told.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_finished_run_goes_on_with_more_epochs_or_patience() {
+    let place = Place::new();
+    place.train_quickly("longer", &["--epochs", "6"]).well();
+    place.train_quickly("run", &[]).well();
+    place
+        .train(&["--resume", "run"])
+        .with_fault(1, &["run has run all of its 3 epochs", "a greater --epochs goes on"]);
+    place.train(&["--resume", "run", "--epochs", "6"]).well();
+    assert_same(&place, "run", "longer");
+
+    let still = ["--epochs", "20", "--min-delta", "5"];
+    place.train_quickly("patient", &[&still[..], &["--patience", "9"]].concat()).well();
+    place.train_quickly("stopped", &[&still[..], &["--patience", "4"]].concat()).well();
+    assert_eq!(place.record("stopped")["stop_reason"], "early_stopping");
+    place
+        .train(&["--resume", "stopped"])
+        .with_fault(1, &["was ended by early stopping", "a greater --patience"]);
+    place.train(&["--resume", "stopped", "--patience", "9"]).well();
+    assert_same(&place, "stopped", "patient");
+}
+
+#[test]
+fn what_cannot_change_is_refused_with_both_values() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let before = place.read("run/run.json");
+    let finished = place.train(&[
+        "--resume",
+        "run",
+        "--epochs",
+        "9",
+        "--layers",
+        "dense 5",
+        "--batch-size",
+        "64",
+        "--seed",
+        "0",
+        "--dataset",
+        "mnist",
+    ]);
+    let finished = finished.with_fault(
+        2,
+        &[
+            "--layers \"dense 5\": cannot change when a run goes on; it was \"dense 32, relu, dropout 0.2\"",
+            "--batch-size 64: cannot change when a run goes on; it was 128",
+            "--dataset \"mnist\": cannot change when a run goes on; it was \"digits\"",
+        ],
+    );
+    assert!(!finished.stderr.contains("--seed") && !finished.stderr.contains("--epochs"), "{finished:?}");
+    assert_eq!(place.read("run/run.json"), before);
+    place.train(&["--resume", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+}
+
+#[test]
+fn a_broken_checkpoint_is_named_and_the_one_before_it_taken() {
+    let place = Place::new();
+    place.train_quickly("longer", &["--epochs", "5"]).well();
+    place.train_quickly("run", &[]).well();
+    let names = place.names("run/checkpoint");
+    assert_eq!(names, ["00000002-0000000000", "00000003-0000000000"]);
+    let tensors = format!("run/checkpoint/{}", names[1]);
+    let whole = fs::read(place.path(&tensors).join("tensors.safetensors")).unwrap();
+    place.write(&tensors, "tensors.safetensors", &whole[..whole.len() - 1]);
+    let finished = place.train(&["--resume", "run", "--epochs", "5"]).well();
+    assert!(
+        finished
+            .stderr
+            .contains("00000003-0000000000 is broken: tensors.safetensors is not as it was written")
+    );
+    assert!(finished.stderr.contains("going on with run in epoch 3\n"), "{finished:?}");
+    assert_same(&place, "run", "longer");
+    fs::remove_dir_all(place.path("run/checkpoint")).unwrap();
+    place
+        .train(&["--resume", "run", "--epochs", "9"])
+        .with_fault(1, &["run has no whole checkpoint to go on from"]);
+}
+
+#[test]
+fn the_reference_optimizer_trains_alike_but_cannot_go_on() {
+    let place = Place::new();
+    place.train_quickly("fused", &[]).well();
+    place.train_quickly("reference", &["--adam", "reference"]).well();
+    for (row, other) in place.history("fused").iter().zip(place.history("reference")).skip(1) {
+        for (cell, other) in row.iter().zip(&other) {
+            assert!((cell.parse::<f64>().unwrap() - other.parse::<f64>().unwrap()).abs() < 1e-2);
+        }
+    }
+    assert!(!place.names("reference").contains(&"checkpoint".to_string()));
+    let finished = place.train(&["--resume", "reference", "--epochs", "9"]);
+    finished.with_fault(1, &["was trained with --adam reference, whose state cannot be saved"]);
+}
+
+#[test]
+fn a_second_process_on_a_run_is_refused() {
+    let place = Place::new();
+    let endless = ["--layers", "dense 8", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    let mut first = start(&place, &endless);
+    wait_for_checkpoint(&place, "run");
+    let named = format!("run is in use by process {}", first.id());
+    place.train(&["--resume", "run"]).with_fault(1, &[&named]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(place.names("run").contains(&"run.lock".to_string()), "a killed process cannot tidy up");
+    place.train(&["--resume", "run", "--epochs", "1000000", "--time-limit", "1ms"]).well();
+}
+
+#[test]
+fn other_data_than_the_runs_are_refused() {
+    let place = Place::new();
+    place.write_idx_set("pictures");
+    place.train_quickly("run", &["--dataset", "pictures"]).well();
+    place.train(&["--resume", "run", "--dataset", "pictures", "--epochs", "4"]).well();
+    let images = "train-images-idx3-ubyte";
+    let mut bytes = fs::read(place.path("pictures").join(images)).unwrap();
+    bytes[100] ^= 1;
+    place.write("pictures", images, &bytes);
+    let finished = place.train(&["--resume", "run", "--epochs", "5"]);
+    finished.with_fault(1, &["the images of pictures are not those that run was trained on (fingerprint "]);
+}
+
+/// A training on raw, mapped files that would go on for ever.
+fn endless_on_pictures(place: &Place) -> Child {
+    place.write_idx_set("pictures");
+    let count = 4_000u32;
+    let pixels: Vec<u8> = (0..count * 16).map(|number| (number % 7) as u8).collect();
+    let labels: Vec<u8> = (0..count).map(|number| (number % 2) as u8).collect();
+    place.write("pictures", "train-images-idx3-ubyte", &idx(&[count, 4, 4], &pixels));
+    place.write("pictures", "train-labels-idx1-ubyte", &idx(&[count], &labels));
+    let endless = ["--layers", "dense 8", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    let child = start(place, &[&endless[..], &["--dataset", "pictures"]].concat());
+    wait_for_checkpoint(place, "run");
+    child
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn data_files_that_change_or_shrink_while_they_are_used_are_noticed() {
+    let images = Path::new("pictures").join("train-images-idx3-ubyte");
+    let place = Place::new();
+    let child = endless_on_pictures(&place);
+    let file = fs::OpenOptions::new().write(true).open(place.path(images.to_str().unwrap())).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[99; 5_000], 16).unwrap();
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    let parts =
+        ["the image files of pictures were changed while training ran", "fitch train --resume run goes on"];
+    finished.with_fault(1, &parts);
+
+    let place = Place::new();
+    let child = endless_on_pictures(&place);
+    let file = fs::OpenOptions::new().write(true).open(place.path(images.to_str().unwrap())).unwrap();
+    file.set_len(0).unwrap();
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    finished
+        .with_fault(1, &["error: a data file became shorter while it was in use", "hint: put the file back"]);
+    assert!(place.names("run/checkpoint").iter().any(|name| name.starts_with('0')));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_folder_that_goes_away_ends_the_training_with_a_word() {
+    let place = Place::new();
+    let endless = ["--layers", "dense 8", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    let child = start(&place, &endless);
+    wait_for_checkpoint(&place, "run");
+    fs::rename(place.path("run"), place.path("moved")).unwrap();
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    finished.with_fault(1, &["training was ended by a fault: cannot write run/", "No such file"]);
+    // What was there still is, and goes on.
+    fs::rename(place.path("moved"), place.path("run")).unwrap();
+    place.train(&["--resume", "run", "--time-limit", "1ms"]).well();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_ends_the_training_and_leaves_a_whole_checkpoint() {
+    let test = "a_full_disk_ends_the_training_and_leaves_a_whole_checkpoint";
+    let place = Place::new();
+    let disk = place.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&disk).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        return skipped(test, "a small file system cannot be mounted here");
+    }
+    let endless = ["--layers", "dense 64", "--epochs", "1000000", "--no-early-stopping", "--out", "disk/run"];
+    let child = start(&place, &endless);
+    wait_for_checkpoint(&place, "disk/run");
+    let filled = fs::write(disk.join("filler"), vec![0; 8_000_000]);
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    fs::remove_file(disk.join("filler")).unwrap();
+    let resumed = place.train(&["--resume", "disk/run", "--time-limit", "1ms"]);
+    let unmounted = Command::new("umount").arg("--lazy").arg(&disk).status().unwrap();
+    assert!(filled.is_err() && unmounted.success());
+    finished
+        .with_fault(1, &["cannot write disk/run/", "No space left", "fitch train --resume disk/run goes on"]);
+    resumed.well();
+}

@@ -1,0 +1,165 @@
+//! What fitch reads from outside, each as a function of bytes that tells whether it took them.
+
+use fitch::data::idx;
+use fitch::data::inputs::{Wanted, inputs};
+use fitch::data::picture::Inversion;
+use fitch::export::ModelCard;
+use fitch::model::specification;
+use fitch::report::read_curves;
+use fitch::run::{CheckpointFolder, load_weights, save_weights};
+use fitch::train::TrainingState;
+use flate2::{Compression, write::GzEncoder};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use tch::nn::VarStore;
+use tch::{Device, Tensor};
+
+/// A reader with bytes that it takes.
+pub struct Reader {
+    /// Its name.
+    pub name: &'static str,
+    /// Whole inputs to begin with.
+    #[allow(dead_code)]
+    pub samples: fn() -> Vec<Vec<u8>>,
+    /// Reads the bytes, which it may write to that path first.
+    pub read: fn(&[u8], &Path) -> bool,
+}
+
+/// All of them.
+pub const READERS: [Reader; 8] = [
+    Reader { name: "idx", samples: idx_samples, read: read_idx },
+    Reader { name: "idx.stream", samples: idx_samples, read: read_idx_stream },
+    Reader { name: "rows.csv", samples: csv_samples, read: read_pixel_rows },
+    Reader { name: "history.csv", samples: history_samples, read: read_history },
+    Reader { name: "weights.safetensors", samples: weights_samples, read: read_weights },
+    Reader { name: "checkpoint", samples: state_samples, read: read_checkpoint },
+    Reader { name: "layers", samples: layers_samples, read: read_layers },
+    Reader { name: "fitch.json", samples: card_samples, read: read_card },
+];
+
+fn write(bytes: &[u8], path: &Path) {
+    fs::write(path, bytes).expect("the folder can be written");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory can be written")
+}
+
+fn idx_samples() -> Vec<Vec<u8>> {
+    let pixels: Vec<u8> = (0..24).map(|number| number * 10).collect();
+    let raw = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3], pixels.as_slice()].concat();
+    vec![gzip(&raw), raw]
+}
+
+fn read_idx(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    let read = idx::read_images(path).map(|images| i64::try_from(images.sum(tch::Kind::Int64)));
+    let _ = idx::read_labels(path);
+    read.is_ok()
+}
+
+fn wanted() -> Wanted {
+    Wanted { shape: [4, 3], maximum: 255.0, inversion: Inversion::Never }
+}
+
+fn read_idx_stream(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    inputs(path, wanted()).all(|input| input.is_ok())
+}
+
+fn csv_samples() -> Vec<Vec<u8>> {
+    let text =
+        b"p0,p1,p2,p3,p4,p5,p6,p7,p8,p9,p10,p11\n0,1,2,3,4,5,6,7,8,9,10,255\n1,1,1,1,1,1,1,1,1,1,1,1\n";
+    vec![text.to_vec(), gzip(text)]
+}
+
+fn read_pixel_rows(bytes: &[u8], path: &Path) -> bool {
+    read_idx_stream(bytes, path)
+}
+
+fn history_samples() -> Vec<Vec<u8>> {
+    vec![
+        b"epoch,accuracy,loss,val_accuracy,val_loss,learning_rate,seconds\n1,0.5,nan,,0.25,0.001,1.5\n2,0.7,0.1,,0.2,0.001,1\n".to_vec(),
+        b"epoch;acc;loss\n0;0,5;1,25\n1;0,75;1\n".to_vec(),
+    ]
+}
+
+fn read_history(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    let Ok(curves) = read_curves(path) else { return false };
+    let metrics = curves.metric_names();
+    if !metrics.is_empty() {
+        fitch::report::terminal_chart(&curves, &metrics[0], 60, 8);
+        fitch::report::chart(&[curves], &metrics).to_svg();
+    }
+    true
+}
+
+fn variables() -> VarStore {
+    let variables = VarStore::new(Device::Cpu);
+    let _ = variables.root().zeros("weight", &[3, 2]);
+    variables
+}
+
+fn weights_samples() -> Vec<Vec<u8>> {
+    let file = std::env::temp_dir().join(format!("fitch-readers-{}.safetensors", std::process::id()));
+    save_weights(&file, &variables(), &[("format", "pt")]).expect("the folder can be written");
+    let bytes = fs::read(&file).expect("it was written");
+    let _ = fs::remove_file(file);
+    vec![bytes]
+}
+
+fn read_weights(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    load_weights(path, &variables()).is_ok()
+}
+
+fn state_samples() -> Vec<Vec<u8>> {
+    let text = "epoch = 2\nstep = 3\nsteps = 9\nlearning_rate = 0.001\nseconds = 1.5\nepoch_seconds = 0.5\nsamples = 30\n\
+                [callbacks.early_stopping]\nwait = 1\n[callbacks.early_stopping.best]\nepoch = 1\nvalue = 0.5\n\
+                [history]\nmetric_names = [\"loss\", \"val_loss\"]\n[[history.epochs]]\nepoch = 1\nlearning_rate = 0.001\n\
+                seconds = 1.0\n[history.epochs.metrics]\nloss = nan\n";
+    vec![text.into()]
+}
+
+/// The manifest as it stands, and within a folder of checkpoints whose digests hold for other bytes.
+fn read_checkpoint(bytes: &[u8], path: &Path) -> bool {
+    let folder = CheckpointFolder::new(path);
+    if !path.exists() {
+        let tensors = BTreeMap::from([("means".to_string(), Tensor::from_slice(&[1.0, 2.0]))]);
+        folder.write((1, 0), "epoch = 1\n", &tensors, 2).expect("the folder can be written");
+    }
+    for file in ["state.toml", "sha256sums.txt"] {
+        let file = path.join("00000001-0000000000").join(file);
+        let whole = fs::read(&file).expect("it was written");
+        write(bytes, &file);
+        assert!(folder.newest(|_| ()).expect("the folder can be read").is_none(), "other bytes are refused");
+        write(&whole, &file);
+    }
+    std::str::from_utf8(bytes).is_ok_and(|text| toml::from_str::<TrainingState>(text).is_ok())
+}
+
+fn layers_samples() -> Vec<Vec<u8>> {
+    vec![b"dense 512, relu, dropout 0.2, dense 30, tanh, sigmoid, gelu".to_vec(), b"dense 3".to_vec()]
+}
+
+fn read_layers(bytes: &[u8], _: &Path) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    match specification::parse(text) {
+        Ok(layers) => specification::parse(&specification::format(&layers)).is_ok(),
+        Err(fault) => fault.to_string().is_empty(),
+    }
+}
+
+fn card_samples() -> Vec<Vec<u8>> {
+    let text = r#"{"fitch_version": "0.1.0", "classes": ["a", "b"], "input": {"shape": [8, 8], "maximum": 16.0,
+        "border": 0.25}, "layers": "dense 5", "metrics": {"test_accuracy": 0.5}, "config": {"epochs": 3}}"#;
+    vec![text.into()]
+}
+
+fn read_card(bytes: &[u8], _: &Path) -> bool {
+    ModelCard::parse(bytes).is_ok()
+}
