@@ -3,6 +3,7 @@
 
 use super::Training;
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use tch::Tensor;
@@ -10,7 +11,7 @@ use tch::Tensor;
 /// Something that watches and steers a training. Every method may be left out; an error ends the
 /// training at once.
 pub trait Callback: fmt::Debug {
-    /// Before the first epoch.
+    /// Before the first epoch, or the first one after a pause.
     fn train_begin(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
@@ -61,7 +62,8 @@ pub struct SavedState {
 }
 
 /// Why a training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// All epochs were run.
     Completed,
@@ -89,7 +91,7 @@ impl StopReason {
 }
 
 /// The end of a training: the reason, and the story for people.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stop {
     /// Why.
     pub reason: StopReason,

@@ -1,12 +1,13 @@
 //! A training paused between two steps, with all that it takes to go on as if it had not been. It must
 //! not know where checkpoints are kept, or when they are due.
 
-use super::{Callback, History, SavedState, StopReason, Training};
+use super::{Callback, History, SavedState, Stop, StopReason, Training};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use tch::Tensor;
+use tch::nn::VarStore;
 use toml::Table;
 
 /// Everything that a training is, its settings and its data aside.
@@ -33,6 +34,8 @@ pub struct TrainingState {
     pub seconds: f64,
     /// How much of that belongs to the epoch to go on in.
     pub epoch_seconds: f64,
+    /// The early stop that ended the training with this checkpoint; without it, training goes on.
+    pub early_stop: Option<Stop>,
     /// The samples seen in that epoch.
     samples: usize,
     /// What callbacks keep, by their names.
@@ -82,6 +85,7 @@ impl Training<'_> {
             learning_rate: self.learning_rate(),
             seconds: self.seconds(),
             epoch_seconds: if is_complete { 0.0 } else { self.epoch_seconds() },
+            early_stop: self.stopped().filter(|stop| stop.reason == StopReason::EarlyStopping).cloned(),
             samples: if is_complete { 0 } else { samples },
             callbacks: kept,
             history: self.history.clone(),
@@ -109,57 +113,56 @@ impl Training<'_> {
         Ok(())
     }
 
-    /// Becomes the training that a checkpoint was made of.
-    pub(super) fn restore(&mut self, checkpoint: Checkpoint, callbacks: &mut Callbacks) -> Result<()> {
-        let Checkpoint { mut state, tensors } = checkpoint;
+    /// Becomes the training that a checkpoint was made of, callbacks aside.
+    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let state = &checkpoint.state;
         let (was, is) = (state.steps, self.steps);
         ensure!(was == is, "the checkpoint is of a training with {was} steps an epoch, not {is}");
         let (were, are) = (&state.history.metric_names, &self.history.metric_names);
         ensure!(were == are, "the checkpoint has the metrics {}, not {}", were.join(", "), are.join(", "));
-        let below = |prefix: &str| -> BTreeMap<String, Tensor> {
-            let start = format!("{prefix}/");
-            let named = tensors.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?, value)));
-            named.map(|(name, value)| (name.to_string(), value.shallow_clone())).collect()
-        };
-        load_variables(self.variables, &below("weights"))?;
-        self.load_optimizer(&below("optimizer"))?;
-        for callback in callbacks {
-            let Some(name) = callback.state_name() else { continue };
-            let values = state.callbacks.remove(name);
-            let values = values.with_context(|| format!("the checkpoint has no state of {name}"))?;
-            let tensors = below(&format!("callbacks/{name}"));
-            callback.load(SavedState { values, tensors }).with_context(|| format!("the state of {name}"))?;
-        }
-        let sums = tensors.get("means").context("the checkpoint has no sums of metrics")?;
-        self.go_on_from(&state, sums, state.samples)
+        checkpoint.load_weights(self.variables)?;
+        self.load_optimizer(&checkpoint.tensors_below("optimizer"))?;
+        let sums = checkpoint.tensors.get("means").context("the checkpoint has no sums of metrics")?;
+        self.go_on_from(state, sums, state.samples)
     }
-}
-
-/// Gives the variables of a store the values of those names.
-fn load_variables(variables: &tch::nn::VarStore, values: &BTreeMap<String, Tensor>) -> Result<()> {
-    let _no_gradient = tch::no_grad_guard();
-    for (name, mut variable) in variables.variables() {
-        let value = values.get(&name).with_context(|| format!("the checkpoint has no weights {name}"))?;
-        let (is, needed) = (value.size(), variable.size());
-        ensure!(
-            is == needed,
-            "{name} has the shape {is:?} in the checkpoint, but the model needs {needed:?}"
-        );
-        variable.f_copy_(value)?;
-    }
-    Ok(())
 }
 
 impl Checkpoint {
+    /// Gives callbacks their state back.
+    pub(super) fn restore_callbacks(&self, callbacks: &mut Callbacks) -> Result<()> {
+        for callback in callbacks {
+            let Some(name) = callback.state_name() else { continue };
+            let values = self.state.callbacks.get(name);
+            let values = values.with_context(|| format!("the checkpoint has no state of {name}"))?.clone();
+            let tensors = self.tensors_below(&format!("callbacks/{name}"));
+            callback.load(SavedState { values, tensors }).with_context(|| format!("the state of {name}"))?;
+        }
+        Ok(())
+    }
+
     /// Gives the variables of a store the weights of the checkpoint.
     ///
     /// # Errors
     /// Weights that are missing or of another shape.
-    pub fn load_weights(&self, variables: &tch::nn::VarStore) -> Result<()> {
-        let named =
-            self.tensors.iter().filter_map(|(name, value)| Some((name.strip_prefix("weights/")?, value)));
-        let values = named.map(|(name, value)| (name.to_string(), value.shallow_clone())).collect();
-        load_variables(variables, &values)
+    pub fn load_weights(&self, variables: &VarStore) -> Result<()> {
+        let values = self.tensors_below("weights");
+        let _no_gradient = tch::no_grad_guard();
+        for (name, mut variable) in variables.variables() {
+            let value = values.get(&name).with_context(|| format!("the checkpoint has no weights {name}"))?;
+            let (is, needed) = (value.size(), variable.size());
+            ensure!(
+                is == needed,
+                "{name} has the shape {is:?} in the checkpoint, but the model needs {needed:?}"
+            );
+            variable.f_copy_(value)?;
+        }
+        Ok(())
+    }
+
+    fn tensors_below(&self, prefix: &str) -> BTreeMap<String, Tensor> {
+        let start = format!("{prefix}/");
+        let named = self.tensors.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?, value)));
+        named.map(|(name, value)| (name.to_string(), value.shallow_clone())).collect()
     }
 }
 

@@ -170,10 +170,9 @@ impl<'a> Fit<'a> {
         let (mut store, checkpoint) = (self.store.take(), self.checkpoint.take());
         let (mut training, mut callbacks) = Training::begin(self, train.len(), validation)?;
 
+        checkpoint.iter().try_for_each(|checkpoint| training.restore(checkpoint))?;
         callbacks.iter_mut().try_for_each(|callback| callback.train_begin(&mut training))?;
-        if let Some(checkpoint) = checkpoint {
-            training.restore(checkpoint, &mut callbacks)?;
-        }
+        checkpoint.iter().try_for_each(|checkpoint| checkpoint.restore_callbacks(&mut callbacks))?;
         for epoch in training.epochs_left() {
             training.begin_epoch(epoch)?;
             callbacks.iter_mut().try_for_each(|callback| callback.epoch_begin(&mut training))?;

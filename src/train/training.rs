@@ -99,9 +99,10 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// The epochs that are still to be run.
+    /// The epochs that are still to be run; none after a stop.
     pub(super) fn epochs_left(&self) -> std::ops::RangeInclusive<usize> {
-        self.history.epochs.len() + 1..=self.epochs
+        let first = self.history.epochs.len() + 1;
+        if self.is_stopping() { first..=first - 1 } else { first..=self.epochs }
     }
 
     /// Takes the position of a checkpoint.
@@ -110,6 +111,7 @@ impl<'a> Training<'a> {
         self.history = state.history.clone();
         self.epoch = state.history.epochs.len();
         self.earlier_seconds = state.seconds;
+        self.stop = state.early_stop.clone();
         if state.step > 0 {
             self.step = state.step;
             self.earlier_epoch_seconds = state.epoch_seconds;
@@ -265,6 +267,11 @@ impl<'a> Training<'a> {
     /// Whether the end was asked for.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_some()
+    }
+
+    /// The stop that was asked for, if one was.
+    pub(super) fn stopped(&self) -> Option<&Stop> {
+        self.stop.as_ref()
     }
 
     /// Why the end was asked for, if it was.
