@@ -67,18 +67,21 @@ pub fn to_resume(
     let shown = run.folder.path().display();
     let folder = run.folder.checkpoints();
     folder.remove_unfinished();
-    let Some(checkpoint) = newest(&folder, terminal)? else {
+    let Some(mut checkpoint) = newest(&folder, terminal)? else {
         bail!("{shown} has no whole checkpoint to go on from");
     };
     let ended_by = |reason: StopReason| run.record.stop_reason.as_deref() == Some(reason.name());
     let done = |message: String, hint: &str| Hint { message, hint: hint.to_string() };
     let TrainingState { epoch, seconds, .. } = checkpoint.state;
-    if epoch > configuration.epochs {
+    // A run that was killed after its last epoch still has its files to write.
+    if epoch > configuration.epochs && ended_by(StopReason::Completed) {
         let message = format!("{shown} has run all of its {} epochs", epoch - 1);
         return Err(done(message, "a greater --epochs goes on").into());
     }
     let patience_before = run.options.patience.unwrap_or_default();
-    if ended_by(StopReason::EarlyStopping) && configuration.patience() <= patience_before as usize {
+    if configuration.patience() > patience_before as usize {
+        checkpoint.state.early_stop = None;
+    } else if ended_by(StopReason::EarlyStopping) {
         let message = format!("{shown} was ended by early stopping");
         return Err(done(message, "a greater --patience goes on").into());
     }

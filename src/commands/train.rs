@@ -171,12 +171,13 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
     let test = evaluate(&network, &sides.test.to_device(chosen.device)?, configuration.batch_size)?;
     record.test_loss = Some(test.loss);
     record.test_accuracy = Some(test.accuracy);
-    record.save(&folder)?;
     let card = model_card(&record, &model);
     let trained = TrainedModel { model: &model, variables: &variables, card: &card };
     let images = dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?;
     write_torchscript(&folder.model_file(), trained, &network, &images)?;
     draw_run(&folder, &record, &outcome.history, &model, &dataset, &test)?;
+    // Last, so that a run whose record tells its end has all of its files.
+    record.save(&folder)?;
     progress.draw_curve(&outcome.history);
     terminal.result(&report(&outcome, &record, &folder)?)?;
     match reason {

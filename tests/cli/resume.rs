@@ -117,7 +117,7 @@ fn runs_killed_at_random_moments_go_on_to_the_same_bytes() {
                         start(&place, &[&EVENTFUL[..], &["--out", &run]].concat())
                     }
                 };
-            let patience = Duration::from_millis(random.gen_range(100..1_500));
+            let patience = Duration::from_millis(random.gen_range(200..900));
             let began = Instant::now();
             while began.elapsed() < patience && child.try_wait().unwrap().is_none() {
                 sleep(Duration::from_millis(1));
@@ -129,6 +129,12 @@ fn runs_killed_at_random_moments_go_on_to_the_same_bytes() {
             child.kill().unwrap();
             child.wait().unwrap();
             kills += 1;
+            let ended = |text: String| {
+                serde_json::from_str::<serde_json::Value>(&text).unwrap()["stop_reason"].is_string()
+            };
+            if fs::read_to_string(place.path(&run).join("run.json")).is_ok_and(ended) {
+                break; // It had just written the last of its files.
+            }
         }
         assert_same(&place, &run, "undisturbed");
         runs += 1;
