@@ -1,7 +1,7 @@
 //! How near to the hardware's limit training is: the time of an epoch of MNIST in `Fit` (54,000 images,
 //! batch 128, the reference network) over that of the matrix products alone that it cannot do without,
 //! both in this process, one after the other, several times. Then how long it takes to write that network
-//! as model.pt, and how many images a second `fitch predict` classifies with it.
+//! as model.pt and as a checkpoint, and how many images a second `fitch predict` classifies with it.
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -9,7 +9,7 @@ use fitch::data::{self, Samples, Source, split};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
 use fitch::model::{Model, specification};
 use fitch::optim::Optimizer;
-use fitch::run::{write_whole, write_whole_with};
+use fitch::run::{CheckpointFolder, write_whole, write_whole_with};
 use fitch::train::Fit;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -92,8 +92,18 @@ fn export_and_predict(images: &Tensor, rounds: usize, threads: usize) -> Result<
         anyhow::ensure!(status.success(), "fitch predict failed");
         Ok(start.elapsed().as_secs_f64())
     };
+    // The weights, Adam's moments, and the best weights: what a checkpoint holds.
+    let optimizer = Optimizer::adam(&variables, 0.001)?;
+    let mut state = optimizer.fused().context("Adam is the fused one")?.state();
+    state.extend(variables.variables());
+    state.extend(variables.variables().into_iter().map(|(name, value)| (format!("best/{name}"), value)));
+    let kept = CheckpointFolder::new(folder.path().join("checkpoint"));
     let (mut writing, mut verifying, mut process, mut rates) = (vec![], vec![], vec![], vec![]);
-    for _ in 0..rounds {
+    let mut checkpoints = Vec::new();
+    for round in 0..rounds {
+        let start = Instant::now();
+        kept.write((round, 0), "", &state, 2)?;
+        checkpoints.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         write_whole(&path, &torchscript::archive(trained)?)?;
         writing.push(start.elapsed().as_secs_f64());
@@ -109,6 +119,7 @@ fn export_and_predict(images: &Tensor, rounds: usize, threads: usize) -> Result<
     }
     show("model.pt written and flushed, s", writing);
     show("the same, loaded back and compared on 1,000 images, s", verifying);
+    show("a checkpoint written and flushed, s", checkpoints);
     show("fitch predict on the 10,000 test images, the whole process, s", process);
     show("fitch predict, each further image, thousands/s", rates);
     Ok(())

@@ -1,0 +1,151 @@
+//! `fitch train`: from options to a run folder.
+
+mod finish;
+mod open_run;
+mod sides;
+mod stopper;
+
+use super::checkpoints::{RunCheckpoints, resume_command};
+use super::pictures::LivePictures;
+use super::start_libtorch;
+use super::trained_run::{RecordedRun, TrainedRun};
+use super::unchanged_data::UnchangedData;
+use crate::cli::{AdamOption, TrainOptions};
+use crate::config::{self, Configuration};
+use crate::failure::{Hint, out_of_memory};
+use crate::interrupt;
+use crate::progress::{DownloadProgress, TrainingProgress};
+use crate::terminal::Terminal;
+use anyhow::{Error, Result};
+use fitch::data::Dataset;
+use fitch::device;
+use fitch::model::Model;
+use fitch::optim::Optimizer;
+use fitch::run::RunFolder;
+use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
+use fitch::train::{Callback, Checkpoint, Fit, Outcome, StopReason};
+use open_run::OpenRun;
+use sides::Sides;
+use std::process::ExitCode;
+use stopper::Stopper;
+use tch::Device;
+use tch::nn::VarStore;
+
+/// What a training works on.
+struct Work {
+    configuration: Configuration,
+    device: Device,
+    dataset: Dataset,
+    sides: Sides,
+    /// Freshly initialised at first.
+    trained: TrainedRun,
+}
+
+pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
+    let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
+    let (options, warnings) = match &resumed {
+        Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
+        None => config::resolve(&flags)?,
+    };
+    let configuration = config::check(&options)?;
+    if cfg!(debug_assertions) {
+        terminal.warn("this is a debug build, which is slow; scripts/fitch builds and runs a fast one");
+    }
+    warnings.iter().for_each(|warning| terminal.warn(warning));
+    if let (Some(out), None) = (&configuration.out, &resumed) {
+        RunFolder::check_free(out)?;
+    }
+
+    let work = prepare(configuration, terminal)?;
+    let (run, checkpoint) = OpenRun::open(&work, options, resumed, terminal)?;
+    let mut stopper = Stopper::new(&work.configuration);
+    let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
+    let outcome = train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal)
+        .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
+    if outcome.stop.reason != StopReason::Completed {
+        terminal.say(&outcome.stop.message);
+    }
+    progress.draw_curve(&outcome.history);
+    finish::finish(&work, run, &outcome, &stopper, terminal)
+}
+
+/// The device, the images and the network.
+fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+    let chosen = start_libtorch(configuration.machine)?;
+    let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
+    terminal.say(&format!("device: {name} ({}), {threads} threads", chosen.reason));
+
+    interrupt::explain_bus_errors();
+    let mut download = DownloadProgress::new(terminal, configuration.progress);
+    let dataset = configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))?;
+    let sides = Sides::split(&dataset, &configuration)?;
+    terminal.say(&sides.describe(&dataset.name, &configuration));
+
+    tch::manual_seed(configuration.seed as i64);
+    let variables = VarStore::new(chosen.device);
+    let shape = dataset.train.pixels.size().split_off(1);
+    let hidden = std::mem::take(&mut configuration.hidden);
+    let model = Model::classifier(&shape, hidden, dataset.classes.len())?;
+    let network = model.build(&variables.root())?;
+    let trained = TrainedRun { model, variables, network };
+    Ok(Work { configuration, device: chosen.device, dataset, sides, trained })
+}
+
+fn train(
+    work: &Work,
+    run: &OpenRun,
+    checkpoint: Option<Checkpoint>,
+    stopper: &mut Stopper,
+    progress: &mut TrainingProgress,
+    terminal: &Terminal,
+) -> Result<Outcome> {
+    let Work { configuration, dataset, sides, trained, .. } = work;
+    let variables = &trained.variables;
+    let optimizer = match configuration.adam {
+        AdamOption::Fused => Optimizer::adam(variables, configuration.learning_rate)?,
+        AdamOption::Reference => Optimizer::reference_adam(variables, configuration.learning_rate)?,
+    };
+    let mut unchanged_data = UnchangedData::new(dataset, &run.record.dataset.fingerprint);
+    let mut terminate_on_nan = TerminateOnNan;
+    let mut plateau = configuration.plateau.clone();
+    let mut time_limit = configuration.time_limit.map(TimeLimit::new);
+    let mut stop_on_request = StopOnRequest::new(interrupt::listen(*terminal)?);
+    let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
+    let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
+    let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
+    let mut fit = Fit::new(&trained.network, variables, optimizer)
+        .epochs(configuration.epochs)
+        .batch_size(configuration.batch_size)
+        .seed(configuration.seed)
+        .callback(&mut unchanged_data)
+        // What stops training comes before what writes and shows the outcome.
+        .callback(&mut terminate_on_nan)
+        .callbacks(stopper.callback())
+        .callbacks(plateau.as_mut().map(|plateau| plateau as &mut dyn Callback))
+        .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
+        .callback(&mut stop_on_request)
+        .callback(&mut history_file)
+        .callback(&mut live_pictures)
+        .callback(progress);
+    if configuration.adam == AdamOption::Fused {
+        fit = fit.checkpoints(&mut checkpoints);
+    }
+    if let Some(checkpoint) = checkpoint {
+        fit = fit.resume(checkpoint);
+    }
+    fit.run(&sides.train, sides.validation.as_ref())
+}
+
+/// A fault in training, with what to do about it.
+fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> Error {
+    let has_checkpoint = folder.checkpoints().newest(|_| ()).is_ok_and(|newest| newest.is_some());
+    let message = match out_of_memory(&format!("{fault:#}")) {
+        true => format!("training ran out of memory with a batch size of {}", configuration.batch_size),
+        false => "training was ended by a fault".to_string(),
+    };
+    let hint = match has_checkpoint {
+        true => format!("{} goes on from the last checkpoint", resume_command(folder.path())),
+        false => "nothing was trained yet that could be kept".to_string(),
+    };
+    fault.context(Hint { message, hint })
+}

@@ -1,0 +1,61 @@
+//! The images of a training in their roles. It must not know what is trained.
+
+use crate::config::Configuration;
+use anyhow::Result;
+use fitch::data::{Dataset, Samples, split};
+use fitch::model::with_separators;
+use fitch::run::DatasetRecord;
+
+/// The images in their roles.
+pub struct Sides {
+    pub train: Samples,
+    pub validation: Option<Samples>,
+    pub test: Samples,
+}
+
+impl Sides {
+    pub fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Sides> {
+        let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
+        let mut rows = split::split(&dataset.train.labels, validation_share, method, seed)?;
+        if let Some(limit) = limit {
+            rows.train.truncate(limit);
+        }
+        let validation = match rows.validation.as_slice() {
+            [] => None,
+            held_out => Some(dataset.train_samples()?.choose(held_out)?),
+        };
+        Ok(Sides {
+            train: dataset.train_samples()?.choose(&rows.train)?,
+            validation,
+            test: dataset.test_samples()?,
+        })
+    }
+
+    fn validation_size(&self) -> usize {
+        self.validation.as_ref().map_or(0, Samples::len)
+    }
+
+    /// `mnist: 54,000 train, 6,000 validation (stratified), 10,000 test`.
+    pub fn describe(&self, name: &str, configuration: &Configuration) -> String {
+        let count = |number: usize| with_separators(number as i64);
+        let validation = match self.validation_size() {
+            0 => "no validation".to_string(),
+            size => format!("{} validation ({})", count(size), configuration.split.name()),
+        };
+        format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))
+    }
+
+    pub fn record(&self, dataset: &Dataset) -> Result<DatasetRecord> {
+        Ok(DatasetRecord {
+            name: dataset.name.clone(),
+            train: self.train.len(),
+            validation: self.validation_size(),
+            test: self.test.len(),
+            classes: dataset.classes.clone(),
+            shape: dataset.train.pixels.size().split_off(1),
+            maximum: dataset.maximum,
+            border: dataset.border()?,
+            fingerprint: dataset.fingerprint()?,
+        })
+    }
+}
