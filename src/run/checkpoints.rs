@@ -218,6 +218,15 @@ mod tests {
     }
 
     #[test]
+    fn a_run_folder_that_is_gone_is_not_made_again() {
+        let place = TempDir::new().unwrap();
+        let folder = CheckpointFolder::new(place.path().join("run").join("checkpoint"));
+        let fault = format!("{:#}", folder.write((1, 0), "", &tensors(1.0), 1).unwrap_err());
+        assert!(fault.contains("cannot write") && fault.contains("No such file"), "{fault}");
+        assert!(!place.path().join("run").exists());
+    }
+
+    #[test]
     fn what_was_left_unfinished_is_no_checkpoint_and_removed() {
         let place = TempDir::new().unwrap();
         let folder = CheckpointFolder::new(place.path());

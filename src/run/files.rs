@@ -48,7 +48,12 @@ pub(super) fn write_folder_whole(path: &Path, files: &[(&str, &[u8])]) -> Result
     let parent = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         step()?;
-        fs::create_dir_all(parent)?;
+        // Not what is above it: a run folder that was moved away must not come to life again.
+        if let Err(fault) = fs::create_dir(parent)
+            && fault.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(fault);
+        }
         let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent)?;
         for (name, content) in files {
             let mut file = File::create(folder.path().join(name))?;

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use tch::Tensor;
 use tch::nn::VarStore;
+use tch::{Device, Tensor};
 use toml::Table;
 
 /// Everything that a training is, its settings and its data aside.
@@ -128,13 +128,15 @@ impl Training<'_> {
 }
 
 impl Checkpoint {
-    /// Gives callbacks their state back.
-    pub(super) fn restore_callbacks(&self, callbacks: &mut Callbacks) -> Result<()> {
+    /// Gives callbacks their state back, its tensors on the device.
+    pub(super) fn restore_callbacks(&self, callbacks: &mut Callbacks, device: Device) -> Result<()> {
         for callback in callbacks {
             let Some(name) = callback.state_name() else { continue };
             let values = self.state.callbacks.get(name);
             let values = values.with_context(|| format!("the checkpoint has no state of {name}"))?.clone();
+            let on_device = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_to_device(device)?));
             let tensors = self.tensors_below(&format!("callbacks/{name}"));
+            let tensors = tensors.into_iter().map(on_device).collect::<Result<_>>()?;
             callback.load(SavedState { values, tensors }).with_context(|| format!("the state of {name}"))?;
         }
         Ok(())

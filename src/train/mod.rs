@@ -172,7 +172,7 @@ impl<'a> Fit<'a> {
 
         checkpoint.iter().try_for_each(|checkpoint| training.restore(checkpoint))?;
         callbacks.iter_mut().try_for_each(|callback| callback.train_begin(&mut training))?;
-        checkpoint.iter().try_for_each(|checkpoint| checkpoint.restore_callbacks(&mut callbacks))?;
+        checkpoint.iter().try_for_each(|checkpoint| checkpoint.restore_callbacks(&mut callbacks, device))?;
         for epoch in training.epochs_left() {
             training.begin_epoch(epoch)?;
             callbacks.iter_mut().try_for_each(|callback| callback.epoch_begin(&mut training))?;

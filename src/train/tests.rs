@@ -11,7 +11,7 @@ use tch::nn::{self, Init, LinearConfig};
 use tch::{Device, Kind, Tensor};
 
 /// A linear classifier of two inputs and two classes that starts with zeros.
-fn classifier() -> (VarStore, nn::Linear) {
+pub(super) fn classifier() -> (VarStore, nn::Linear) {
     let store = VarStore::new(Device::Cpu);
     let zeros = Init::Const(0.0);
     let config = LinearConfig { ws_init: zeros, bs_init: Some(zeros), bias: true };
@@ -20,7 +20,7 @@ fn classifier() -> (VarStore, nn::Linear) {
 }
 
 /// Points and whether they lie on the right of a line, which a linear classifier can learn.
-fn points(count: i64) -> Samples {
+pub(super) fn points(count: i64) -> Samples {
     let numbers = Tensor::arange(count * 2, (Kind::Float, Device::Cpu)).view([count, 2]);
     let inputs = (numbers * 0.618).frac();
     let labels = inputs.select(1, 0).gt_tensor(&inputs.select(1, 1)).to_kind(Kind::Int64);

@@ -243,7 +243,17 @@ fn the_reference_optimizer_trains_alike_but_cannot_go_on() {
 #[test]
 fn a_second_process_on_a_run_is_refused() {
     let place = Place::new();
-    let endless = ["--layers", "dense 8", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    let endless = [
+        "--layers",
+        "dense 8",
+        "--epochs",
+        "1000000",
+        "--time-limit",
+        "100s",
+        "--no-early-stopping",
+        "--out",
+        "run",
+    ];
     let mut first = start(&place, &endless);
     wait_for_checkpoint(&place, "run");
     let named = format!("run is in use by process {}", first.id());
@@ -276,7 +286,17 @@ fn endless_on_pictures(place: &Place) -> Child {
     let labels: Vec<u8> = (0..count).map(|number| (number % 2) as u8).collect();
     place.write("pictures", "train-images-idx3-ubyte", &idx(&[count, 4, 4], &pixels));
     place.write("pictures", "train-labels-idx1-ubyte", &idx(&[count], &labels));
-    let endless = ["--layers", "dense 8", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    let endless = [
+        "--layers",
+        "dense 8",
+        "--epochs",
+        "1000000",
+        "--time-limit",
+        "100s",
+        "--no-early-stopping",
+        "--out",
+        "run",
+    ];
     let child = start(place, &[&endless[..], &["--dataset", "pictures"]].concat());
     wait_for_checkpoint(place, "run");
     child
@@ -309,7 +329,17 @@ fn data_files_that_change_or_shrink_while_they_are_used_are_noticed() {
 #[test]
 fn a_run_folder_that_goes_away_ends_the_training_with_a_word() {
     let place = Place::new();
-    let endless = ["--layers", "dense 8", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    let endless = [
+        "--layers",
+        "dense 8",
+        "--epochs",
+        "1000000",
+        "--time-limit",
+        "100s",
+        "--no-early-stopping",
+        "--out",
+        "run",
+    ];
     let child = start(&place, &endless);
     wait_for_checkpoint(&place, "run");
     fs::rename(place.path("run"), place.path("moved")).unwrap();
@@ -331,7 +361,17 @@ fn a_full_disk_ends_the_training_and_leaves_a_whole_checkpoint() {
     if !mounted.is_ok_and(|output| output.status.success()) {
         return skipped(test, "a small file system cannot be mounted here");
     }
-    let endless = ["--layers", "dense 64", "--epochs", "1000000", "--no-early-stopping", "--out", "disk/run"];
+    let endless = [
+        "--layers",
+        "dense 64",
+        "--epochs",
+        "1000000",
+        "--time-limit",
+        "100s",
+        "--no-early-stopping",
+        "--out",
+        "disk/run",
+    ];
     let child = start(&place, &endless);
     wait_for_checkpoint(&place, "disk/run");
     let filled = fs::write(disk.join("filler"), vec![0; 8_000_000]);

@@ -257,7 +257,9 @@ fn options_come_from_a_file_and_are_recorded() {
 fn endless(place: &Place) -> Child {
     let arguments =
         ["train", "--threads", "1", "--layers", "dense 32, relu", "--epochs", "1000000", "--out", "run"];
-    let mut command = place.command(&[&arguments[..], &["--no-early-stopping", "--limit", "200"]].concat());
+    let mut command = place.command(
+        &[&arguments[..], &["--no-early-stopping", "--limit", "200", "--time-limit", "100s"]].concat(),
+    );
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
     let rows = || fs::read_to_string(place.path("run/history.csv")).map_or(0, |text| text.lines().count());

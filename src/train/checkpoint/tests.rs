@@ -2,28 +2,12 @@
 //! libtorch's generator is shared by all tests of the process.
 
 use super::*;
-use crate::data::Samples;
 use crate::metrics::{Direction, Metric};
 use crate::optim::Optimizer;
 use crate::train::callbacks::*;
+use crate::train::tests::{classifier, points};
 use crate::train::{Fit, Outcome};
-use tch::nn::{self, Init, LinearConfig};
-use tch::{Device, Kind};
-
-fn classifier() -> (VarStore, nn::Linear) {
-    let store = VarStore::new(Device::Cpu);
-    let zeros = Init::Const(0.0);
-    let config = LinearConfig { ws_init: zeros, bs_init: Some(zeros), bias: true };
-    let linear = nn::linear(store.root(), 2, 2, config);
-    (store, linear)
-}
-
-fn points(count: i64) -> Samples {
-    let numbers = Tensor::arange(count * 2, (Kind::Float, Device::Cpu)).view([count, 2]);
-    let inputs = (numbers * 0.618).frac();
-    let labels = inputs.select(1, 0).gt_tensor(&inputs.select(1, 1)).to_kind(Kind::Int64);
-    Samples::new(&inputs, &labels).unwrap()
-}
+use tch::Kind;
 
 /// Keeps every checkpoint, as text and copies.
 #[derive(Debug, Default)]
