@@ -109,7 +109,7 @@ impl<'a> Training<'a> {
     pub(super) fn go_on_from(&mut self, state: &TrainingState, sums: &Tensor, samples: usize) -> Result<()> {
         self.set_learning_rate(state.learning_rate);
         self.history = state.history.clone();
-        self.epoch = state.history.epochs.len();
+        self.epoch = if state.step > 0 { state.epoch } else { state.history.epochs.len() };
         self.earlier_seconds = state.seconds;
         self.stop = state.early_stop.clone();
         if state.step > 0 {

@@ -83,6 +83,7 @@ fn assert_every_pause_is_without_trace(stopper: &dyn Fn() -> Box<dyn Callback>) 
         let mut rest = Everything::default();
         let (outcome, found) = train(EPOCHS, stopper().as_mut(), Some(checkpoint), &mut rest);
         assert_eq!(outcome.stop, whole.stop, "{place}");
+        assert_eq!(outcome.unrecorded_steps, whole.unrecorded_steps, "{place}");
         assert_eq!(bits(&outcome.history), bits(&whole.history), "{place}");
         assert_eq!(found, weights, "{place}");
         // And the checkpoints that follow are the same, too; none does where the training had ended.
