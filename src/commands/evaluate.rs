@@ -36,8 +36,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<ExitCode> {
 fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
     let run = RecordedRun::open(&given.model)?;
     let mut options = run.options.clone();
-    // The recorded folder helps only on the machine that it was recorded on.
-    options.data_dir = given.data_dir.or(options.data_dir.filter(|dir| dir.is_dir()));
+    options.data_dir = given.data_dir.or(options.data_dir);
     options.dataset = given.dataset.or(options.dataset);
     options.device = given.device.or(options.device);
     options.threads = given.threads.or(Some(run.record.threads as i64));

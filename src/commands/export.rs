@@ -65,7 +65,7 @@ pub fn write_torchscript(
 fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     let RecordedRun { record, options, .. } = run;
     let source = Source::find(options.dataset.as_deref().unwrap_or_default()).ok();
-    let data_dir = options.data_dir.clone().filter(|folder| folder.is_dir()).or_else(data::default_folder);
+    let data_dir = options.data_dir.clone().or_else(data::default_folder);
     let data_dir = data_dir.unwrap_or_default();
     if let Some(source) = source.filter(|source| source.is_here(&data_dir)) {
         let dataset = source.load(&data_dir, &mut |_| ())?;

@@ -12,6 +12,7 @@ use fitch::report::{
 use fitch::run::{RunFolder, RunRecord, write_whole};
 use fitch::train::{Callback, Evaluation, History, StopReason, Training};
 use serde_json::Value;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tch::Tensor;
 
@@ -75,6 +76,31 @@ pub fn draw_run(
     draw_mistakes(folder, dataset, test)?;
     let workbook = report::workbook(&workbook_content(history, record)?)?;
     write_whole(&folder.file("history.xlsx"), &workbook)
+}
+
+/// The form of a picture file, by the end of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureForm {
+    Svg,
+    Png,
+}
+
+impl PictureForm {
+    /// None for another name.
+    pub fn of(path: &Path) -> Option<PictureForm> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Some(PictureForm::Svg),
+            Some("png") => Some(PictureForm::Png),
+            _ => None,
+        }
+    }
+
+    pub fn bytes(self, picture: &Picture) -> Result<Vec<u8>> {
+        match self {
+            PictureForm::Svg => Ok(picture.to_svg().into_bytes()),
+            PictureForm::Png => picture.to_png(),
+        }
+    }
 }
 
 /// The curves of a run: one picture for loss, one for accuracy.
@@ -146,22 +172,12 @@ fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Re
 }
 
 fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookContent> {
-    let metrics = history.metric_names.iter().cloned();
-    let columns: Vec<String> = std::iter::once("epoch".to_string())
-        .chain(metrics)
-        .chain(["learning_rate", "seconds"].map(str::to_string))
-        .collect();
-    let rows = history.epochs.iter().map(|row| {
-        let metrics = history.metric_names.iter().map(|name| row.metrics.get(name).copied());
-        let cells = std::iter::once(Some(row.epoch as f64))
-            .chain(metrics)
-            .chain([Some(row.learning_rate), Some(row.seconds)]);
-        cells.map(|cell| cell.filter(|value| value.is_finite())).collect()
-    });
+    let finite = |cell: Option<f64>| cell.filter(|value| value.is_finite());
+    let rows = history.epochs.iter().map(|row| history.cells(row).into_iter().map(finite).collect());
     let mut facts = Vec::new();
     let record = serde_json::to_value(record).context("the record of the run has no JSON")?;
     collect_facts("", &record, &mut facts);
-    Ok(WorkbookContent { columns, rows: rows.collect(), facts })
+    Ok(WorkbookContent { columns: history.columns(), rows: rows.collect(), facts })
 }
 
 /// The leaves of a record, named by their path.

@@ -1,11 +1,11 @@
 //! `fitch plot`: curves of runs and of other programs' logs.
 
-use super::pictures::{draw_curves, with_marks};
+use super::pictures::{PictureForm, draw_curves, with_marks};
 use crate::cli::PlotOptions;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::report::{Curves, chart, read_curves, terminal_chart};
+use fitch::report::{Curves, chart, metric_names, read_curves, terminal_chart};
 use fitch::run::{RunFolder, RunRecord, write_whole};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const TERMINAL_ROWS: usize = 14;
 
 pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
-    let form = options.to.as_deref().map(PictureForm::of).transpose()?;
+    let form = options.to.as_deref().map(picture_form).transpose()?;
     if let Some(to) = &options.to {
         check_writable(to)?;
     }
@@ -32,11 +32,7 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
     }
     match (&options.to, form, &options.runs[..]) {
         (Some(to), Some(form), _) => {
-            let picture = chart(&runs, &metrics);
-            let bytes = match form {
-                PictureForm::Svg => picture.to_svg().into_bytes(),
-                PictureForm::Png => picture.to_png()?,
-            };
+            let bytes = form.bytes(&chart(&runs, &metrics))?;
             write_whole(to, &bytes)?;
             terminal.result(&format!("written to {}\n", to.display()))?;
         }
@@ -54,22 +50,9 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-enum PictureForm {
-    Svg,
-    Png,
-}
-
-impl PictureForm {
-    fn of(path: &Path) -> Result<PictureForm> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("svg") => Ok(PictureForm::Svg),
-            Some("png") => Ok(PictureForm::Png),
-            _ => {
-                let fault = format!("--to {}: the name must end in .svg or .png", path.display());
-                Err(UsageError(vec![fault]).into())
-            }
-        }
-    }
+fn picture_form(path: &Path) -> Result<PictureForm> {
+    let fault = || UsageError(vec![format!("--to {}: the name must end in .svg or .png", path.display())]);
+    Ok(PictureForm::of(path).ok_or_else(fault)?)
 }
 
 /// Whether a file can be made there, told before anything is drawn.
@@ -92,9 +75,7 @@ fn read_run(path: &Path) -> Result<Curves> {
 
 /// Those asked for or, of loss and accuracy, those that there are.
 fn chosen_metrics(asked: &[String], runs: &[Curves]) -> Result<Vec<String>> {
-    let mut known: Vec<String> = runs.iter().flat_map(Curves::metric_names).collect();
-    known.sort_by_key(|name| (name != "loss", name != "accuracy", name.clone()));
-    known.dedup();
+    let known = metric_names(runs);
     ensure!(!known.is_empty(), "{}: there is no finite value of any metric", runs[0].name);
     if asked.is_empty() {
         let usual: Vec<String> =

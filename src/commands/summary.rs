@@ -1,5 +1,6 @@
 //! `fitch summary`: the layers of a model as a table.
 
+use super::pictures::PictureForm;
 use crate::cli::{DirectionOption, StyleOption, SummaryOptions};
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
@@ -42,11 +43,12 @@ fn draw(model: &Model, options: &SummaryOptions, to: &Path) -> Result<()> {
             DirectionOption::Right => Direction::Right,
         },
     };
-    let bytes = match to.extension().and_then(|extension| extension.to_str()) {
-        Some("svg") => report::diagram(model, shown).to_svg().into_bytes(),
-        Some("png") => report::diagram(model, shown).to_png()?,
-        Some("dot") => report::dot(model, shown).into_bytes(),
-        _ => {
+    let bytes = match PictureForm::of(to) {
+        Some(form) => form.bytes(&report::diagram(model, shown))?,
+        None if to.extension().is_some_and(|extension| extension == "dot") => {
+            report::dot(model, shown).into_bytes()
+        }
+        None => {
             let fault = format!("--to {}: the name must end in .svg, .png or .dot", to.display());
             return Err(UsageError(vec![fault]).into());
         }

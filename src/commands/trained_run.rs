@@ -20,9 +20,11 @@ impl RecordedRun {
     pub fn open(path: &Path) -> Result<RecordedRun> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::load(&folder)?;
-        let options = serde_json::from_value(record.config.clone()).with_context(|| {
+        let mut options: TrainOptions = serde_json::from_value(record.config.clone()).with_context(|| {
             format!("{}: config is not one of this version's", folder.record_file().display())
         })?;
+        // The recorded folder helps only on the machine that it was recorded on.
+        options.data_dir = options.data_dir.filter(|dir| dir.is_dir());
         Ok(RecordedRun { folder, record, options })
     }
 

@@ -4,14 +4,14 @@
 //! u32, then the values (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is trusted
 //! with memory: it is compared with the file first.
 
+use super::gzip::is_gzip;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const UINT8: u8 = 8;
 /// DEFLATE cannot expand its input by more than this (RFC 1951: 258 bytes for two bits, rounded up).
 const GREATEST_EXPANSION: u64 = 1040;
@@ -189,10 +189,7 @@ impl IdxFile {
         let file_length = metadata.len();
         ensure!(file_length > 0, "is empty");
 
-        let mut start = Vec::new();
-        file.by_ref().take(2).read_to_end(&mut start).context("cannot be read")?;
-        file.rewind().context("cannot be read")?;
-        if start == GZIP_MAGIC {
+        if is_gzip(&mut file).context("cannot be read")? {
             let mut stream = MultiGzDecoder::new(BufReader::new(file));
             let header = Header::read(&mut stream, dimensions)?;
             ensure!(

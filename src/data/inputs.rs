@@ -2,6 +2,7 @@
 //! IDX files, CSV rows of pixels. Memory does not grow with their number. It must not know the
 //! classifier.
 
+use super::gzip;
 use super::idx;
 use super::picture::{self, Inversion, Picture};
 use super::pixel_rows::PixelRows;
@@ -82,7 +83,7 @@ impl Format {
         let mut file = File::open(path).context("cannot be opened")?;
         let mut start = Vec::new();
         file.by_ref().take(4096).read_to_end(&mut start).context("cannot be read")?;
-        let is_gzip = start.starts_with(&[0x1f, 0x8b]);
+        let is_gzip = start.starts_with(&gzip::MAGIC);
         if is_gzip {
             let mut unpacked = Vec::new();
             // A fault is met again, and told, by whoever reads the file.

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod digits;
 pub mod download;
+mod gzip;
 pub mod idx;
 pub mod inputs;
 pub mod picture;

@@ -1,10 +1,11 @@
 //! CSV rows of pixels, raw or gzipped, one image a row. It must not know the classifier.
 
+use super::gzip::is_gzip;
 use anyhow::{Context, Result, ensure};
 use csv::{StringRecord, StringRecordsIntoIter};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read};
 use std::path::Path;
 
 /// The images of a CSV file one by one: raw pixel values, row by row of the image. A first line that does
@@ -24,12 +25,9 @@ impl PixelRows {
     /// A file that cannot be read.
     pub fn open(path: &Path, pixels: usize, maximum: f64) -> Result<PixelRows> {
         let mut file = File::open(path).context("cannot be opened")?;
-        let mut start = Vec::new();
-        file.by_ref().take(2).read_to_end(&mut start).context("cannot be read")?;
-        file.rewind().context("cannot be read")?;
-        let reader: Box<dyn Read> = match start.as_slice() {
-            [0x1f, 0x8b] => Box::new(MultiGzDecoder::new(BufReader::new(file))),
-            _ => Box::new(file),
+        let reader: Box<dyn Read> = match is_gzip(&mut file).context("cannot be read")? {
+            true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+            false => Box::new(file),
         };
         let records =
             csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader).into_records();

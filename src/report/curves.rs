@@ -28,19 +28,16 @@ impl Curves {
     pub fn values(&self, metric: &str) -> Option<&[Option<f64>]> {
         self.metrics.get(metric).filter(|values| values.iter().any(Option::is_some)).map(Vec::as_slice)
     }
+}
 
-    /// The metrics without their validation twins, loss and accuracy first.
-    pub fn metric_names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .metrics
-            .keys()
-            .map(|name| name.strip_prefix("val_").unwrap_or(name).to_string())
-            .filter(|name| self.values(name).is_some() || self.values(&format!("val_{name}")).is_some())
-            .collect();
-        names.sort_by_key(|name| (name != "loss", name != "accuracy", name.clone()));
-        names.dedup();
-        names
-    }
+/// The metrics of all runs without their validation twins, loss and accuracy first.
+pub fn metric_names(runs: &[Curves]) -> Vec<String> {
+    let measured = runs.iter().flat_map(|run| run.metrics.keys().filter(|name| run.values(name).is_some()));
+    let mut names: Vec<String> =
+        measured.map(|name| name.strip_prefix("val_").unwrap_or(name).to_string()).collect();
+    names.sort_by_key(|name| (name != "loss", name != "accuracy", name.clone()));
+    names.dedup();
+    names
 }
 
 impl From<&History> for Curves {
@@ -215,7 +212,7 @@ mod tests {
         assert_eq!(curves.metrics["loss"], [None, Some(0.1)]);
         assert_eq!(curves.values("val_accuracy"), None);
         assert_eq!(curves.learning_rates, [Some(0.001), Some(0.0005)]);
-        assert_eq!(curves.metric_names(), ["loss", "accuracy"]);
+        assert_eq!(metric_names(&[curves]), ["loss", "accuracy"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod terminal_chart;
 mod workbook;
 
 pub use chart::chart;
-pub use curves::{Curves, read_curves};
+pub use curves::{Curves, metric_names, read_curves};
 pub use diagram::{DiagramOptions, Direction, diagram, dot};
 pub use heat_map::heat_map;
 pub use mistakes::{Mistake, mistakes_sheet};

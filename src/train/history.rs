@@ -35,6 +35,20 @@ impl History {
         History { metric_names, epochs: Vec::new() }
     }
 
+    /// The names of the columns of the history as a table: `epoch`, the metrics, `learning_rate`, `seconds`.
+    pub fn columns(&self) -> Vec<String> {
+        let metrics = self.metric_names.iter().map(String::as_str);
+        let names = std::iter::once("epoch").chain(metrics).chain(["learning_rate", "seconds"]);
+        names.map(str::to_string).collect()
+    }
+
+    /// The values of an epoch in these columns; none where nothing was measured.
+    pub fn cells(&self, record: &EpochRecord) -> Vec<Option<f64>> {
+        let metrics = self.metric_names.iter().map(|name| record.metrics.get(name).copied());
+        let ends = [Some(record.learning_rate), Some(record.seconds)];
+        std::iter::once(Some(record.epoch as f64)).chain(metrics).chain(ends).collect()
+    }
+
     /// The epoch in which a metric was best, and its value then; the first one of equals. Values that
     /// are not finite are passed over.
     pub fn best(&self, metric: &str, direction: crate::metrics::Direction) -> Option<(usize, f64)> {

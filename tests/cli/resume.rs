@@ -28,6 +28,10 @@ const EVENTFUL: [&str; 16] = [
     "7",
 ];
 
+/// A training that goes on until it is stopped; the limit is for a test that fails to.
+const ENDLESS: [&str; 7] =
+    ["--layers", "dense 8", "--epochs", "1000000", "--time-limit", "100s", "--no-early-stopping"];
+
 /// Ends the test unless both runs left the same weights, model and history.
 #[track_caller]
 fn assert_same(place: &Place, run: &str, undisturbed: &str) {
@@ -243,18 +247,7 @@ fn the_reference_optimizer_trains_alike_but_cannot_go_on() {
 #[test]
 fn a_second_process_on_a_run_is_refused() {
     let place = Place::new();
-    let endless = [
-        "--layers",
-        "dense 8",
-        "--epochs",
-        "1000000",
-        "--time-limit",
-        "100s",
-        "--no-early-stopping",
-        "--out",
-        "run",
-    ];
-    let mut first = start(&place, &endless);
+    let mut first = start(&place, &[&ENDLESS[..], &["--out", "run"]].concat());
     wait_for_checkpoint(&place, "run");
     let named = format!("run is in use by process {}", first.id());
     place.train(&["--resume", "run"]).with_fault(1, &[&named]);
@@ -286,18 +279,7 @@ fn endless_on_pictures(place: &Place) -> Child {
     let labels: Vec<u8> = (0..count).map(|number| (number % 2) as u8).collect();
     place.write("pictures", "train-images-idx3-ubyte", &idx(&[count, 4, 4], &pixels));
     place.write("pictures", "train-labels-idx1-ubyte", &idx(&[count], &labels));
-    let endless = [
-        "--layers",
-        "dense 8",
-        "--epochs",
-        "1000000",
-        "--time-limit",
-        "100s",
-        "--no-early-stopping",
-        "--out",
-        "run",
-    ];
-    let child = start(place, &[&endless[..], &["--dataset", "pictures"]].concat());
+    let child = start(place, &[&ENDLESS[..], &["--out", "run", "--dataset", "pictures"]].concat());
     wait_for_checkpoint(place, "run");
     child
 }
@@ -329,18 +311,7 @@ fn data_files_that_change_or_shrink_while_they_are_used_are_noticed() {
 #[test]
 fn a_run_folder_that_goes_away_ends_the_training_with_a_word() {
     let place = Place::new();
-    let endless = [
-        "--layers",
-        "dense 8",
-        "--epochs",
-        "1000000",
-        "--time-limit",
-        "100s",
-        "--no-early-stopping",
-        "--out",
-        "run",
-    ];
-    let child = start(&place, &endless);
+    let child = start(&place, &[&ENDLESS[..], &["--out", "run"]].concat());
     wait_for_checkpoint(&place, "run");
     fs::rename(place.path("run"), place.path("moved")).unwrap();
     let finished = Finished::from(child.wait_with_output().unwrap());

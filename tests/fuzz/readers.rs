@@ -5,7 +5,7 @@ use fitch::data::inputs::{Wanted, inputs};
 use fitch::data::picture::Inversion;
 use fitch::export::ModelCard;
 use fitch::model::specification;
-use fitch::report::read_curves;
+use fitch::report::{metric_names, read_curves};
 use fitch::run::{CheckpointFolder, load_weights, save_weights};
 use fitch::train::TrainingState;
 use flate2::{Compression, write::GzEncoder};
@@ -90,10 +90,11 @@ fn history_samples() -> Vec<Vec<u8>> {
 fn read_history(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
     let Ok(curves) = read_curves(path) else { return false };
-    let metrics = curves.metric_names();
+    let curves = [curves];
+    let metrics = metric_names(&curves);
     if !metrics.is_empty() {
-        fitch::report::terminal_chart(&curves, &metrics[0], 60, 8);
-        fitch::report::chart(&[curves], &metrics).to_svg();
+        fitch::report::terminal_chart(&curves[0], &metrics[0], 60, 8);
+        fitch::report::chart(&curves, &metrics).to_svg();
     }
     true
 }

@@ -38,7 +38,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<ExitCode> {
             InvertOption::Never => Inversion::Never,
         },
     };
-    let output = Output::new(options.format, &model.card().classes, top, options.probabilities)?;
+    let output = Output::new(options.format, &model.card().classes, top, options.probabilities);
     let mut classifier =
         Classifier { model: &model, device: chosen.device, terminal, output, batch: Vec::new(), inverted: 0 };
 

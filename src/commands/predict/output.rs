@@ -56,13 +56,13 @@ impl<'a> Output<'a> {
         classes: &'a [String],
         top: usize,
         all_probabilities: bool,
-    ) -> Result<Output<'a>> {
+    ) -> Output<'a> {
         let format = match format {
             PredictFormat::Auto if std::io::stdout().is_terminal() => PredictFormat::Table,
             PredictFormat::Auto => PredictFormat::Csv,
             chosen => chosen,
         };
-        Ok(Output { format, classes, top: top.min(classes.len()), all_probabilities, shown: 0 })
+        Output { format, classes, top: top.min(classes.len()), all_probabilities, shown: 0 }
     }
 
     /// What comes before the first row.
@@ -203,7 +203,7 @@ mod tests {
         let classes = ["cat".to_string(), "dog, wet".to_string(), "owl".to_string()];
         let input =
             |file: &str, row, is_inverted| Input { file: file.into(), row, values: vec![], is_inverted };
-        let mut output = Output::new(format, &classes, top, all).unwrap();
+        let mut output = Output::new(format, &classes, top, all);
         let first = output.rows(&[input("a.png", None, true)], &[0.25, 0.5, 0.25]).unwrap();
         let second = output.rows(&[input("b.csv", Some(7), false)], &[1.0, 0.0, 0.0]).unwrap();
         output.head().unwrap() + &first + &second + &output.foot()

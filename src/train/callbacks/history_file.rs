@@ -59,15 +59,12 @@ impl Callback for HistoryFile {
 /// measured is an empty cell; NaN is `nan`, as Keras's CSVLogger writes it.
 fn to_csv(history: &History, form: CsvForm) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().delimiter(form.separator).from_writer(Vec::new());
-    let number = |value| number(value, form.decimal);
-    let metrics = &history.metric_names;
-    let names = metrics.iter().map(String::as_str);
-    writer.write_record(std::iter::once("epoch").chain(names).chain(["learning_rate", "seconds"]))?;
+    writer.write_record(history.columns())?;
     for record in &history.epochs {
-        let values =
-            metrics.iter().map(|name| record.metrics.get(name).map_or(String::new(), |&value| number(value)));
-        let ends = [number(record.learning_rate), number(record.seconds)];
-        writer.write_record(std::iter::once(record.epoch.to_string()).chain(values).chain(ends))?;
+        let cells = history.cells(record).into_iter();
+        writer.write_record(
+            cells.map(|cell| cell.map_or(String::new(), |value| number(value, form.decimal))),
+        )?;
     }
     Ok(writer.into_inner()?)
 }
