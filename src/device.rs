@@ -48,6 +48,22 @@ pub fn device_name(device: Device) -> String {
     }
 }
 
+/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23. To be called
+/// before [`choose`], while there is one thread.
+pub fn allow_tf32() {
+    // SAFETY: no other thread reads the environment meanwhile. cuBLAS does when it is brought in; tch has
+    // no other way to tell it.
+    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
+}
+
+/// Whether the CPU has instructions for products of bfloat16. False where that is not known.
+pub fn cpu_has_bfloat16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
 /// Finds the device. This must be the first call into libtorch in the process: after the first question
 /// about CUDA, its libraries can no longer be brought in.
 ///

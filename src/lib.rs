@@ -7,12 +7,15 @@
 //!
 //! Nothing here prints, ends the process or reads the command line.
 
+pub mod backpropagation;
 pub mod data;
 pub mod device;
 pub mod export;
 pub mod metrics;
 pub mod model;
 pub mod optim;
+mod parallel;
+mod product;
 pub mod random;
 pub mod report;
 pub mod run;

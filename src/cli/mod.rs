@@ -3,7 +3,9 @@
 
 mod train;
 
-pub use train::{AdamOption, ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
+pub use train::{
+    AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;

@@ -63,6 +63,12 @@ pub struct TrainOptions {
     #[arg(long, value_name = "KIND", help_heading = "Training")]
     pub adam: Option<AdamOption>,
 
+    /// What layers compute in while training: float32; tf32 on CUDA, faster and less exact; or bf16
+    /// (bfloat16), on CPUs that have instructions for it, too. Weights, Adam's moments, the loss and
+    /// every evaluation are float32 always [default: float32]
+    #[arg(long, value_name = "TYPE", help_heading = "Training")]
+    pub precision: Option<PrecisionOption>,
+
     /// Decides the split, the initial weights, the order of images and dropout [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub seed: Option<i64>,
@@ -203,6 +209,14 @@ pub enum SplitOption {
 pub enum AdamOption {
     Fused,
     Reference,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PrecisionOption {
+    Float32,
+    Tf32,
+    Bf16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -5,7 +5,9 @@ mod resolve;
 
 pub use resolve::{DEFAULT_LAYERS, defaults, resolve, resolve_resumed};
 
-use crate::cli::{AdamOption, ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
+use crate::cli::{
+    AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
+};
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::data::{self, Source, split::SplitMethod};
@@ -46,6 +48,7 @@ pub struct Configuration {
     pub progress: ProgressOption,
     pub csv_form: CsvForm,
     pub adam: AdamOption,
+    pub precision: PrecisionOption,
     pub checkpoint_every: Option<Every>,
     pub keep: usize,
 }
@@ -180,6 +183,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
     let machine = check_machine_with(&text(&options.device), options.threads, checker);
+    let precision = check_precision(options, checker);
     let stopping = check_stopping(options, checker);
     let plateau = check_plateau(options, checker);
     let csv_form = check_csv_form(options, checker);
@@ -217,9 +221,19 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         progress: options.progress?,
         csv_form: csv_form?,
         adam: options.adam?,
+        precision: precision?,
         checkpoint_every,
         keep: keep?,
     })
+}
+
+/// The precision; runs of earlier versions, which had none, are float32.
+fn check_precision(options: &TrainOptions, checker: &mut Checker) -> Option<PrecisionOption> {
+    let precision = options.precision.unwrap_or(PrecisionOption::Float32);
+    if precision == PrecisionOption::Bf16 && options.adam == Some(AdamOption::Reference) {
+        return checker.fault("precision", "bf16", "needs --adam fused");
+    }
+    Some(precision)
 }
 
 fn check_time_limit(limit: Option<&str>, checker: &mut Checker) -> Option<Duration> {

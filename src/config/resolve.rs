@@ -1,7 +1,9 @@
 //! Which options are in force: flags over the `--config` file over the defaults, or over a run that goes
 //! on. It must not know which values make sense.
 
-use crate::cli::{AdamOption, ModeOption, ProgressOption, SplitOption, StoppingOption, TrainOptions};
+use crate::cli::{
+    AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
+};
 use crate::failure::UsageError;
 use anyhow::{Context, Result};
 use fitch::data::Source;
@@ -22,6 +24,7 @@ pub fn defaults() -> TrainOptions {
         batch_size: Some(128),
         learning_rate: Some(0.001),
         adam: Some(AdamOption::Fused),
+        precision: Some(PrecisionOption::Float32),
         keep: Some(2),
         seed: Some(0),
         stopping: Some(StoppingOption::Patience),

@@ -1,6 +1,7 @@
 //! What training reads its batches from: rows of inputs with their targets. It must not know models,
 //! nor what a row shows.
 
+use crate::parallel::{for_each_chunk, slice_of};
 use crate::random::{Purpose, shuffle};
 use anyhow::{Context, Result, bail};
 use tch::{Device, Kind, Tensor};
@@ -134,16 +135,46 @@ impl Batches<'_> {
 
     fn gather(&self, start: usize, size: usize) -> Result<Batch> {
         let Samples { inputs, targets, divisor, .. } = self.samples;
-        let pick = |tensor: &Tensor| match &self.order {
-            Some(order) => tensor.f_index_select(0, &order.f_narrow(0, start as i64, size as i64)?),
-            None => tensor.f_narrow(0, start as i64, size as i64),
+        let (first, count) = (start as i64, size as i64);
+        let Some(order) = &self.order else {
+            let inputs = scaled(&inputs.f_narrow(0, first, count)?, *divisor)?;
+            return Ok(Batch { inputs, targets: targets.f_narrow(0, first, count)?, size });
         };
-        let mut inputs = pick(inputs)?.f_to_kind(Kind::Float)?;
-        if *divisor != 1.0 {
-            inputs = inputs.f_div_scalar(*divisor)?;
-        }
-        Ok(Batch { inputs, targets: pick(targets)?, size })
+        let rows = order.f_narrow(0, first, count)?;
+        let inputs = match pixel_bytes(inputs) {
+            Some(pixels) => gather_pixels(pixels, &inputs.size(), &rows, *divisor)?,
+            None => scaled(&inputs.f_index_select(0, &rows)?, *divisor)?,
+        };
+        Ok(Batch { inputs, targets: targets.f_index_select(0, &rows)?, size })
     }
+}
+
+fn scaled(inputs: &Tensor, divisor: f64) -> Result<Tensor> {
+    let inputs = inputs.f_to_kind(Kind::Float)?;
+    Ok(if divisor == 1.0 { inputs } else { inputs.f_div_scalar(divisor)? })
+}
+
+/// The values, if they are contiguous bytes in the CPU's memory.
+fn pixel_bytes(inputs: &Tensor) -> Option<&[u8]> {
+    let is_bytes = inputs.kind() == Kind::Uint8 && inputs.device() == Device::Cpu && inputs.is_contiguous();
+    // SAFETY: so many bytes from there on are the tensor's, which lives as long as the slice.
+    is_bytes.then(|| unsafe { std::slice::from_raw_parts(inputs.data_ptr().cast(), inputs.numel()) })
+}
+
+/// What libtorch would do in three passes (gather, convert, divide), in one.
+fn gather_pixels(pixels: &[u8], size: &[i64], rows: &Tensor, divisor: f64) -> Result<Tensor> {
+    let shape: Vec<i64> = rows.size().iter().chain(&size[1..]).copied().collect();
+    let mut gathered = Tensor::f_empty(&shape, (Kind::Float, Device::Cpu))?;
+    let rows: Vec<i64> = Vec::try_from(rows)?;
+    let width = size[1..].iter().product::<i64>() as usize;
+    let values: [f32; 256] = std::array::from_fn(|byte| byte as f32 / divisor as f32);
+    for_each_chunk(slice_of::<f32>(&mut gathered), width.max(1), |number, row| {
+        let start = rows[number] as usize * width;
+        for (value, byte) in row.iter_mut().zip(&pixels[start..start + width]) {
+            *value = values[usize::from(*byte)];
+        }
+    });
+    Ok(gathered)
 }
 
 impl Iterator for Batches<'_> {

@@ -2,9 +2,11 @@
 //! summary and the trainable network. It must not know data or training.
 
 pub mod layers;
+mod manual;
 pub mod specification;
 mod summary;
 
+pub use manual::ManualNetwork;
 pub use summary::{SummaryStyle, summary, with_separators};
 
 use anyhow::{Context, Result, ensure};

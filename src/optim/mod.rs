@@ -1,6 +1,7 @@
 //! The optimizer: Adam in one fused step of libtorch's with its state in our hands, or any of tch's. It
 //! must not know the loop that calls it.
 
+mod adam_step;
 mod fused_adam;
 
 pub use fused_adam::FusedAdam;
@@ -108,19 +109,26 @@ impl Optimizer {
     /// # Errors
     /// A loss without a gradient, or too little memory.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
-        let backward = || loss.f_backward().context("cannot compute the gradients of the loss");
         match &mut self.kind {
-            Kind::Fused(fused) => {
-                backward()?;
-                fused.step(self.learning_rate)
-            }
+            Kind::Fused(fused) => fused.step(loss, self.learning_rate),
             Kind::Tch(inner) => {
                 inner.zero_grad();
-                backward()?;
+                loss.f_backward().context("cannot compute the gradients of the loss")?;
                 inner.step();
                 Ok(())
             }
         }
+    }
+}
+
+impl Optimizer {
+    /// Moves the variables by gradients that were computed elsewhere, found by their names.
+    ///
+    /// # Errors
+    /// An optimizer of tch's, which takes none; a name of no variable; too little memory.
+    pub fn apply(&mut self, gradients: Vec<(&str, Tensor)>) -> Result<()> {
+        let rate = self.learning_rate;
+        self.fused_mut().context("an optimizer of tch takes no gradients")?.apply(gradients, rate)
     }
 }
 

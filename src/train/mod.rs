@@ -14,6 +14,7 @@ pub use evaluate::{Evaluation, evaluate};
 pub use history::{EpochRecord, History};
 pub use training::Training;
 
+use crate::backpropagation::Backpropagation;
 use crate::data::Samples;
 use crate::metrics::Metric;
 use crate::optim::Optimizer;
@@ -65,6 +66,7 @@ pub struct Fit<'a> {
     callbacks: Vec<&'a mut dyn Callback>,
     store: Option<&'a mut dyn CheckpointStore>,
     checkpoint: Option<Checkpoint>,
+    backpropagation: Option<&'a mut dyn Backpropagation>,
 }
 
 /// What came of a training.
@@ -97,6 +99,7 @@ impl<'a> Fit<'a> {
             callbacks: Vec::new(),
             store: None,
             checkpoint: None,
+            backpropagation: None,
         }
     }
 
@@ -154,6 +157,12 @@ impl<'a> Fit<'a> {
         Fit { checkpoint: Some(checkpoint), ..self }
     }
 
+    /// Trains with gradients that the model computes itself, instead of libtorch's autograd; it must work
+    /// on the same variables. This needs an optimizer of [`Optimizer::adam`].
+    pub fn backpropagation(self, backpropagation: &'a mut dyn Backpropagation) -> Self {
+        Fit { backpropagation: Some(backpropagation), ..self }
+    }
+
     /// Trains. Everything random follows from the seed, so that the same call on the same machine with
     /// the same number of threads gives the same weights; libtorch's global random state is set anew at
     /// every step.
@@ -166,7 +175,7 @@ impl<'a> Fit<'a> {
         let device = self.variables.device();
         let train = train.to_device(device)?;
         let validation = validation.map(|samples| samples.to_device(device)).transpose()?;
-        let (model, batch_size, seed) = (self.model, self.batch_size, self.seed);
+        let (batch_size, seed) = (self.batch_size, self.seed);
         let (mut store, checkpoint) = (self.store.take(), self.checkpoint.take());
         let (mut training, mut callbacks) = Training::begin(self, train.len(), validation)?;
 
@@ -182,8 +191,7 @@ impl<'a> Fit<'a> {
             for (batch, step_seed) in batches.zip(step_seeds(seed, epoch).skip(training.step)) {
                 let batch = batch?;
                 tch::manual_seed(step_seed);
-                let outputs = model.forward_t(&batch.inputs, true);
-                training.step(&outputs, &batch)?;
+                training.step(&batch)?;
                 callbacks.iter_mut().try_for_each(|callback| callback.batch_end(&mut training))?;
                 training.offer_checkpoint(&mut store, &callbacks)?;
                 if training.is_stopping() {
@@ -210,6 +218,10 @@ impl<'a> Fit<'a> {
         ensure!(self.batch_size > 0, "a batch must hold at least one sample");
         ensure!(!train.is_empty(), "there are no samples to train on");
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
+        ensure!(
+            self.backpropagation.is_none() || self.optimizer.fused().is_some(),
+            "gradients of the model's own need an optimizer that takes them: Optimizer::adam"
+        );
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
         for Metric { name, .. } in &self.metrics {
             ensure!(!taken.contains(&name.as_str()), "there is more than one metric called {name}");

@@ -252,6 +252,53 @@ fn a_value_that_is_not_finite_is_never_restored() {
     assert_eq!(weights, 1);
 }
 
+/// The linear classifier with gradients of its own: for logits x W' + b.
+#[derive(Debug)]
+struct OwnGradients {
+    linear: nn::Linear,
+    inputs: Tensor,
+}
+
+impl Backpropagation for OwnGradients {
+    fn forward(&mut self, inputs: &Tensor) -> Result<Tensor> {
+        self.inputs = inputs.shallow_clone();
+        Ok(self.linear.forward_t(inputs, true).detach())
+    }
+
+    fn backward(&mut self, outputs: Tensor) -> Result<Vec<(&str, Tensor)>> {
+        let of_weight = outputs.tr().mm(&self.inputs);
+        Ok(vec![("weight", of_weight), ("bias", outputs.sum_dim_intlist(0i64, false, Kind::Float))])
+    }
+}
+
+#[test]
+fn gradients_of_the_models_own_train_as_those_of_autograd_do() {
+    let train = |own: bool| {
+        let (store, model) = classifier();
+        let linear =
+            nn::Linear { ws: model.ws.shallow_clone(), bs: model.bs.as_ref().map(Tensor::shallow_clone) };
+        let mut gradients = OwnGradients { linear, inputs: Tensor::new() };
+        let mut fit = Fit::new(&model, &store, adam(&store)).epochs(5).batch_size(16);
+        if own {
+            fit = fit.backpropagation(&mut gradients);
+        }
+        column(&fit.run(&points(100), None).unwrap(), "loss")
+    };
+    for (own, autograd) in train(true).into_iter().zip(train(false)) {
+        assert!((own - autograd).abs() < 1e-5, "{own} instead of {autograd}");
+    }
+}
+
+#[test]
+fn gradients_of_the_models_own_need_an_optimizer_that_takes_them() {
+    let (store, model) = classifier();
+    let linear = nn::Linear { ws: model.ws.shallow_clone(), bs: None };
+    let mut gradients = OwnGradients { linear, inputs: Tensor::new() };
+    let fit = Fit::new(&model, &store, frozen(&store)).backpropagation(&mut gradients);
+    let fault = fit.run(&points(10), None).unwrap_err().to_string();
+    assert!(fault.contains("Optimizer::adam"), "{fault}");
+}
+
 #[test]
 fn a_metric_of_ones_own_is_recorded_and_can_be_monitored() {
     let (store, model) = classifier();

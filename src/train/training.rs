@@ -4,6 +4,7 @@
 use super::checkpoint::TrainingState;
 use super::evaluate::evaluate_samples;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
+use crate::backpropagation::Backpropagation;
 use crate::data::{Batch, Samples};
 use crate::metrics::{Direction, Metric, RunningMeans};
 use crate::optim::{FusedAdam, Optimizer};
@@ -29,6 +30,7 @@ pub struct Training<'a> {
     /// The epochs that are complete.
     pub history: History,
     model: &'a dyn ModuleT,
+    backpropagation: Option<&'a mut dyn Backpropagation>,
     optimizer: Optimizer,
     loss: Metric,
     metrics: Vec<Metric>,
@@ -54,6 +56,7 @@ impl<'a> Training<'a> {
         validation: Option<Samples>,
     ) -> Result<(Training<'a>, Vec<&'a mut dyn Callback>)> {
         let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, callbacks, .. } = fit;
+        let backpropagation = fit.backpropagation;
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         let training = Training {
             epoch: 0,
@@ -64,6 +67,7 @@ impl<'a> Training<'a> {
             history: History::new(names),
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
+            backpropagation,
             optimizer,
             loss,
             metrics,
@@ -138,10 +142,24 @@ impl<'a> Training<'a> {
         optimizer.load_state(saved).context("the optimizer's state in the checkpoint")
     }
 
-    pub(super) fn step(&mut self, outputs: &Tensor, batch: &Batch) -> Result<()> {
-        let loss = self.loss.call(outputs, &batch.targets);
-        self.optimizer.step(&loss)?;
-        self.means.add(&loss, &self.metrics, outputs, &batch.targets, batch.size)?;
+    /// One step: from a batch to gradients, moved weights and the sums of the metrics.
+    pub(super) fn step(&mut self, batch: &Batch) -> Result<()> {
+        let (outputs, loss);
+        match &mut self.backpropagation {
+            None => {
+                outputs = self.model.forward_t(&batch.inputs, true);
+                loss = self.loss.call(&outputs, &batch.targets);
+                self.optimizer.step(&loss)?;
+            }
+            Some(backpropagation) => {
+                outputs = backpropagation.forward(&batch.inputs)?.set_requires_grad(true);
+                loss = self.loss.call(&outputs, &batch.targets);
+                let gradients = Tensor::f_run_backward(&[&loss], &[&outputs], false, false)?;
+                let gradients = backpropagation.backward(gradients.into_iter().next().unwrap_or_default())?;
+                self.optimizer.apply(gradients)?;
+            }
+        }
+        self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
         self.step += 1;
         Ok(())
     }

@@ -7,16 +7,16 @@ mod stopper;
 
 use super::checkpoints::{RunCheckpoints, resume_command};
 use super::pictures::LivePictures;
-use super::start_libtorch;
 use super::trained_run::{RecordedRun, TrainedRun};
 use super::unchanged_data::UnchangedData;
-use crate::cli::{AdamOption, TrainOptions};
+use super::{start_libtorch, with_short_spins};
+use crate::cli::{AdamOption, PrecisionOption, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::failure::{Hint, out_of_memory};
 use crate::interrupt;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::terminal::Terminal;
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, bail};
 use fitch::data::Dataset;
 use fitch::device;
 use fitch::model::Model;
@@ -28,8 +28,8 @@ use open_run::OpenRun;
 use sides::Sides;
 use std::process::ExitCode;
 use stopper::Stopper;
-use tch::Device;
 use tch::nn::VarStore;
+use tch::{Device, Kind};
 
 /// What a training works on.
 struct Work {
@@ -42,6 +42,7 @@ struct Work {
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
+    with_short_spins();
     let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
     let (options, warnings) = match &resumed {
         Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
@@ -71,9 +72,15 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
 
 /// The device, the images and the network.
 fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+    let precision = configuration.precision;
+    if precision == PrecisionOption::Tf32 {
+        device::allow_tf32();
+    }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     terminal.say(&format!("device: {name} ({}), {threads} threads", chosen.reason));
+
+    check_precision(precision, chosen.device, terminal)?;
 
     interrupt::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
@@ -105,6 +112,14 @@ fn train(
         AdamOption::Fused => Optimizer::adam(variables, configuration.learning_rate)?,
         AdamOption::Reference => Optimizer::reference_adam(variables, configuration.learning_rate)?,
     };
+    let kind = match configuration.precision {
+        PrecisionOption::Bf16 => Kind::BFloat16,
+        PrecisionOption::Float32 | PrecisionOption::Tf32 => Kind::Float,
+    };
+    let mut network = trained.model.manual_network(variables, kind)?;
+    if network.is_none() && kind != Kind::Float {
+        bail!("--precision bf16: {} has a layer that has no form in it", trained.model.hidden_layers());
+    }
     let mut unchanged_data = UnchangedData::new(dataset, &run.record.dataset.fingerprint);
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();
@@ -129,11 +144,28 @@ fn train(
         .callback(progress);
     if configuration.adam == AdamOption::Fused {
         fit = fit.checkpoints(&mut checkpoints);
+        if let Some(network) = &mut network {
+            fit = fit.backpropagation(network);
+        }
     }
     if let Some(checkpoint) = checkpoint {
         fit = fit.resume(checkpoint);
     }
     fit.run(&sides.train, sides.validation.as_ref())
+}
+
+/// Whether the device can compute so.
+fn check_precision(precision: PrecisionOption, device: Device, terminal: &Terminal) -> Result<()> {
+    match (precision, device) {
+        (PrecisionOption::Tf32, Device::Cpu) => {
+            bail!("--precision tf32 is one of CUDA devices; on the CPU there are float32 and bf16")
+        }
+        (PrecisionOption::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
+            terminal.warn("this CPU has no instructions for bfloat16: float32 is faster on it");
+            Ok(())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A fault in training, with what to do about it.

@@ -1,7 +1,7 @@
 //! The activations: a function without parameters, of each value alone or, for softmax, of all classes.
 
-use super::{Kind, Layer, OnnxOperator};
-use anyhow::Result;
+use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator};
+use anyhow::{Context, Result};
 use tch::{Tensor, nn};
 
 /// What there is to know of one activation; `torchscript` is an expression over `x`, `onnx` an operator.
@@ -10,14 +10,25 @@ struct Activation {
     word: &'static str,
     type_name: &'static str,
     function: fn(&Tensor) -> Tensor,
+    derivative: Option<Derivative>,
     torchscript: &'static str,
     onnx: &'static str,
+}
+
+/// From the gradients of the outputs to those of the inputs.
+#[derive(Clone, Copy, Debug)]
+enum Derivative {
+    /// With the outputs as second argument.
+    OfOutputs(fn(&Tensor, &Tensor) -> Tensor),
+    /// With the inputs as second argument.
+    OfInputs(fn(&Tensor, &Tensor) -> Tensor),
 }
 
 const RELU_LAYER: Activation = Activation {
     word: "relu",
     type_name: "ReLU",
     function: Tensor::relu,
+    derivative: Some(Derivative::OfOutputs(|gradients, y| y.threshold_backward(gradients, 0))),
     torchscript: "torch.relu(x)",
     onnx: "Relu",
 };
@@ -26,6 +37,7 @@ const TANH_LAYER: Activation = Activation {
     word: "tanh",
     type_name: "Tanh",
     function: Tensor::tanh,
+    derivative: Some(Derivative::OfOutputs(Tensor::tanh_backward)),
     torchscript: "torch.tanh(x)",
     onnx: "Tanh",
 };
@@ -34,6 +46,7 @@ const SIGMOID_LAYER: Activation = Activation {
     word: "sigmoid",
     type_name: "Sigmoid",
     function: Tensor::sigmoid,
+    derivative: Some(Derivative::OfOutputs(Tensor::sigmoid_backward)),
     torchscript: "torch.sigmoid(x)",
     onnx: "Sigmoid",
 };
@@ -43,6 +56,7 @@ const GELU_LAYER: Activation = Activation {
     word: "gelu",
     type_name: "GELU",
     function: |x| x.gelu("none"),
+    derivative: Some(Derivative::OfInputs(|gradients, x| x.gelu_backward(gradients, "none"))),
     torchscript: "torch.gelu(x)",
     onnx: "Gelu",
 };
@@ -51,6 +65,7 @@ const SOFTMAX_LAYER: Activation = Activation {
     word: "softmax",
     type_name: "Softmax",
     function: |x| x.softmax(-1, None),
+    derivative: None,
     torchscript: "torch.softmax(x, -1)",
     onnx: "Softmax",
 };
@@ -95,11 +110,41 @@ impl Layer for Activation {
         Ok(sequence.add_fn(self.function))
     }
 
+    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+        let (function, derivative) = (self.function, self.derivative?);
+        Some(Box::new(ManualActivation { function, derivative, used: None }))
+    }
+
     fn torchscript(&self) -> String {
         self.torchscript.to_string()
     }
 
     fn onnx(&self) -> Option<OnnxOperator> {
         Some(OnnxOperator { name: self.onnx, attributes: Vec::new() })
+    }
+}
+
+#[derive(Debug)]
+struct ManualActivation {
+    function: fn(&Tensor) -> Tensor,
+    derivative: Derivative,
+    /// What the derivative needs of the last forward pass.
+    used: Option<Tensor>,
+}
+
+impl ManualLayer for ManualActivation {
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        let outputs = (self.function)(&inputs);
+        self.used = Some(match self.derivative {
+            Derivative::OfInputs(_) => inputs,
+            Derivative::OfOutputs(_) => outputs.shallow_clone(),
+        });
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, outputs: Tensor, _: bool) -> Result<Gradients> {
+        let used = self.used.take().context("there was no forward pass")?;
+        let (Derivative::OfInputs(derivative) | Derivative::OfOutputs(derivative)) = self.derivative;
+        Ok(Gradients::of_inputs(derivative(&outputs, &used)))
     }
 }

@@ -1,8 +1,10 @@
 //! The fully connected layer.
 
-use super::{Kind, Layer, OnnxOperator, Parameter};
+use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator, Parameter};
+use crate::product::{linear, product};
 use anyhow::{Result, bail};
 use tch::nn::{self, Init};
+use tch::{Kind as Type, Tensor};
 
 pub(super) const KIND: Kind = Kind { word: "dense", usage: "N", parse };
 
@@ -61,6 +63,11 @@ impl Layer for Dense {
         Ok(sequence.add(nn::Linear { ws: weight?, bs: Some(bias?) }))
     }
 
+    fn manual(&self, parameters: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+        let [weight, bias] = parameters.try_into().ok()?;
+        Some(Box::new(ManualDense { weight, bias, used: None }))
+    }
+
     fn torchscript(&self) -> String {
         "torch.linear(x, self.weight, self.bias)".to_string()
     }
@@ -81,5 +88,31 @@ impl Dense {
             Parameter { name: "weight", shape: vec![self.units, inputs], init },
             Parameter { name: "bias", shape: vec![self.units], init: Init::Const(0.0) },
         ]
+    }
+}
+
+#[derive(Debug)]
+struct ManualDense {
+    weight: Tensor,
+    bias: Tensor,
+    /// The inputs of the last forward pass, and the weights in their type.
+    used: Option<(Tensor, Tensor)>,
+}
+
+impl ManualLayer for ManualDense {
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        let kind = inputs.kind();
+        let (weight, bias) = (self.weight.f_to_kind(kind)?, self.bias.f_to_kind(kind)?);
+        let outputs = linear(&inputs, &weight, &bias)?;
+        self.used = Some((inputs, weight));
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, outputs: Tensor, wants_inputs: bool) -> Result<Gradients> {
+        let Some((inputs, weight)) = self.used.take() else { bail!("there was no forward pass") };
+        let of_weight = product(&outputs.tr(), &inputs)?;
+        let of_bias = outputs.f_sum_dim_intlist(&[0i64][..], false, Type::Float)?;
+        let of_inputs = wants_inputs.then(|| product(&outputs, &weight)).transpose()?;
+        Ok(Gradients { inputs: of_inputs, parameters: vec![of_weight, of_bias] })
     }
 }

@@ -11,7 +11,7 @@ pub use dense::Dense;
 
 use anyhow::Result;
 use std::fmt::Debug;
-use tch::nn;
+use tch::{Tensor, nn};
 
 /// A layer of a known kind with its settings, not yet built: no weights, no name.
 pub trait Layer: Debug + Send + Sync {
@@ -49,12 +49,51 @@ pub trait Layer: Debug + Send + Sync {
     fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64])
     -> Result<nn::SequentialT>;
 
+    /// The layer with its own gradients, over its parameters in their order; none where it has only
+    /// libtorch's.
+    fn manual(&self, _parameters: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+        None
+    }
+
     /// The layer as an expression of TorchScript over `x`, its input [b, ...], `self.NAME` for each of
     /// its parameters, and `self.training`.
     fn torchscript(&self) -> String;
 
     /// The layer as an operator of ONNX in inference; none where it then passes values unchanged.
     fn onnx(&self) -> Option<OnnxOperator>;
+}
+
+/// A layer that computes its own gradients, in training mode. Values are float32 or bfloat16, on any
+/// device, and libtorch records nothing meanwhile.
+pub trait ManualLayer: Debug {
+    /// The outputs [b, ...] for inputs [b, ...]; keeps what [`backward`](ManualLayer::backward) needs.
+    ///
+    /// # Errors
+    /// Inputs of the wrong shape, or a fault of the device.
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor>;
+
+    /// From the gradients of the loss with respect to the outputs of the last forward pass to the others;
+    /// `wants_inputs` tells whether those of the inputs are wanted.
+    ///
+    /// # Errors
+    /// As [`ManualLayer::forward`].
+    fn backward(&mut self, outputs: Tensor, wants_inputs: bool) -> Result<Gradients>;
+}
+
+/// The gradients of a loss with respect to what went into a layer.
+#[derive(Debug)]
+pub struct Gradients {
+    /// With respect to the inputs, if they were wanted.
+    pub inputs: Option<Tensor>,
+    /// With respect to the parameters, in their order.
+    pub parameters: Vec<Tensor>,
+}
+
+impl Gradients {
+    /// Those of a layer without parameters.
+    fn of_inputs(inputs: Tensor) -> Gradients {
+        Gradients { inputs: Some(inputs), parameters: Vec::new() }
+    }
 }
 
 /// An operator of ONNX (opset 20). Its inputs are the layer's input and then the layer's parameters, in
@@ -88,7 +127,7 @@ impl Parameter {
     ///
     /// # Errors
     /// Too little memory.
-    pub fn create(&self, path: &nn::Path) -> Result<tch::Tensor> {
+    pub fn create(&self, path: &nn::Path) -> Result<Tensor> {
         Ok(path.f_var(self.name, &self.shape, self.init)?)
     }
 }

@@ -1,0 +1,123 @@
+//! A step of Adam over all parameters on a CPU, by all threads at once. libtorch's operator does the same,
+//! but takes as long again to be called, and takes gradients in bfloat16 only after a copy. It must not
+//! know where the parameters belong.
+
+use crate::parallel::{Value, for_each_chunk, slice_of};
+use half::bf16;
+use multiversion::multiversion;
+use tch::nn::Adam;
+use tch::{Kind, Tensor};
+
+/// A parameter to be moved with its moments, all of one shape, float32, contiguous, on a CPU.
+pub struct Moved<'a> {
+    pub value: &'a mut Tensor,
+    pub first_moment: &'a mut Tensor,
+    pub second_moment: &'a mut Tensor,
+    /// In float32 or bfloat16, contiguous too.
+    pub gradient: &'a mut Tensor,
+    /// The number of the step, from 1.
+    pub count: f64,
+}
+
+/// Moves the parameters.
+///
+/// # Panics
+/// Tensors that are otherwise.
+pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, learning_rate: f64) {
+    let mut chunks = Vec::new();
+    for moved in parameters {
+        let scales = Scales::new(settings, learning_rate, moved.count);
+        let state = [moved.value, moved.first_moment, moved.second_moment];
+        match moved.gradient.kind() {
+            Kind::BFloat16 => {
+                let gradient = slice_of::<bf16>(moved.gradient).chunks(CHUNK).map(Gradient::Half);
+                chunks.extend(chunks_of(state, gradient, scales));
+            }
+            _ => {
+                let gradient = slice_of::<f32>(moved.gradient).chunks(CHUNK).map(Gradient::Single);
+                chunks.extend(chunks_of(state, gradient, scales));
+            }
+        }
+    }
+    for_each_chunk(&mut chunks, 1, |_, chunk| {
+        for Chunk { value, first, second, gradient, scales } in chunk {
+            match gradient {
+                Gradient::Single(gradient) => step(value, first, second, gradient, *scales),
+                Gradient::Half(gradient) => step(value, first, second, gradient, *scales),
+            }
+        }
+    });
+}
+
+/// Values that a thread moves in one go.
+const CHUNK: usize = 4096;
+
+struct Chunk<'a> {
+    value: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    gradient: Gradient<'a>,
+    scales: Scales,
+}
+
+enum Gradient<'a> {
+    Single(&'a [f32]),
+    Half(&'a [bf16]),
+}
+
+fn chunks_of<'a>(
+    state: [&'a mut Tensor; 3],
+    gradient: impl Iterator<Item = Gradient<'a>>,
+    scales: Scales,
+) -> impl Iterator<Item = Chunk<'a>> {
+    let [value, first, second] = state.map(|of| slice_of::<f32>(of).chunks_mut(CHUNK));
+    let chunks = value.zip(first).zip(second).zip(gradient);
+    chunks.map(move |(((value, first), second), gradient)| Chunk { value, first, second, gradient, scales })
+}
+
+/// The factors of a step.
+#[derive(Clone, Copy)]
+struct Scales {
+    /// 1 - beta1.
+    first: f32,
+    beta2: f32,
+    /// 1 - beta2.
+    second: f32,
+    weight_decay: f32,
+    epsilon: f32,
+    /// The learning rate over the bias correction of the first moment.
+    step: f32,
+    /// Corrects the bias of the root of the second moment.
+    second_correction: f32,
+}
+
+impl Scales {
+    fn new(settings: &Adam, learning_rate: f64, count: f64) -> Scales {
+        Scales {
+            first: (1.0 - settings.beta1) as f32,
+            beta2: settings.beta2 as f32,
+            second: (1.0 - settings.beta2) as f32,
+            weight_decay: settings.wd as f32,
+            epsilon: settings.eps as f32,
+            step: (learning_rate / (1.0 - settings.beta1.powf(count))) as f32,
+            second_correction: (1.0 - settings.beta2.powf(count)).sqrt().recip() as f32,
+        }
+    }
+}
+
+/// Kingma and Ba, 2015, in the form of PyTorch's `adam`.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+fn step<G: Value + Into<f32>>(
+    value: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[G],
+    scales: Scales,
+) {
+    for (((value, first), second), gradient) in value.iter_mut().zip(first).zip(second).zip(gradient) {
+        let gradient: f32 = (*gradient).into() + scales.weight_decay * *value;
+        *first += (gradient - *first) * scales.first;
+        *second = *second * scales.beta2 + gradient * gradient * scales.second;
+        *value -= scales.step * *first / (second.sqrt() * scales.second_correction + scales.epsilon);
+    }
+}
