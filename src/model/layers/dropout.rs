@@ -75,8 +75,8 @@ struct ManualDropout {
 
 #[derive(Debug)]
 enum Dropped {
-    /// The seed of the mask, which takes less time to draw again than to keep.
-    Seed(u64),
+    /// 1 for each value that was kept, 0 for the others.
+    Kept(Vec<u8>),
     /// On other devices than a CPU: libtorch's mask.
     Mask(Tensor),
 }
@@ -88,11 +88,11 @@ impl ManualLayer for ManualDropout {
             self.used = Some(Dropped::Mask(mask));
             return Ok(outputs);
         }
-        let seed = mask_seed();
-        self.used = Some(Dropped::Seed(seed));
+        let kept = draw_kept(inputs.numel(), self.rate, mask_seed());
         // A copy, because other layers may have kept these values.
         let mut outputs = inputs.copy();
-        drop_values(&mut outputs, self.rate, seed);
+        drop_values(&mut outputs, self.rate, &kept);
+        self.used = Some(Dropped::Kept(kept));
         Ok(outputs)
     }
 
@@ -101,7 +101,7 @@ impl ManualLayer for ManualDropout {
             Dropped::Mask(mask) => {
                 outputs = Tensor::f_native_dropout_backward(&outputs, &mask, 1.0 / (1.0 - self.rate))?;
             }
-            Dropped::Seed(seed) => drop_values(&mut outputs, self.rate, seed),
+            Dropped::Kept(kept) => drop_values(&mut outputs, self.rate, &kept),
         }
         Ok(Gradients::of_inputs(outputs))
     }
@@ -114,7 +114,7 @@ fn dropout(values: &Tensor, rate: f64) -> Tensor {
         return values.dropout(rate, true);
     }
     let mut mask = Tensor::ones(values.size(), (Type::Float, Device::Cpu));
-    drop_values(&mut mask, rate, mask_seed());
+    drop_values(&mut mask, rate, &draw_kept(values.numel(), rate, mask_seed()));
     values * mask
 }
 
@@ -124,39 +124,47 @@ fn mask_seed() -> u64 {
     Tensor::randint(i64::MAX, [1], (Type::Int64, Device::Cpu)).int64_value(&[0]) as u64
 }
 
-/// Sets each value to 0 with probability `rate` (to 32 bits) and multiplies it with 1 / (1 - rate)
-/// otherwise, in place. The values are float32 or bfloat16, contiguous, on a CPU.
-fn drop_values(values: &mut Tensor, rate: f64, seed: u64) {
-    let scale = (1.0 / (1.0 - rate)) as f32;
-    match values.kind() {
-        Type::BFloat16 => drop_chunks(slice_of::<bf16>(values), rate, seed, move |value, mask| {
-            bf16::from_bits(bf16::from_f32(value.to_f32() * scale).to_bits() & mask as u16)
-        }),
-        _ => drop_chunks(slice_of::<f32>(values), rate, seed, move |value, mask| {
-            f32::from_bits((value * scale).to_bits() & mask)
-        }),
-    }
-}
+/// Values that a thread works on in one go.
+const CHUNK: usize = 4096;
 
-/// `apply` gives a value for the one before and a mask of ones where it is kept, zeros elsewhere. It should
-/// not branch: that would be mispredicted as often as values are dropped.
-fn drop_chunks<T: Copy + Send>(
-    values: &mut [T],
-    rate: f64,
-    seed: u64,
-    apply: impl Fn(T, u32) -> T + Copy + Sync,
-) {
-    const CHUNK: usize = 4096;
+/// For each value 0 with probability `rate` (to 32 bits), otherwise 1, from ChaCha8.
+fn draw_kept(count: usize, rate: f64, seed: u64) -> Vec<u8> {
     let dropped_below = (rate * 2f64.powi(32)).round() as u32;
     let generator = ChaCha8Rng::seed_from_u64(seed);
-    for_each_chunk(values, CHUNK, move |number, chunk| {
+    let mut kept = vec![0; count];
+    for_each_chunk(&mut kept, CHUNK, move |number, chunk| {
         let mut generator = generator.clone();
         generator.set_word_pos((number * CHUNK) as u128);
         let mut bits = [0u32; CHUNK];
         // Filling from a generator that cannot fail does not fail.
         let _ = bits[..chunk.len()].try_fill(&mut generator);
-        for (value, bits) in chunk.iter_mut().zip(&bits) {
-            *value = apply(*value, u32::from(*bits >= dropped_below).wrapping_neg());
+        for (kept, bits) in chunk.iter_mut().zip(&bits) {
+            *kept = u8::from(*bits >= dropped_below);
+        }
+    });
+    kept
+}
+
+/// Sets each value that is not kept to 0 and multiplies the others with 1 / (1 - rate), in place. The
+/// values are float32 or bfloat16, contiguous, on a CPU.
+fn drop_values(values: &mut Tensor, rate: f64, kept: &[u8]) {
+    let scale = (1.0 / (1.0 - rate)) as f32;
+    // Masks instead of branches, which would be mispredicted as often as values are dropped.
+    match values.kind() {
+        Type::BFloat16 => apply(slice_of::<bf16>(values), kept, move |value, kept| {
+            let scaled = bf16::from_f32(value.to_f32() * scale);
+            bf16::from_bits(scaled.to_bits() & u16::from(kept).wrapping_neg())
+        }),
+        _ => apply(slice_of::<f32>(values), kept, move |value, kept| {
+            f32::from_bits((value * scale).to_bits() & u32::from(kept).wrapping_neg())
+        }),
+    }
+}
+
+fn apply<T: Copy + Send>(values: &mut [T], kept: &[u8], to_each: impl Fn(T, u8) -> T + Copy + Sync) {
+    for_each_chunk(values, CHUNK, move |number, chunk| {
+        for (value, kept) in chunk.iter_mut().zip(&kept[number * CHUNK..]) {
+            *value = to_each(*value, *kept);
         }
     });
 }
@@ -169,7 +177,7 @@ mod tests {
 
     fn mask(count: usize, rate: f64, seed: u64) -> Vec<f32> {
         let mut mask = Tensor::ones([count as i64], (Type::Float, Device::Cpu));
-        drop_values(&mut mask, rate, seed);
+        drop_values(&mut mask, rate, &draw_kept(count, rate, seed));
         Vec::try_from(&mask).unwrap()
     }
 
