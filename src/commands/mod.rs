@@ -35,7 +35,7 @@ fn with_short_spins() {
     if !is_set("GOMP_SPINCOUNT") && !is_set("OMP_WAIT_POLICY") {
         let mut arguments = std::env::args_os();
         let mut anew = std::process::Command::new(program);
-        anew.arg0(arguments.next().unwrap_or_default()).args(arguments).env("GOMP_SPINCOUNT", "1000");
+        anew.arg0(arguments.next().unwrap_or_default()).args(arguments).env("GOMP_SPINCOUNT", "2000");
         // It returns only if it fails: then training is as it would be without.
         let _ = anew.exec();
     }

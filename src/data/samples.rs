@@ -17,6 +17,8 @@ pub struct Samples {
     /// The rows in use, int64; none means all, in order.
     rows: Option<Tensor>,
     divisor: f64,
+    /// Where batches go; all else is there, too, if it fits.
+    device: Device,
 }
 
 impl Samples {
@@ -34,6 +36,7 @@ impl Samples {
             targets: targets.shallow_clone(),
             rows: None,
             divisor: 1.0,
+            device: inputs.device(),
         })
     }
 
@@ -56,18 +59,22 @@ impl Samples {
         Ok(self)
     }
 
-    /// The same samples kept on a device. On the CPU nothing is copied, so a mapped file stays mapped.
+    /// The same samples on a device. On the CPU nothing is copied, so a mapped file stays mapped. What
+    /// does not fit on another device stays where it is, and batches are copied when their turn comes.
     ///
     /// # Errors
-    /// Too little memory on the device.
+    /// Too little memory on the device even for the numbers of the rows.
     pub fn to_device(&self, device: Device) -> Result<Samples> {
-        let moved =
-            |tensor: &Tensor| tensor.f_to_device(device).context("cannot copy the images to the device");
+        let inputs = self.inputs.f_to_device(device).unwrap_or_else(|_| self.inputs.shallow_clone());
+        let beside = |tensor: &Tensor| {
+            tensor.f_to_device(inputs.device()).context("cannot copy the samples to the device")
+        };
         Ok(Samples {
-            inputs: moved(&self.inputs)?,
-            targets: moved(&self.targets)?,
-            rows: self.rows.as_ref().map(moved).transpose()?,
+            targets: beside(&self.targets)?,
+            rows: self.rows.as_ref().map(beside).transpose()?,
             divisor: self.divisor,
+            device,
+            inputs,
         })
     }
 
@@ -82,9 +89,9 @@ impl Samples {
         self.len() == 0
     }
 
-    /// Where the samples are kept.
+    /// Where the batches are.
     pub fn device(&self) -> Device {
-        self.inputs.device()
+        self.device
     }
 
     /// The batches of an epoch (counted from 1): all rows in a fresh order that follows from seed and
@@ -134,19 +141,30 @@ impl Batches<'_> {
     }
 
     fn gather(&self, start: usize, size: usize) -> Result<Batch> {
-        let Samples { inputs, targets, divisor, .. } = self.samples;
+        let Samples { inputs, targets, divisor, device, .. } = self.samples;
         let (first, count) = (start as i64, size as i64);
         let Some(order) = &self.order else {
-            let inputs = scaled(&inputs.f_narrow(0, first, count)?, *divisor)?;
-            return Ok(Batch { inputs, targets: targets.f_narrow(0, first, count)?, size });
+            let [inputs, targets] = [inputs, targets].map(|all| all.f_narrow(0, first, count));
+            let inputs = scaled(&sent(inputs?, *device)?, *divisor)?;
+            return Ok(Batch { inputs, targets: sent(targets?, *device)?, size });
         };
         let rows = order.f_narrow(0, first, count)?;
-        let inputs = match pixel_bytes(inputs) {
+        let inputs = match pixel_bytes(inputs).filter(|_| *device == Device::Cpu) {
             Some(pixels) => gather_pixels(pixels, &inputs.size(), &rows, *divisor)?,
-            None => scaled(&inputs.f_index_select(0, &rows)?, *divisor)?,
+            None => scaled(&sent(inputs.f_index_select(0, &rows)?, *device)?, *divisor)?,
         };
-        Ok(Batch { inputs, targets: targets.f_index_select(0, &rows)?, size })
+        Ok(Batch { inputs, targets: sent(targets.f_index_select(0, &rows)?, *device)?, size })
     }
+}
+
+/// The tensor on a device. The host does not wait for the copy: while a CUDA device computes one step, the
+/// batch of the next is gathered and on its way.
+fn sent(tensor: Tensor, device: Device) -> Result<Tensor> {
+    if tensor.device() == device {
+        return Ok(tensor);
+    }
+    let pinned = tensor.f_pin_memory(device)?;
+    Ok(pinned.f_to_device_(device, pinned.kind(), true, false)?)
 }
 
 fn scaled(inputs: &Tensor, divisor: f64) -> Result<Tensor> {

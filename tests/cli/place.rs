@@ -70,7 +70,8 @@ impl Place {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fitch"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        command.env_clear().env("HOME", self.folder.path());
+        // Without this variable a training starts anew to have it, which takes time.
+        command.env_clear().env("HOME", self.folder.path()).env("GOMP_SPINCOUNT", "2000");
         command
     }
 

@@ -230,6 +230,17 @@ fn a_broken_checkpoint_is_named_and_the_one_before_it_taken() {
 }
 
 #[test]
+fn bfloat16_goes_on_as_if_nothing_had_happened() {
+    let place = Place::new();
+    place.train_quickly("longer", &["--precision", "bf16", "--epochs", "6"]).well();
+    place.train_quickly("run", &["--precision", "bf16"]).well();
+    let other = place.train(&["--resume", "run", "--precision", "float32"]);
+    other.with_fault(2, &["--precision \"float32\": cannot change when a run goes on; it was \"bf16\""]);
+    place.train(&["--resume", "run", "--epochs", "6"]).well();
+    assert_same(&place, "run", "longer");
+}
+
+#[test]
 fn the_reference_optimizer_trains_alike_but_cannot_go_on() {
     let place = Place::new();
     place.train_quickly("fused", &[]).well();

@@ -168,6 +168,51 @@ fn a_limit_takes_that_many_training_images() {
 }
 
 #[test]
+fn bfloat16_trains_nearly_alike() {
+    let place = Place::new();
+    let accuracy = |run: &str| -> f64 { place.record(run)["test_accuracy"].as_f64().unwrap() };
+    place.train(&["--epochs", "10", "--out", "float32"]).well();
+    place.train(&["--epochs", "10", "--precision", "bf16", "--out", "bf16"]).well();
+    assert_ne!(place.history("float32"), place.history("bf16"));
+    let (single, half) = (accuracy("float32"), accuracy("bf16"));
+    assert!(single > 0.9 && (single - half).abs() < 0.02, "{single} and {half}");
+    assert_eq!(place.record("bf16")["config"]["precision"], "bf16");
+}
+
+#[test]
+fn a_precision_that_cannot_be_had_is_an_error() {
+    let place = Place::new();
+    let on_cpu = place.train(&["--precision", "tf32", "--device", "cpu"]);
+    on_cpu.with_fault(1, &["--precision tf32 is one of CUDA devices"]);
+    let reference = place.train(&["--precision", "bf16", "--adam", "reference"]);
+    reference.with_fault(2, &["--precision bf16: needs --adam fused"]);
+}
+
+/// Unless libgomp's waiting was settled by the user.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_settles_how_threads_wait() {
+    let place = Place::new();
+    let arguments = ["train", "--threads", "1", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];
+    for (policy, settled) in [(None, true), (Some("passive"), false)] {
+        let mut command = place.command(&arguments);
+        command.env_remove("GOMP_SPINCOUNT").envs(policy.map(|policy| ("OMP_WAIT_POLICY", policy)));
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let start = Instant::now();
+        while !place.path("run/history.csv").exists() {
+            assert!(start.elapsed() < Duration::from_secs(60), "no training after a minute");
+            sleep(Duration::from_millis(20));
+        }
+        let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(environment.contains("GOMP_SPINCOUNT=2000"), settled, "{environment}");
+        fs::remove_dir_all(place.path("run")).unwrap();
+    }
+}
+
+#[test]
 fn an_existing_run_is_never_overwritten() {
     let place = Place::new();
     place.train_quickly("run", &[]).well();
