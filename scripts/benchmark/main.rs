@@ -287,7 +287,7 @@ fn large(
     table: &mut Table,
 ) -> Result<()> {
     const COPIES: usize = 135;
-    const STEPS: usize = 2_000;
+    const STEPS: usize = 10_000;
     std::fs::create_dir_all(folder)?;
     let images = folder.join("train-images-idx3-ubyte");
     if !images.exists() {
