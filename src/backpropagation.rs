@@ -5,7 +5,8 @@ use anyhow::Result;
 use std::fmt::Debug;
 use tch::Tensor;
 
-/// A model that computes its own gradients.
+/// A model that computes its own gradients. On a CPU they must not depend on the number of threads:
+/// training changes it while another program uses the cores, too.
 pub trait Backpropagation: Debug {
     /// The outputs [b, ...] for the inputs of a batch, in training mode, as float32. What
     /// [`backward`](Backpropagation::backward) needs is kept.

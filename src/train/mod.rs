@@ -6,6 +6,7 @@ pub mod callbacks;
 mod checkpoint;
 mod evaluate;
 mod history;
+mod pace;
 mod training;
 
 pub use callback::{Callback, SavedState, Stop, StopReason};

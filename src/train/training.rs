@@ -3,6 +3,7 @@
 
 use super::checkpoint::TrainingState;
 use super::evaluate::evaluate_samples;
+use super::pace::Pace;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
 use crate::backpropagation::Backpropagation;
 use crate::data::{Batch, Samples};
@@ -11,8 +12,8 @@ use crate::optim::{FusedAdam, Optimizer};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use tch::Tensor;
 use tch::nn::{ModuleT, VarStore};
+use tch::{Device, Tensor};
 
 /// A training under way.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Training<'a> {
     pub history: History,
     model: &'a dyn ModuleT,
     backpropagation: Option<&'a mut dyn Backpropagation>,
+    pace: Pace,
     optimizer: Optimizer,
     loss: Metric,
     metrics: Vec<Metric>,
@@ -68,6 +70,7 @@ impl<'a> Training<'a> {
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
             backpropagation,
+            pace: Pace::new(tch::get_num_threads().max(1) as u32),
             optimizer,
             loss,
             metrics,
@@ -144,6 +147,8 @@ impl<'a> Training<'a> {
 
     /// One step: from a batch to gradients, moved weights and the sums of the metrics.
     pub(super) fn step(&mut self, batch: &Batch) -> Result<()> {
+        let start = Instant::now();
+        self.pace.use_chosen_threads();
         let (outputs, loss);
         match &mut self.backpropagation {
             None => {
@@ -161,6 +166,10 @@ impl<'a> Training<'a> {
         }
         self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
         self.step += 1;
+        // What libtorch computes by itself may depend on the number of threads.
+        if self.backpropagation.is_some() && self.variables.device() == Device::Cpu {
+            self.pace.step_done(start.elapsed());
+        }
         Ok(())
     }
 
@@ -185,6 +194,7 @@ impl<'a> Training<'a> {
     }
 
     pub(super) fn finish(self) -> Outcome {
+        self.pace.use_all_threads();
         let completed = || Stop {
             reason: StopReason::Completed,
             message: format!("completed {} epochs", self.history.epochs.len()),
@@ -235,6 +245,7 @@ impl<'a> Training<'a> {
     /// No validation set, or a fault of the device.
     pub fn validate(&self) -> Result<BTreeMap<String, f64>> {
         let samples = self.validation.as_ref().context("there is no validation set")?;
+        self.pace.use_all_threads();
         let batch_size = self.evaluation_batch_size;
         let means = evaluate_samples(self.model, samples, &self.loss, &self.metrics, batch_size, |_| ())?;
         Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())

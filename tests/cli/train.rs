@@ -179,6 +179,21 @@ fn bfloat16_trains_nearly_alike() {
     assert_eq!(place.record("bf16")["config"]["precision"], "bf16");
 }
 
+/// Training relies on it where another program takes a core.
+#[test]
+fn the_number_of_threads_leaves_no_trace() {
+    let place = Place::new();
+    for precision in ["float32", "bf16"] {
+        let weights = ["1", "2", "3"].map(|threads| {
+            let run = format!("{precision}-{threads}");
+            let arguments = ["train", "--epochs", "2", "--precision", precision, "--threads", threads];
+            place.run(&[&arguments[..], &["--out", &run]].concat()).well();
+            fs::read(place.path(&run).join("weights.safetensors")).unwrap()
+        });
+        assert!(weights[0] == weights[1] && weights[1] == weights[2], "{precision}");
+    }
+}
+
 #[test]
 fn a_precision_that_cannot_be_had_is_an_error() {
     let place = Place::new();
