@@ -23,10 +23,10 @@ use std::process::ExitCode;
 /// Before anything else in a command that computes for long: starts the program anew, if need be, with the
 /// environment that libgomp, libtorch's library of threads, reads before `main`.
 ///
-/// Its threads spin while they wait for work, for 3 ms unless told otherwise. A program that keeps one of
-/// the cores busy then holds up the thread on the other, too: an epoch of MNIST on 2 cores took 4 to 27
-/// times as long. With spins of 10 microseconds it takes 2 to 2.5 times as long, and no longer without
-/// such a neighbour.
+/// Its threads spin while they wait for work, for some 3 ms unless told otherwise. A program that keeps one
+/// of the cores busy then holds up the thread on the other, too: an epoch of MNIST on 2 cores took 4 to 27
+/// times as long. With a 150th of the spins it takes 2.5 to 3 times as long (and less where training gives
+/// up a thread), and without such a neighbour no longer that could be told from noise.
 #[cfg(target_os = "linux")]
 fn with_short_spins() {
     use std::os::unix::process::CommandExt;
