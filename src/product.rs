@@ -148,13 +148,17 @@ impl Matrix {
 mod tests {
     use super::*;
 
+    fn numbers(rows: i64, columns: i64) -> Tensor {
+        let count = Tensor::arange(rows * columns, (Kind::Float, Device::Cpu));
+        ((count * 0.618).frac() - 0.5).view([rows, columns])
+    }
+
     #[test]
     fn linear_is_that_of_libtorch() {
         assert!(LINEAR.is_some(), "this libtorch has oneDNN");
         for (batch, inputs, outputs) in [(128, 784, 512), (7, 512, 10), (1, 1, 1), (0, 5, 3), (3, 0, 2)] {
-            let x = Tensor::randn([batch, inputs], (Kind::Float, Device::Cpu));
-            let weight = Tensor::randn([outputs, inputs], (Kind::Float, Device::Cpu));
-            let bias = Tensor::randn([outputs], (Kind::Float, Device::Cpu));
+            let (x, weight) = (numbers(batch, inputs), numbers(outputs, inputs));
+            let bias = numbers(1, outputs).view([outputs]);
             let (ours, theirs) = (linear(&x, &weight, &bias).unwrap(), x.linear(&weight, Some(&bias)));
             assert_eq!(ours.size(), [batch, outputs]);
             assert!(ours.allclose(&theirs, 1e-4, 1e-4, false), "{batch} {inputs} {outputs}");
@@ -165,10 +169,6 @@ mod tests {
 
     #[test]
     fn products_are_those_of_libtorch_whatever_the_strides() {
-        let numbers = |rows: i64, columns: i64| {
-            let count = Tensor::arange(rows * columns, (Kind::Float, Device::Cpu));
-            ((count * 0.618).frac() - 0.5).view([rows, columns])
-        };
         for (m, k, n) in [(128, 512, 10), (10, 128, 512), (37, 3, 41), (1, 7, 1), (130, 65, 300), (3, 0, 2)] {
             for (a, b) in [
                 (numbers(m, k), numbers(k, n)),
