@@ -13,6 +13,7 @@ pub mod device;
 pub mod export;
 pub mod metrics;
 pub mod model;
+mod operators;
 pub mod optim;
 mod parallel;
 mod product;
@@ -20,6 +21,7 @@ pub mod random;
 pub mod report;
 pub mod run;
 pub mod train;
+mod values;
 
 /// The README's example is compiled and run with the documentation tests.
 #[cfg(doctest)]

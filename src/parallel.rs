@@ -3,12 +3,10 @@
 //! Threads of our own would fight for the cores with libtorch's, which spin while they wait for work. So
 //! we go by the same door as libtorch: `GOMP_parallel` of its OpenMP library.
 
-use half::bf16;
 use libloading::Library;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
-use tch::{Device, Kind, Tensor};
 
 /// Calls a function with an argument on a number of threads, this one among them, and waits for all.
 type RunOnTeam = unsafe extern "C" fn(extern "C" fn(*mut c_void), *mut c_void, u32, u32);
@@ -31,35 +29,6 @@ fn this_process() -> Option<libloading::os::unix::Library> {
 #[cfg(not(unix))]
 fn this_process() -> Option<libloading::os::windows::Library> {
     None
-}
-
-/// A type of values as it lies in a tensor. (Of tch 0.24's own trait, bf16 is said to be float16.)
-///
-/// # Safety
-/// The type must be laid out as values of `KIND` are.
-pub unsafe trait Value: Copy + Send {
-    const KIND: Kind;
-}
-
-// SAFETY: both are the same IEEE 754 type.
-unsafe impl Value for f32 {
-    const KIND: Kind = Kind::Float;
-}
-
-// SAFETY: both are the upper half of a float32.
-unsafe impl Value for bf16 {
-    const KIND: Kind = Kind::BFloat16;
-}
-
-/// The values of a tensor of that type, in the CPU's memory and contiguous. No other tensor may share them.
-///
-/// # Panics
-/// A tensor of another type, on another device, or not contiguous.
-pub fn slice_of<T: Value>(tensor: &mut Tensor) -> &mut [T] {
-    let is_plain = tensor.is_contiguous() && tensor.device() == Device::Cpu;
-    assert!(is_plain && tensor.kind() == T::KIND, "not contiguous values of the CPU's");
-    // SAFETY: so many values from there on are the tensor's, which is borrowed as long as the slice.
-    unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
 
 /// Calls `work` with the number of each chunk of `items` and the chunk, on all threads. What it does must
@@ -93,7 +62,8 @@ pub fn for_each_index(count: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
-fn threads() -> usize {
+/// The number of threads that libtorch computes with.
+pub fn threads() -> usize {
     tch::get_num_threads().max(1) as usize
 }
 
@@ -127,17 +97,5 @@ mod tests {
             calls.fetch_add(number, Ordering::Relaxed);
         });
         assert_eq!(calls.into_inner(), 499_500);
-    }
-
-    #[test]
-    fn a_slice_is_that_of_the_tensor() {
-        let mut tensor = Tensor::from_slice(&[1.0f32, 2.0]);
-        slice_of::<f32>(&mut tensor)[1] = 5.0;
-        assert_eq!(Vec::<f32>::try_from(&tensor).unwrap(), [1.0, 5.0]);
-        let mut half = tensor.to_kind(Kind::BFloat16);
-        slice_of::<bf16>(&mut half)[0] = bf16::from_f32(-3.0);
-        assert_eq!(Vec::<f32>::try_from(&half.to_kind(Kind::Float)).unwrap(), [-3.0, 5.0]);
-        let wrong = std::panic::catch_unwind(move || slice_of::<f32>(&mut half).len());
-        assert!(wrong.is_err(), "another type");
     }
 }

@@ -5,31 +5,22 @@
 //! transposed, as in a dense layer's forward pass; elsewhere the gemm crate takes 0.8 to 0.88, each thread
 //! computing its part of the result. (The other way round, oneDNN takes 0.88 to 1.1, gemm 0.9 to 1.5.)
 
-use crate::export::archive::code_only;
-use crate::parallel::for_each_index;
+use crate::operators;
+use crate::parallel::{for_each_index, threads};
 use anyhow::{Context, Result, bail, ensure};
 use gemm::{Parallelism, gemm};
-use std::io::Cursor;
 use std::sync::LazyLock;
 use tch::{CModule, Device, IValue, Kind, Tensor};
 
-/// oneDNN's operator, which tch does not bind.
-const CODE: &str = "\
-class Linear(Module):
-  __parameters__ = []
-  __buffers__ = []
-  training : bool
-  def linear(self: __torch__.fitch.Linear,
+/// oneDNN's operator; none where libtorch was built without it.
+static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
+    const METHODS: &str = "  def linear(self: __torch__.fitch.Linear,
     inputs: Tensor,
     weight: Tensor,
     bias: Tensor) -> Tensor:
     return ops.mkldnn._linear_pointwise(inputs, weight, bias, \"none\", annotate(List[Optional[number]], []), \"\")
 ";
-
-/// None where libtorch was built without oneDNN.
-static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
-    let code = code_only("Linear", CODE).ok()?;
-    CModule::load_data(&mut Cursor::new(code)).ok()
+    operators::load("Linear", METHODS, Device::Cpu).ok()
 });
 
 /// Inputs [b, i] times the transposed weight [o, i], plus the bias [o]. Nothing is recorded for autograd.
@@ -69,8 +60,7 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     // A part is a range of rows or of columns, whichever makes it less oblong.
     let by_columns = out.columns >= 2 * out.rows;
     let whole = if by_columns { out.columns } else { out.rows };
-    let parts = tch::get_num_threads().max(1) as usize;
-    let size = whole.div_ceil(parts).max(1);
+    let size = whole.div_ceil(threads()).max(1);
     for_each_index(whole.div_ceil(size), |part| {
         let (start, end) = (part * size, ((part + 1) * size).min(whole));
         let (a, b, out) = match by_columns {

@@ -1,19 +1,16 @@
 //! What becomes of a trained network: how long model.pt and a checkpoint take to be written, and how many
 //! images a second `fitch predict` classifies.
 
-use crate::LAYERS;
 use crate::table::Table;
+use crate::{fitch_seconds, network};
 use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
-use fitch::model::{Model, specification};
 use fitch::optim::Optimizer;
 use fitch::run::{CheckpointFolder, write_whole, write_whole_with};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Instant;
-use tch::nn::VarStore;
 use tch::{Device, Tensor};
 
 /// Writes the reference network with random weights as model.pt, and classifies the test images with it.
@@ -23,9 +20,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let (once, often) = (folder.path().join("once.idx"), folder.path().join("often.idx"));
     write_idx(&once, images, 1)?;
     write_idx(&often, images, COPIES)?;
-    let variables = VarStore::new(Device::Cpu);
-    let model = Model::classifier(&[28, 28], specification::parse(LAYERS)?, 10)?;
-    let network = model.build(&variables.root())?;
+    let (model, variables, network) = network()?;
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: (0..10).map(|class| class.to_string()).collect(),
@@ -37,14 +32,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let path = folder.path().join("model.pt");
     let trained = TrainedModel { model: &model, variables: &variables, card: &card };
     let test = images.f_narrow(0, 0, 1_000)?;
-    let predict = |images: &Path| -> Result<f64> {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_fitch"));
-        program.arg("predict").arg(&path).arg(images).args(["--threads", &threads.to_string()]);
-        let start = Instant::now();
-        let status = program.stdout(Stdio::null()).status()?;
-        anyhow::ensure!(status.success(), "fitch predict failed");
-        Ok(start.elapsed().as_secs_f64())
-    };
+    let predict = |images: &Path| fitch_seconds("predict", &[&path, images], threads);
     // The weights, Adam's moments, and the best weights: what a checkpoint holds.
     let optimizer = Optimizer::adam(&variables, 0.001)?;
     let mut state = optimizer.fused().context("Adam is the fused one")?.state();

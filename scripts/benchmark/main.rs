@@ -11,13 +11,13 @@ use clap::Parser;
 use fitch::data::{self, Samples, Source, split};
 use fitch::model::{Model, specification};
 use fitch::optim::Optimizer;
-use fitch::train::{self, Callback, Fit, StopReason, Training};
+use fitch::train::{self, Callback, Fit, Outcome, StopReason, Training};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use table::{Table, median};
-use tch::nn::VarStore;
+use tch::nn::{SequentialT, VarStore};
 use tch::{Device, Kind, Tensor};
 
 const BATCH_SIZE: usize = 128;
@@ -27,8 +27,6 @@ const SHAPES: [(i64, i64); 3] = [(784, 512), (512, 512), (512, 10)];
 /// Epochs of a training, and how many of them are only to warm up.
 const EPOCHS: usize = 7;
 const WARM_UP: usize = 2;
-/// Images in a batch of evaluation.
-const EVALUATION: i64 = 2048;
 const CONTENDERS: [&str; 5] = ["keras-jax", "jax", "torch", "torch-compile", "keras-tensorflow"];
 
 #[derive(Parser)]
@@ -133,7 +131,7 @@ fn repeat(times: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<
 }
 
 /// A network with fresh weights.
-fn network() -> Result<(Model, VarStore, tch::nn::SequentialT)> {
+fn network() -> Result<(Model, VarStore, SequentialT)> {
     let variables = VarStore::new(Device::Cpu);
     let model = Model::classifier(&[28, 28], specification::parse(LAYERS)?, 10)?;
     let network = model.build(&variables.root())?;
@@ -141,16 +139,23 @@ fn network() -> Result<(Model, VarStore, tch::nn::SequentialT)> {
 }
 
 fn training(samples: &Samples, test: &Samples, kind: Kind) -> Result<Trained> {
-    let (model, variables, network) = network()?;
-    let mut manual = model.manual_network(&variables, kind)?.context("every layer has its gradients")?;
-    let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
-        .epochs(EPOCHS)
-        .batch_size(BATCH_SIZE)
-        .backpropagation(&mut manual)
-        .run(samples, None)?;
+    let (network, outcome) = train(samples, kind, EPOCHS, usize::MAX)?;
     let seconds: Vec<f64> = outcome.history.epochs.iter().map(|epoch| epoch.seconds).collect();
     let accuracy = train::evaluate(&network, test, BATCH_SIZE)?.accuracy;
     Ok(Trained { epoch: median(&seconds[WARM_UP..]), accuracy })
+}
+
+/// Trains a fresh network as `fitch train` does, for so many steps at most in an epoch.
+fn train(samples: &Samples, kind: Kind, epochs: usize, steps: usize) -> Result<(SequentialT, Outcome)> {
+    let (model, variables, network) = network()?;
+    let mut manual = model.manual_network(&variables, kind)?.context("every layer has its gradients")?;
+    let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
+        .epochs(epochs)
+        .batch_size(BATCH_SIZE)
+        .callback(&mut Steps(steps))
+        .backpropagation(&mut manual)
+        .run(samples, None)?;
+    Ok((network, outcome))
 }
 
 fn random(rows: i64, columns: i64) -> Tensor {
@@ -191,8 +196,9 @@ fn evaluation(test: &Samples) -> Result<f64> {
 fn forward_products(images: usize) -> Result<f64> {
     let operands =
         |batch: i64| SHAPES.map(|(inputs, outputs)| (random(batch, inputs), random(outputs, inputs)));
-    let batches = (0..images as i64).step_by(EVALUATION as usize);
-    let batches: Vec<_> = batches.map(|start| operands(EVALUATION.min(images as i64 - start))).collect();
+    let size = train::evaluation_batch_size(BATCH_SIZE);
+    let batches = (0..images).step_by(size).map(|start| size.min(images - start) as i64);
+    let batches: Vec<_> = batches.map(operands).collect();
     let start = Instant::now();
     for (inputs, weights) in batches.iter().flatten() {
         let _ = inputs.f_mm(&weights.tr())?;
@@ -246,15 +252,20 @@ fn peer(python: &Path, contender: &str, data: &Path, threads: usize) -> Result<T
     Ok(Trained { epoch: median(&seconds[WARM_UP..]), accuracy })
 }
 
+/// The seconds of the whole process of `fitch`.
+fn fitch_seconds(command: &str, arguments: &[&Path], threads: usize) -> Result<f64> {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_fitch"));
+    program.arg(command).args(arguments).args(["--threads", &threads.to_string()]);
+    let start = Instant::now();
+    let status = program.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    ensure!(status.success(), "fitch {command} failed");
+    Ok(start.elapsed().as_secs_f64())
+}
+
 /// The seconds of `fitch train` with no option, all files written.
 fn digits(threads: usize) -> Result<f64> {
     let folder = tempfile::tempdir()?;
-    let mut program = Command::new(env!("CARGO_BIN_EXE_fitch"));
-    program.arg("train").arg("--out").arg(folder.path().join("run"));
-    program.args(["--threads", &threads.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
-    let start = Instant::now();
-    ensure!(program.status()?.success(), "fitch train failed");
-    Ok(start.elapsed().as_secs_f64())
+    fitch_seconds("train", &[Path::new("--out"), &folder.path().join("run")], threads)
 }
 
 fn digits_in_keras(python: &Path, threads: usize) -> Result<f64> {
@@ -296,22 +307,13 @@ fn large(
     let labels = Tensor::from_slice(&mnist.train.labels).repeat([COPIES as i64]);
     let pixels = data::idx::read_images(&images)?;
     let large = Samples::new(&pixels, &labels)?.scaled_by(255.0);
-    let seconds = |samples: &Samples, steps: usize, epochs: usize| -> Result<f64> {
-        let (model, variables, network) = network()?;
-        let mut manual = model.manual_network(&variables, Kind::Float)?.context("every layer")?;
-        let mut enough = Steps(steps);
-        let start = Instant::now();
-        let fit = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
-            .epochs(epochs)
-            .callback(&mut enough)
-            .backpropagation(&mut manual);
-        fit.run(samples, None)?;
-        Ok(start.elapsed().as_secs_f64())
+    let seconds = |samples: &Samples, epochs: usize, steps: usize| -> Result<f64> {
+        Ok(train(samples, Kind::Float, epochs, steps)?.1.seconds)
     };
     for _ in 0..rounds.max(1) {
         // The shuffled order of all images is made before the first step.
         let start = seconds(&large, 1, 1)?;
-        let (of_large, of_small) = (seconds(&large, STEPS, 1)? - start, seconds(samples, usize::MAX, 5)?);
+        let (of_large, of_small) = (seconds(&large, 1, STEPS)? - start, seconds(samples, 5, usize::MAX)?);
         let per_image = of_large / (STEPS - 1) as f64 / BATCH_SIZE as f64;
         table.add("8,100,000 images: up to the first step, s", [start]);
         table.add(

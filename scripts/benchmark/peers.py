@@ -42,7 +42,7 @@ def mnist(folder):
     return (flat(images[:54_000]), labels[:54_000]), (flat(test_images), test_labels)
 
 
-def jax_scan(folder, epochs, threads):
+def jax_scan(folder, epochs):
     """Every full batch of an epoch in one scan, then the last, smaller batch."""
     import jax
     import jax.numpy as jnp
@@ -119,7 +119,7 @@ def keras_network(keras, inputs):
     ])
 
 
-def keras_fit(backend, folder, epochs, threads):
+def keras_fit(backend, folder, epochs):
     os.environ["KERAS_BACKEND"] = backend
     import keras
 
@@ -186,7 +186,7 @@ def torch_fused(folder, epochs, threads, compiled=False):
     return seconds, float((found == test_labels).mean()), f"{name} {torch.__version__}"
 
 
-def keras_digits(file, threads):
+def keras_digits(file):
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
 
@@ -225,13 +225,15 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     data, epochs, threads = options.data, options.epochs, options.threads
+    # Not every framework can be told a number of threads, but all take the cores that there are for them.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     contenders = {
-        "jax": lambda: jax_scan(data, epochs, threads),
-        "keras-jax": lambda: keras_fit("jax", data, epochs, threads),
-        "keras-tensorflow": lambda: keras_fit("tensorflow", data, epochs, threads),
+        "jax": lambda: jax_scan(data, epochs),
+        "keras-jax": lambda: keras_fit("jax", data, epochs),
+        "keras-tensorflow": lambda: keras_fit("tensorflow", data, epochs),
         "torch": lambda: torch_fused(data, epochs, threads),
         "torch-compile": lambda: torch_fused(data, epochs, threads, compiled=True),
-        "keras-digits": lambda: keras_digits(data, threads),
+        "keras-digits": lambda: keras_digits(data),
     }
     seconds, accuracy, version = contenders[options.contender]()
     print(json.dumps({"seconds": seconds, "accuracy": accuracy, "version": version}))

@@ -1,8 +1,9 @@
 //! What training reads its batches from: rows of inputs with their targets. It must not know models,
 //! nor what a row shows.
 
-use crate::parallel::{for_each_chunk, slice_of};
+use crate::parallel::for_each_chunk;
 use crate::random::{Purpose, shuffle};
+use crate::values::{values, values_mut};
 use anyhow::{Context, Result, bail};
 use tch::{Device, Kind, Tensor};
 
@@ -143,17 +144,17 @@ impl Batches<'_> {
     fn gather(&self, start: usize, size: usize) -> Result<Batch> {
         let Samples { inputs, targets, divisor, device, .. } = self.samples;
         let (first, count) = (start as i64, size as i64);
-        let Some(order) = &self.order else {
-            let [inputs, targets] = [inputs, targets].map(|all| all.f_narrow(0, first, count));
-            let inputs = scaled(&sent(inputs?, *device)?, *divisor)?;
-            return Ok(Batch { inputs, targets: sent(targets?, *device)?, size });
+        let rows = self.order.as_ref().map(|order| order.f_narrow(0, first, count)).transpose()?;
+        let pick = |all: &Tensor| match &rows {
+            Some(rows) => sent(all.f_index_select(0, rows)?, *device),
+            None => sent(all.f_narrow(0, first, count)?, *device),
         };
-        let rows = order.f_narrow(0, first, count)?;
-        let inputs = match pixel_bytes(inputs).filter(|_| *device == Device::Cpu) {
-            Some(pixels) => gather_pixels(pixels, &inputs.size(), &rows, *divisor)?,
-            None => scaled(&sent(inputs.f_index_select(0, &rows)?, *device)?, *divisor)?,
+        let pixels = values(inputs).filter(|_| *device == Device::Cpu);
+        let inputs = match pixels.zip(rows.as_ref()) {
+            Some((pixels, rows)) => gather_pixels(pixels, &inputs.size(), rows, *divisor)?,
+            None => scaled(&pick(inputs)?, *divisor)?,
         };
-        Ok(Batch { inputs, targets: sent(targets.f_index_select(0, &rows)?, *device)?, size })
+        Ok(Batch { inputs, targets: pick(targets)?, size })
     }
 }
 
@@ -172,24 +173,17 @@ fn scaled(inputs: &Tensor, divisor: f64) -> Result<Tensor> {
     Ok(if divisor == 1.0 { inputs } else { inputs.f_div_scalar(divisor)? })
 }
 
-/// The values, if they are contiguous bytes in the CPU's memory.
-fn pixel_bytes(inputs: &Tensor) -> Option<&[u8]> {
-    let is_bytes = inputs.kind() == Kind::Uint8 && inputs.device() == Device::Cpu && inputs.is_contiguous();
-    // SAFETY: so many bytes from there on are the tensor's, which lives as long as the slice.
-    is_bytes.then(|| unsafe { std::slice::from_raw_parts(inputs.data_ptr().cast(), inputs.numel()) })
-}
-
 /// What libtorch would do in three passes (gather, convert, divide), in one.
 fn gather_pixels(pixels: &[u8], size: &[i64], rows: &Tensor, divisor: f64) -> Result<Tensor> {
     let shape: Vec<i64> = rows.size().iter().chain(&size[1..]).copied().collect();
     let mut gathered = Tensor::f_empty(&shape, (Kind::Float, Device::Cpu))?;
     let rows: Vec<i64> = Vec::try_from(rows)?;
     let width = size[1..].iter().product::<i64>() as usize;
-    let values: [f32; 256] = std::array::from_fn(|byte| byte as f32 / divisor as f32);
-    for_each_chunk(slice_of::<f32>(&mut gathered), width.max(1), |number, row| {
+    let scaled: [f32; 256] = std::array::from_fn(|byte| byte as f32 / divisor as f32);
+    for_each_chunk(values_mut::<f32>(&mut gathered), width.max(1), |number, row| {
         let start = rows[number] as usize * width;
         for (value, byte) in row.iter_mut().zip(&pixels[start..start + width]) {
-            *value = values[usize::from(*byte)];
+            *value = scaled[usize::from(*byte)];
         }
     });
     Ok(gathered)

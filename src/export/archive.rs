@@ -1,7 +1,6 @@
 //! The container of TorchScript: a zip archive of stored files in one folder. It must not know what the
 //! files say.
 
-use super::pickle::Pickle;
 use anyhow::Result;
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
@@ -44,16 +43,4 @@ impl Archive {
         self.put("version", FORMAT_VERSION)?;
         Ok(self.zip.finish()?.into_inner())
     }
-}
-
-/// A module of code only: `code` defines the class `CLASS(Module)` in the package, without parameters.
-pub(crate) fn code_only(class: &str, code: &str) -> Result<Vec<u8>> {
-    let mut pickle = Pickle::new();
-    pickle.object(&format!("__torch__.{PACKAGE}"), class, |fields| {
-        fields.text("training");
-        fields.boolean(false);
-    });
-    let mut archive = Archive::new(&pickle.finish())?;
-    archive.put(&format!("code/__torch__/{PACKAGE}.py"), code.as_bytes())?;
-    archive.finish()
 }

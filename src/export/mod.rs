@@ -5,7 +5,7 @@
 pub(crate) mod archive;
 mod card;
 pub mod onnx;
-mod pickle;
+pub(crate) mod pickle;
 mod script_model;
 pub mod torchscript;
 
@@ -13,7 +13,7 @@ pub use card::{CARD_NAME, InputCard, ModelCard};
 pub use script_model::ScriptModel;
 
 use crate::model::{Model, PlacedLayer};
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use std::collections::HashMap;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
@@ -35,15 +35,11 @@ impl Weight {
 
 /// The weights of a layer, in the order of its parameters.
 fn weights_of(layer: &PlacedLayer, variables: &HashMap<String, Tensor>) -> Result<Vec<Weight>> {
-    let weight = |parameter: crate::model::layers::Parameter| -> Result<Weight> {
-        let name = format!("{}.{}", layer.name, parameter.name);
-        let tensor = variables.get(&name).with_context(|| format!("the model has no weights {name}"))?;
-        let shape = tensor.size();
-        ensure!(shape == parameter.shape, "{name} has the shape {shape:?}, not {:?}", parameter.shape);
-        let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
-        Ok(Weight { name, shape, values: Vec::try_from(&flat)? })
+    let weight = |(name, tensor): (String, Tensor)| -> Result<Weight> {
+        let flat = tensor.f_to_device(Device::Cpu)?.f_to_kind(Kind::Float)?.f_reshape([-1])?;
+        Ok(Weight { name, shape: tensor.size(), values: Vec::try_from(&flat)? })
     };
-    layer.parameters().into_iter().map(weight).collect()
+    layer.variables(variables)?.into_iter().map(weight).collect()
 }
 
 /// A trained model with what a file tells of it.

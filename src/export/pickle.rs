@@ -4,24 +4,24 @@
 //! No kept crate writes classes and persistent ids, which is most of what is needed here.
 
 /// A pickle that is being written.
-pub(super) struct Pickle {
+pub(crate) struct Pickle {
     bytes: Vec<u8>,
 }
 
 impl Pickle {
     /// Starts one.
-    pub(super) fn new() -> Pickle {
+    pub(crate) fn new() -> Pickle {
         Pickle { bytes: vec![0x80, 2] }
     }
 
     /// Ends it: what was written first is the object.
-    pub(super) fn finish(mut self) -> Vec<u8> {
+    pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bytes.push(b'.');
         self.bytes
     }
 
     /// An object of `module.class` without arguments; `fields` writes a text and a value for each field.
-    pub(super) fn object(&mut self, module: &str, class: &str, fields: impl FnOnce(&mut Pickle)) {
+    pub(crate) fn object(&mut self, module: &str, class: &str, fields: impl FnOnce(&mut Pickle)) {
         self.global(module, class);
         self.bytes.extend(b")\x81}("); // no arguments; make the object; a dictionary, from here
         fields(self);
@@ -29,19 +29,19 @@ impl Pickle {
     }
 
     /// A text.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.bytes.push(b'X');
         self.bytes.extend((text.len() as u32).to_le_bytes());
         self.bytes.extend(text.as_bytes());
     }
 
     /// A truth value.
-    pub(super) fn boolean(&mut self, value: bool) {
+    pub(crate) fn boolean(&mut self, value: bool) {
         self.bytes.push(if value { 0x88 } else { 0x89 });
     }
 
     /// A contiguous float32 tensor that is to be trained, its values in the file of that name.
-    pub(super) fn parameter(&mut self, file: &str, shape: &[i64]) {
+    pub(crate) fn parameter(&mut self, file: &str, shape: &[i64]) {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis] * shape[axis];

@@ -4,16 +4,15 @@
 use super::Model;
 use super::layers::{Gradients, ManualLayer};
 use crate::backpropagation::Backpropagation;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
 /// The layers of a built [`Model`] up to the logits, over the variables that it was built with.
 #[derive(Debug)]
 pub struct ManualNetwork {
-    layers: Vec<Box<dyn ManualLayer>>,
-    /// Of the parameters of each layer, the names in the variable store.
-    names: Vec<Vec<String>>,
+    /// Each with the names of its parameters in the variable store.
+    layers: Vec<(Box<dyn ManualLayer>, Vec<String>)>,
     kind: Kind,
 }
 
@@ -23,30 +22,25 @@ impl Model {
     /// kind that cannot compute its own gradients.
     ///
     /// # Errors
-    /// A variable that is not there.
+    /// A variable that is missing or of another shape.
     pub fn manual_network(&self, variables: &VarStore, kind: Kind) -> Result<Option<ManualNetwork>> {
         let variables = variables.variables();
-        let (mut layers, mut names) = (Vec::new(), Vec::new());
+        let mut layers = Vec::new();
         for placed in &self.layers {
-            let of_layer = placed.parameters().into_iter();
-            let of_layer: Vec<String> = of_layer.map(|p| format!("{}.{}", placed.name, p.name)).collect();
-            let find = |name: &String| variables.get(name).with_context(|| format!("there is no {name}"));
-            let parameters = of_layer.iter().map(|name| find(name).map(Tensor::detach));
-            let Some(layer) = placed.layer.manual(parameters.collect::<Result<_>>()?) else {
-                return Ok(None);
-            };
-            layers.push(layer);
-            names.push(of_layer);
+            let (names, parameters) = placed.variables(&variables)?.into_iter().unzip();
+            let Some(layer) = placed.layer.manual(parameters) else { return Ok(None) };
+            layers.push((layer, names));
         }
-        Ok(Some(ManualNetwork { layers, names, kind }))
+        Ok(Some(ManualNetwork { layers, kind }))
     }
 }
 
 impl Backpropagation for ManualNetwork {
     fn forward(&mut self, inputs: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
-        let mut values = inputs.f_flatten(1, -1)?.f_to_kind(self.kind)?;
-        for layer in &mut self.layers {
+        // Layers go through values as they lie in memory.
+        let mut values = inputs.f_flatten(1, -1)?.f_to_kind(self.kind)?.f_contiguous()?;
+        for (layer, _) in &mut self.layers {
             values = layer.forward(values)?;
         }
         Ok(values.f_to_kind(Kind::Float)?)
@@ -56,7 +50,7 @@ impl Backpropagation for ManualNetwork {
         let _no_gradient = tch::no_grad_guard();
         let mut gradients = Vec::new();
         let mut of_outputs = outputs.f_to_kind(self.kind)?;
-        for (number, (layer, names)) in self.layers.iter_mut().zip(&self.names).enumerate().rev() {
+        for (number, (layer, names)) in self.layers.iter_mut().enumerate().rev() {
             let Gradients { inputs, parameters } = layer.backward(of_outputs, number > 0)?;
             for (name, gradient) in names.iter().zip(parameters) {
                 gradients.push((name.as_str(), gradient));
@@ -141,6 +135,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn inputs_may_lie_in_memory_as_they_like() {
+        let hidden = specification::parse("dropout 0, relu").unwrap();
+        let model = Model::classifier(&[40], hidden, 4).unwrap();
+        let variables = VarStore::new(Device::Cpu);
+        let network = model.build(&variables.root()).unwrap();
+        let mut manual = model.manual_network(&variables, Kind::Float).unwrap().unwrap();
+        let transposed = batch().0.view([40, 9]).tr();
+        let distance = distance(&manual.forward(&transposed).unwrap(), &network.forward_t(&transposed, true));
+        assert!(distance < 1e-5, "{distance}");
     }
 
     #[test]

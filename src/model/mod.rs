@@ -12,7 +12,7 @@ pub use summary::{SummaryStyle, summary, with_separators};
 use anyhow::{Context, Result, ensure};
 use layers::{Dense, Layer, Parameter, softmax};
 use std::collections::HashMap;
-use tch::nn;
+use tch::{Tensor, nn};
 
 /// A layer in its place in a model.
 #[derive(Debug)]
@@ -31,6 +31,21 @@ impl PlacedLayer {
     /// The trainable parameters.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layer.parameters(&self.input)
+    }
+
+    /// The tensors of the parameters, detached, with their names in a built network, in their order.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape.
+    pub fn variables(&self, built: &HashMap<String, Tensor>) -> Result<Vec<(String, Tensor)>> {
+        let find = |parameter: Parameter| {
+            let name = format!("{}.{}", self.name, parameter.name);
+            let tensor = built.get(&name).with_context(|| format!("the model has no weights {name}"))?;
+            let shape = tensor.size();
+            ensure!(shape == parameter.shape, "{name} has the shape {shape:?}, not {:?}", parameter.shape);
+            Ok((name, tensor.detach()))
+        };
+        self.parameters().into_iter().map(find).collect()
     }
 
     /// The number of trainable values.

@@ -2,11 +2,13 @@
 //! but takes as long again to be called, and takes gradients in bfloat16 only after a copy. It must not
 //! know where the parameters belong.
 
-use crate::parallel::{Value, for_each_chunk, slice_of};
+use crate::parallel::for_each_chunk;
+use crate::values::{Value, values, values_mut};
+use anyhow::{Context, Result};
 use half::bf16;
 use multiversion::multiversion;
+use tch::Tensor;
 use tch::nn::Adam;
-use tch::{Kind, Tensor};
 
 /// A parameter to be moved with its moments, all of one shape, float32, contiguous, on a CPU.
 pub struct Moved<'a> {
@@ -14,29 +16,29 @@ pub struct Moved<'a> {
     pub first_moment: &'a mut Tensor,
     pub second_moment: &'a mut Tensor,
     /// In float32 or bfloat16, contiguous too.
-    pub gradient: &'a mut Tensor,
+    pub gradient: &'a Tensor,
     /// The number of the step, from 1.
     pub count: f64,
 }
 
 /// Moves the parameters.
 ///
+/// # Errors
+/// A gradient that is otherwise.
+///
 /// # Panics
-/// Tensors that are otherwise.
-pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, learning_rate: f64) {
+/// A parameter that is otherwise.
+pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, learning_rate: f64) -> Result<()> {
     let mut chunks = Vec::new();
     for moved in parameters {
         let scales = Scales::new(settings, learning_rate, moved.count);
         let state = [moved.value, moved.first_moment, moved.second_moment];
-        match moved.gradient.kind() {
-            Kind::BFloat16 => {
-                let gradient = slice_of::<bf16>(moved.gradient).chunks(CHUNK).map(Gradient::Half);
-                chunks.extend(chunks_of(state, gradient, scales));
-            }
-            _ => {
-                let gradient = slice_of::<f32>(moved.gradient).chunks(CHUNK).map(Gradient::Single);
-                chunks.extend(chunks_of(state, gradient, scales));
-            }
+        let [value, first, second] = state.map(|of| values_mut::<f32>(of).chunks_mut(CHUNK));
+        let gradient = Gradient::of(moved.gradient);
+        let gradient = gradient.context("a gradient is neither float32 nor bfloat16, or not contiguous")?;
+        for (number, ((value, first), second)) in value.zip(first).zip(second).enumerate() {
+            let gradient = gradient.part(number * CHUNK, value.len());
+            chunks.push(Chunk { value, first, second, gradient, scales });
         }
     }
     for_each_chunk(&mut chunks, 1, |_, chunk| {
@@ -47,6 +49,7 @@ pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, learning_rate: f64) {
             }
         }
     });
+    Ok(())
 }
 
 /// Values that a thread moves in one go.
@@ -65,14 +68,17 @@ enum Gradient<'a> {
     Half(&'a [bf16]),
 }
 
-fn chunks_of<'a>(
-    state: [&'a mut Tensor; 3],
-    gradient: impl Iterator<Item = Gradient<'a>>,
-    scales: Scales,
-) -> impl Iterator<Item = Chunk<'a>> {
-    let [value, first, second] = state.map(|of| slice_of::<f32>(of).chunks_mut(CHUNK));
-    let chunks = value.zip(first).zip(second).zip(gradient);
-    chunks.map(move |(((value, first), second), gradient)| Chunk { value, first, second, gradient, scales })
+impl<'a> Gradient<'a> {
+    fn of(tensor: &'a Tensor) -> Option<Gradient<'a>> {
+        values(tensor).map(Gradient::Single).or_else(|| values(tensor).map(Gradient::Half))
+    }
+
+    fn part(&self, start: usize, count: usize) -> Gradient<'a> {
+        match self {
+            Gradient::Single(values) => Gradient::Single(&values[start..start + count]),
+            Gradient::Half(values) => Gradient::Half(&values[start..start + count]),
+        }
+    }
 }
 
 /// The factors of a step.

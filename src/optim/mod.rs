@@ -119,9 +119,7 @@ impl Optimizer {
             }
         }
     }
-}
 
-impl Optimizer {
     /// Moves the variables by gradients that were computed elsewhere, found by their names.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::backpropagation::Backpropagation;
 use crate::data::{Batch, Samples};
 use crate::metrics::{Direction, Metric, RunningMeans};
 use crate::optim::{FusedAdam, Optimizer};
+use crate::parallel::threads;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -57,8 +58,8 @@ impl<'a> Training<'a> {
         samples: usize,
         validation: Option<Samples>,
     ) -> Result<(Training<'a>, Vec<&'a mut dyn Callback>)> {
-        let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, callbacks, .. } = fit;
-        let backpropagation = fit.backpropagation;
+        let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = fit;
+        let Fit { callbacks, backpropagation, .. } = fit;
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         let training = Training {
             epoch: 0,
@@ -70,7 +71,7 @@ impl<'a> Training<'a> {
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
             backpropagation,
-            pace: Pace::new(tch::get_num_threads().max(1) as u32),
+            pace: Pace::new(threads() as u32),
             optimizer,
             loss,
             metrics,

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The names of the four files of an IDX set.
@@ -17,6 +19,16 @@ pub const IDX_FILES: [&str; 4] = [
 /// An empty folder, the working directory and home of the program.
 pub struct Place {
     folder: TempDir,
+}
+
+/// Waits for something for a minute at most.
+#[track_caller]
+pub fn wait_until(what: &str, has_come: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !has_come() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no {what} after a minute");
+        sleep(Duration::from_millis(5));
+    }
 }
 
 /// What a finished program left.

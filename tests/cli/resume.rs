@@ -1,6 +1,6 @@
 //! A run that was stopped, in whatever way, goes on to the very bytes of one that never was.
 
-use crate::place::{Finished, Place, idx, skipped};
+use crate::place::{Finished, Place, idx, skipped, wait_until};
 use rand::{Rng, SeedableRng};
 use std::fs;
 use std::path::Path;
@@ -67,11 +67,8 @@ fn signal(child: &Child, name: &str) {
 
 /// Waits until a run has a checkpoint.
 fn wait_for_checkpoint(place: &Place, run: &str) {
-    let start = Instant::now();
-    while !place.names(&format!("{run}/checkpoint")).iter().any(|name| name.starts_with('0')) {
-        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
-        sleep(Duration::from_millis(5));
-    }
+    let names = || place.names(&format!("{run}/checkpoint"));
+    wait_until("checkpoint", || names().iter().any(|name| name.starts_with('0')));
 }
 
 #[test]

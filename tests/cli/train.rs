@@ -1,10 +1,8 @@
-use crate::place::{IDX_FILES, Place, real_mnist};
+use crate::place::{IDX_FILES, Place, real_mnist, wait_until};
 use flate2::read::GzDecoder;
 use std::fs::{self, File};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// What a run folder holds when training has ended.
 const FILES: [&str; 18] = [
@@ -213,11 +211,7 @@ fn a_training_settles_how_threads_wait() {
         let mut command = place.command(&arguments);
         command.env_remove("GOMP_SPINCOUNT").envs(policy.map(|policy| ("OMP_WAIT_POLICY", policy)));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let start = Instant::now();
-        while !place.path("run/history.csv").exists() {
-            assert!(start.elapsed() < Duration::from_secs(60), "no training after a minute");
-            sleep(Duration::from_millis(20));
-        }
+        wait_until("training", || place.path("run/history.csv").exists());
         let environment = fs::read(format!("/proc/{}/environ", child.id())).unwrap();
         let environment = String::from_utf8_lossy(&environment).into_owned();
         child.kill().unwrap();
@@ -321,12 +315,8 @@ fn endless(place: &Place) -> Child {
         &[&arguments[..], &["--no-early-stopping", "--limit", "200", "--time-limit", "100s"]].concat(),
     );
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let start = Instant::now();
     let rows = || fs::read_to_string(place.path("run/history.csv")).map_or(0, |text| text.lines().count());
-    while rows() < 3 {
-        assert!(start.elapsed() < Duration::from_secs(60), "no second epoch after a minute");
-        sleep(Duration::from_millis(20));
-    }
+    wait_until("second epoch", || rows() >= 3);
     child
 }
 

@@ -2,7 +2,8 @@
 //! P and the others are scaled by 1 / (1 - P); otherwise values pass unchanged.
 
 use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator};
-use crate::parallel::{for_each_chunk, slice_of};
+use crate::parallel::for_each_chunk;
+use crate::values::values_mut;
 use anyhow::{Context, Result};
 use half::bf16;
 use rand::{Fill, SeedableRng};
@@ -151,11 +152,11 @@ fn drop_values(values: &mut Tensor, rate: f64, kept: &[u8]) {
     let scale = (1.0 / (1.0 - rate)) as f32;
     // Masks instead of branches, which would be mispredicted as often as values are dropped.
     match values.kind() {
-        Type::BFloat16 => apply(slice_of::<bf16>(values), kept, move |value, kept| {
+        Type::BFloat16 => apply(values_mut::<bf16>(values), kept, move |value, kept| {
             let scaled = bf16::from_f32(value.to_f32() * scale);
             bf16::from_bits(scaled.to_bits() & u16::from(kept).wrapping_neg())
         }),
-        _ => apply(slice_of::<f32>(values), kept, move |value, kept| {
+        _ => apply(values_mut::<f32>(values), kept, move |value, kept| {
             f32::from_bits((value * scale).to_bits() & u32::from(kept).wrapping_neg())
         }),
     }
