@@ -43,7 +43,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let mut checkpoints = Vec::new();
     for round in 0..rounds {
         let start = Instant::now();
-        kept.write((round, 0), "", &state, 2)?;
+        kept.prepare((round, 0), String::new(), &state)?.write(2)?;
         checkpoints.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         write_whole(&path, &torchscript::archive(trained)?)?;

@@ -8,21 +8,25 @@ use anyhow::{Context, Result, bail};
 use fitch::run::CheckpointFolder;
 use fitch::train::{Checkpoint, CheckpointStore, StopReason, Training, TrainingState};
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-/// The checkpoints of a run.
+/// The checkpoints of a run. They are written while training goes on, one at a time: the disk takes longer
+/// to keep one than a small network to train an epoch.
 #[derive(Debug)]
 pub struct RunCheckpoints {
     folder: CheckpointFolder,
     every: Option<Every>,
     keep: usize,
     last: Instant,
+    /// Writes the last one.
+    writer: Option<JoinHandle<Result<()>>>,
 }
 
 impl RunCheckpoints {
     pub fn new(folder: CheckpointFolder, configuration: &Configuration) -> RunCheckpoints {
         let Configuration { checkpoint_every: every, keep, .. } = *configuration;
-        RunCheckpoints { folder, every, keep, last: Instant::now() }
+        RunCheckpoints { folder, every, keep, last: Instant::now(), writer: None }
     }
 }
 
@@ -40,9 +44,41 @@ impl CheckpointStore for RunCheckpoints {
     fn store(&mut self, checkpoint: Checkpoint) -> Result<()> {
         let Checkpoint { state, tensors } = checkpoint;
         let text = toml::to_string(&state).context("the checkpoint has no text")?;
-        self.folder.write((state.epoch - 1, state.step), &text, &tensors, self.keep)?;
+        let unwritten = self.folder.prepare((state.epoch - 1, state.step), text, &tensors)?;
+        self.finish()?;
+        let keep = self.keep;
+        self.writer = Some(thread::spawn(move || {
+            yield_to_others();
+            unwritten.write(keep)
+        }));
         self.last = Instant::now();
         Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.writer.take().map(JoinHandle::join) {
+            Some(Err(_)) => bail!("the thread that writes checkpoints has failed"),
+            Some(Ok(written)) => written,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Lets this thread run only where no other wants to: training waits for the slowest of its threads.
+#[cfg(target_os = "linux")]
+fn yield_to_others() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: 0 is the calling thread, and the parameters live. If it fails, the thread is as any other.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others() {}
+
+/// Where a training ends with an error, that is what is told.
+impl Drop for RunCheckpoints {
+    fn drop(&mut self) {
+        let _ = self.finish();
     }
 }
 

@@ -22,6 +22,16 @@ pub struct CheckpointFolder {
     path: PathBuf,
 }
 
+/// A checkpoint that is to be written, perhaps by another thread.
+#[derive(Debug)]
+pub struct UnwrittenCheckpoint {
+    folder: CheckpointFolder,
+    name: String,
+    state: String,
+    /// In the form of the file.
+    tensors: Vec<u8>,
+}
+
 /// A checkpoint as it is on the disk.
 #[derive(Debug)]
 pub struct KeptCheckpoint {
@@ -39,27 +49,23 @@ impl CheckpointFolder {
         CheckpointFolder { path: path.into() }
     }
 
-    /// Writes a checkpoint, then removes those before the newest `keep`. Until the new one is on the disk,
-    /// all others stay.
+    /// A checkpoint of that number (epoch, step) with a copy of the tensors as they are now.
     ///
     /// # Errors
-    /// The disk; what was there before is then still there.
-    pub fn write(
+    /// Tensors that cannot be saved.
+    pub fn prepare(
         &self,
-        number: (usize, usize),
-        state: &str,
+        (epoch, step): (usize, usize),
+        state: String,
         tensors: &BTreeMap<String, Tensor>,
-        keep: usize,
-    ) -> Result<()> {
-        let name = format!("{:08}-{:010}", number.0, number.1);
-        let tensors = safetensors_bytes(tensors, &[])?;
-        let files = [(STATE, state.as_bytes()), (TENSORS, tensors.as_slice())];
-        let digests: String = files.iter().map(|(name, content)| digest_line(name, content)).collect();
-        write_folder_whole(&self.path.join(name), &[files[0], files[1], (DIGESTS, digests.as_bytes())])?;
-        for old in self.newest_first()?.into_iter().skip(keep.max(1)) {
-            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
-        }
-        Ok(())
+    ) -> Result<UnwrittenCheckpoint> {
+        let name = format!("{epoch:08}-{step:010}");
+        Ok(UnwrittenCheckpoint {
+            folder: self.clone(),
+            name,
+            state,
+            tensors: safetensors_bytes(tensors, &[])?,
+        })
     }
 
     /// The newest checkpoint that is whole; each broken one before it is told.
@@ -107,6 +113,23 @@ impl CheckpointFolder {
     }
 }
 
+impl UnwrittenCheckpoint {
+    /// Writes it, then removes those before the newest `keep`. Until it is on the disk, all others stay.
+    ///
+    /// # Errors
+    /// The disk; what was there before is then still there.
+    pub fn write(self, keep: usize) -> Result<()> {
+        let files = [(STATE, self.state.as_bytes()), (TENSORS, self.tensors.as_slice())];
+        let digests: String = files.iter().map(|(name, content)| digest_line(name, content)).collect();
+        let files = [files[0], files[1], (DIGESTS, digests.as_bytes())];
+        write_folder_whole(&self.folder.path.join(self.name), &files)?;
+        for old in self.folder.newest_first()?.into_iter().skip(keep.max(1)) {
+            fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
+        }
+        Ok(())
+    }
+}
+
 fn digest_line(name: &str, content: &[u8]) -> String {
     format!("{:x}  {name}\n", Sha256::digest(content))
 }
@@ -135,6 +158,10 @@ mod tests {
         BTreeMap::from([("a/weight".to_string(), float), ("means".to_string(), double)])
     }
 
+    fn write(folder: &CheckpointFolder, number: (usize, usize), state: &str, keep: usize) -> Result<()> {
+        folder.prepare(number, state.to_string(), &tensors(number.0 as f64))?.write(keep)
+    }
+
     fn newest(folder: &CheckpointFolder) -> (Option<String>, Vec<String>) {
         let mut broken = Vec::new();
         let found = folder.newest(|fault| broken.push(format!("{fault:#}"))).unwrap();
@@ -147,7 +174,7 @@ mod tests {
         let folder = CheckpointFolder::new(place.path().join("checkpoint"));
         assert_eq!(newest(&folder), (None, vec![]));
         for (number, state) in [((9, 0), "nine"), ((10, 0), "ten"), ((10, 7), "ten and seven steps")] {
-            folder.write(number, state, &tensors(number.0 as f64), 2).unwrap();
+            write(&folder, number, state, 2).unwrap();
         }
         assert_eq!(newest(&folder).0.unwrap(), "ten and seven steps");
         assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 2);
@@ -161,8 +188,8 @@ mod tests {
     fn a_broken_one_is_named_and_the_one_before_it_taken() {
         let place = TempDir::new().unwrap();
         let folder = CheckpointFolder::new(place.path());
-        folder.write((1, 0), "one", &tensors(1.0), 3).unwrap();
-        folder.write((2, 0), "two", &tensors(2.0), 3).unwrap();
+        write(&folder, (1, 0), "one", 3).unwrap();
+        write(&folder, (2, 0), "two", 3).unwrap();
         let path = place.path().join("00000002-0000000000");
         for name in [STATE, TENSORS, DIGESTS] {
             let whole = fs::read(path.join(name)).unwrap();
@@ -184,7 +211,7 @@ mod tests {
         }
         // A broken one may be written again under its name.
         fs::write(path.join(STATE), "").unwrap();
-        folder.write((2, 0), "two again", &tensors(2.0), 3).unwrap();
+        write(&folder, (2, 0), "two again", 3).unwrap();
         assert_eq!(newest(&folder), (Some("two again".to_string()), vec![]));
     }
 
@@ -194,9 +221,9 @@ mod tests {
         loop {
             let place = TempDir::new().unwrap();
             let folder = CheckpointFolder::new(place.path());
-            folder.write((1, 0), "old", &tensors(1.0), 1).unwrap();
+            write(&folder, (1, 0), "old", 1).unwrap();
             fail_at(Some(steps));
-            let written = folder.write((2, 0), "new", &tensors(2.0), 1);
+            let written = write(&folder, (2, 0), "new", 1);
             fail_at(None);
             let (found, broken) = newest(&folder);
             assert!(broken.is_empty(), "{broken:?}");
@@ -221,7 +248,7 @@ mod tests {
     fn a_run_folder_that_is_gone_is_not_made_again() {
         let place = TempDir::new().unwrap();
         let folder = CheckpointFolder::new(place.path().join("run").join("checkpoint"));
-        let fault = format!("{:#}", folder.write((1, 0), "", &tensors(1.0), 1).unwrap_err());
+        let fault = format!("{:#}", write(&folder, (1, 0), "", 1).unwrap_err());
         assert!(fault.contains("cannot write") && fault.contains("No such file"), "{fault}");
         assert!(!place.path().join("run").exists());
     }

@@ -6,7 +6,7 @@ mod lock;
 mod record;
 mod weights;
 
-pub use checkpoints::{CheckpointFolder, KeptCheckpoint};
+pub use checkpoints::{CheckpointFolder, KeptCheckpoint, UnwrittenCheckpoint};
 pub use files::{write_whole, write_whole_with};
 pub use lock::RunLock;
 pub use record::{DatasetRecord, RunRecord};

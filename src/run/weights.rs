@@ -37,15 +37,15 @@ pub(super) fn safetensors_bytes(
         let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_reshape([-1])?;
         let kind = match flat.kind() {
             Kind::Float => {
-                bytes.extend(Vec::<f32>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+                append(&mut bytes, &Vec::<f32>::try_from(&flat)?, f32::to_le_bytes);
                 "F32"
             }
             Kind::Double => {
-                bytes.extend(Vec::<f64>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+                append(&mut bytes, &Vec::<f64>::try_from(&flat)?, f64::to_le_bytes);
                 "F64"
             }
             Kind::Int64 => {
-                bytes.extend(Vec::<i64>::try_from(&flat)?.iter().flat_map(|value| value.to_le_bytes()));
+                append(&mut bytes, &Vec::<i64>::try_from(&flat)?, i64::to_le_bytes);
                 "I64"
             }
             other => bail!("{name} is {other:?}, which cannot be saved"),
@@ -56,6 +56,14 @@ pub(super) fn safetensors_bytes(
     let mut header = serde_json::to_vec(&header)?;
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
     Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), &bytes].concat())
+}
+
+fn append<T: Copy, const SIZE: usize>(bytes: &mut Vec<u8>, values: &[T], to_bytes: impl Fn(T) -> [u8; SIZE]) {
+    let start = bytes.len();
+    bytes.resize(start + values.len() * SIZE, 0);
+    for (bytes, value) in bytes[start..].as_chunks_mut().0.iter_mut().zip(values) {
+        *bytes = to_bytes(*value);
+    }
 }
 
 /// Gives all variables the values of a file; nothing is changed unless every one fits.

@@ -49,11 +49,20 @@ pub trait CheckpointStore: Debug {
     /// Whether one is wanted after a step (not the last of an epoch).
     fn is_due_within_epoch(&mut self, training: &Training) -> bool;
 
-    /// Keeps a checkpoint.
+    /// Keeps a checkpoint. Its tensors change when training goes on; what is copied of them may be written
+    /// meanwhile.
     ///
     /// # Errors
-    /// It could not be written; those that were kept before still are.
+    /// It, or the one before it, could not be written; those that were kept before still are.
     fn store(&mut self, checkpoint: Checkpoint) -> Result<()>;
+
+    /// Waits until every checkpoint is kept; called when training ends, errors aside.
+    ///
+    /// # Errors
+    /// As [`CheckpointStore::store`].
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Callbacks as the loop holds them.

@@ -210,6 +210,7 @@ impl<'a> Fit<'a> {
                 break;
             }
         }
+        store.map_or(Ok(()), |store| store.finish())?;
         callbacks.iter_mut().try_for_each(|callback| callback.train_end(&mut training))?;
         Ok(training.finish())
     }

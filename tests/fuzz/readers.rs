@@ -131,7 +131,8 @@ fn read_checkpoint(bytes: &[u8], path: &Path) -> bool {
     let folder = CheckpointFolder::new(path);
     if !path.exists() {
         let tensors = BTreeMap::from([("means".to_string(), Tensor::from_slice(&[1.0, 2.0]))]);
-        folder.write((1, 0), "epoch = 1\n", &tensors, 2).expect("the folder can be written");
+        let whole = folder.prepare((1, 0), "epoch = 1\n".to_string(), &tensors).expect("it can be saved");
+        whole.write(2).expect("the folder can be written");
     }
     for file in ["state.toml", "sha256sums.txt"] {
         let file = path.join("00000001-0000000000").join(file);
