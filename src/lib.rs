@@ -8,6 +8,7 @@
 //! Nothing here prints, ends the process or reads the command line.
 
 pub mod backpropagation;
+mod cross_entropy;
 pub mod data;
 pub mod device;
 pub mod export;

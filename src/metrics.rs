@@ -1,6 +1,8 @@
 //! What is measured while training: means over all samples of an epoch, added up on the device and read
 //! once. The confusion matrix and what follows from it. It must not know files or layers.
 
+use crate::cross_entropy::{count_correct, loss_and_gradient};
+use crate::values::values_mut;
 use anyhow::{Result, ensure};
 use std::fmt;
 use tch::{Device, Kind, Tensor};
@@ -25,6 +27,9 @@ impl Direction {
 }
 
 type Function = dyn Fn(&Tensor, &Tensor) -> Tensor;
+/// From outputs and targets to the value and its gradient with respect to the outputs; none where autograd
+/// has to find them.
+type Gradient = fn(&Tensor, &Tensor) -> Result<Option<(Tensor, Tensor)>>;
 
 /// A number that tells how good outputs are for their targets: a loss, an accuracy, or one's own.
 pub struct Metric {
@@ -35,6 +40,7 @@ pub struct Metric {
     function: Box<Function>,
     /// Whether the function gives the sum over the batch; otherwise it gives the mean.
     gives_sum: bool,
+    gradient: Gradient,
 }
 
 impl fmt::Debug for Metric {
@@ -51,26 +57,49 @@ impl Metric {
         direction: Direction,
         function: impl Fn(&Tensor, &Tensor) -> Tensor + 'static,
     ) -> Metric {
-        Metric { name: name.into(), direction, function: Box::new(function), gives_sum: false }
+        Metric {
+            name: name.into(),
+            direction,
+            function: Box::new(function),
+            gives_sum: false,
+            gradient: |_, _| Ok(None),
+        }
     }
 
     /// The share of samples whose greatest logit is that of their label; among equal ones the first
     /// counts, as in Keras. Logits [b, classes], labels int64 [b].
     pub fn accuracy() -> Metric {
-        let correct =
-            |logits: &Tensor, labels: &Tensor| logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Double);
+        let correct = |logits: &Tensor, labels: &Tensor| match count_correct(logits, labels) {
+            Some(count) => Tensor::from(count),
+            None => logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Double),
+        };
         Metric { gives_sum: true, ..Metric::new("accuracy", Direction::Maximize, correct) }
     }
 
     /// Categorical cross-entropy of logits [b, classes] and labels int64 [b], in nats.
     pub fn cross_entropy() -> Metric {
         let loss = |logits: &Tensor, labels: &Tensor| logits.cross_entropy_for_logits(labels);
-        Metric::new("loss", Direction::Minimize, loss)
+        Metric { gradient: loss_and_gradient, ..Metric::new("loss", Direction::Minimize, loss) }
     }
 
     /// The value for one batch as the function gives it, with its gradient.
     pub(crate) fn call(&self, outputs: &Tensor, targets: &Tensor) -> Tensor {
         (self.function)(outputs, targets)
+    }
+
+    /// The value for one batch and its gradient with respect to the outputs.
+    ///
+    /// # Errors
+    /// A value that does not depend on the outputs, targets of another kind or shape, or a fault of the
+    /// device.
+    pub(crate) fn with_gradient(&self, outputs: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
+        if let Some(known) = (self.gradient)(outputs, targets)? {
+            return Ok(known);
+        }
+        let outputs = outputs.detach().set_requires_grad(true);
+        let value = self.call(&outputs, targets);
+        let gradients = Tensor::f_run_backward(&[&value], &[&outputs], false, false)?;
+        Ok((value.detach(), gradients.into_iter().next().unwrap_or_default()))
     }
 }
 
@@ -104,14 +133,22 @@ impl RunningMeans {
         batch_size: usize,
     ) -> Result<()> {
         let _no_gradient = tch::no_grad_guard();
-        let mut sums = vec![loss.f_to_kind(Kind::Double)?.f_mul_scalar(batch_size as f64)?];
+        let mut values = vec![(loss.shallow_clone(), batch_size)];
         for metric in metrics {
-            let value = metric.call(outputs, targets).f_to_kind(Kind::Double)?;
+            let value = metric.call(outputs, targets);
             ensure!(value.numel() == 1, "metric {}: gives {:?} values, not one", metric.name, value.size());
-            let value = value.f_reshape([0i64; 0])?;
-            sums.push(if metric.gives_sum { value } else { value.f_mul_scalar(batch_size as f64)? });
+            values.push((value.f_reshape([0i64; 0])?, if metric.gives_sum { 1 } else { batch_size }));
         }
-        self.sums += Tensor::f_stack(&sums, 0)?;
+        if self.sums.device() == Device::Cpu {
+            for (sum, (value, weight)) in values_mut::<f64>(&mut self.sums).iter_mut().zip(values) {
+                *sum += value.f_double_value(&[])? * weight as f64;
+            }
+        } else {
+            let weighted =
+                |(value, weight): (Tensor, usize)| value.f_to_kind(Kind::Double)?.f_mul_scalar(weight as f64);
+            let weighted = values.into_iter().map(weighted).collect::<Result<Vec<_>, _>>()?;
+            self.sums += Tensor::f_stack(&weighted, 0)?;
+        }
         self.samples += batch_size;
         Ok(())
     }

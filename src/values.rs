@@ -22,6 +22,16 @@ unsafe impl Value for f32 {
     const KIND: Kind = Kind::Float;
 }
 
+// SAFETY: both are the same IEEE 754 type.
+unsafe impl Value for f64 {
+    const KIND: Kind = Kind::Double;
+}
+
+// SAFETY: both are 64 bits with a sign.
+unsafe impl Value for i64 {
+    const KIND: Kind = Kind::Int64;
+}
+
 // SAFETY: both are the upper half of a float32.
 unsafe impl Value for bf16 {
     const KIND: Kind = Kind::BFloat16;

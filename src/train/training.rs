@@ -158,11 +158,10 @@ impl<'a> Training<'a> {
                 self.optimizer.step(&loss)?;
             }
             Some(backpropagation) => {
-                outputs = backpropagation.forward(&batch.inputs)?.set_requires_grad(true);
-                loss = self.loss.call(&outputs, &batch.targets);
-                let gradients = Tensor::f_run_backward(&[&loss], &[&outputs], false, false)?;
-                let gradients = backpropagation.backward(gradients.into_iter().next().unwrap_or_default())?;
-                self.optimizer.apply(gradients)?;
+                outputs = backpropagation.forward(&batch.inputs)?;
+                let gradient;
+                (loss, gradient) = self.loss.with_gradient(&outputs, &batch.targets)?;
+                self.optimizer.apply(backpropagation.backward(gradient)?)?;
             }
         }
         self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
