@@ -1,11 +1,11 @@
 //! From an error to what the user reads of it, and the exit code. It must not know what failed.
 
+use crate::exit::Exit;
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use std::fmt;
 use std::io::ErrorKind;
 use std::panic::{self, AssertUnwindSafe};
-use std::process::ExitCode;
 use std::sync::Mutex;
 use tch::TchError;
 
@@ -43,7 +43,7 @@ impl std::error::Error for Hint {}
 
 /// Runs a command so that a panic inside it becomes an error: libtorch's faults within a layer come as
 /// panics, with messages of any length.
-pub fn guard(command: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
+pub fn guard(command: impl FnOnce() -> Result<Exit>) -> Result<Exit> {
     static PANIC: Mutex<Option<String>> = Mutex::new(None);
     panic::set_hook(Box::new(|info| {
         let message = info.payload_as_str().unwrap_or("no message");
@@ -58,18 +58,18 @@ pub fn guard(command: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
 }
 
 /// Tells the user and gives the exit code.
-pub fn report(fault: &Error, terminal: &Terminal) -> ExitCode {
+pub fn report(fault: &Error, terminal: &Terminal) -> Exit {
     if let Some(UsageError(lines)) = fault.downcast_ref() {
         lines.iter().for_each(|line| terminal.error(line));
         terminal.hint("fitch COMMAND --help lists the options");
-        return ExitCode::from(2);
+        return Exit::Usage;
     }
     // Somebody closed the pipe that results go into (`fitch runs | head`): nobody is left to tell.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|fault| fault.kind() == ErrorKind::BrokenPipe)
     };
     if fault.chain().any(broken_pipe) {
-        return ExitCode::SUCCESS;
+        return Exit::Success;
     }
     let text = message(fault);
     terminal.error(&text);
@@ -80,7 +80,7 @@ pub fn report(fault: &Error, terminal: &Terminal) -> ExitCode {
     if out_of_memory(&text) {
         terminal.hint("a smaller --batch-size or smaller --layers need less memory");
     }
-    ExitCode::FAILURE
+    Exit::Failure
 }
 
 /// Whether a message tells of too little memory, on the CPU or a CUDA device.

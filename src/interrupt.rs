@@ -1,13 +1,11 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first asks a training under way to end after its step, the second
 //! ends the process at once. It must not know what training is.
 
+use crate::exit::Exit;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// The exit code of an interrupted process (128 + SIGINT, as shells have it).
-pub const EXIT_CODE: u8 = 130;
 
 /// Takes over the signals and gives the flag that the first one raises.
 ///
@@ -18,7 +16,7 @@ pub fn listen(terminal: Terminal) -> Result<Arc<AtomicBool>> {
     let raised = requested.clone();
     let handler = move || {
         if raised.swap(true, Ordering::Relaxed) {
-            std::process::exit(EXIT_CODE.into());
+            Exit::Interrupted.leave();
         }
         terminal.say("\ninterrupted: finishing after this step; once more ends at once");
     };

@@ -3,19 +3,20 @@
 mod cli;
 mod commands;
 mod config;
+mod exit;
 mod failure;
 mod interrupt;
 mod progress;
 mod terminal;
 
 use clap::Parser;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+fn main() {
     let cli = cli::Cli::parse();
     let terminal = terminal::Terminal::new();
-    match failure::guard(|| commands::run(cli.command, &terminal)) {
-        Ok(code) => code,
+    let exit = match failure::guard(|| commands::run(cli.command, &terminal)) {
+        Ok(exit) => exit,
         Err(fault) => failure::report(&fault, &terminal),
-    }
+    };
+    exit.leave()
 }

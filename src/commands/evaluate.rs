@@ -5,6 +5,7 @@ use super::table::table;
 use super::trained_run::{RecordedRun, TrainedRun};
 use crate::cli::{EvaluateFormat, EvaluateOptions, ProgressOption, TrainOptions};
 use crate::config::{self, Configuration};
+use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::progress::DownloadProgress;
 use crate::terminal::Terminal;
@@ -15,9 +16,8 @@ use fitch::metrics::ConfusionMatrix;
 use fitch::model::with_separators;
 use fitch::train::{Evaluation, evaluate};
 use serde_json::{Value, json};
-use std::process::ExitCode;
 
-pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let format = options.format;
     let (dataset, evaluation) = match options.model.is_file() {
         true => evaluate_file(options, terminal)?,
@@ -30,7 +30,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<ExitCode> {
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
         EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix)?,
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {

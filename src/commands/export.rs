@@ -4,6 +4,7 @@ use super::start_libtorch;
 use super::trained_run::{RecordedRun, TrainedRun, model_card};
 use crate::cli::{ExportOptions, InputOption};
 use crate::config;
+use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -13,14 +14,13 @@ use fitch::export::{TrainedModel, torchscript};
 use fitch::run::{write_whole, write_whole_with};
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 /// How many images a file that was written is compared on.
 pub const IMAGES_TO_VERIFY: i64 = 1_000;
 
-pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     let run = RecordedRun::open(&options.run)?;
     let to = options.to.unwrap_or_else(|| run.folder.model_file());
     let extension = to.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
@@ -43,7 +43,7 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<ExitCode> {
         write_torchscript(&to, trained, &network, &test_images(&run, terminal)?)?;
     }
     terminal.result(&format!("written to {}\n", to.display()))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// Writes a TorchScript file, which takes its name only when libtorch has loaded it back and it said the

@@ -15,10 +15,10 @@ mod unchanged_data;
 
 use crate::cli::Command;
 use crate::config::Machine;
+use crate::exit::Exit;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::device::{self, ChosenDevice};
-use std::process::ExitCode;
 
 /// Before anything else in a command that computes for long: starts the program anew, if need be, with the
 /// environment that libgomp, libtorch's library of threads, reads before `main`.
@@ -51,7 +51,7 @@ fn start_libtorch(machine: Machine) -> Result<ChosenDevice> {
     Ok(chosen)
 }
 
-pub fn run(command: Command, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
     match command {
         Command::Train(options) => train::run(*options, terminal),
         Command::Evaluate(options) => evaluate::run(options, terminal),

@@ -2,18 +2,18 @@
 
 use super::pictures::{PictureForm, draw_curves, with_marks};
 use crate::cli::PlotOptions;
+use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::report::{Curves, chart, metric_names, read_curves, terminal_chart};
 use fitch::run::{RunFolder, RunRecord, write_whole};
 use std::path::Path;
-use std::process::ExitCode;
 
 /// The height of a chart in the terminal.
 const TERMINAL_ROWS: usize = 14;
 
-pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
     let form = options.to.as_deref().map(picture_form).transpose()?;
     if let Some(to) = &options.to {
         check_writable(to)?;
@@ -28,7 +28,7 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
                 terminal.result(&format!("{}\n{drawn}\n", run.name))?;
             }
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Success);
     }
     match (&options.to, form, &options.runs[..]) {
         (Some(to), Some(form), _) => {
@@ -47,7 +47,7 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<ExitCode> {
             return Err(UsageError(vec![fault.to_string()]).into());
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn picture_form(path: &Path) -> Result<PictureForm> {

@@ -2,15 +2,15 @@
 
 use super::table::table;
 use crate::cli::RunsOptions;
+use crate::exit::Exit;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use fitch::run::{RunFolder, RunRecord};
 use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<Exit> {
     let mut folders = Vec::new();
     find_runs(&options.folder, &mut folders)
         .with_context(|| format!("cannot look for runs below {}", options.folder.display()))?;
@@ -23,7 +23,7 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<ExitCode> {
     }
     if runs.is_empty() {
         terminal.say(&format!("there are no runs below {}", options.folder.display()));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Success);
     }
     runs.sort_by_key(|(folder, record)| Reverse((record.started.clone(), folder.path().to_path_buf())));
     let rows = runs.iter().map(|(folder, record)| row(folder, record)).collect();
@@ -40,7 +40,7 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<ExitCode> {
         "seconds",
     ];
     terminal.result(&table(head, rows))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 /// Every run in the folder itself and in the folders below it; a run is not searched for further runs.

@@ -2,6 +2,7 @@
 
 use super::pictures::PictureForm;
 use crate::cli::{DirectionOption, StyleOption, SummaryOptions};
+use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -10,9 +11,8 @@ use fitch::model::{Model, SummaryStyle, specification, summary};
 use fitch::report::{self, DiagramOptions, Direction};
 use fitch::run::write_whole;
 use std::path::Path;
-use std::process::ExitCode;
 
-pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<Exit> {
     let wrong = |flag: &str, fault: String| UsageError(vec![format!("--{flag}{fault}")]);
     let hidden =
         specification::parse(&options.layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
@@ -23,14 +23,14 @@ pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<ExitCode> {
     if let Some(to) = &options.to {
         draw(&model, options, to)?;
         terminal.result(&format!("written to {}\n", to.display()))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::Success);
     }
     let style = match options.style {
         StyleOption::Keras3 => SummaryStyle::Keras3 { columns: terminal.result_columns() },
         StyleOption::Keras1 => SummaryStyle::Keras1,
     };
     terminal.result(&summary(&model, style))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::Success)
 }
 
 fn draw(model: &Model, options: &SummaryOptions, to: &Path) -> Result<()> {

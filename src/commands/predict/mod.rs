@@ -5,6 +5,7 @@ mod output;
 use super::start_libtorch;
 use crate::cli::{InvertOption, PredictOptions};
 use crate::config;
+use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
@@ -14,13 +15,12 @@ use fitch::export::ScriptModel;
 use fitch::run::RunFolder;
 use output::Output;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use tch::{Device, Tensor};
 
 /// Large enough for the matrix products to be efficient, small enough for the caches.
 const BATCH_SIZE: usize = 1024;
 
-pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     let machine = config::check_machine(&options.device, options.threads)?;
     let top = usize::try_from(options.top).ok().filter(|&top| top > 0).ok_or_else(|| {
         UsageError(vec![format!("--top {}: must be a whole number of at least 1", options.top)])
@@ -68,8 +68,8 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<ExitCode> {
         ));
     }
     match failed {
-        0 => Ok(ExitCode::SUCCESS),
-        _ => Ok(ExitCode::FAILURE),
+        0 => Ok(Exit::Success),
+        _ => Ok(Exit::Failure),
     }
 }
 

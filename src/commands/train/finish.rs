@@ -8,8 +8,8 @@ use crate::commands::pictures::draw_run;
 use crate::commands::table::table;
 use crate::commands::trained_run::model_card;
 use crate::config;
+use crate::exit::Exit;
 use crate::failure::Hint;
-use crate::interrupt;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::export::TrainedModel;
@@ -17,7 +17,6 @@ use fitch::model::with_separators;
 use fitch::run::{RunFolder, RunRecord, save_weights};
 use fitch::train::callbacks::Best;
 use fitch::train::{Outcome, StopReason, evaluate};
-use std::process::ExitCode;
 use tch::nn::VarStore;
 
 /// Writes what came of a training, shows it, and gives the exit code.
@@ -27,7 +26,7 @@ pub fn finish(
     outcome: &Outcome,
     stopper: &Stopper,
     terminal: &Terminal,
-) -> Result<ExitCode> {
+) -> Result<Exit> {
     let Work { configuration, dataset, sides, trained, .. } = work;
     let OpenRun { folder, mut record, lock: _lock, .. } = run;
     let reason = outcome.stop.reason;
@@ -70,13 +69,13 @@ pub fn finish(
             if configuration.adam == AdamOption::Fused {
                 terminal.hint(&format!("{} goes on from here", resume_command(folder.path())));
             }
-            Ok(ExitCode::from(interrupt::EXIT_CODE))
+            Ok(Exit::Interrupted)
         }
         StopReason::NonFinite => {
             let epoch = record.weights_epoch.unwrap_or_default();
             Err(diverged(outcome, &format!("the weights of epoch {epoch}, before that, were saved")).into())
         }
-        _ => Ok(ExitCode::SUCCESS),
+        _ => Ok(Exit::Success),
     }
 }
 

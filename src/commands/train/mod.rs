@@ -12,6 +12,7 @@ use super::unchanged_data::UnchangedData;
 use super::{start_libtorch, with_short_spins};
 use crate::cli::{AdamOption, PrecisionOption, TrainOptions};
 use crate::config::{self, Configuration};
+use crate::exit::Exit;
 use crate::failure::{Hint, out_of_memory};
 use crate::interrupt;
 use crate::progress::{DownloadProgress, TrainingProgress};
@@ -26,7 +27,6 @@ use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLi
 use fitch::train::{Callback, Checkpoint, Fit, Outcome, StopReason};
 use open_run::OpenRun;
 use sides::Sides;
-use std::process::ExitCode;
 use stopper::Stopper;
 use tch::nn::VarStore;
 use tch::{Device, Kind};
@@ -41,7 +41,7 @@ struct Work {
     trained: TrainedRun,
 }
 
-pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<ExitCode> {
+pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     with_short_spins();
     let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
     let (options, warnings) = match &resumed {
