@@ -35,6 +35,9 @@ pub enum Command {
     Plot(PlotOptions),
     /// List the runs below a folder with their results, the newest first
     Runs(RunsOptions),
+    /// Train with each combination of some options, several at a time, and tell which was best
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(SweepOptions),
     /// Print the layers of a model with their shapes and parameters, or draw them
     Summary(SummaryOptions),
 }
@@ -45,6 +48,24 @@ Examples:
   fitch predict model.pt t10k-images-idx3-ubyte.gz --format jsonl --top 3
 
 Exit codes: 0 done; 1 failed, or something could not be read; 2 wrong usage.";
+
+const SWEEP_EXAMPLES: &str = "\
+The plan is a TOML file of options under the names that `train` has:
+
+  [options]                            # the same in every run
+  dataset = \"mnist\"
+  epochs = 20
+  [vary]                               # a run for each combination
+  learning-rate = [0.001, 0.003]
+  layers = [\"dense 128, relu\", \"dense 512, relu, dropout 0.2\"]
+  seed = [0, 1, 2]
+
+With search = \"random\" and runs = 50 above [options], each option of each run is drawn by itself, from a
+list or from a range such as { range = [16, 256] } or { log-range = [0.0001, 0.01] }; seed = 1 draws others.
+
+Each run has its folder DIR/001 and so on. The same command goes on where a sweep was left.
+
+Exit codes: 0 done; 1 a run failed; 2 wrong usage; 130 interrupted.";
 
 const PLOT_EXAMPLES: &str = "\
 Examples:
@@ -173,6 +194,37 @@ pub struct RunsOptions {
     /// The folder to look below
     #[arg(value_name = "DIR", default_value = "runs")]
     pub folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct SweepOptions {
+    /// The plan, a TOML file
+    #[arg(value_name = "FILE")]
+    pub plan: PathBuf,
+
+    /// The folder of the sweep [default: sweeps/ and the plan's name]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+
+    /// How many trainings there are at a time [default: 2, or 1 on a single core; no limit for Slurm]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub processes: Option<i64>,
+
+    /// Threads of each on the CPU, unless the plan tells [default: the cores, shared out; 4 for Slurm]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<i64>,
+
+    /// Only the run of this number
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["table", "slurm"])]
+    pub run: Option<i64>,
+
+    /// Only tell what came of the runs so far
+    #[arg(long, conflicts_with = "slurm")]
+    pub table: bool,
+
+    /// Print a script for Slurm's sbatch that runs the sweep as a job array
+    #[arg(long)]
+    pub slurm: bool,
 }
 
 #[derive(Debug, Args)]

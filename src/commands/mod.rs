@@ -8,6 +8,7 @@ mod plot;
 mod predict;
 mod runs;
 mod summary;
+mod sweep;
 mod table;
 mod train;
 mod trained_run;
@@ -59,6 +60,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Export(options) => export::run(options, terminal),
         Command::Plot(options) => plot::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
+        Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Summary(options) => summary::run(&options, terminal),
     }
 }

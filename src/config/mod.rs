@@ -3,7 +3,7 @@
 
 mod resolve;
 
-pub use resolve::{DEFAULT_LAYERS, defaults, resolve, resolve_resumed};
+pub use resolve::{DEFAULT_LAYERS, defaults, options_of, resolve, resolve_resumed};
 
 use crate::cli::{
     AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,

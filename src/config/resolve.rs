@@ -126,11 +126,16 @@ fn read_file(path: &Path) -> Result<Table> {
     let wrong = |fault: toml::de::Error| {
         UsageError(vec![format!("--config: {}: {}", path.display(), fault.to_string().trim_end())])
     };
-    let mut options = Table::new();
-    for (key, value) in text.parse::<Table>().map_err(wrong)? {
-        options.insert(key.replace('-', "_"), value);
-    }
     // Once more through the options' own type, so that a whole number is a float where one is wanted.
-    let typed: TrainOptions = options.try_into().map_err(wrong)?;
+    let typed = text.parse::<Table>().and_then(options_of).map_err(wrong)?;
     Ok(Table::try_from(typed)?)
+}
+
+/// The options in a TOML table.
+///
+/// # Errors
+/// A name that is no option's, or a value of the wrong type.
+pub fn options_of(table: Table) -> Result<TrainOptions, toml::de::Error> {
+    let options: Table = table.into_iter().map(|(key, value)| (key.replace('-', "_"), value)).collect();
+    options.try_into()
 }

@@ -10,4 +10,5 @@ mod predict;
 mod resume;
 mod runs;
 mod summary;
+mod sweep;
 mod train;

@@ -1,0 +1,121 @@
+//! What came of the runs of a sweep, as a table and as CSV. It must not know how they were run.
+
+use super::plan::{PlannedRun, shown};
+use super::{State, Sweep};
+use crate::commands::table::table;
+use anyhow::Result;
+use fitch::run::RunRecord;
+
+pub struct Results<'a> {
+    sweep: &'a Sweep,
+    /// None for a run without a result yet.
+    runs: Vec<(&'a PlannedRun, Option<RunRecord>)>,
+}
+
+impl Results<'_> {
+    pub fn of(sweep: &Sweep) -> Result<Results<'_>> {
+        let record = |run| {
+            Ok(match sweep.state(run)? {
+                State::Finished(record) => (run, Some(*record)),
+                State::New | State::Begun => (run, None),
+            })
+        };
+        Ok(Results { sweep, runs: sweep.plan.runs.iter().map(record).collect::<Result<_>>()? })
+    }
+
+    /// A row a run in full precision; what a run has not come to is an empty cell.
+    pub fn as_csv(&self) -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let results = [
+            "stop_reason",
+            "epochs_run",
+            "monitor",
+            "best_epoch",
+            "best_value",
+            "test_accuracy",
+            "test_loss",
+            "seconds",
+        ];
+        let varied = self.sweep.plan.varied.iter().map(String::as_str);
+        writer.write_record(["run"].into_iter().chain(varied).chain(results))?;
+        for (run, record) in &self.runs {
+            let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+            let count = |value: Option<usize>| value.map_or(String::new(), |value| value.to_string());
+            let cells = record.as_ref().map_or_else(
+                || vec![String::new(); results.len()],
+                |record| {
+                    vec![
+                        record.stop_reason.clone().unwrap_or_default(),
+                        count(record.epochs_run),
+                        record.monitor.clone(),
+                        count(record.best_epoch),
+                        number(record.best_value),
+                        number(record.test_accuracy),
+                        number(record.test_loss),
+                        number(record.seconds),
+                    ]
+                },
+            );
+            let values = run.values.iter().map(shown);
+            writer.write_record([self.sweep.name(run)].into_iter().chain(values).chain(cells))?;
+        }
+        Ok(writer.into_inner()?)
+    }
+
+    /// The same for people.
+    pub fn as_table(&self) -> String {
+        let row = |(run, record): &(&PlannedRun, Option<RunRecord>)| {
+            let number = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.4}"));
+            let of = |value: fn(&RunRecord) -> Option<f64>| number(record.as_ref().and_then(value));
+            let ended = record.as_ref().and_then(|record| record.stop_reason.clone());
+            let epochs = record.as_ref().and_then(|record| record.epochs_run);
+            let mut cells = vec![self.sweep.name(run)];
+            cells.extend(run.values.iter().map(shown));
+            cells.push(ended.unwrap_or("-".to_string()));
+            cells.push(epochs.map_or("-".to_string(), |epochs| epochs.to_string()));
+            cells.push(of(|record| record.best_value));
+            cells.push(of(|record| record.test_accuracy));
+            cells
+        };
+        let varied = self.sweep.plan.varied.iter().map(String::as_str);
+        let best = self.monitor().map_or("best".to_string(), |monitor| format!("best {monitor}"));
+        let head = ["run"].into_iter().chain(varied).chain(["ended", "epochs", &best, "test accuracy"]);
+        table(head, self.runs.iter().map(row).collect())
+    }
+
+    /// The run whose monitored metric came out best. The test set has no say in that.
+    pub fn best(&self) -> String {
+        let finished: Vec<_> =
+            self.runs.iter().filter_map(|(run, record)| Some((run, record.as_ref()?))).collect();
+        if finished.is_empty() {
+            return "\nno run has finished yet\n".to_string();
+        }
+        let Some(monitor) = self.monitor() else {
+            return "\nno run is the best: they monitored different metrics\n".to_string();
+        };
+        let mut best: Option<(&PlannedRun, &RunRecord, f64)> = None;
+        for (run, record) in finished {
+            if let Some(value) = record.best_value
+                && best.is_none_or(|(_, _, other)| run.direction.is_better(value, other))
+            {
+                best = Some((run, record, value));
+            }
+        }
+        let Some((run, record, value)) = best else { return format!("\nno run has a {monitor}\n") };
+        let accuracy =
+            record.test_accuracy.map_or(String::new(), |accuracy| format!(", test accuracy {accuracy:.4}"));
+        format!(
+            "\nthe best is {} with {monitor} {value:.6} in epoch {}{accuracy}: {}\n",
+            self.sweep.path(run).display(),
+            record.best_epoch.unwrap_or_default(),
+            run.describe(&self.sweep.plan.varied)
+        )
+    }
+
+    /// The metric that all finished runs monitored, if it was one.
+    fn monitor(&self) -> Option<&str> {
+        let mut monitors = self.runs.iter().filter_map(|(_, record)| Some(record.as_ref()?.monitor.as_str()));
+        let first = monitors.next()?;
+        monitors.all(|monitor| monitor == first).then_some(first)
+    }
+}

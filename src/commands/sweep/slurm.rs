@@ -1,0 +1,53 @@
+//! A sweep as a job array of Slurm (<https://slurm.schedmd.com/job_array.html>). It must not know what the
+//! runs do.
+
+use super::Sweep;
+use crate::cli::SweepOptions;
+use anyhow::{Context, Result};
+use std::path::{Path, absolute};
+
+/// Threads of a training unless one says otherwise: those of this machine tell nothing about a cluster's.
+const THREADS: i64 = 4;
+
+/// The script for `sbatch`: a task a run, on a node each.
+pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
+    let program = std::env::current_exe().context("cannot tell where this program lies")?;
+    let plan = absolute(&options.plan)?;
+    let folder = absolute(&sweep.folder)?;
+    let on_cuda =
+        |device: &Option<String>| device.as_deref().is_some_and(|device| device.starts_with("cuda"));
+    let gpu = match sweep.plan.runs.iter().any(|run| on_cuda(&run.options.device)) {
+        true => "#SBATCH --gres=gpu:1\n",
+        false => "",
+    };
+    let name: String = sweep
+        .folder
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .chars()
+        .map(|sign| if sign.is_alphanumeric() || "-_.".contains(sign) { sign } else { '-' })
+        .collect();
+    let call = format!("{} sweep {} --out {}", quoted(&program)?, quoted(&plan)?, quoted(&folder)?);
+    Ok(format!(
+        "#!/bin/sh\n\
+         # {runs} runs. When they have ended, this tells what came of them:\n\
+         #     {call} --table\n\
+         #SBATCH --job-name=fitch-{name}\n\
+         #SBATCH --array=1-{runs}{limit}\n\
+         #SBATCH --cpus-per-task={threads}\n\
+         # Slurm's signal before the time runs out ends a training after its step; the next start goes on.\n\
+         #SBATCH --signal=TERM@60\n\
+         {gpu}\
+         exec {call} --threads {threads} --run \"$SLURM_ARRAY_TASK_ID\"\n",
+        runs = sweep.plan.runs.len(),
+        limit = options.processes.map_or(String::new(), |processes| format!("%{processes}")),
+        threads = options.threads.unwrap_or(THREADS),
+    ))
+}
+
+/// For a shell of POSIX.
+fn quoted(path: &Path) -> Result<String> {
+    let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
+    Ok(format!("'{}'", text.replace('\'', r"'\''")))
+}

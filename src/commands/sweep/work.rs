@@ -1,0 +1,213 @@
+//! The processes of a sweep: one a run, so many at a time. It must not know what distinguishes the runs.
+
+use super::plan::PlannedRun;
+use super::{State, Sweep};
+use crate::cli::SweepOptions;
+use crate::failure::UsageError;
+use crate::terminal::Terminal;
+use anyhow::{Context, Result, bail};
+use fitch::run::{RunFolder, RunLock};
+use std::fs::{self, OpenOptions};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a process is looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+/// For how long a run that another process has is waited for.
+const TIME_TO_END: Duration = Duration::from_secs(10);
+
+/// How many processes there are at a time, and the threads of each.
+#[derive(Clone, Copy, Debug)]
+pub struct Workers {
+    pub processes: usize,
+    pub threads: usize,
+}
+
+/// How the runs ended, all in all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Well,
+    WithFailures,
+    Interrupted,
+}
+
+impl Workers {
+    /// # Errors
+    /// Numbers that make no sense.
+    pub fn new(options: &SweepOptions, runs: usize) -> Result<Workers> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let number = |flag: &str, value: Option<i64>, default: usize| match value {
+            None => Ok(default),
+            Some(value) => {
+                usize::try_from(value).ok().filter(|value| (1..=1024).contains(value)).ok_or_else(|| {
+                    UsageError(vec![format!("--{flag} {value}: must be a whole number from 1 to 1024")])
+                })
+            }
+        };
+        let processes = number("processes", options.processes, cores.min(2))?.min(runs);
+        let beside = if options.run.is_some() { 1 } else { processes };
+        let threads = number("threads", options.threads, (cores / beside).max(1))?;
+        Ok(Workers { processes, threads })
+    }
+
+    /// Runs those that are not finished, and tells how each ended.
+    pub fn run(
+        &self,
+        sweep: &Sweep,
+        runs: &[&PlannedRun],
+        is_interrupted: &AtomicBool,
+        terminal: &Terminal,
+    ) -> Result<Ended> {
+        let next = AtomicUsize::new(0);
+        let failures = Mutex::new(Vec::new());
+        let work = || {
+            while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if is_interrupted.load(Ordering::Relaxed) {
+                    break;
+                }
+                if let Err(fault) = self.finish(sweep, run, is_interrupted, terminal) {
+                    terminal.error(&format!("{}: {fault:#}", sweep.path(run).display()));
+                    failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(run.number);
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..self.processes.min(runs.len()) {
+                scope.spawn(work);
+            }
+        });
+        let failures = failures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Ok(match (is_interrupted.load(Ordering::Relaxed), failures.is_empty()) {
+            (true, _) => {
+                terminal.hint("the same command goes on from here");
+                Ended::Interrupted
+            }
+            (false, true) => Ended::Well,
+            (false, false) => Ended::WithFailures,
+        })
+    }
+
+    /// Begins a run or goes on with it, until it is finished or was interrupted.
+    fn finish(
+        &self,
+        sweep: &Sweep,
+        run: &PlannedRun,
+        is_interrupted: &AtomicBool,
+        terminal: &Terminal,
+    ) -> Result<()> {
+        let arguments = match sweep.state(run)? {
+            State::Finished(_) => return Ok(()),
+            State::Begun if can_go_on(sweep, run)? => {
+                vec!["--resume".into(), sweep.path(run)]
+            }
+            State::New | State::Begun => {
+                vec!["--config".into(), sweep.file(run, "toml"), "--out".into(), sweep.path(run)]
+            }
+        };
+        terminal.say(&format!("run {}: {}", sweep.name(run), run.describe(&sweep.plan.varied)));
+        let log_path = sweep.file(run, "log");
+        let log = OpenOptions::new().create(true).append(true).open(&log_path);
+        let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
+        let mut command =
+            Command::new(std::env::current_exe().context("cannot tell where this program lies")?);
+        command.arg("train").args(arguments).args(["--progress", "lines"]);
+        if run.options.threads.is_none() {
+            command.args(["--threads", &self.threads.to_string()]);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        by_itself(&mut command);
+        let status = wait(command.spawn().context("cannot start a training")?, is_interrupted)?;
+        let told = || last_lines(&fs::read_to_string(&log_path).unwrap_or_default());
+        match sweep.state(run) {
+            Ok(State::Finished(record)) if status.success() => {
+                let accuracy = record.test_accuracy.map(|accuracy| format!(", test accuracy {accuracy:.4}"));
+                terminal.say(&format!(
+                    "run {}: {} after {} epochs, {} {:.4}{}",
+                    sweep.name(run),
+                    record.stop_reason.unwrap_or_default(),
+                    record.epochs_run.unwrap_or_default(),
+                    record.monitor,
+                    record.best_value.unwrap_or(f64::NAN),
+                    accuracy.unwrap_or_default()
+                ));
+                Ok(())
+            }
+            _ if is_interrupted.load(Ordering::Relaxed) => Ok(()),
+            _ => bail!("ended with {status}; the end of {}:\n{}", log_path.display(), told()),
+        }
+    }
+}
+
+/// Whether a run that was begun has a checkpoint; if it has none, it is cleared away to begin anew.
+fn can_go_on(sweep: &Sweep, run: &PlannedRun) -> Result<bool> {
+    let folder = RunFolder::open(&sweep.path(run))?;
+    let lock = take_soon(&folder)?;
+    if folder.checkpoints().newest(|_| ())?.is_some() {
+        return Ok(true);
+    }
+    drop(lock);
+    fs::remove_dir_all(folder.path())
+        .with_context(|| format!("cannot remove {}", folder.path().display()))?;
+    Ok(false)
+}
+
+/// The lock of a run. After a sweep was killed, its trainings take a moment to end.
+fn take_soon(folder: &RunFolder) -> Result<RunLock> {
+    let start = Instant::now();
+    loop {
+        match RunLock::take(folder) {
+            Err(_) if start.elapsed() < TIME_TO_END => thread::sleep(PAUSE),
+            taken => return taken,
+        }
+    }
+}
+
+/// Ctrl-C at the terminal goes to the sweep alone, which passes it on once; and a training ends (its files
+/// whole) when the sweep is killed.
+#[cfg(target_os = "linux")]
+fn by_itself(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+    command.process_group(0);
+    // SAFETY: prctl may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
+            Ok(())
+        });
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn by_itself(_: &mut Command) {}
+
+/// Waits for a process to end. When the sweep is interrupted, the process is, too, and ends after its step.
+fn wait(mut child: Child, is_interrupted: &AtomicBool) -> Result<ExitStatus> {
+    let mut was_told = false;
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for a training")? {
+            return Ok(status);
+        }
+        if is_interrupted.load(Ordering::Relaxed) && !was_told {
+            was_told = true;
+            interrupt(&child);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn interrupt(child: &Child) {
+    // SAFETY: it was not waited for yet, so the number is still its own.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn interrupt(_: &Child) {}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(3)..].join("\n")
+}

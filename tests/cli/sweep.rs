@@ -1,0 +1,154 @@
+//! Many trainings by one plan.
+
+use crate::place::{Finished, Place, wait_until};
+use std::fs;
+use std::process::{Child, Stdio};
+
+const PLAN: &str = "\
+[options]
+layers = 'dense 16, relu'
+epochs = 2
+threads = 1
+
+[vary]
+learning-rate = [0.0001, 0.01]
+seed = [0, 1]
+";
+
+impl Place {
+    fn with_plan(plan: &str) -> Place {
+        let place = Place::new();
+        fs::write(place.path("plan.toml"), plan).unwrap();
+        place
+    }
+
+    fn sweep(&self, arguments: &[&str]) -> Finished {
+        self.run(&[&["sweep", "plan.toml"], arguments].concat())
+    }
+
+    /// The rows of results.csv, the head first.
+    fn results(&self, folder: &str) -> Vec<Vec<String>> {
+        let path = self.path(folder).join("results.csv");
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_path(path).unwrap();
+        reader.records().map(|row| row.unwrap().iter().map(str::to_string).collect()).collect()
+    }
+}
+
+#[test]
+fn every_combination_is_trained_and_the_best_by_validation_is_named() {
+    let place = Place::with_plan(PLAN);
+    let finished = place.sweep(&[]).well();
+    let rows = place.results("sweeps/plan");
+    assert_eq!(
+        rows[0].join(","),
+        "run,learning-rate,seed,stop_reason,epochs_run,monitor,best_epoch,best_value,test_accuracy,test_loss,seconds"
+    );
+    let varied: Vec<&[String]> = rows[1..].iter().map(|row| &row[..3]).collect();
+    assert_eq!(
+        varied,
+        [["001", "0.0001", "0"], ["002", "0.0001", "1"], ["003", "0.01", "0"], ["004", "0.01", "1"]]
+    );
+    let losses = rows[1..].iter().map(|row| row[7].parse::<f64>().unwrap());
+    let best = losses.enumerate().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0;
+    assert!(finished.stdout.contains(&format!("the best is sweeps/plan/00{}", best + 1)), "{finished:?}");
+    // A run of a sweep is a run like any other.
+    place.train(&["--config", "sweeps/plan/003.toml", "--out", "by-hand"]).well();
+    assert_eq!(place.history("sweeps/plan/003"), place.history("by-hand"));
+    let record = place.record("sweeps/plan/003");
+    assert_eq!(record["test_accuracy"].to_string(), rows[3][8]);
+    assert!(place.read("sweeps/plan/003.log").contains("test accuracy"));
+
+    let again = place.sweep(&[]).well();
+    assert!(!again.stderr.contains("run 001:"), "nothing is trained twice: {again:?}");
+    assert_eq!(again.stdout, finished.stdout);
+    assert_eq!(place.sweep(&["--table"]).well().stdout, finished.stdout);
+}
+
+fn start(place: &Place, arguments: &[&str]) -> Child {
+    let mut command = place.command(&[&["sweep", "plan.toml"], arguments].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sweep_that_was_interrupted_or_killed_goes_on_to_the_same_end() {
+    // Long enough to be met in the middle of a run.
+    let plan = PLAN.replace("epochs = 2", "epochs = 60\npatience = 60");
+    let undisturbed = Place::with_plan(&plan);
+    undisturbed.sweep(&[]).well();
+    let place = Place::with_plan(&plan);
+    let has_checkpoint = |run: &str| !place.names(&format!("sweeps/plan/{run}/checkpoint")).is_empty();
+
+    let child = start(&place, &["--processes", "1"]);
+    wait_until("checkpoint of the first run", || has_checkpoint("001"));
+    // SAFETY: the process was not waited for yet.
+    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    assert_eq!(finished.code, Some(130), "{finished:?}");
+    assert!(finished.stderr.contains("the same command goes on from here"), "{finished:?}");
+    assert_eq!(place.record("sweeps/plan/001")["stop_reason"], "interrupted");
+    assert!(!place.path("sweeps/plan/002").exists());
+
+    let mut child = start(&place, &["--processes", "2"]);
+    wait_until("checkpoint of a later run", || has_checkpoint("002"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    // Its trainings end with it, in a moment that the next sweep waits for.
+    place.sweep(&[]).well();
+    for run in ["001", "002", "003", "004"] {
+        let run = format!("sweeps/plan/{run}");
+        assert_eq!(place.history(&run), undisturbed.history(&run), "{run}");
+    }
+}
+
+#[test]
+fn a_run_that_fails_is_named_and_stops_no_other() {
+    let place = Place::with_plan(&PLAN.replace("seed = [0, 1]", "dataset = ['broken', 'digits']"));
+    fs::create_dir(place.path("broken")).unwrap();
+    let finished = place.sweep(&[]).with_fault(1, &["error: sweeps/plan/001: ended with", "broken: has no"]);
+    assert!(finished.stdout.contains("the best is sweeps/plan/004"), "{finished:?}");
+    let ends: Vec<String> = place.results("sweeps/plan").into_iter().map(|row| row[3].clone()).collect();
+    assert_eq!(ends, ["stop_reason", "", "completed", "", "completed"]);
+}
+
+#[test]
+fn a_run_alone_and_a_job_array_of_them() {
+    let place = Place::with_plan(PLAN);
+    let script =
+        place.sweep(&["--slurm", "--out", "it's here", "--processes", "3", "--threads", "4"]).well().stdout;
+    assert!(script.starts_with("#!/bin/sh\n"), "{script}");
+    for line in
+        ["#SBATCH --array=1-4%3\n", "#SBATCH --cpus-per-task=4\n", "#SBATCH --job-name=fitch-it-s-here\n"]
+    {
+        assert!(script.contains(line), "no {line} in {script}");
+    }
+    assert!(!script.contains("gres") && !place.path("it's here").exists());
+    // What Slurm does with it, for one task.
+    fs::write(place.path("job.sh"), &script).unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("job.sh").current_dir(place.path("")).env_clear().env("GOMP_SPINCOUNT", "2000");
+    shell.env("HOME", place.path("")).env("SLURM_ARRAY_TASK_ID", "3");
+    Finished::from(shell.output().unwrap()).well();
+    assert_eq!(
+        place.names("it's here").iter().filter(|name| !name.contains('.')).collect::<Vec<_>>(),
+        ["003"]
+    );
+    let table = place.sweep(&["--table", "--out", "it's here"]).well().stdout;
+    assert!(table.contains("the best is it's here/003"), "{table}");
+}
+
+#[test]
+fn wrong_plans_and_numbers_are_told() {
+    let place = Place::with_plan("[vary]\nseed = [0, -1]\n");
+    place.sweep(&[]).with_fault(2, &["plan.toml: run 2: --seed -1"]);
+    place.run(&["sweep", "missing.toml"]).with_fault(1, &["cannot read missing.toml"]);
+    let place = Place::with_plan(PLAN);
+    place.sweep(&["--run", "5"]).with_fault(2, &["--run 5: the plan has the runs 1 to 4"]);
+    place.sweep(&["--processes", "0"]).with_fault(2, &["--processes 0: must be"]);
+    place.sweep(&["--run", "1"]).well();
+    fs::write(place.path("plan.toml"), PLAN.replace("epochs = 2", "epochs = 3")).unwrap();
+    place
+        .sweep(&[])
+        .with_fault(1, &["sweeps/plan/001.toml has other options than the plan", "another --out"]);
+}
