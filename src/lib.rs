@@ -1,9 +1,66 @@
 //! fit for tch: what `fit` is to Keras, for any [`tch::nn::ModuleT`].
 //!
-//! [`train::Fit`] runs the training loop: a validation set, callbacks such as early stopping with
-//! patience, a history. The other modules are what the `fitch` program makes of it: [`data`] loads and
-//! splits images, [`model`] builds networks from a specification and summarises them, [`run`] keeps what
-//! came of a training in a folder.
+//! Any module in a variable store can be fitted, with a validation set, early stopping and a history:
+//!
+//! ```
+//! use fitch::{data::Samples, optim::Optimizer, train::{Fit, callbacks::EarlyStopping}};
+//! use tch::{Device, Kind, Tensor, nn};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! # let inputs = Tensor::rand([300, 4], (Kind::Float, Device::Cpu));
+//! # let labels = inputs.argmax(-1, false);
+//! # let samples = |from, to| Samples::new(&inputs.slice(0, from, to, 1), &labels.slice(0, from, to, 1));
+//! # let (train, validation) = (samples(0, 200)?, samples(200, 300)?);
+//! let variables = nn::VarStore::new(Device::cuda_if_available());
+//! let model = nn::linear(variables.root(), 4, 4, Default::default());
+//! let mut stopping = EarlyStopping::new("val_loss").patience(3);
+//! let outcome = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1)?)
+//!     .epochs(20)
+//!     .callback(&mut stopping)
+//!     .run(&train, Some(&validation))?;
+//! println!("{}; the last epoch: {:?}", outcome.stop.message, outcome.history.epochs.last());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **One's own data** are two tensors, [`Samples`](data::Samples): inputs of any type and shape, converted to float32 batch
+//! by batch, and their targets. What is on a disk in the form of the MNIST family, or built in, a
+//! [`Source`](data::Source) loads.
+//!
+//! **One's own metric** is a function of outputs and targets; it is recorded, and can be monitored:
+//!
+//! ```
+//! use fitch::metrics::{Direction, Metric};
+//! use tch::Kind;
+//!
+//! let confidence = Metric::new("confidence", Direction::Maximize, |logits, _labels| {
+//!     logits.softmax(-1, None).amax(-1, false).mean(Kind::Float)
+//! });
+//! ```
+//!
+//! **One's own callback** sees and steers the training at every step or epoch:
+//!
+//! ```
+//! use fitch::train::{Callback, StopReason, Training};
+//!
+//! /// Stops when the training loss is low enough.
+//! #[derive(Debug)]
+//! struct LowEnough(f64);
+//!
+//! impl Callback for LowEnough {
+//!     fn epoch_end(&mut self, training: &mut Training) -> anyhow::Result<()> {
+//!         if training.record().is_some_and(|record| record.metrics["loss"] < self.0) {
+//!             training.stop(StopReason::Completed, format!("a loss below {}", self.0));
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//! ```
+//!
+//! The modules beside [`train`] are what the `fitch` program makes of it: [`data`] loads and splits images,
+//! [`model`] builds networks from a specification and summarises them, [`run`] keeps what came of a training
+//! in a folder, [`report`] draws it, [`export`] writes TorchScript and ONNX. The folder `scripts/examples` of the
+//! repository has whole programs.
 //!
 //! Nothing here prints, ends the process or reads the command line.
 

@@ -67,7 +67,7 @@ impl Metric {
     }
 
     /// The share of samples whose greatest logit is that of their label; among equal ones the first
-    /// counts, as in Keras. Logits [b, classes], labels int64 [b].
+    /// counts, as in Keras. Logits [b, classes], labels int64 `[b]`.
     pub fn accuracy() -> Metric {
         let correct = |logits: &Tensor, labels: &Tensor| match count_correct(logits, labels) {
             Some(count) => Tensor::from(count),
@@ -76,7 +76,7 @@ impl Metric {
         Metric { gives_sum: true, ..Metric::new("accuracy", Direction::Maximize, correct) }
     }
 
-    /// Categorical cross-entropy of logits [b, classes] and labels int64 [b], in nats.
+    /// Categorical cross-entropy of logits [b, classes] and labels int64 `[b]`, in nats.
     pub fn cross_entropy() -> Metric {
         let loss = |logits: &Tensor, labels: &Tensor| logits.cross_entropy_for_logits(labels);
         Metric { gradient: loss_and_gradient, ..Metric::new("loss", Direction::Minimize, loss) }

@@ -1,5 +1,5 @@
 //! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts; how a
-//! file is fetched is the matter of [`download`](super::download).
+//! file is fetched is the matter of [`super::download`].
 
 use super::download::{self, Digest, Progress};
 use super::{IDX_FILES, find_file};

@@ -32,7 +32,7 @@ pub fn read_images(path: &Path) -> Result<Tensor> {
     file.read(path).with_context(|| path.display().to_string())
 }
 
-/// Reads a file of labels: uint8 [n].
+/// Reads a file of labels: uint8 of shape `[n]`.
 ///
 /// # Errors
 /// A file that cannot be read or is not a whole IDX file of uint8 values in one dimension.

@@ -64,6 +64,7 @@ pub struct SavedState {
 /// Why a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StopReason {
     /// All epochs were run.
     Completed,

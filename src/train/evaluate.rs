@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 /// What a classifier does on a set.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// The mean cross-entropy, in nats.
     pub loss: f64,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 /// What came of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EpochRecord {
     /// Its number, from 1.
     pub epoch: usize,

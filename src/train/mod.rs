@@ -72,6 +72,7 @@ pub struct Fit<'a> {
 
 /// What came of a training.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// One record an epoch.
     pub history: History,

@@ -1,0 +1,53 @@
+//! The reference network put together by hand, as one does with tch, and fitted to the built-in digits:
+//!
+//! ```sh
+//! scripts/cargo run --release --example reference_network
+//! ```
+
+use anyhow::Result;
+use fitch::data::split::{SplitMethod, split};
+use fitch::data::{Source, default_folder};
+use fitch::optim::Optimizer;
+use fitch::run::save_weights;
+use fitch::train::callbacks::EarlyStopping;
+use fitch::train::{Fit, evaluate};
+use tch::nn;
+use tch::{Device, Tensor};
+
+fn network(path: &nn::Path) -> nn::SequentialT {
+    nn::seq_t()
+        .add_fn(|images| images.flatten(1, -1))
+        .add(nn::linear(path / "hidden_1", 64, 512, Default::default()))
+        .add_fn(Tensor::relu)
+        .add_fn_t(|values, train| values.dropout(0.2, train))
+        .add(nn::linear(path / "hidden_2", 512, 512, Default::default()))
+        .add_fn(Tensor::relu)
+        .add_fn_t(|values, train| values.dropout(0.2, train))
+        .add(nn::linear(path / "classifier", 512, 10, Default::default()))
+}
+
+/// Fits it and tells how good it became.
+pub fn main() -> Result<()> {
+    let device = Device::cuda_if_available();
+    let digits = Source::find("digits")?.load(&default_folder().unwrap_or_default(), &mut |_| ())?;
+    let rows = split(&digits.train.labels, 0.1, SplitMethod::Stratified, 0)?;
+    let train = digits.train_samples()?.choose(&rows.train)?;
+    let validation = digits.train_samples()?.choose(&rows.validation)?;
+
+    tch::manual_seed(0);
+    let variables = nn::VarStore::new(device);
+    let network = network(&variables.root());
+    let mut stopping = EarlyStopping::new("val_loss").patience(5);
+    let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
+        .epochs(100)
+        .callback(&mut stopping)
+        .run(&train, Some(&validation))?;
+
+    println!("{}", outcome.stop.message);
+    let test = evaluate(&network, &digits.test_samples()?.to_device(device)?, 128)?;
+    println!("test accuracy {:.4}, loss {:.4}", test.accuracy, test.loss);
+    let file = std::env::temp_dir().join("reference_network.safetensors");
+    save_weights(&file, &variables, &[("made_by", "reference_network.rs")])?;
+    println!("weights in {}", file.display());
+    Ok(())
+}
