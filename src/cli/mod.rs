@@ -233,9 +233,13 @@ pub struct SummaryOptions {
     #[arg(long, value_name = "NAME or PATH", default_value = "digits")]
     pub dataset: String,
 
-    /// The hidden layers: dense N, relu, tanh, sigmoid, gelu, dropout P
-    #[arg(long, value_name = "SPEC", default_value = crate::config::DEFAULT_LAYERS)]
-    pub layers: String,
+    /// The network: mlp, cnn, or a TOML file of layers [default: mlp]
+    #[arg(long, value_name = "NAME or FILE")]
+    pub model: Option<String>,
+
+    /// Its hidden layers instead, as `fitch train --layers` takes them
+    #[arg(long, value_name = "SPEC", conflicts_with = "model")]
+    pub layers: Option<String>,
 
     /// The form of the table
     #[arg(long, value_name = "STYLE", default_value = "keras3")]

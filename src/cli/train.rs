@@ -41,8 +41,15 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Data", allow_negative_numbers = true)]
     pub limit: Option<i64>,
 
-    /// The hidden layers: dense N, relu, tanh, sigmoid, gelu, dropout P. The classifier (dense CLASSES,
-    /// softmax) is added [default: dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2]
+    /// The network: mlp, the reference network; cnn, a small convolutional one; or a TOML file with
+    /// layers = ["dense 512", "relu", ...] [default: mlp]
+    #[arg(long, value_name = "NAME or FILE", help_heading = "Model")]
+    pub model: Option<String>,
+
+    /// Its hidden layers instead: dense N, relu, tanh, sigmoid, gelu, dropout P, batchnorm, layernorm; and for
+    /// pictures conv2d FILTERS SIZE [stride N] [padding same], maxpool2d N, avgpool2d N, flatten. The classifier
+    /// (dense CLASSES, softmax) is added
+    /// [default: dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2]
     #[arg(long, value_name = "SPEC", help_heading = "Model")]
     pub layers: Option<String>,
 

@@ -2,11 +2,13 @@
 
 use super::pictures::PictureForm;
 use crate::cli::{DirectionOption, StyleOption, SummaryOptions};
+use crate::config::layers_of;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::Source;
+use fitch::model::presets::PRESETS;
 use fitch::model::{Model, SummaryStyle, specification, summary};
 use fitch::report::{self, DiagramOptions, Direction};
 use fitch::run::write_whole;
@@ -14,8 +16,11 @@ use std::path::Path;
 
 pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<Exit> {
     let wrong = |flag: &str, fault: String| UsageError(vec![format!("--{flag}{fault}")]);
-    let hidden =
-        specification::parse(&options.layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
+    let layers = match &options.layers {
+        Some(layers) => layers.clone(),
+        None => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
+    };
+    let hidden = specification::parse(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
     let source = Source::find(&options.dataset)
         .map_err(|fault| wrong("dataset", format!(" {}: {fault}", options.dataset)))?;
     let (shape, classes) = source.shape_and_classes()?;

@@ -1,9 +1,11 @@
 //! From raw options to one checked configuration: each rule once, one error for each bad value. It must
 //! not know training.
 
+mod network;
 mod resolve;
 
-pub use resolve::{DEFAULT_LAYERS, defaults, options_of, resolve, resolve_resumed};
+pub use network::layers_of;
+pub use resolve::{defaults, options_of, resolve, resolve_resumed};
 
 use crate::cli::{
     AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,

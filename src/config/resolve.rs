@@ -1,17 +1,17 @@
 //! Which options are in force: flags over the `--config` file over the defaults, or over a run that goes
 //! on. It must not know which values make sense.
 
+use super::network::layers_of;
 use crate::cli::{
     AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
 };
 use crate::failure::UsageError;
 use anyhow::{Context, Result};
 use fitch::data::Source;
+use fitch::model::presets::PRESETS;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The hidden layers of the reference network.
-pub const DEFAULT_LAYERS: &str = "dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2";
 const THEANO_PATIENCE: i64 = 10_000;
 /// The defaults of `train`; what is none has no default or one that has to be found out.
 pub fn defaults() -> TrainOptions {
@@ -19,7 +19,7 @@ pub fn defaults() -> TrainOptions {
         dataset: Some("digits".to_string()),
         validation_split: Some(0.1),
         split: Some(SplitOption::Stratified),
-        layers: Some(DEFAULT_LAYERS.to_string()),
+        layers: Some(PRESETS[0].layers.to_string()),
         epochs: Some(100),
         batch_size: Some(128),
         learning_rate: Some(0.001),
@@ -110,6 +110,15 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
                     .to_string(),
             );
         }
+    }
+    if let Some(model) = given.get("model").and_then(Value::as_str) {
+        if given.contains_key("layers") {
+            let fault = format!("--model {model}: is a network already; give it or --layers");
+            return Err(UsageError(vec![fault]).into());
+        }
+        // What is recorded of a run are the layers, which a file may no longer hold later.
+        let layers = layers_of(model)?;
+        given.insert("layers".to_string(), layers.into());
     }
     if given.get("stopping") == Some(&Value::from("theano")) {
         given.entry("patience").or_insert(THEANO_PATIENCE.into());

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cli::{Cli, Command};
 use clap::Parser;
+use fitch::model::presets::PRESETS;
 
 /// The options of a command line, as the program reads them.
 fn flags(line: &[&str]) -> TrainOptions {
@@ -36,7 +37,7 @@ fn without_options_the_defaults_hold() {
     assert_eq!(configuration.source, Source::Digits);
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
     assert_eq!((configuration.learning_rate, configuration.validation_share), (0.001, 0.1));
-    assert_eq!(specification::format(&configuration.hidden), DEFAULT_LAYERS);
+    assert_eq!(specification::format(&configuration.hidden), PRESETS[0].layers);
     assert_eq!(
         (configuration.split, configuration.machine.device),
         (SplitMethod::Stratified, DeviceChoice::Auto)

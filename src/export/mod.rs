@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-/// A trainable tensor of a model with its values, as files hold it.
+/// A tensor of a model with its values, as files hold it.
 struct Weight {
     /// `dense_1.weight`.
     name: String,

@@ -4,6 +4,7 @@
 //! needed here.
 
 use super::{TrainedModel, weights_of};
+use crate::model::layers::Attribute as Setting;
 use anyhow::Result;
 use prost::Message;
 
@@ -31,6 +32,7 @@ impl OnnxInput {
 }
 
 const FLOAT: i32 = 1;
+const INT64: i32 = 7;
 
 /// The bytes of the file: `images` in, `probabilities` and `logits` out, both float32 [n, classes], for
 /// any n. What the model's card tells is in the file's metadata, each entry under its name, as JSON where
@@ -52,19 +54,34 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
     };
     let mut current = "images".to_string();
     if input == OnnxInput::Uint8 {
-        graph.nodes.push(node("Cast", "cast", &["images"], "pixels", &[("to", FLOAT.into())]));
+        graph.nodes.push(node(
+            "Cast",
+            "cast",
+            &["images"],
+            "pixels",
+            &[("to", Setting::Integer(FLOAT.into()))],
+        ));
         graph.initializers.push(tensor("maximum", &[], (card.input.maximum as f32).to_le_bytes().to_vec()));
         graph.nodes.push(node("Div", "scale", &["pixels", "maximum"], "scaled", &[]));
         current = "scaled".to_string();
     }
-    graph.nodes.push(node("Flatten", "flatten", &[&current], "flat", &[("axis", 1)]));
-    current = "flat".to_string();
+    // A size of 0 is that of the input.
+    let shape: Vec<i64> = std::iter::once(0).chain(model.first_shape().iter().copied()).collect();
+    let bytes = shape.iter().flat_map(|size| size.to_le_bytes()).collect();
+    graph.initializers.push(TensorValues {
+        sizes: vec![shape.len() as i64],
+        data_type: INT64,
+        name: "shape".to_string(),
+        raw: bytes,
+    });
+    graph.nodes.push(node("Reshape", "reshape", &[&current, "shape"], "shaped", &[]));
+    current = "shaped".to_string();
     for placed in model.all_layers() {
         if placed.name == model.softmax.name {
             // Whatever the last layer's output is called, users find it under this name.
             graph.nodes.push(node("Identity", "name_logits", &[&current], "logits", &[]));
         }
-        let Some(operator) = placed.layer.onnx() else { continue };
+        let Some(operator) = placed.layer.onnx(&placed.input) else { continue };
         let weights = weights_of(placed, &variables)?;
         let names = weights.iter().map(|weight| weight.name.as_str());
         let inputs: Vec<&str> = std::iter::once(current.as_str()).chain(names).collect();
@@ -99,11 +116,17 @@ fn node(
     name: &str,
     inputs: &[&str],
     output: &str,
-    attributes: &[(&'static str, i64)],
+    attributes: &[(&'static str, Setting)],
 ) -> Node {
-    const INT: i32 = 2; // AttributeProto.AttributeType
-    let attribute =
-        |&(name, value): &(&str, i64)| Attribute { name: name.to_string(), value: Some(value), kind: INT };
+    // The kinds are those of AttributeProto.AttributeType.
+    let attribute = |(name, value): &(&str, Setting)| {
+        let named = Attribute { name: name.to_string(), ..Attribute::default() };
+        match value {
+            Setting::Real(value) => Attribute { real: Some(*value), kind: 1, ..named },
+            Setting::Integer(value) => Attribute { integer: Some(*value), kind: 2, ..named },
+            Setting::Integers(values) => Attribute { integers: values.clone(), kind: 7, ..named },
+        }
+    };
     Node {
         inputs: inputs.iter().map(|input| input.to_string()).collect(),
         outputs: vec![output.to_string()],
@@ -190,8 +213,12 @@ struct Node {
 struct Attribute {
     #[prost(string, tag = "1")]
     name: String,
+    #[prost(float, optional, tag = "2")]
+    real: Option<f32>,
     #[prost(int64, optional, tag = "3")]
-    value: Option<i64>,
+    integer: Option<i64>,
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    integers: Vec<i64>,
     #[prost(int32, tag = "20")]
     kind: i32,
 }

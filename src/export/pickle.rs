@@ -40,8 +40,8 @@ impl Pickle {
         self.bytes.push(if value { 0x88 } else { 0x89 });
     }
 
-    /// A contiguous float32 tensor that is to be trained, its values in the file of that name.
-    pub(crate) fn parameter(&mut self, file: &str, shape: &[i64]) {
+    /// A contiguous float32 tensor, its values in the file of that name.
+    pub(crate) fn tensor(&mut self, file: &str, shape: &[i64], is_trainable: bool) {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis] * shape[axis];
@@ -59,7 +59,7 @@ impl Pickle {
             arguments.integer(0); // the offset within the storage
             arguments.tuple(|sizes| shape.iter().for_each(|&size| sizes.integer(size)));
             arguments.tuple(|steps| strides.iter().for_each(|&stride| steps.integer(stride)));
-            arguments.boolean(true); // requires_grad
+            arguments.boolean(is_trainable); // requires_grad
             arguments.global("collections", "OrderedDict"); // no hooks
             arguments.bytes.extend(b")R");
         });

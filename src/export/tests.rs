@@ -69,8 +69,11 @@ fn images(count: i64) -> Tensor {
 #[test]
 fn every_layer_kind_computes_the_same_from_torchscript() {
     for kind in layers::KINDS {
-        let arguments = kind.usage.replace('N', "7").replace('P', "0.5");
-        let exported = Exported::new(&format!("dense 6, {} {arguments}", kind.word));
+        let before = match specification::parse(kind.example).unwrap()[0].takes() {
+            layers::Takes::Pictures => "conv2d 2 1",
+            layers::Takes::Anything | layers::Takes::Rows => "dense 6",
+        };
+        let exported = Exported::new(&format!("{before}, {}", kind.example));
         exported.verify(&exported.network).unwrap_or_else(|fault| panic!("{}: {fault:#}", kind.word));
     }
 }
@@ -78,13 +81,14 @@ fn every_layer_kind_computes_the_same_from_torchscript() {
 #[test]
 fn every_layer_kind_has_an_onnx_operator_or_passes_values_unchanged() {
     for kind in layers::KINDS {
-        let arguments = kind.usage.replace('N', "7").replace('P', "0.5");
-        let layer = specification::parse(&format!("{} {arguments}", kind.word)).unwrap().remove(0);
+        let layer = specification::parse(kind.example).unwrap().remove(0);
         let variables = VarStore::new(Device::Cpu);
-        let built = layer.append_to(nn::seq_t(), &variables.root(), &[6]).unwrap();
-        let values = Tensor::randn([9, 6], (Kind::Float, Device::Cpu));
-        let passes_unchanged = built.forward_t(&values, false) == values;
-        assert_eq!(layer.onnx().is_none(), passes_unchanged, "{}", kind.word);
+        let shape: &[i64] = if layer.takes() == layers::Takes::Rows { &[6] } else { &[2, 6, 6] };
+        let built = layer.append_to(nn::seq_t(), &variables.root(), shape).unwrap();
+        let values = Tensor::randn([&[9], shape].concat(), (Kind::Float, Device::Cpu));
+        let outputs = built.forward_t(&values, false);
+        let passes_unchanged = outputs.size() == values.size() && outputs == values;
+        assert_eq!(layer.onnx(shape).is_none(), passes_unchanged, "{}", kind.word);
     }
 }
 

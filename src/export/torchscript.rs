@@ -59,7 +59,7 @@ fn objects(model: &Model) -> Vec<u8> {
                 fields.boolean(false);
                 for parameter in placed.parameters() {
                     fields.text(parameter.name);
-                    fields.parameter(&number.to_string(), &parameter.shape);
+                    fields.tensor(&number.to_string(), &parameter.shape, parameter.is_trainable);
                     number += 1;
                 }
             });
@@ -70,15 +70,18 @@ fn objects(model: &Model) -> Vec<u8> {
 
 /// The class of one layer.
 fn layer_code(placed: &PlacedLayer) -> String {
-    let PlacedLayer { name, layer, .. } = placed;
-    let (type_name, expression) = (layer.type_name(), layer.torchscript());
-    let parameters: Vec<&str> = placed.parameters().iter().map(|parameter| parameter.name).collect();
-    let listed: String = parameters.iter().map(|parameter| format!("\"{parameter}\", ")).collect();
+    let PlacedLayer { name, layer, input, .. } = placed;
+    let (type_name, expression) = (layer.type_name(), layer.torchscript(input));
+    let parameters = placed.parameters();
+    let listed = |are_trainable: bool| -> String {
+        let listed = parameters.iter().filter(|parameter| parameter.is_trainable == are_trainable);
+        listed.map(|parameter| format!("\"{}\", ", parameter.name)).collect()
+    };
     let mut code = format!("class {type_name}(Module):\n");
-    let _ = writeln!(code, "  __parameters__ = [{listed}]");
-    code += "  __buffers__ = []\n";
-    for parameter in parameters {
-        let _ = writeln!(code, "  {parameter} : Tensor");
+    let _ = writeln!(code, "  __parameters__ = [{}]", listed(true));
+    let _ = writeln!(code, "  __buffers__ = [{}]", listed(false));
+    for parameter in &parameters {
+        let _ = writeln!(code, "  {} : Tensor", parameter.name);
     }
     code += "  training : bool\n";
     let _ =
@@ -108,7 +111,13 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
     // Whole numbers are raw pixels, others are scaled already.
     code += "    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n";
     let _ = writeln!(code, "      scaled = torch.div(pixels, {:?})", card.input.maximum);
-    code += "    x = torch.flatten(scaled, 1, -1)\n";
+    match model.first_shape() {
+        [_] => code += "    x = torch.flatten(scaled, 1, -1)\n",
+        shape => {
+            let sizes: String = shape.iter().map(|size| format!(", {size}")).collect();
+            let _ = writeln!(code, "    x = torch.reshape(scaled, [torch.size(scaled, 0){sizes}])");
+        }
+    }
     for placed in &model.layers {
         let _ = writeln!(code, "    x = (self.{}).forward(x, )", placed.name);
     }

@@ -3,14 +3,15 @@
 
 pub mod layers;
 mod manual;
+pub mod presets;
 pub mod specification;
 mod summary;
 
 pub use manual::ManualNetwork;
 pub use summary::{SummaryStyle, summary, with_separators};
 
-use anyhow::{Context, Result, ensure};
-use layers::{Dense, Layer, Parameter, softmax};
+use anyhow::{Context, Result, bail, ensure};
+use layers::{Dense, Flatten, Layer, Parameter, Takes, softmax};
 use std::collections::HashMap;
 use tch::{Tensor, nn};
 
@@ -28,7 +29,7 @@ pub struct PlacedLayer {
 }
 
 impl PlacedLayer {
-    /// The trainable parameters.
+    /// The parameters.
     pub fn parameters(&self) -> Vec<Parameter> {
         self.layer.parameters(&self.input)
     }
@@ -48,7 +49,7 @@ impl PlacedLayer {
         self.parameters().into_iter().map(find).collect()
     }
 
-    /// The number of trainable values.
+    /// The number of their values.
     pub fn parameter_count(&self) -> i64 {
         self.parameters().iter().map(Parameter::count).sum()
     }
@@ -60,7 +61,7 @@ impl PlacedLayer {
 /// Training works on the dense layer's output, the logits, so softmax is kept out of [`Model::build`].
 #[derive(Debug)]
 pub struct Model {
-    /// The shape of one sample, before it is flattened for the first layer.
+    /// The shape of one sample: height and width, channels before them, or a row of values.
     pub sample_shape: Vec<i64>,
     /// The layers up to the logits.
     pub layers: Vec<PlacedLayer>,
@@ -69,7 +70,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Puts a classifier behind the hidden layers, for samples of `sample_shape`, which are flattened.
+    /// Puts a classifier behind the hidden layers, for samples of `sample_shape`. They are taken as pictures
+    /// where a layer needs such, and flattened otherwise. Before a dense layer, pictures are flattened.
     ///
     /// # Errors
     /// No pixels, no classes, or shapes that do not fit each other.
@@ -78,15 +80,25 @@ impl Model {
         let pixels: i64 = sample_shape.iter().product();
         ensure!(pixels > 0, "a classifier needs at least one input value, not the shape {sample_shape:?}");
         let logits: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
+        let has_pictures = hidden.iter().any(|layer| layer.takes() == Takes::Pictures);
+        let first = if has_pictures { as_picture(sample_shape)? } else { vec![pixels] };
         let mut layers: Vec<PlacedLayer> = Vec::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
-        for layer in hidden.into_iter().chain([logits]) {
+        let mut place = |layer: Box<dyn Layer>, layers: &mut Vec<PlacedLayer>| {
             let number = numbers.entry(layer.word()).or_default();
             *number += 1;
             let name = format!("{}_{number}", layer.word());
-            let input = layers.last().map_or(vec![pixels], |previous| previous.output.clone());
+            let input = layers.last().map_or(&first, |previous| &previous.output).clone();
             let output = layer.output_shape(&input).with_context(|| name.clone())?;
             layers.push(PlacedLayer { name, layer, input, output });
+            anyhow::Ok(())
+        };
+        for layer in hidden.into_iter().chain([logits]) {
+            let dimensions = layers.last().map_or(first.len(), |previous| previous.output.len());
+            if layer.takes() == Takes::Rows && dimensions > 1 {
+                place(Box::new(Flatten), &mut layers)?;
+            }
+            place(layer, &mut layers)?;
         }
         let classes = vec![classes as i64];
         let name = "softmax_1".to_string();
@@ -105,18 +117,31 @@ impl Model {
         self.layers.iter().chain([&self.softmax])
     }
 
-    /// The number of trainable values.
+    /// The number of values in all parameters, whether or not they are trained.
     pub fn parameter_count(&self) -> i64 {
         self.layers.iter().map(PlacedLayer::parameter_count).sum()
     }
 
+    /// The number of values that the optimizer moves.
+    pub fn trainable_count(&self) -> i64 {
+        let parameters = self.layers.iter().flat_map(PlacedLayer::parameters);
+        parameters.filter(|parameter| parameter.is_trainable).map(|parameter| parameter.count()).sum()
+    }
+
+    /// The shape that a sample is brought to for the first layer.
+    pub fn first_shape(&self) -> &[i64] {
+        self.layers.first().map_or(&self.sample_shape, |first| &first.input)
+    }
+
     /// Builds the network up to the logits, its parameters freshly initialised from libtorch's random
-    /// state and named `dense_1.weight` and so on. It takes float32 [n, ...] and flattens it.
+    /// state and named `dense_1.weight` and so on. It takes float32 [n, ...].
     ///
     /// # Errors
     /// Too little memory for the parameters.
     pub fn build(&self, path: &nn::Path) -> Result<nn::SequentialT> {
-        let mut sequence = nn::seq_t().add_fn(|samples| samples.flatten(1, -1));
+        let shape = self.first_shape().to_vec();
+        let mut sequence =
+            nn::seq_t().add_fn(move |samples| samples.reshape([&samples.size()[..1], &shape].concat()));
         for placed in &self.layers {
             let appended = placed.layer.append_to(sequence, &(path / &placed.name), &placed.input);
             sequence = appended.with_context(|| {
@@ -124,6 +149,17 @@ impl Model {
             })?;
         }
         Ok(sequence)
+    }
+}
+
+/// Channels, height and width; grey pictures have one channel.
+fn as_picture(sample_shape: &[i64]) -> Result<Vec<i64>> {
+    match *sample_shape {
+        [height, width] => Ok(vec![1, height, width]),
+        [_, _, _] => Ok(sample_shape.to_vec()),
+        _ => bail!(
+            "samples of the shape {sample_shape:?} are no pictures, which convolutions and pooling need"
+        ),
     }
 }
 

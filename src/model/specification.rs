@@ -105,11 +105,9 @@ mod tests {
     #[test]
     fn every_kind_parses_under_its_own_word() {
         for kind in KINDS {
-            let arguments = kind.usage.replace('N', "3").replace('P', "0.5");
-            let text = format!("{} {arguments}", kind.word);
-            let layers = parse(&text).unwrap();
+            let layers = parse(kind.example).unwrap();
             assert_eq!(layers[0].word(), kind.word);
-            assert_eq!(format(&layers), text.trim_end());
+            assert_eq!(format(&layers), kind.example);
         }
     }
 

@@ -91,8 +91,8 @@ fn keras3(model: &Model, columns: usize) -> String {
         text += &cells("│", [name, shape, count]);
     }
     text += &line("└", "─", "┴", "┘");
-    let total = model.parameter_count();
-    for (label, count) in [("Total", total), ("Trainable", total), ("Non-trainable", 0)] {
+    let (total, trainable) = (model.parameter_count(), model.trainable_count());
+    for (label, count) in [("Total", total), ("Trainable", trainable), ("Non-trainable", total - trainable)] {
         let _ = writeln!(text, " {label} params: {} ({})", with_separators(count), size_text(count));
     }
     text

@@ -28,12 +28,11 @@ fn what_is_built_is_what_was_counted() {
 #[test]
 fn every_layer_kind_builds_to_its_stated_shape_and_parameters() {
     for kind in layers::KINDS {
-        let text = format!("{} {}", kind.word, kind.usage.replace('N', "3").replace('P', "0.5"));
-        let model = Model::classifier(&[5], specification::parse(&text).unwrap(), 4).unwrap();
+        let model = Model::classifier(&[5, 6], specification::parse(kind.example).unwrap(), 4).unwrap();
         let store = nn::VarStore::new(Device::Cpu);
         let network = model.build(&store.root()).unwrap();
         for train in [false, true] {
-            let input = Tensor::rand([6, 5], (Kind::Float, Device::Cpu));
+            let input = Tensor::rand([6, 5, 6], (Kind::Float, Device::Cpu));
             assert_eq!(network.forward_t(&input, train).size(), [6, 4], "{}", kind.word);
         }
         let stated: Vec<(String, Vec<i64>)> = model

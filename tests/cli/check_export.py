@@ -63,9 +63,10 @@ with torch.no_grad():
 state = module.state_dict()
 assert all(value.dtype == torch.float32 for value in state.values())
 assert all(parameter.requires_grad for parameter in module.parameters())
-dense = {name.split(".")[0]: value.shape for name, value in state.items() if name.endswith(".weight")}
+dense = {name.split(".")[0]: value.shape for name, value in state.items() if name.startswith("dense") and value.dim() == 2}
 plain = torch.nn.ModuleDict({name: torch.nn.Linear(shape[1], shape[0]) for name, shape in dense.items()})
-assert str(plain.load_state_dict(state)) == "<All keys matched successfully>"
+of_dense = {name: value for name, value in state.items() if name.startswith("dense")}
+assert str(plain.load_state_dict(of_dense)) == "<All keys matched successfully>"
 
 images, labels = raw[:64], torch.from_numpy(expected["logits"][:64].argmax(1))
 if "dropout" in card["layers"]:

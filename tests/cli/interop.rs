@@ -89,11 +89,15 @@ fn python_computes_the_same_on_all_test_images_of_mnist() {
 fn python_computes_the_same_with_every_layer_kind() {
     let Some(python) = python("python_computes_the_same_with_every_layer_kind") else { return };
     let place = Place::new();
-    let kinds = layers::KINDS.iter().map(|kind| {
-        let arguments = kind.usage.replace('N', "40").replace('P', "0.5");
-        format!("dense 30, {} {arguments}", kind.word)
-    });
-    let hidden = specification::parse(&kinds.collect::<Vec<_>>().join(", ")).unwrap();
+    let takes_pictures = |kind: &&layers::Kind| {
+        specification::parse(kind.example).unwrap()[0].takes() == layers::Takes::Pictures
+    };
+    let (of_pictures, others): (Vec<_>, Vec<_>) = layers::KINDS.iter().partition(takes_pictures);
+    let of_pictures = of_pictures.iter().map(|kind| kind.example.to_string());
+    let normalised = "conv2d 5 3 padding same, batchnorm, layernorm".to_string();
+    let others = others.iter().map(|kind| format!("dense 30, {}", kind.example));
+    let kinds: Vec<String> = std::iter::once(normalised).chain(of_pictures).chain(others).collect();
+    let hidden = specification::parse(&kinds.join(", ")).unwrap();
     let dataset = Source::find("digits").unwrap().load(Path::new("."), &mut |_| ()).unwrap();
     let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
     let variables = VarStore::new(Device::Cpu);

@@ -4,6 +4,7 @@ mod bad_input;
 mod evaluate;
 mod export;
 mod interop;
+mod models;
 mod place;
 mod plot;
 mod predict;

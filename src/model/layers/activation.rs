@@ -70,11 +70,14 @@ const SOFTMAX_LAYER: Activation = Activation {
     onnx: "Softmax",
 };
 
-pub(super) const RELU: Kind = Kind { word: "relu", usage: "", parse: |given| parse(given, RELU_LAYER) };
-pub(super) const TANH: Kind = Kind { word: "tanh", usage: "", parse: |given| parse(given, TANH_LAYER) };
+pub(super) const RELU: Kind =
+    Kind { word: "relu", usage: "", example: "relu", parse: |given| parse(given, RELU_LAYER) };
+pub(super) const TANH: Kind =
+    Kind { word: "tanh", usage: "", example: "tanh", parse: |given| parse(given, TANH_LAYER) };
 pub(super) const SIGMOID: Kind =
-    Kind { word: "sigmoid", usage: "", parse: |given| parse(given, SIGMOID_LAYER) };
-pub(super) const GELU: Kind = Kind { word: "gelu", usage: "", parse: |given| parse(given, GELU_LAYER) };
+    Kind { word: "sigmoid", usage: "", example: "sigmoid", parse: |given| parse(given, SIGMOID_LAYER) };
+pub(super) const GELU: Kind =
+    Kind { word: "gelu", usage: "", example: "gelu", parse: |given| parse(given, GELU_LAYER) };
 
 fn parse(arguments: &[&str], activation: Activation) -> Result<Box<dyn Layer>, String> {
     match arguments {
@@ -115,11 +118,11 @@ impl Layer for Activation {
         Some(Box::new(ManualActivation { function, derivative, used: None }))
     }
 
-    fn torchscript(&self) -> String {
+    fn torchscript(&self, _: &[i64]) -> String {
         self.torchscript.to_string()
     }
 
-    fn onnx(&self) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
         Some(OnnxOperator { name: self.onnx, attributes: Vec::new() })
     }
 }

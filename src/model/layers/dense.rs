@@ -1,12 +1,12 @@
 //! The fully connected layer.
 
-use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator, Parameter};
+use super::{Attribute, Gradients, Kind, Layer, ManualLayer, OnnxOperator, Parameter, Takes};
 use crate::product::{linear, product};
 use anyhow::{Result, bail};
 use tch::nn::{self, Init};
 use tch::{Kind as Type, Tensor};
 
-pub(super) const KIND: Kind = Kind { word: "dense", usage: "N", parse };
+pub(super) const KIND: Kind = Kind { word: "dense", usage: "N", example: "dense 6", parse };
 
 /// More units than this are a slip of the finger: such a layer alone would fill most machines.
 const GREATEST_UNITS: i64 = 1 << 20;
@@ -42,6 +42,10 @@ impl Layer for Dense {
         self.units.to_string()
     }
 
+    fn takes(&self) -> Takes {
+        Takes::Rows
+    }
+
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
         match input {
             [_] => Ok(vec![self.units]),
@@ -68,12 +72,12 @@ impl Layer for Dense {
         Some(Box::new(ManualDense { weight, bias, used: None }))
     }
 
-    fn torchscript(&self) -> String {
+    fn torchscript(&self, _: &[i64]) -> String {
         "torch.linear(x, self.weight, self.bias)".to_string()
     }
 
-    fn onnx(&self) -> Option<OnnxOperator> {
-        Some(OnnxOperator { name: "Gemm", attributes: vec![("transB", 1)] })
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+        Some(OnnxOperator { name: "Gemm", attributes: vec![("transB", Attribute::Integer(1))] })
     }
 }
 
@@ -85,8 +89,8 @@ impl Dense {
         let bound = (6.0 / (inputs + self.units) as f64).sqrt();
         let init = Init::Uniform { lo: -bound, up: bound };
         [
-            Parameter { name: "weight", shape: vec![self.units, inputs], init },
-            Parameter { name: "bias", shape: vec![self.units], init: Init::Const(0.0) },
+            Parameter::trained("weight", vec![self.units, inputs], init),
+            Parameter::trained("bias", vec![self.units], Init::Const(0.0)),
         ]
     }
 }

@@ -10,7 +10,7 @@ use rand::{Fill, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind as Type, Tensor, nn};
 
-pub(super) const KIND: Kind = Kind { word: "dropout", usage: "P", parse };
+pub(super) const KIND: Kind = Kind { word: "dropout", usage: "P", example: "dropout 0.5", parse };
 
 #[derive(Clone, Debug)]
 struct Dropout {
@@ -57,12 +57,12 @@ impl Layer for Dropout {
         Some(Box::new(ManualDropout { rate: self.rate, used: None }))
     }
 
-    fn torchscript(&self) -> String {
+    fn torchscript(&self, _: &[i64]) -> String {
         // With its decimal point the number is a float to TorchScript.
         format!("torch.dropout(x, {:?}, self.training)", self.rate)
     }
 
-    fn onnx(&self) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
         None
     }
 }

@@ -3,11 +3,16 @@
 //! and its line in [`KINDS`].
 
 mod activation;
+mod conv2d;
 mod dense;
 mod dropout;
+mod flatten;
+mod normalization;
+mod pool2d;
 
 pub use activation::softmax;
 pub use dense::Dense;
+pub use flatten::Flatten;
 
 use anyhow::Result;
 use std::fmt::Debug;
@@ -31,13 +36,18 @@ pub trait Layer: Debug + Send + Sync {
         false
     }
 
+    /// What the layer needs of the shape of its input.
+    fn takes(&self) -> Takes {
+        Takes::Anything
+    }
+
     /// The shape of the output of one sample for that of its input, both without the batch dimension.
     ///
     /// # Errors
     /// An input shape that the layer cannot take.
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>>;
 
-    /// The trainable parameters for such an input, in the order in which they are created.
+    /// The parameters for such an input, in the order in which they are created.
     fn parameters(&self, _input: &[i64]) -> Vec<Parameter> {
         Vec::new()
     }
@@ -56,11 +66,23 @@ pub trait Layer: Debug + Send + Sync {
     }
 
     /// The layer as an expression of TorchScript over `x`, its input [b, ...], `self.NAME` for each of
-    /// its parameters, and `self.training`.
-    fn torchscript(&self) -> String;
+    /// its parameters, and `self.training`; for samples of that input shape.
+    fn torchscript(&self, input: &[i64]) -> String;
 
-    /// The layer as an operator of ONNX in inference; none where it then passes values unchanged.
-    fn onnx(&self) -> Option<OnnxOperator>;
+    /// The layer as an operator of ONNX in inference, for samples of that input shape; none where it then
+    /// passes values unchanged.
+    fn onnx(&self, input: &[i64]) -> Option<OnnxOperator>;
+}
+
+/// What a layer needs of the shape of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Nothing.
+    Anything,
+    /// One row of values a sample; pictures are flattened before it.
+    Rows,
+    /// Pictures: channels, height, width.
+    Pictures,
 }
 
 /// A layer that computes its own gradients, in training mode. Values are float32 or bfloat16, on any
@@ -102,11 +124,22 @@ impl Gradients {
 pub struct OnnxOperator {
     /// Its name in the standard: `Gemm`.
     pub name: &'static str,
-    /// Whole-number attributes that differ from the standard's defaults.
-    pub attributes: Vec<(&'static str, i64)>,
+    /// Attributes that differ from the standard's defaults.
+    pub attributes: Vec<(&'static str, Attribute)>,
 }
 
-/// A trainable tensor of a layer.
+/// The value of an attribute of an [`OnnxOperator`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// A whole number.
+    Integer(i64),
+    /// Several of them.
+    Integers(Vec<i64>),
+    /// A number.
+    Real(f32),
+}
+
+/// A tensor of a layer.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its name within the layer: `weight`.
@@ -115,9 +148,21 @@ pub struct Parameter {
     pub shape: Vec<i64>,
     /// How it is filled at first.
     pub init: nn::Init,
+    /// Whether the optimizer moves it; otherwise the layer itself does, in training.
+    pub is_trainable: bool,
 }
 
 impl Parameter {
+    /// One that the optimizer moves.
+    fn trained(name: &'static str, shape: Vec<i64>, init: nn::Init) -> Parameter {
+        Parameter { name, shape, init, is_trainable: true }
+    }
+
+    /// One that the layer keeps.
+    fn kept(name: &'static str, shape: Vec<i64>, init: nn::Init) -> Parameter {
+        Parameter { name, shape, init, is_trainable: false }
+    }
+
     /// The number of values.
     pub fn count(&self) -> i64 {
         self.shape.iter().product()
@@ -128,7 +173,16 @@ impl Parameter {
     /// # Errors
     /// Too little memory.
     pub fn create(&self, path: &nn::Path) -> Result<Tensor> {
-        Ok(path.f_var(self.name, &self.shape, self.init)?)
+        let values = match self.is_trainable {
+            true => path.f_var(self.name, &self.shape, self.init)?,
+            // What tch creates so takes part in everything but training.
+            false => path.add(
+                self.name,
+                nn::f_init(self.init, &self.shape, path.device(), tch::Kind::Float)?,
+                false,
+            ),
+        };
+        Ok(values)
     }
 }
 
@@ -142,13 +196,27 @@ pub struct Kind {
     pub word: &'static str,
     /// How its arguments are told in help and errors: `N`; empty if there are none.
     pub usage: &'static str,
+    /// A layer of this kind as users write it.
+    pub example: &'static str,
     /// Reads the arguments.
     pub parse: ParseArguments,
 }
 
 /// Every kind, in the order in which help lists them.
-pub const KINDS: &[Kind] =
-    &[dense::KIND, activation::RELU, activation::TANH, activation::SIGMOID, activation::GELU, dropout::KIND];
+pub const KINDS: &[Kind] = &[
+    dense::KIND,
+    activation::RELU,
+    activation::TANH,
+    activation::SIGMOID,
+    activation::GELU,
+    dropout::KIND,
+    conv2d::KIND,
+    pool2d::MAXIMUM,
+    pool2d::AVERAGE,
+    flatten::KIND,
+    normalization::BATCH,
+    normalization::LAYER,
+];
 
 /// All kinds with their arguments, for help and errors: `dense N, relu, ...`.
 pub fn usage() -> String {

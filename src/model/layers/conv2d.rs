@@ -1,0 +1,193 @@
+//! The convolution over pictures.
+
+use super::{Attribute, Kind, Layer, OnnxOperator, Parameter};
+use anyhow::{Result, bail, ensure};
+use tch::nn::{self, Init};
+use tch::{Kind as Type, Tensor};
+
+pub(super) const KIND: Kind =
+    Kind { word: "conv2d", usage: "FILTERS SIZE [stride N] [padding same]", example: "conv2d 4 3", parse };
+
+/// Beyond these, a number is a slip of the finger.
+const GREATEST_FILTERS: i64 = 1 << 16;
+const GREATEST_SIZE: i64 = 1 << 10;
+
+/// `conv2d FILTERS SIZE`: so many filters of SIZE x SIZE pixels over all channels, plus a bias each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2d {
+    filters: i64,
+    size: i64,
+    stride: i64,
+    /// Zeros around the picture, so that it keeps its size.
+    keeps_size: bool,
+}
+
+fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
+    let number = |text: &str, greatest: i64| text.parse().ok().filter(|value| (1..=greatest).contains(value));
+    let rule = || {
+        format!(
+            "needs its filters (1 to {GREATEST_FILTERS}) and their size in pixels (1 to {GREATEST_SIZE}), and may \
+             have a stride and padding: conv2d 32 3, conv2d 32 3 stride 2, conv2d 32 3 padding same"
+        )
+    };
+    let [filters, size, settings @ ..] = arguments else { return Err(rule()) };
+    let filters = number(filters, GREATEST_FILTERS).ok_or_else(rule)?;
+    let size = number(size, GREATEST_SIZE).ok_or_else(rule)?;
+    let mut layer = Conv2d { filters, size, stride: 1, keeps_size: false };
+    for setting in settings.chunks(2) {
+        match *setting {
+            ["stride", stride] => layer.stride = number(stride, GREATEST_SIZE).ok_or_else(rule)?,
+            ["padding", "same"] => layer.keeps_size = true,
+            ["padding", "valid"] => layer.keeps_size = false,
+            _ => return Err(rule()),
+        }
+    }
+    if layer.keeps_size && (layer.stride != 1 || layer.size % 2 == 0) {
+        return Err(
+            "with padding same takes an odd size and no stride: its picture keeps its size".to_string()
+        );
+    }
+    Ok(Box::new(layer))
+}
+
+/// The size of a side behind a window that moves over it, if it fits at all.
+pub(super) fn side_behind(side: i64, window: i64, stride: i64, padding: i64) -> Option<i64> {
+    let room = side + 2 * padding - window;
+    (room >= 0).then(|| room / stride + 1)
+}
+
+/// Channels, height and width.
+pub(super) fn picture(input: &[i64], what: &str) -> Result<[i64; 3]> {
+    match *input {
+        [channels, height, width] => Ok([channels, height, width]),
+        _ => bail!("{what} takes pictures of channels, height and width, not the shape {input:?}"),
+    }
+}
+
+impl Conv2d {
+    fn padding(&self) -> i64 {
+        if self.keeps_size { self.size / 2 } else { 0 }
+    }
+
+    /// Keras's initialisation: Glorot uniform weights (Glorot and Bengio, 2010), inputs and outputs being
+    /// those that a pixel has through the filters, and zeros as biases.
+    fn weight_and_bias(&self, input: &[i64]) -> [Parameter; 2] {
+        let channels = input.first().copied().unwrap_or(1);
+        let area = self.size * self.size;
+        let bound = (6.0 / (area * (channels + self.filters)) as f64).sqrt();
+        let init = Init::Uniform { lo: -bound, up: bound };
+        [
+            Parameter::trained("weight", vec![self.filters, channels, self.size, self.size], init),
+            Parameter::trained("bias", vec![self.filters], Init::Const(0.0)),
+        ]
+    }
+}
+
+impl Layer for Conv2d {
+    fn word(&self) -> &'static str {
+        KIND.word
+    }
+
+    fn type_name(&self) -> &'static str {
+        "Conv2D"
+    }
+
+    fn arguments(&self) -> String {
+        let stride = if self.stride == 1 { String::new() } else { format!(" stride {}", self.stride) };
+        let padding = if self.keeps_size { " padding same" } else { "" };
+        format!("{} {}{stride}{padding}", self.filters, self.size)
+    }
+
+    fn takes(&self) -> super::Takes {
+        super::Takes::Pictures
+    }
+
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
+        let [_, height, width] = picture(input, "a convolution")?;
+        let behind = |side| side_behind(side, self.size, self.stride, self.padding());
+        match behind(height).zip(behind(width)) {
+            Some((height, width)) => Ok(vec![self.filters, height, width]),
+            None => {
+                bail!("filters of {0} x {0} pixels do not fit into pictures of {height} x {width}", self.size)
+            }
+        }
+    }
+
+    fn parameters(&self, input: &[i64]) -> Vec<Parameter> {
+        self.weight_and_bias(input).into()
+    }
+
+    fn append_to(
+        &self,
+        sequence: nn::SequentialT,
+        path: &nn::Path,
+        input: &[i64],
+    ) -> Result<nn::SequentialT> {
+        let [weight, bias] = self.weight_and_bias(input).map(|parameter| parameter.create(path));
+        let (weight, bias) = (weight?, bias?);
+        ensure!(weight.kind() == Type::Float, "convolutions compute in float32");
+        let (stride, padding) = (self.stride, self.padding());
+        Ok(sequence.add_fn(move |values: &Tensor| {
+            values.conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1)
+        }))
+    }
+
+    fn torchscript(&self, _: &[i64]) -> String {
+        let (stride, padding) = (self.stride, self.padding());
+        format!(
+            "torch.conv2d(x, self.weight, self.bias, [{stride}, {stride}], [{padding}, {padding}], [1, 1], 1)"
+        )
+    }
+
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+        let attributes = vec![
+            ("kernel_shape", Attribute::Integers(vec![self.size; 2])),
+            ("strides", Attribute::Integers(vec![self.stride; 2])),
+            ("pads", Attribute::Integers(vec![self.padding(); 4])),
+        ];
+        Some(OnnxOperator { name: "Conv", attributes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_follow_size_stride_and_padding() {
+        let shape = |arguments: &[&str], input: &[i64]| parse(arguments).unwrap().output_shape(input);
+        assert_eq!(shape(&["8", "3"], &[1, 28, 28]).unwrap(), [8, 26, 26]);
+        assert_eq!(shape(&["8", "3", "padding", "same"], &[3, 28, 20]).unwrap(), [8, 28, 20]);
+        assert_eq!(shape(&["8", "3", "stride", "2"], &[1, 28, 7]).unwrap(), [8, 13, 3]);
+        assert_eq!(shape(&["8", "1"], &[1, 1, 1]).unwrap(), [8, 1, 1]);
+        let fault = |input: &[i64]| shape(&["8", "5"], input).unwrap_err().to_string();
+        assert_eq!(fault(&[1, 4, 9]), "filters of 5 x 5 pixels do not fit into pictures of 4 x 9");
+        assert!(fault(&[64]).contains("takes pictures of channels, height and width, not the shape [64]"));
+    }
+
+    #[test]
+    fn arguments_read_back_and_wrong_ones_break_a_rule() {
+        for text in ["8 3", "8 3 stride 2", "8 3 padding same"] {
+            let words: Vec<&str> = text.split(' ').collect();
+            assert_eq!(parse(&words).unwrap().arguments(), text);
+        }
+        for text in ["8", "0 3", "8 x", "8 3 stride", "8 3 stride 0", "8 3 padding full", "8 3 2", "8 2000"] {
+            let words: Vec<&str> = text.split(' ').collect();
+            assert!(parse(&words).unwrap_err().contains("needs its filters"), "{text}");
+        }
+        for text in ["8 4 padding same", "8 3 padding same stride 2"] {
+            let words: Vec<&str> = text.split(' ').collect();
+            assert!(parse(&words).unwrap_err().contains("takes an odd size"), "{text}");
+        }
+    }
+
+    #[test]
+    fn initial_weights_are_within_the_bounds_of_keras() {
+        // Keras 3.15.1: GlorotUniform for a kernel of (3, 3, 16, 32) draws up to sqrt(6 / (9 * 48)).
+        let variables = nn::VarStore::new(tch::Device::Cpu);
+        let layer = parse(&["32", "3"]).unwrap();
+        layer.append_to(nn::seq_t(), &variables.root(), &[16, 8, 8]).unwrap();
+        let greatest = f64::try_from(variables.variables()["weight"].abs().max()).unwrap();
+        assert!(greatest <= 0.1179 && greatest > 0.116, "{greatest}");
+    }
+}

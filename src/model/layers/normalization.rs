@@ -1,0 +1,199 @@
+//! Normalisation: of each channel or feature over a batch, or of each sample by itself.
+
+use super::{Attribute, Kind, Layer, OnnxOperator, Parameter};
+use anyhow::{Result, ensure};
+use tch::Tensor;
+use tch::nn::{self, Init};
+
+pub(super) const BATCH: Kind = Kind {
+    word: "batchnorm",
+    usage: "",
+    example: "batchnorm",
+    parse: |given| parse(given, Box::new(BatchNormalization)),
+};
+pub(super) const LAYER: Kind = Kind {
+    word: "layernorm",
+    usage: "",
+    example: "layernorm",
+    parse: |given| parse(given, Box::new(LayerNormalization)),
+};
+
+/// Keras's, of both layers.
+const EPSILON: f64 = 1e-3;
+/// The share that a batch has in the running mean and variance. Keras's 0.99 is the share of what was.
+const MOMENTUM: f64 = 0.01;
+
+/// `batchnorm`: each channel of pictures, or each feature, less its mean and over its deviation, then scaled
+/// and shifted as was learnt (Ioffe and Szegedy, 2015). Mean and deviation are those of the batch in
+/// training, and running ones in use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormalization;
+
+/// `layernorm`: the same over all values of a sample (Ba, Kiros and Hinton, 2016), with a scale and a shift
+/// for each. On rows of values it is Keras's; on pictures Keras's default takes each pixel by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNormalization;
+
+fn parse(arguments: &[&str], layer: Box<dyn Layer>) -> Result<Box<dyn Layer>, String> {
+    if arguments.is_empty() { Ok(layer) } else { Err("takes no argument".to_string()) }
+}
+
+fn scale_and_shift(shape: Vec<i64>) -> [Parameter; 2] {
+    [
+        Parameter::trained("weight", shape.clone(), Init::Const(1.0)),
+        Parameter::trained("bias", shape, Init::Const(0.0)),
+    ]
+}
+
+impl BatchNormalization {
+    fn all(&self, input: &[i64]) -> [Parameter; 4] {
+        let shape = vec![input.first().copied().unwrap_or(1)];
+        let [weight, bias] = scale_and_shift(shape.clone());
+        let mean = Parameter::kept("running_mean", shape.clone(), Init::Const(0.0));
+        [weight, bias, mean, Parameter::kept("running_var", shape, Init::Const(1.0))]
+    }
+}
+
+impl Layer for BatchNormalization {
+    fn word(&self) -> &'static str {
+        BATCH.word
+    }
+
+    fn type_name(&self) -> &'static str {
+        "BatchNormalization"
+    }
+
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
+        ensure!(!input.is_empty(), "there is nothing to normalise");
+        Ok(input.to_vec())
+    }
+
+    fn parameters(&self, input: &[i64]) -> Vec<Parameter> {
+        self.all(input).into()
+    }
+
+    fn append_to(
+        &self,
+        sequence: nn::SequentialT,
+        path: &nn::Path,
+        input: &[i64],
+    ) -> Result<nn::SequentialT> {
+        let [weight, bias, mean, variance] = self.all(input).map(|parameter| parameter.create(path));
+        let (weight, bias, mean, variance) = (weight?, bias?, mean?, variance?);
+        Ok(sequence.add_fn_t(move |values: &Tensor, train| {
+            let (weight, bias) = (Some(&weight), Some(&bias));
+            if train && values.numel() as i64 == values.size()[1] {
+                // A batch of one value a channel has no deviation; libtorch refuses it. What is known of
+                // earlier batches serves.
+                return values.batch_norm(
+                    weight,
+                    bias,
+                    Some(&mean),
+                    Some(&variance),
+                    false,
+                    MOMENTUM,
+                    EPSILON,
+                    true,
+                );
+            }
+            values.batch_norm(weight, bias, Some(&mean), Some(&variance), train, MOMENTUM, EPSILON, true)
+        }))
+    }
+
+    fn torchscript(&self, _: &[i64]) -> String {
+        format!(
+            "torch.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.training, \
+             {MOMENTUM:?}, {EPSILON:?}, True)"
+        )
+    }
+
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+        let attributes = vec![("epsilon", Attribute::Real(EPSILON as f32))];
+        Some(OnnxOperator { name: "BatchNormalization", attributes })
+    }
+}
+
+impl Layer for LayerNormalization {
+    fn word(&self) -> &'static str {
+        LAYER.word
+    }
+
+    fn type_name(&self) -> &'static str {
+        "LayerNormalization"
+    }
+
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
+        ensure!(!input.is_empty(), "there is nothing to normalise");
+        Ok(input.to_vec())
+    }
+
+    fn parameters(&self, input: &[i64]) -> Vec<Parameter> {
+        scale_and_shift(input.to_vec()).into()
+    }
+
+    fn append_to(
+        &self,
+        sequence: nn::SequentialT,
+        path: &nn::Path,
+        input: &[i64],
+    ) -> Result<nn::SequentialT> {
+        let [weight, bias] = scale_and_shift(input.to_vec()).map(|parameter| parameter.create(path));
+        let (weight, bias, shape) = (weight?, bias?, input.to_vec());
+        Ok(sequence.add_fn(move |values: &Tensor| {
+            values.layer_norm(&shape, Some(&weight), Some(&bias), EPSILON, true)
+        }))
+    }
+
+    fn torchscript(&self, input: &[i64]) -> String {
+        format!("torch.layer_norm(x, {input:?}, self.weight, self.bias, {EPSILON:?}, True)")
+    }
+
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+        let attributes = vec![("axis", Attribute::Integer(1)), ("epsilon", Attribute::Real(EPSILON as f32))];
+        Some(OnnxOperator { name: "LayerNormalization", attributes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::ModuleT;
+    use tch::{Device, Kind as Type, no_grad};
+
+    #[test]
+    fn running_values_move_by_a_hundredth_and_are_used_afterwards() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let layer = BatchNormalization.append_to(nn::seq_t(), &variables.root(), &[2]).unwrap();
+        let values = Tensor::from_slice(&[1.0f32, 10.0, 3.0, 30.0]).view([2, 2]);
+        let outputs = Vec::<f32>::try_from(layer.forward_t(&values, true).view([-1])).unwrap();
+        // (1 - 2) / sqrt(1 + 0.001), as Keras 3.15.1 computes it.
+        assert!((outputs[0] + 0.9995).abs() < 1e-4 && (outputs[2] - 0.9995).abs() < 1e-4, "{outputs:?}");
+        let built = variables.variables();
+        let kept = |name: &str| Vec::<f32>::try_from(&built[name]).unwrap();
+        let means = kept("running_mean");
+        assert!((means[0] - 0.02).abs() < 1e-6 && (means[1] - 0.2).abs() < 1e-6, "{means:?}");
+        // PyTorch keeps the unbiased variance, 2 here; Keras the biased one.
+        assert!((kept("running_var")[0] - 1.01).abs() < 1e-6);
+        let used = Vec::<f32>::try_from(layer.forward_t(&values, false).view([-1])).unwrap();
+        assert!((used[0] - 0.98 / 1.011f32.sqrt()).abs() < 1e-5, "{used:?}");
+        assert_eq!(variables.trainable_variables().len(), 2);
+    }
+
+    #[test]
+    fn a_batch_of_a_single_row_is_no_fault() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let layer = BatchNormalization.append_to(nn::seq_t(), &variables.root(), &[3]).unwrap();
+        let row = Tensor::ones([1, 3], (Type::Float, Device::Cpu));
+        assert_eq!(layer.forward_t(&row, true).size(), [1, 3]);
+    }
+
+    #[test]
+    fn a_layer_is_normalised_over_all_values_of_a_sample() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let layer = LayerNormalization.append_to(nn::seq_t(), &variables.root(), &[2, 3, 3]).unwrap();
+        let values = Tensor::arange(36, (Type::Float, Device::Cpu)).view([2, 2, 3, 3]);
+        let outputs = no_grad(|| layer.forward_t(&values, true)).flatten(1, -1);
+        let means = Vec::<f32>::try_from(outputs.mean_dim(1, false, Type::Float)).unwrap();
+        assert!(means.iter().all(|mean| mean.abs() < 1e-6), "{means:?}");
+    }
+}

@@ -1,0 +1,129 @@
+//! Pooling: of each square of a picture, its greatest value or its mean.
+
+use super::conv2d::{picture, side_behind};
+use super::{Attribute, Kind, Layer, OnnxOperator, Takes};
+use anyhow::{Result, bail};
+use tch::{Tensor, nn};
+
+pub(super) const MAXIMUM: Kind = Kind {
+    word: "maxpool2d",
+    usage: "N",
+    example: "maxpool2d 2",
+    parse: |given| parse(given, Pool::Maximum),
+};
+pub(super) const AVERAGE: Kind = Kind {
+    word: "avgpool2d",
+    usage: "N",
+    example: "avgpool2d 2",
+    parse: |given| parse(given, Pool::Average),
+};
+
+const GREATEST_SIZE: i64 = 1 << 10;
+
+/// `maxpool2d N`, `avgpool2d N`: squares of N x N pixels side by side; what is left at the right and at the
+/// bottom is dropped, as in Keras.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool2d {
+    pool: Pool,
+    size: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Pool {
+    Maximum,
+    Average,
+}
+
+fn parse(arguments: &[&str], pool: Pool) -> Result<Box<dyn Layer>, String> {
+    let size = match arguments {
+        [size] => size.parse().ok().filter(|size| (1..=GREATEST_SIZE).contains(size)),
+        _ => None,
+    };
+    match size {
+        Some(size) => Ok(Box::new(Pool2d { pool, size })),
+        None => Err(format!("needs the side of its squares in pixels, from 1 to {GREATEST_SIZE}: 2")),
+    }
+}
+
+impl Layer for Pool2d {
+    fn word(&self) -> &'static str {
+        match self.pool {
+            Pool::Maximum => MAXIMUM.word,
+            Pool::Average => AVERAGE.word,
+        }
+    }
+
+    fn type_name(&self) -> &'static str {
+        match self.pool {
+            Pool::Maximum => "MaxPooling2D",
+            Pool::Average => "AveragePooling2D",
+        }
+    }
+
+    fn arguments(&self) -> String {
+        self.size.to_string()
+    }
+
+    fn takes(&self) -> Takes {
+        Takes::Pictures
+    }
+
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
+        let [channels, height, width] = picture(input, "pooling")?;
+        let behind = |side| side_behind(side, self.size, self.size, 0);
+        match behind(height).zip(behind(width)) {
+            Some((height, width)) => Ok(vec![channels, height, width]),
+            None => {
+                bail!("squares of {0} x {0} pixels do not fit into pictures of {height} x {width}", self.size)
+            }
+        }
+    }
+
+    fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
+        let (pool, size) = (self.pool, [self.size; 2]);
+        Ok(sequence.add_fn(move |values: &Tensor| match pool {
+            Pool::Maximum => values.max_pool2d(size, size, [0, 0], [1, 1], false),
+            Pool::Average => values.avg_pool2d(size, size, [0, 0], false, true, None::<i64>),
+        }))
+    }
+
+    fn torchscript(&self, _: &[i64]) -> String {
+        let size = self.size;
+        match self.pool {
+            Pool::Maximum => format!("torch.max_pool2d(x, [{size}, {size}], [{size}, {size}])"),
+            Pool::Average => format!("torch.avg_pool2d(x, [{size}, {size}], [{size}, {size}])"),
+        }
+    }
+
+    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+        let name = match self.pool {
+            Pool::Maximum => "MaxPool",
+            Pool::Average => "AveragePool",
+        };
+        let size = || Attribute::Integers(vec![self.size; 2]);
+        Some(OnnxOperator { name, attributes: vec![("kernel_shape", size()), ("strides", size())] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_are_side_by_side_and_what_is_left_is_dropped() {
+        let variables = nn::VarStore::new(tch::Device::Cpu);
+        let values = Tensor::arange(15, (tch::Kind::Float, tch::Device::Cpu)).view([1, 1, 3, 5]);
+        for (pool, expected) in [(Pool::Maximum, [6.0f32, 8.0]), (Pool::Average, [3.0, 5.0])] {
+            let layer = parse(&["2"], pool).unwrap();
+            assert_eq!(layer.output_shape(&[1, 3, 5]).unwrap(), [1, 1, 2]);
+            let built = layer.append_to(nn::seq_t(), &variables.root(), &[1, 3, 5]).unwrap();
+            let outputs = nn::ModuleT::forward_t(&built, &values, true);
+            assert_eq!(Vec::<f32>::try_from(outputs.view([-1])).unwrap(), expected);
+        }
+        let fault = parse(&["4"], Pool::Maximum).unwrap().output_shape(&[1, 3, 5]).unwrap_err();
+        assert_eq!(fault.to_string(), "squares of 4 x 4 pixels do not fit into pictures of 3 x 5");
+        for wrong in [&[][..], &["0"], &["x"], &["2", "2"]] {
+            assert!(parse(wrong, Pool::Average).is_err());
+        }
+    }
+}
