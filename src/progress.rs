@@ -168,7 +168,20 @@ impl DownloadProgress<'_> {
                 });
                 bar.set_position(bytes);
             }
-            Progress::Received { .. } => {}
+            Progress::Decoded { pictures, of } if self.terminal.is_interactive => {
+                let bar = self.bar.get_or_insert_with(|| {
+                    let bar = ProgressBar::with_draw_target(Some(of as u64), ProgressDrawTarget::stderr());
+                    let template = "{bar:30} {pos}/{len} pictures  {eta} left";
+                    bar.set_style(
+                        ProgressStyle::with_template(template)
+                            .unwrap_or_else(|_| ProgressStyle::default_bar())
+                            .progress_chars("━╸─"),
+                    );
+                    bar
+                });
+                bar.set_position(pictures as u64);
+            }
+            Progress::Received { .. } | Progress::Decoded { .. } => {}
             Progress::MirrorFailed { fault, .. } => {
                 self.clear();
                 self.terminal.warn(&fault);

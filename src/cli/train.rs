@@ -8,7 +8,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   fitch train                                   the built-in digits, a few seconds
   fitch train --dataset mnist --device cuda     MNIST, fetched once, on a GPU
-  fitch train --dataset ./my-images --epochs 20 a folder of IDX files
+  fitch train --dataset ./pictures --model cnn  a folder of pictures for each class
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
   fitch train --resume runs/NAME                go on where it was interrupted
 
@@ -18,8 +18,9 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with what was trai
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainOptions {
-    /// digits (built in), mnist, fashion-mnist, kmnist (fetched once), or a folder of IDX files, raw or
-    /// .gz [default: digits]
+    /// digits (built in), mnist, fashion-mnist, kmnist (fetched once), or one's own: a folder of pictures, in a
+    /// folder for each class, or of IDX files, raw or .gz; CSV rows of pixels with a label, .csv or .csv.gz; a
+    /// NumPy archive of x_train, y_train, x_test, y_test, .npz [default: digits]
     #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
     pub dataset: Option<String>,
 
@@ -27,6 +28,25 @@ pub struct TrainOptions {
     /// [default: FITCH_DATA_DIR, else the user's cache folder]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
+
+    /// Height and width that pictures of several sizes are stretched to, such as 28x28 [default: none]
+    #[arg(long, value_name = "HxW", help_heading = "Data")]
+    pub image_size: Option<String>,
+
+    /// Leave out pictures that cannot be read, and tell their number [default: false]
+    #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub skip_bad: Option<bool>,
+
+    /// Share of each class kept apart for the test where the data have no test set; always the same images
+    /// [default: 0.1]
+    #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
+    pub test_split: Option<f64>,
+
+    /// The column of CSV rows that has the labels, by its name or its number from 0 [default: the one called
+    /// label or class, else the first]
+    #[arg(long, value_name = "NAME or N", help_heading = "Data")]
+    pub label_column: Option<String>,
 
     /// Share of the training set held out for validation, from 0 (none) to below 1 [default: 0.1]
     #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]

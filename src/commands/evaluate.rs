@@ -37,13 +37,17 @@ fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset,
     let run = RecordedRun::open(&given.model)?;
     let mut options = run.options.clone();
     options.data_dir = given.data_dir.or(options.data_dir);
+    let is_other = given.dataset.is_some();
     options.dataset = given.dataset.or(options.dataset);
     options.device = given.device.or(options.device);
     options.threads = given.threads.or(Some(run.record.threads as i64));
-    let configuration = config::check(&options)?;
+    let mut configuration = config::check(&options)?;
+    let record = &run.record.dataset;
+    if is_other {
+        configuration.reading.image_size = image_size(&record.shape);
+    }
     let chosen = start_libtorch(configuration.machine)?;
     let dataset = load_data(&configuration, terminal)?;
-    let record = &run.record.dataset;
     check_fit("the run", &record.classes, &record.shape, &dataset)?;
     let TrainedRun { network, .. } = run.load(chosen.device)?;
     let test = dataset.test_samples()?.to_device(chosen.device)?;
@@ -60,9 +64,10 @@ fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset
     let defaults = config::defaults();
     let device = device.or(defaults.device.clone());
     let options = TrainOptions { dataset, data_dir, device, threads, ..defaults };
-    let configuration = config::check(&options)?;
+    let mut configuration = config::check(&options)?;
     let chosen = start_libtorch(configuration.machine)?;
     let model = ScriptModel::load(&path, chosen.device)?;
+    configuration.reading.image_size = image_size(&model.card().input.shape);
     let dataset = load_data(&configuration, terminal)?;
     let card = model.card();
     check_fit(&path.display().to_string(), &card.classes, &card.input.shape, &dataset)?;
@@ -73,7 +78,17 @@ fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
     let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
-    configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))
+    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    dataset.notes.iter().for_each(|note| terminal.say(note));
+    Ok(dataset)
+}
+
+/// The size that pictures must have for a model.
+fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
+    match *shape {
+        [.., height, width] => Some([u32::try_from(height).ok()?, u32::try_from(width).ok()?]),
+        _ => None,
+    }
 }
 
 fn check_fit(what: &str, classes: &[String], shape: &[i64], dataset: &Dataset) -> Result<()> {

@@ -8,7 +8,6 @@ use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
-use fitch::data::{self, Source};
 use fitch::export::onnx::{self, OnnxInput};
 use fitch::export::{TrainedModel, torchscript};
 use fitch::run::{write_whole, write_whole_with};
@@ -64,11 +63,10 @@ pub fn write_torchscript(
 /// Test images of the run or, where they are not at hand, noise.
 fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     let RecordedRun { record, options, .. } = run;
-    let source = Source::find(options.dataset.as_deref().unwrap_or_default()).ok();
-    let data_dir = options.data_dir.clone().or_else(data::default_folder);
-    let data_dir = data_dir.unwrap_or_default();
-    if let Some(source) = source.filter(|source| source.is_here(&data_dir)) {
-        let dataset = source.load(&data_dir, &mut |_| ())?;
+    // What is no longer there is no longer a configuration either.
+    let configuration = config::check(options).ok();
+    if let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading.data_dir)) {
+        let dataset = configuration.source.load(&configuration.reading, &mut |_| ())?;
         return Ok(dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?);
     }
     let dataset = &record.dataset;

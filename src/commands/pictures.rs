@@ -6,15 +6,14 @@ use fitch::metrics::ConfusionMatrix;
 use fitch::model::Model;
 use fitch::report::svg::Picture;
 use fitch::report::{
-    self, Curves, DiagramOptions, Fact, Mistake, TensorBoard, WorkbookContent, chart, heat_map,
-    mistakes_sheet,
+    self, Curves, DiagramOptions, Fact, SheetImage, TensorBoard, WorkbookContent, chart, heat_map,
+    picture_sheet,
 };
 use fitch::run::{RunFolder, RunRecord, write_whole};
 use fitch::train::{Callback, Evaluation, History, StopReason, Training};
 use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tch::Tensor;
 
 /// How many mistakes are shown.
 const GREATEST_MISTAKES: usize = 25;
@@ -155,19 +154,19 @@ fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Re
     let total = wrong.len();
     wrong.sort_by(|&a, &b| test.confidences[b].total_cmp(&test.confidences[a]));
     wrong.truncate(GREATEST_MISTAKES);
-    let mistake = |&number: &usize| -> Result<Mistake> {
-        let image: Tensor = dataset.test.pixels.f_get(number as i64)?.f_reshape([-1])?;
-        Ok(Mistake {
-            pixels: Vec::try_from(&image)?,
-            number,
-            truth: dataset.classes[labels[number] as usize].clone(),
-            prediction: dataset.classes[test.predictions[number] as usize].clone(),
-            probability: test.confidences[number],
-        })
-    };
-    let mistakes: Vec<Mistake> = wrong.iter().map(mistake).collect::<Result<_>>()?;
-    let [_, height, width] = dataset.test.pixels.size()[..] else { return Ok(()) };
-    let sheet = mistakes_sheet(&mistakes, [height as usize, width as usize], dataset.maximum, total)?;
+    let mut mistakes = Vec::new();
+    for number in wrong {
+        let Some((size, pixels)) = dataset.shown(&dataset.test, number)? else { return Ok(()) };
+        let class = |class: i64| &dataset.classes[class as usize];
+        let lines = vec![
+            class(labels[number]).clone(),
+            format!("taken for {}", class(test.predictions[number])),
+            format!("{:.1} % sure, image {number}", 100.0 * test.confidences[number]),
+        ];
+        mistakes.push(SheetImage { size, pixels, lines });
+    }
+    let note = format!("{} of {total} wrong test images", mistakes.len());
+    let sheet = picture_sheet("Most confident mistakes", &note, &mistakes)?;
     write_whole(&folder.file("mistakes.png"), &sheet)
 }
 

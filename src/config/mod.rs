@@ -12,7 +12,7 @@ use crate::cli::{
 };
 use crate::failure::UsageError;
 use anyhow::Result;
-use fitch::data::{self, Source, split::SplitMethod};
+use fitch::data::{self, Reading, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Direction;
 use fitch::model::layers::Layer;
@@ -26,11 +26,14 @@ use std::time::Duration;
 /// libtorch starts as many threads as it is told to; far beyond the cores that only exhausts the system.
 const GREATEST_THREADS: i64 = 1024;
 
+/// Greater pictures are more than a classifier of pixels can take.
+const GREATEST_SIDE: u32 = 4096;
+
 /// A configuration in which every value was checked.
 #[derive(Debug)]
 pub struct Configuration {
     pub source: Source,
-    pub data_dir: PathBuf,
+    pub reading: Reading,
     pub validation_share: f64,
     pub split: SplitMethod,
     pub limit: Option<usize>,
@@ -191,11 +194,11 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let csv_form = check_csv_form(options, checker);
     let checkpoint_every = check_every(options.checkpoint_every.as_deref(), checker);
     let keep = checker.count("keep", options.keep, 1);
-    let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
+    let reading = check_reading(options, checker);
 
     Some(Configuration {
         source: source.ok()?,
-        data_dir: data_dir?,
+        reading: reading?,
         validation_share: validation_share?,
         split: match options.split? {
             SplitOption::Stratified => SplitMethod::Stratified,
@@ -348,6 +351,36 @@ fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<Reduce
     plateau.cooldown = cooldown?;
     plateau.min_learning_rate = least?;
     Some(plateau)
+}
+
+fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Reading> {
+    let image_size = options.image_size.as_deref().map(|size| {
+        let sides = size
+            .split_once('x')
+            .and_then(|(height, width)| Some([height.parse().ok()?, width.parse().ok()?]));
+        let rule = format!("must be a height and a width in pixels, up to {GREATEST_SIDE}, such as 28x28");
+        sides
+            .filter(|sides: &[u32; 2]| sides.iter().all(|side| (1..=GREATEST_SIDE).contains(side)))
+            .or_else(|| checker.fault("image-size", size, &rule))
+    });
+    let share_rule = "must be a share from 0 to below 1";
+    let share = |share: f64| (0.0..1.0).contains(&share);
+    let test_share =
+        options.test_split.map(|value| checker.number("test-split", Some(value), share_rule, share));
+    let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
+    Some(Reading {
+        data_dir: data_dir?,
+        image_size: match image_size {
+            Some(size) => Some(size?),
+            None => None,
+        },
+        skips_bad: options.skip_bad.unwrap_or(false),
+        test_share: match test_share {
+            Some(share) => Some(share?),
+            None => None,
+        },
+        label_column: options.label_column.clone(),
+    })
 }
 
 fn find_data_dir(given: Option<&Path>, checker: &mut Checker) -> Option<PathBuf> {

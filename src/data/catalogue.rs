@@ -2,7 +2,7 @@
 //! file is fetched is the matter of [`super::download`].
 
 use super::download::{self, Digest, Progress};
-use super::{IDX_FILES, find_file};
+use super::idx_set::{IDX_FILES, find_file};
 use anyhow::{Context, Result};
 use std::path::Path;
 

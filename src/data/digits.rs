@@ -45,6 +45,7 @@ pub fn load() -> Result<Dataset> {
         test: test.into_images()?,
         classes: (0..10).map(|class| class.to_string()).collect(),
         maximum: MAXIMUM,
+        notes: Vec::new(),
     })
 }
 

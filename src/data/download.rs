@@ -46,6 +46,13 @@ pub enum Progress {
         /// What went wrong.
         fault: String,
     },
+    /// Pictures were decoded, for the first time.
+    Decoded {
+        /// So far.
+        pictures: usize,
+        /// Of how many.
+        of: usize,
+    },
     /// Another process is fetching this file; it is waited for.
     Waiting,
     /// The file is in its place.

@@ -17,7 +17,9 @@ use walkdir::WalkDir;
 /// The images that are wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wanted {
-    /// Height and width.
+    /// What they are.
+    pub form: Form,
+    /// Height and width; 1 and their number for values that are no picture.
     pub shape: [i64; 2],
     /// The pixel value that becomes 1.0, in IDX and CSV files.
     pub maximum: f64,
@@ -25,9 +27,32 @@ pub struct Wanted {
     pub inversion: Inversion,
 }
 
+/// What the values of an image are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Grey pixels, row by row.
+    Grey,
+    /// Red, then green, then blue pixels.
+    Colour,
+    /// Anything but a picture.
+    Values,
+}
+
 impl Wanted {
+    /// Images of the shape that a model takes.
+    pub fn new(shape: &[i64], maximum: f64, inversion: Inversion) -> Option<Wanted> {
+        let (form, shape) = match *shape {
+            [values] => (Form::Values, [1, values]),
+            [height, width] => (Form::Grey, [height, width]),
+            [3, height, width] => (Form::Colour, [height, width]),
+            _ => return None,
+        };
+        Some(Wanted { form, shape, maximum, inversion })
+    }
+
     fn pixels(&self) -> usize {
-        (self.shape[0] * self.shape[1]) as usize
+        let channels = if self.form == Form::Colour { 3 } else { 1 };
+        (channels * self.shape[0] * self.shape[1]) as usize
     }
 
     /// Raw pixels as values from 0 to 1.
@@ -104,6 +129,7 @@ impl Format {
 fn open_idx(path: &Path, wanted: Wanted) -> Result<idx::ImageStream> {
     let stream = idx::stream_images(path)?;
     let ([height, width], [wanted_height, wanted_width]) = (stream.shape(), wanted.shape);
+    ensure!(wanted.form == Form::Grey, "has grey images, which the model does not take");
     ensure!(
         stream.shape() == wanted.shape,
         "has images of {height} x {width} pixels, but the model takes {wanted_height} x {wanted_width}"
@@ -161,7 +187,12 @@ fn is_picture(path: &Path) -> bool {
 
 fn picture_input(path: &Path, wanted: Wanted) -> Result<Input> {
     let file = path.display().to_string();
-    let read = picture::read_picture(path, wanted.shape, wanted.inversion);
+    let read = match wanted.form {
+        Form::Values => Err(anyhow!("is a picture, but the model takes rows of values")),
+        Form::Grey | Form::Colour => {
+            picture::read_picture(path, wanted.shape, wanted.form == Form::Colour, wanted.inversion)
+        }
+    };
     let Picture { values, is_inverted } = read.with_context(|| file.clone())?;
     Ok(Input { file: file.into(), row: None, values, is_inverted })
 }

@@ -1,8 +1,8 @@
 //! Pictures as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier
-//! of small grey images takes. It must not know the classifier.
+//! of small images takes. It must not know the classifier.
 
 use anyhow::{Context, Result, ensure};
-use image::imageops::{self, FilterType};
+use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader};
 use std::path::Path;
 
@@ -44,18 +44,53 @@ impl Inversion {
 /// A picture made ready.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// Grey values from 0 to 1, row by row.
+    /// Values from 0 to 1: grey, row by row; or those of red, of green and of blue.
     pub values: Vec<f32>,
     /// Whether dark and bright were exchanged.
     pub is_inverted: bool,
 }
 
-/// Reads a picture: turned upright as its camera noted, transparent parts white, grey (Rec. 709), and
-/// stretched to `height` and `width`.
+/// Reads a picture: turned upright as its camera noted, transparent parts white, grey (Rec. 709) unless
+/// `in_colour`, and stretched to `height` and `width`.
 ///
 /// # Errors
 /// A file that cannot be read, is no PNG, JPEG or BMP, is damaged, or states a monstrous size.
-pub fn read_picture(path: &Path, [height, width]: [i64; 2], inversion: Inversion) -> Result<Picture> {
+pub fn read_picture(
+    path: &Path,
+    [height, width]: [i64; 2],
+    in_colour: bool,
+    inversion: Inversion,
+) -> Result<Picture> {
+    let picture = decode(path)?;
+    let mut picture = without_alpha(picture);
+    let is_inverted = inversion.applies(border_mean(&picture.to_luma8()));
+    if is_inverted {
+        picture.invert();
+    }
+    if !in_colour {
+        picture = picture.to_luma8().into();
+    }
+    let (height, width) = (height as u32, width as u32);
+    if (picture.width(), picture.height()) != (width, height) {
+        // The triangle filter averages over all pixels that fall into one when it makes a picture smaller.
+        picture = picture.resize_exact(width, height, FilterType::Triangle);
+    }
+    let scaled = |&value: &u8| f32::from(value) / 255.0;
+    let values = match in_colour {
+        false => picture.to_luma8().as_raw().iter().map(scaled).collect(),
+        true => {
+            let pixels = picture.to_rgb8().into_raw();
+            (0..3).flat_map(|channel| pixels.iter().skip(channel).step_by(3).map(scaled)).collect()
+        }
+    };
+    Ok(Picture { values, is_inverted })
+}
+
+/// Decodes a picture, turned upright as its camera noted.
+///
+/// # Errors
+/// As [`read_picture`].
+pub(super) fn decode(path: &Path) -> Result<DynamicImage> {
     let reader = ImageReader::open(path).context("cannot be opened")?;
     let reader = reader.with_guessed_format().context("cannot be read")?;
     ensure!(reader.format().is_some(), "is no picture that fitch can read (PNG, JPEG, BMP)");
@@ -68,30 +103,35 @@ pub fn read_picture(path: &Path, [height, width]: [i64; 2], inversion: Inversion
     let orientation = decoder.orientation().context("is a damaged picture")?;
     let mut picture = DynamicImage::from_decoder(decoder).context("is a damaged picture")?;
     picture.apply_orientation(orientation);
-
-    let mut grey = on_white(&picture);
-    let is_inverted = inversion.applies(border_mean(&grey));
-    if is_inverted {
-        imageops::invert(&mut grey);
-    }
-    let (height, width) = (height as u32, width as u32);
-    if grey.dimensions() != (width, height) {
-        // The triangle filter averages over all pixels that fall into one when it makes a picture smaller.
-        grey = imageops::resize(&grey, width, height, FilterType::Triangle);
-    }
-    let values = grey.as_raw().iter().map(|&value| f32::from(value) / 255.0).collect();
-    Ok(Picture { values, is_inverted })
+    Ok(picture)
 }
 
-fn on_white(picture: &DynamicImage) -> GrayImage {
-    if !picture.color().has_alpha() {
-        return picture.to_luma8();
+/// The picture on white, with 8 bits a value: grey if it was, else red, green and blue.
+pub(super) fn without_alpha(picture: DynamicImage) -> DynamicImage {
+    let on_white = |value: u8, alpha: u8| {
+        let (value, alpha) = (u32::from(value), u32::from(alpha));
+        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    match (picture.color().has_color(), picture.color().has_alpha()) {
+        (false, false) => picture.to_luma8().into(),
+        (true, false) => picture.to_rgb8().into(),
+        (false, true) => {
+            let picture = picture.to_luma_alpha8();
+            let pixel = |x, y| {
+                let [grey, alpha] = picture.get_pixel(x, y).0;
+                image::Luma([on_white(grey, alpha)])
+            };
+            GrayImage::from_fn(picture.width(), picture.height(), pixel).into()
+        }
+        (true, true) => {
+            let picture = picture.to_rgba8();
+            let pixel = |x, y| {
+                let [red, green, blue, alpha] = picture.get_pixel(x, y).0;
+                image::Rgb([red, green, blue].map(|value| on_white(value, alpha)))
+            };
+            image::RgbImage::from_fn(picture.width(), picture.height(), pixel).into()
+        }
     }
-    let with_alpha = picture.to_luma_alpha8();
-    GrayImage::from_fn(with_alpha.width(), with_alpha.height(), |x, y| {
-        let [grey, alpha] = with_alpha.get_pixel(x, y).0.map(u32::from);
-        image::Luma([((grey * alpha + 255 * (255 - alpha) + 127) / 255) as u8])
-    })
 }
 
 /// The mean of the outermost pixels, from 0 to 1.
@@ -117,7 +157,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join(name);
         picture.into().save(&path).unwrap();
-        read_picture(&path, [4, 4], inversion).unwrap()
+        read_picture(&path, [4, 4], false, inversion).unwrap()
     }
 
     /// Bright in the middle, dark at the border, or the other way round.
@@ -179,7 +219,7 @@ mod tests {
         let path = folder.path().join("a.png");
         let fault = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            format!("{:#}", read_picture(&path, [4, 4], Inversion::Never).unwrap_err())
+            format!("{:#}", read_picture(&path, [4, 4], false, Inversion::Never).unwrap_err())
         };
         assert!(fault(b"hello").contains("is no picture that fitch can read"));
         assert!(fault(b"").contains("is no picture that fitch can read"));

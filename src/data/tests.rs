@@ -1,6 +1,8 @@
+use super::idx_set::find_file;
 use super::*;
 use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 /// An IDX file of uint8 values.
 fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
@@ -23,7 +25,7 @@ fn folder(train_labels: &[u8], test_labels: &[u8]) -> tempfile::TempDir {
 }
 
 fn load(folder: &Path) -> Result<Dataset> {
-    Source::find(folder.to_str().unwrap())?.load(Path::new("unused"), &mut |_| ())
+    Source::find(folder.to_str().unwrap())?.load(&Reading::default(), &mut |_| ())
 }
 
 fn fault(folder: &Path) -> String {
@@ -94,7 +96,10 @@ fn labels_beyond_the_classes_of_a_known_set_are_refused() {
     let data = tempfile::tempdir().unwrap();
     let set = data.path().join("mnist");
     fs::rename(folder(&[0, 10], &[0, 1]).keep(), &set).unwrap();
-    let fault = format!("{:#}", Source::find("mnist").unwrap().load(data.path(), &mut |_| ()).unwrap_err());
+    let fault = format!(
+        "{:#}",
+        Source::find("mnist").unwrap().load(&Reading::with_data_dir(data.path()), &mut |_| ()).unwrap_err()
+    );
     assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("10"), "{fault}");
 }
 
@@ -102,7 +107,7 @@ fn labels_beyond_the_classes_of_a_known_set_are_refused() {
 fn what_is_neither_a_name_nor_a_folder_is_refused() {
     let fault = |name: &str| Source::find(name).unwrap_err().to_string();
     assert!(fault("mnits").contains("(digits, mnist, fashion-mnist, kmnist)"));
-    assert!(fault(file!()).contains("is a file"));
+    assert!(fault(file!()).contains("is a file that is neither .csv, .csv.gz nor .npz"));
 }
 
 /// The real files, where `FITCH_DATA_DIR` has them.
@@ -118,7 +123,7 @@ fn mnist_is_read_whole() {
         writeln!(std::io::stderr(), "SKIPPED mnist_is_read_whole: FITCH_DATA_DIR has no mnist").unwrap();
         return;
     };
-    let mnist = Source::find("mnist").unwrap().load(&folder, &mut |_| ()).unwrap();
+    let mnist = Source::find("mnist").unwrap().load(&Reading::with_data_dir(folder), &mut |_| ()).unwrap();
     assert_eq!(mnist.train.pixels.size(), [60_000, 28, 28]);
     assert_eq!(mnist.test.pixels.size(), [10_000, 28, 28]);
     // The counts of each class and the first labels as published; sums computed with numpy.
@@ -127,4 +132,43 @@ fn mnist_is_read_whole() {
     assert_eq!(mnist.train.labels.iter().filter(|&&label| label == 5).count(), 5_421);
     let sum = |images: &Images| i64::try_from(images.pixels.sum(tch::Kind::Int64)).unwrap();
     assert_eq!((sum(&mnist.train), sum(&mnist.test)), (1_567_298_545, 264_923_200));
+}
+
+#[test]
+fn other_names_and_labels_from_one_are_taken() {
+    let folder = folder(&[1, 2, 3, 2], &[3, 1]);
+    for name in IDX_FILES {
+        let other = format!("emnist-letters-{}", name.replace("t10k", "test"));
+        fs::rename(folder.path().join(name), folder.path().join(other)).unwrap();
+    }
+    let set = load(folder.path()).unwrap();
+    assert_eq!(
+        (set.classes, set.train.labels, set.test.labels),
+        (vec!["1".to_string(), "2".to_string(), "3".to_string()], vec![0, 1, 2, 1], vec![2, 0])
+    );
+    fs::write(folder.path().join("other-train-labels-idx1-ubyte"), "").unwrap();
+    assert!(fault(folder.path()).contains("has both emnist-letters-train-labels-idx1-ubyte and other-train"));
+}
+
+#[test]
+fn values_of_other_types_are_scaled_by_the_greatest() {
+    let folder = folder(&[0, 1], &[0, 1]);
+    for (name, count) in [(IDX_FILES[0], 2u32), (IDX_FILES[2], 2)] {
+        let mut file = idx(&[count, 1, 2], &[]);
+        file[2] = 0x0d;
+        [0.5f32, -8.0, 1.0, 2.0].iter().for_each(|value| file.extend(value.to_be_bytes()));
+        fs::write(folder.path().join(name), file).unwrap();
+    }
+    let set = load(folder.path()).unwrap();
+    assert_eq!((set.maximum, set.train.pixels.kind()), (8.0, Kind::Float));
+    let batch = set.train_samples().unwrap().batches(2).next().unwrap().unwrap();
+    assert_eq!(Vec::<f32>::try_from(batch.inputs.view([-1])).unwrap(), [0.0625, -1.0, 0.125, 0.25]);
+    assert!(set.fingerprint().is_ok() && set.border().is_ok());
+}
+
+#[test]
+fn rows_of_values_that_make_a_square_are_pictures() {
+    assert_eq!(shape_of_row(784), [28, 28]);
+    assert_eq!(shape_of_row(3 * 32 * 32), [3, 32, 32]);
+    assert_eq!((shape_of_row(5), shape_of_row(1), shape_of_row(3)), (vec![5], vec![1], vec![3]));
 }

@@ -26,7 +26,7 @@ pub struct ModelCard {
 /// The images that a model takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputCard {
-    /// Height and width.
+    /// Height and width, with 3 before them in colour; or a number of values.
     pub shape: Vec<i64>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,
@@ -44,10 +44,10 @@ impl ModelCard {
         let InputCard { shape, maximum, .. } = &card.input;
         ensure!(!card.classes.is_empty(), "it names no classes");
         ensure!(
-            shape.len() == 2 && shape.iter().all(|side| (1..=1 << 15).contains(side)),
-            "its input shape {shape:?} is not that of a picture"
+            (1..=3).contains(&shape.len()) && shape.iter().all(|side| (1..=1 << 24).contains(side)),
+            "its input shape {shape:?} is none of an image"
         );
-        ensure!(*maximum > 0.0 && *maximum <= 255.0, "its greatest pixel value is {maximum}");
+        ensure!(*maximum > 0.0 && maximum.is_finite(), "its greatest pixel value is {maximum}");
         Ok(card)
     }
 }
@@ -69,7 +69,8 @@ mod tests {
         let text = serde_json::to_string(&card).unwrap();
         assert_eq!(ModelCard::parse(text.as_bytes()).unwrap(), card);
         for (part, wrong) in [
-            ("[8,8]", "[8]"),
+            ("[8,8]", "[]"),
+            ("[8,8]", "[1,1,8,8]"),
             ("[8,8]", "[8,0]"),
             ("[8,8]", "[99999999,1]"),
             ("16.0", "0"),

@@ -160,17 +160,12 @@ fn every_picture_becomes_pixels() {
     for picture in [loss(&[mnist_run()]), heat_map(&matrix, &classes)] {
         assert!(picture.to_png().unwrap().len() > 10_000);
     }
-    let mistake = Mistake {
-        pixels: vec![7; 6],
-        number: 3,
-        truth: "a".to_string(),
-        prediction: "b".repeat(100),
-        probability: 0.5,
-    };
-    let sheet = mistakes_sheet(&[mistake.clone(), mistake], [3, 2], 16.0, 2).unwrap();
-    let sheet = image::load_from_memory(&sheet).unwrap().to_luma8();
-    let grey = (7.0f64 / 16.0 * 255.0).round() as u8;
-    assert!(sheet.pixels().filter(|pixel| pixel.0[0] == grey).count() > 10_000, "the image is there");
+    let color = [112, 3, 90];
+    let lines = vec!["a".to_string(), "b".repeat(100), "c".to_string()];
+    let image = SheetImage { size: [3, 2], pixels: vec![color; 6], lines };
+    let sheet = picture_sheet("Title", "note", &[image.clone(), image]).unwrap();
+    let sheet = image::load_from_memory(&sheet).unwrap().to_rgb8();
+    assert!(sheet.pixels().filter(|pixel| pixel.0 == color).count() > 10_000, "the image is there");
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct DatasetRecord {
     pub test: usize,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// Height and width of an image.
+    /// Height and width of an image, with 3 before them in colour; or a number of values.
     pub shape: Vec<i64>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,

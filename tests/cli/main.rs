@@ -5,6 +5,7 @@ mod evaluate;
 mod export;
 mod interop;
 mod models;
+mod pictures;
 mod place;
 mod plot;
 mod predict;

@@ -62,7 +62,7 @@ fn read_idx(bytes: &[u8], path: &Path) -> bool {
 }
 
 fn wanted() -> Wanted {
-    Wanted { shape: [4, 3], maximum: 255.0, inversion: Inversion::Never }
+    Wanted::new(&[4, 3], 255.0, Inversion::Never).expect("it is the shape of a picture")
 }
 
 fn read_idx_stream(bytes: &[u8], path: &Path) -> bool {

@@ -28,16 +28,13 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     let chosen = start_libtorch(machine)?;
     let model = ScriptModel::load(&model_file(&options.model)?, chosen.device)?;
     let input = &model.card().input;
-    let [height, width] = input.shape[..] else { unreachable!("a card's shape has two sides") };
-    let wanted = Wanted {
-        shape: [height, width],
-        maximum: input.maximum,
-        inversion: match options.invert {
-            InvertOption::Auto => Inversion::Auto { training_border: input.border },
-            InvertOption::Always => Inversion::Always,
-            InvertOption::Never => Inversion::Never,
-        },
+    let inversion = match options.invert {
+        InvertOption::Auto => Inversion::Auto { training_border: input.border },
+        InvertOption::Always => Inversion::Always,
+        InvertOption::Never => Inversion::Never,
     };
+    let wanted = Wanted::new(&input.shape, input.maximum, inversion)
+        .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?;
     let output = Output::new(options.format, &model.card().classes, top, options.probabilities);
     let mut classifier =
         Classifier { model: &model, device: chosen.device, terminal, output, batch: Vec::new(), inverted: 0 };

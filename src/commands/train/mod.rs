@@ -84,15 +84,15 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
 
     interrupt::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let dataset = configuration.source.load(&configuration.data_dir, &mut |event| download.show(event))?;
+    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    dataset.notes.iter().for_each(|note| terminal.say(note));
     let sides = Sides::split(&dataset, &configuration)?;
     terminal.say(&sides.describe(&dataset.name, &configuration));
 
     tch::manual_seed(configuration.seed as i64);
     let variables = VarStore::new(chosen.device);
-    let shape = dataset.train.pixels.size().split_off(1);
     let hidden = std::mem::take(&mut configuration.hidden);
-    let model = Model::classifier(&shape, hidden, dataset.classes.len())?;
+    let model = Model::classifier(&dataset.shape(), hidden, dataset.classes.len())?;
     let network = model.build(&variables.root())?;
     let trained = TrainedRun { model, variables, network };
     Ok(Work { configuration, device: chosen.device, dataset, sides, trained })

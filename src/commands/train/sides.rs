@@ -52,7 +52,7 @@ impl Sides {
             validation: self.validation_size(),
             test: self.test.len(),
             classes: dataset.classes.clone(),
-            shape: dataset.train.pixels.size().split_off(1),
+            shape: dataset.shape(),
             maximum: dataset.maximum,
             border: dataset.border()?,
             fingerprint: dataset.fingerprint()?,

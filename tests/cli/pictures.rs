@@ -1,0 +1,108 @@
+//! Data of one's own: pictures in folders, rows in CSV files, NumPy archives.
+
+use crate::place::Place;
+use image::{GrayImage, Luma, Rgb, RgbImage};
+use std::fs;
+
+impl Place {
+    /// Pictures that are easy to learn: of `up`, the upper half is bright, of `down` the lower one.
+    fn with_pictures(in_colour: bool) -> Place {
+        let place = Place::new();
+        for (side, count) in [("train", 60u8), ("test", 12)] {
+            for class in ["down", "up"] {
+                let folder = place.path(&format!("pictures/{side}/{class}"));
+                fs::create_dir_all(&folder).unwrap();
+                for number in 0..count {
+                    let bright = |y: u32| if (y < 3) == (class == "up") { 150 + number } else { number };
+                    let path = folder.join(format!("{number:02}.png"));
+                    match in_colour {
+                        true => {
+                            RgbImage::from_fn(8, 6, |_, y| Rgb([bright(y), 9, number])).save(path).unwrap()
+                        }
+                        false => GrayImage::from_fn(8, 6, |_, y| Luma([bright(y)])).save(path).unwrap(),
+                    }
+                }
+            }
+        }
+        place
+    }
+}
+
+const QUICK: [&str; 6] = ["--epochs", "20", "--layers", "dense 8, relu", "--learning-rate", "0.01"];
+
+#[test]
+fn a_folder_of_pictures_is_trained_on_and_its_classes_keep_their_names() {
+    for in_colour in [false, true] {
+        let place = Place::with_pictures(in_colour);
+        let arguments =
+            [&QUICK[..], &["--dataset", "pictures", "--data-dir", "kept", "--out", "run"]].concat();
+        place.train(&arguments).well();
+        let record = place.record("run");
+        assert_eq!(record["dataset"]["classes"], serde_json::json!(["down", "up"]));
+        let shape = if in_colour { serde_json::json!([3, 6, 8]) } else { serde_json::json!([6, 8]) };
+        assert_eq!(record["dataset"]["shape"], shape);
+        assert_eq!(record["test_accuracy"], 1.0);
+        assert!(place.read("run/confusion.csv").contains("down"), "{}", place.read("run/confusion.csv"));
+        assert!(place.run(&["evaluate", "run"]).well().stdout.contains("accuracy 1.000000"));
+        let file = ["evaluate", "run/model.pt", "--dataset", "pictures", "--data-dir", "kept"];
+        assert!(place.run(&file).well().stdout.contains("accuracy 1.000000"));
+        let predicted = place.run(&["predict", "run", "pictures/test/up/03.png", "--format", "csv"]).well();
+        assert!(predicted.stdout.lines().nth(1).unwrap().contains(",up,"), "{predicted:?}");
+        place.train(&["--resume", "run", "--epochs", "22"]).well();
+    }
+}
+
+#[test]
+fn a_convolution_takes_colour() {
+    let place = Place::with_pictures(true);
+    let layers = ["--layers", "conv2d 4 3, relu, maxpool2d 2", "--epochs", "15", "--learning-rate", "0.01"];
+    place
+        .train(&[&layers[..], &["--dataset", "pictures", "--data-dir", "kept", "--out", "run"]].concat())
+        .well();
+    assert!(place.read("run/summary.txt").contains("(None, 4, 4, 6)"));
+    // 4 filters of 3 x 3 pixels over 3 channels.
+    assert!(place.read("run/summary.txt").contains("112"), "{}", place.read("run/summary.txt"));
+    assert_eq!(place.record("run")["test_accuracy"], 1.0);
+    place.run(&["export", "run", "--to", "model.onnx"]).well();
+}
+
+#[test]
+fn what_is_wrong_with_pictures_is_told() {
+    let place = Place::with_pictures(false);
+    let train = |more: &[&str]| {
+        place.train(&[&QUICK[..], &["--dataset", "pictures", "--data-dir", "kept"], more].concat())
+    };
+    fs::write(place.path("pictures/train/up/broken.png"), "no picture").unwrap();
+    train(&[]).with_fault(1, &["train/up/broken.png: cannot be used (--skip-bad", "is no picture"]);
+    let finished = train(&["--skip-bad", "--out", "run"]).well();
+    assert!(finished.stderr.contains("1 of 145 pictures could not be read and are left out"), "{finished:?}");
+    GrayImage::new(5, 5).save(place.path("pictures/train/up/broken.png")).unwrap();
+    train(&[]).with_fault(1, &["has 8 x 6 pixels", "has 5 x 5", "--image-size"]);
+    train(&["--image-size", "6"]).with_fault(2, &["--image-size 6: must be a height and a width"]);
+    train(&["--image-size", "4x4", "--out", "small"]).well();
+    assert_eq!(place.record("small")["dataset"]["shape"], serde_json::json!([4, 4]));
+}
+
+#[test]
+fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
+    let place = Place::new();
+    let row = |number: u32| {
+        let class = if number % 2 == 0 { "left" } else { "right" };
+        let pixel = |x: u32| if (x < 2) == (number % 2 == 0) { 150 + number } else { number };
+        let pixels: Vec<String> = (0..16).map(|place| pixel(place % 4).to_string()).collect();
+        format!("{class},{}\n", pixels.join(","))
+    };
+    let head: String = (0..16).map(|pixel| format!(",p{pixel}")).collect();
+    let rows: String = (0..100).map(row).collect();
+    fs::write(place.path("rows.csv"), format!("label{head}\n{rows}")).unwrap();
+    let finished = place.train(&[&QUICK[..], &["--dataset", "rows.csv", "--out", "run"]].concat()).well();
+    assert!(finished.stderr.contains("10 % of each class are kept apart"), "{finished:?}");
+    let record = place.record("run");
+    assert_eq!(record["dataset"]["name"], "rows");
+    assert_eq!(record["dataset"]["classes"], serde_json::json!(["left", "right"]));
+    assert_eq!((&record["dataset"]["test"], &record["test_accuracy"]), (&10.into(), &1.0.into()));
+    assert!(place.run(&["evaluate", "run"]).well().stdout.contains("accuracy 1.000000"));
+    let wrong = [&QUICK[..], &["--dataset", "rows.csv", "--label-column", "what"]].concat();
+    place.train(&wrong).with_fault(1, &["rows.csv: --label-column what: is neither"]);
+    place.train(&["--test-split", "1"]).with_fault(2, &["--test-split 1: must be a share"]);
+}
