@@ -156,14 +156,14 @@ fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Re
     wrong.truncate(GREATEST_MISTAKES);
     let mut mistakes = Vec::new();
     for number in wrong {
-        let Some((size, pixels)) = dataset.shown(&dataset.test, number)? else { return Ok(()) };
+        let Some(image) = dataset.shown(&dataset.test, number)? else { return Ok(()) };
         let class = |class: i64| &dataset.classes[class as usize];
         let lines = vec![
             class(labels[number]).clone(),
             format!("taken for {}", class(test.predictions[number])),
             format!("{:.1} % sure, image {number}", 100.0 * test.confidences[number]),
         ];
-        mistakes.push(SheetImage { size, pixels, lines });
+        mistakes.push(SheetImage { image, lines });
     }
     let note = format!("{} of {total} wrong test images", mistakes.len());
     let sheet = picture_sheet("Most confident mistakes", &note, &mistakes)?;

@@ -46,6 +46,15 @@ impl Images {
     }
 }
 
+/// An image as it can be shown.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Red, green and blue, pixel by pixel, row by row.
+    pub pixels: Vec<[u8; 3]>,
+}
+
 /// A set of images to train on, one to test with, and the names of their classes.
 #[derive(Debug)]
 pub struct Dataset {
@@ -120,12 +129,11 @@ impl Dataset {
         Ok(format!("{:x}", digest.finalize()))
     }
 
-    /// An image as it can be shown: height and width, and red, green and blue of each pixel. None where the
-    /// images are no pictures.
+    /// An image as it can be shown; none where the images are no pictures.
     ///
     /// # Errors
     /// Too little memory.
-    pub fn shown(&self, images: &Images, row: usize) -> Result<Option<([usize; 2], Vec<[u8; 3]>)>> {
+    pub fn shown(&self, images: &Images, row: usize) -> Result<Option<Shown>> {
         let size = match self.shape()[..] {
             [height, width] | [3, height, width] => [height as usize, width as usize],
             _ => return Ok(None),
@@ -136,7 +144,7 @@ impl Dataset {
         let byte = |value: f64| (value / self.maximum * 255.0).round().clamp(0.0, 255.0) as u8;
         let channel = |pixel: usize, channel: usize| byte(values[(channel * area + pixel) % values.len()]);
         let pixels = (0..area).map(|pixel| [0, 1, 2].map(|number| channel(pixel, number))).collect();
-        Ok(Some((size, pixels)))
+        Ok(Some(Shown { size, pixels }))
     }
 
     /// The shape of an image.

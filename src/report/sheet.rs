@@ -1,16 +1,15 @@
 //! A sheet of images, each with a few lines below it. It must not know what they are shown for.
 
 use super::svg::{Anchor, Font, GREY, INK, Picture, png};
+use crate::data::Shown;
 use anyhow::Result;
 use resvg::tiny_skia::{Pixmap, PremultipliedColorU8};
 
 /// An image with what is told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SheetImage {
-    /// Height and width.
-    pub size: [usize; 2],
-    /// Red, green and blue, pixel by pixel, row by row.
-    pub pixels: Vec<[u8; 3]>,
+    /// The image.
+    pub image: Shown,
     /// At most three; the first one stands out, the last one stands back.
     pub lines: Vec<String>,
 }
@@ -56,13 +55,13 @@ pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<V
     for (number, image) in images.iter().enumerate() {
         let (x, y) = corner(number);
         let place = [x, y, IMAGE, IMAGE].map(|length| (length * f64::from(SCALE)).round() as usize);
-        draw_image(&mut pixels, place, image);
+        draw_image(&mut pixels, place, &image.image);
     }
     png(&pixels)
 }
 
 /// Puts an image into a square, each of its pixels as a block, its proportions kept.
-fn draw_image(pixels: &mut Pixmap, [left, top, room_x, room_y]: [usize; 4], image: &SheetImage) {
+fn draw_image(pixels: &mut Pixmap, [left, top, room_x, room_y]: [usize; 4], image: &Shown) {
     let [height, width] = image.size;
     let scale = (room_x as f64 / width as f64).min(room_y as f64 / height as f64);
     let shown = |side: usize| ((side as f64 * scale) as usize).max(1);

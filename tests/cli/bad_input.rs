@@ -36,8 +36,8 @@ fn damaged_idx_files_are_named_with_their_fault() {
     for (bytes, fault) in [
         (replaced(0, 7), "is not an IDX file"),
         (b"<html></html>".to_vec(), "is not an IDX file"),
-        (replaced(2, 0x0d), "has type code 0x0d; only 0x08 (uint8) is supported"),
-        (replaced(3, 4), "has 4 dimensions; images have 3"),
+        (replaced(2, 0x0a), "has type code 0x0a; the format's are 0x08"),
+        (replaced(3, 5), "has 5 dimensions; images have 2 to 4"),
         (whole[..3].to_vec(), "ends within its header"),
         (whole[..13].to_vec(), "ends within its header"),
         (whole[..500].to_vec(), "is cut short"),
@@ -66,7 +66,7 @@ fn damaged_gzip_files_are_named_with_their_fault() {
         (whole[..whole.len() / 2].to_vec(), "cut short"),
         (whole[..whole.len() - 3].to_vec(), "cut short"),
         (corrupt, "is a corrupt gzip file"),
-        (bomb, "expands beyond the 960 values that its header states"),
+        (bomb, "expands beyond the 960 bytes that its header states"),
         (gzip(&idx(&[60_000, 28, 28], &pixels)), "more than a gzip file of"),
         (gzip(&idx(&[61, 4, 4], &pixels)), "is cut short"),
     ] {

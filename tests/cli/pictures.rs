@@ -87,8 +87,8 @@ fn what_is_wrong_with_pictures_is_told() {
 fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     let place = Place::new();
     let row = |number: u32| {
-        let class = if number % 2 == 0 { "left" } else { "right" };
-        let pixel = |x: u32| if (x < 2) == (number % 2 == 0) { 150 + number } else { number };
+        let class = if number.is_multiple_of(2) { "left" } else { "right" };
+        let pixel = |x: u32| if (x < 2) == number.is_multiple_of(2) { 150 + number } else { number };
         let pixels: Vec<String> = (0..16).map(|place| pixel(place % 4).to_string()).collect();
         format!("{class},{}\n", pixels.join(","))
     };

@@ -111,7 +111,7 @@ fn one_picture_in_colour_makes_all_of_it_and_grey_ones_stay_grey() {
     assert_eq!(set.train.pixels.size(), [5, 3, 2, 3]);
     let channels = |row: i64| [0, 1, 2].map(|channel| set.train.pixels.int64_value(&[row, channel, 0, 0]));
     assert_eq!((channels(0), channels(4)), ([10, 10, 10], [9, 0, 1]));
-    assert_eq!(set.shown(&set.train, 4).unwrap().unwrap().1[0], [9, 0, 1]);
+    assert_eq!(set.shown(&set.train, 4).unwrap().unwrap().pixels[0], [9, 0, 1]);
 }
 
 #[test]
