@@ -5,7 +5,7 @@ use crate::cross_entropy::{count_correct, loss_and_gradient};
 use crate::values::values_mut;
 use anyhow::{Result, ensure};
 use std::fmt;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 /// Whether smaller or greater values of a metric are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,19 @@ impl Metric {
     pub fn cross_entropy() -> Metric {
         let loss = |logits: &Tensor, labels: &Tensor| logits.cross_entropy_for_logits(labels);
         Metric { gradient: loss_and_gradient, ..Metric::new("loss", Direction::Minimize, loss) }
+    }
+
+    /// The same for training, with the labels smoothed and the classes weighted: of each label, the share
+    /// `smoothing` is spread over all classes (Szegedy et al., 2016), and the mean is that of the samples
+    /// weighted by the weight of their class, where there are such, float32 `[classes]`. As PyTorch's
+    /// `cross_entropy` with these arguments.
+    pub fn cross_entropy_with(smoothing: f64, class_weights: Option<Tensor>) -> Metric {
+        const IGNORED: i64 = -100;
+        let loss = move |logits: &Tensor, labels: &Tensor| {
+            let weights = class_weights.as_ref().map(|weights| weights.to_device(logits.device()));
+            logits.cross_entropy_loss(labels, weights, Reduction::Mean, IGNORED, smoothing)
+        };
+        Metric::new("loss", Direction::Minimize, loss)
     }
 
     /// The value for one batch as the function gives it, with its gradient.
@@ -248,6 +261,21 @@ mod tests {
             .call(&logits(&[[0.0, 0.0, 0.0], [1.0, 2.0, 3.0]]), &Tensor::from_slice(&[0i64, 2]));
         // Python: (math.log(3) + math.log(sum(map(math.exp, (1, 2, 3)))) - 3) / 2
         assert!((f64::try_from(loss).unwrap() - 0.753109126).abs() < 1e-6);
+    }
+
+    #[test]
+    fn smoothed_labels_and_weighted_classes_follow_their_formulas() {
+        let (outputs, targets) =
+            (logits(&[[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]]), Tensor::from_slice(&[2i64, 0]));
+        let value = |metric: Metric| f64::try_from(metric.call(&outputs, &targets)).unwrap();
+        let (first, second) = (0.407606, 3f64.ln());
+        assert!((value(Metric::cross_entropy_with(0.0, None)) - (first + second) / 2.0).abs() < 1e-6);
+        // Of 0.3, a tenth goes to each class: Python: 0.7 * 0.407606 + 0.1 * (2.407606 + 1.407606 + 0.407606)
+        let smoothed = (0.707606 + second) / 2.0;
+        assert!((value(Metric::cross_entropy_with(0.3, None)) - smoothed).abs() < 1e-5);
+        let weights = Tensor::from_slice(&[3f32, 1.0, 1.0]);
+        let weighted = (first + 3.0 * second) / 4.0;
+        assert!((value(Metric::cross_entropy_with(0.0, Some(weights))) - weighted).abs() < 1e-6);
     }
 
     #[test]

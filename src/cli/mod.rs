@@ -4,7 +4,8 @@
 mod train;
 
 pub use train::{
-    AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
+    AdamOption, ModeOption, OptimizerOption, PrecisionOption, ProgressOption, ScheduleOption, SplitOption,
+    StoppingOption, TrainOptions,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -85,6 +85,33 @@ pub struct TrainOptions {
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
 
+    /// adam; adamw, whose weight decay is decoupled; or tch's sgd and rmsprop, which cannot be resumed
+    /// [default: adam]
+    #[arg(long, value_name = "KIND", help_heading = "Training")]
+    pub optimizer: Option<OptimizerOption>,
+
+    /// The weight decay: with adamw a share of the weights at each step, times the learning rate, otherwise of
+    /// the gradients (L2) [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    pub weight_decay: Option<f64>,
+
+    /// The momentum of sgd and rmsprop [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    pub momentum: Option<f64>,
+
+    /// Make the gradients smaller where the norm of all together is greater than this [default: never]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    pub clip_norm: Option<f64>,
+
+    /// Share of each label that is spread over all classes, in the training loss only [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    pub label_smoothing: Option<f64>,
+
+    /// What the classes count in the training loss: balanced, in inverse proportion to their images; or a
+    /// number for each, in their order, such as 1,1,5 [default: 1 each]
+    #[arg(long, value_name = "WEIGHTS", help_heading = "Training")]
+    pub class_weights: Option<String>,
+
     /// Adam's step: libtorch's fused one, or tch's own to compare with, which is slower and cannot be
     /// resumed [default: fused]
     #[arg(long, value_name = "KIND", help_heading = "Training")]
@@ -155,6 +182,27 @@ pub struct TrainOptions {
     #[arg(long, help_heading = "Early stopping", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
     pub no_early_stopping: Option<bool>,
+
+    /// How the learning rate goes on from step to step: constant; cosine, down to --final-learning-rate; step, by
+    /// --schedule-factor every --schedule-step epochs; one-cycle, up and down [default: constant]
+    #[arg(long, value_name = "CURVE", help_heading = "Learning rate")]
+    pub schedule: Option<ScheduleOption>,
+
+    /// Let it grow from 0 over the first N epochs [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub warm_up: Option<i64>,
+
+    /// What a cosine ends with [default: 0]
+    #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub final_learning_rate: Option<f64>,
+
+    /// Epochs between two steps of the schedule [default: 10]
+    #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub schedule_step: Option<i64>,
+
+    /// What a step multiplies the learning rate with [default: 0.1]
+    #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
+    pub schedule_factor: Option<f64>,
 
     /// Lower the learning rate after N epochs in which the monitored metric stands still
     /// [default: never]
@@ -229,6 +277,26 @@ pub enum SplitOption {
     Stratified,
     Shuffled,
     Last,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerOption {
+    Adam,
+    #[value(name = "adamw")]
+    AdamW,
+    Sgd,
+    #[value(name = "rmsprop")]
+    RmsProp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScheduleOption {
+    Constant,
+    Cosine,
+    Step,
+    OneCycle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -1,14 +1,17 @@
 //! From raw options to one checked configuration: each rule once, one error for each bad value. It must
 //! not know training.
 
+mod descent;
 mod network;
 mod resolve;
 
+pub use descent::{ClassWeights, Descent};
 pub use network::layers_of;
 pub use resolve::{defaults, options_of, resolve, resolve_resumed};
 
 use crate::cli::{
-    AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
+    AdamOption, ModeOption, OptimizerOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption,
+    TrainOptions,
 };
 use crate::failure::UsageError;
 use anyhow::Result;
@@ -52,7 +55,7 @@ pub struct Configuration {
     pub out: Option<PathBuf>,
     pub progress: ProgressOption,
     pub csv_form: CsvForm,
-    pub adam: AdamOption,
+    pub descent: Descent,
     pub precision: PrecisionOption,
     pub checkpoint_every: Option<Every>,
     pub keep: usize,
@@ -185,6 +188,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let batch_size = checker.count("batch-size", options.batch_size, 1);
     let rate_rule = format!("must be a number above 0 and at most {GREATEST_LEARNING_RATE}");
     let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
+    let descent = descent::check(options, learning_rate, checker);
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
     let machine = check_machine_with(&text(&options.device), options.threads, checker);
@@ -225,7 +229,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         out: options.out.clone(),
         progress: options.progress?,
         csv_form: csv_form?,
-        adam: options.adam?,
+        descent: descent?,
         precision: precision?,
         checkpoint_every,
         keep: keep?,
@@ -235,8 +239,9 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
 /// The precision; runs of earlier versions, which had none, are float32.
 fn check_precision(options: &TrainOptions, checker: &mut Checker) -> Option<PrecisionOption> {
     let precision = options.precision.unwrap_or(PrecisionOption::Float32);
-    if precision == PrecisionOption::Bf16 && options.adam == Some(AdamOption::Reference) {
-        return checker.fault("precision", "bf16", "needs --adam fused");
+    let is_other = !matches!(options.optimizer, None | Some(OptimizerOption::Adam | OptimizerOption::AdamW));
+    if precision == PrecisionOption::Bf16 && (is_other || options.adam == Some(AdamOption::Reference)) {
+        return checker.fault("precision", "bf16", "needs --optimizer adam or adamw, and --adam fused");
     }
     Some(precision)
 }

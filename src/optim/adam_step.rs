@@ -2,6 +2,7 @@
 //! but takes as long again to be called, and takes gradients in bfloat16 only after a copy. It must not
 //! know where the parameters belong.
 
+use super::Decay;
 use crate::parallel::for_each_chunk;
 use crate::values::{Value, values, values_mut};
 use anyhow::{Context, Result};
@@ -28,10 +29,10 @@ pub struct Moved<'a> {
 ///
 /// # Panics
 /// A parameter that is otherwise.
-pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, learning_rate: f64) -> Result<()> {
+pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, decay: Decay, learning_rate: f64) -> Result<()> {
     let mut chunks = Vec::new();
     for moved in parameters {
-        let scales = Scales::new(settings, learning_rate, moved.count);
+        let scales = Scales::new(settings, decay, learning_rate, moved.count);
         let state = [moved.value, moved.first_moment, moved.second_moment];
         let [value, first, second] = state.map(|of| values_mut::<f32>(of).chunks_mut(CHUNK));
         let gradient = Gradient::of(moved.gradient);
@@ -90,6 +91,8 @@ struct Scales {
     /// 1 - beta2.
     second: f32,
     weight_decay: f32,
+    /// What a decoupled decay leaves of a value.
+    kept: f32,
     epsilon: f32,
     /// The learning rate over the bias correction of the first moment.
     step: f32,
@@ -98,12 +101,17 @@ struct Scales {
 }
 
 impl Scales {
-    fn new(settings: &Adam, learning_rate: f64, count: f64) -> Scales {
+    fn new(settings: &Adam, decay: Decay, learning_rate: f64, count: f64) -> Scales {
+        let (coupled, decoupled) = match decay {
+            Decay::Gradient => (settings.wd, 0.0),
+            Decay::Decoupled => (0.0, settings.wd),
+        };
         Scales {
             first: (1.0 - settings.beta1) as f32,
             beta2: settings.beta2 as f32,
             second: (1.0 - settings.beta2) as f32,
-            weight_decay: settings.wd as f32,
+            weight_decay: coupled as f32,
+            kept: (1.0 - learning_rate * decoupled) as f32,
             epsilon: settings.eps as f32,
             step: (learning_rate / (1.0 - settings.beta1.powf(count))) as f32,
             second_correction: (1.0 - settings.beta2.powf(count)).sqrt().recip() as f32,
@@ -124,6 +132,7 @@ fn step<G: Value + Into<f32>>(
         let gradient: f32 = (*gradient).into() + scales.weight_decay * *value;
         *first += (gradient - *first) * scales.first;
         *second = *second * scales.beta2 + gradient * gradient * scales.second;
-        *value -= scales.step * *first / (second.sqrt() * scales.second_correction + scales.epsilon);
+        *value = *value * scales.kept
+            - scales.step * *first / (second.sqrt() * scales.second_correction + scales.epsilon);
     }
 }

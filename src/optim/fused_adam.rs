@@ -3,6 +3,7 @@
 //!
 //! On a CPU the step is [`adam_step`], elsewhere an operator of libtorch's that tch does not bind.
 
+use super::Decay;
 use super::adam_step::{Moved, adam_step};
 use crate::operators;
 use crate::values::values_mut;
@@ -36,6 +37,9 @@ pub struct FusedAdam {
     /// None where the step is ours.
     operators: Option<CModule>,
     settings: Adam,
+    decay: Decay,
+    /// The greatest norm of all gradients together.
+    greatest_norm: Option<f64>,
     parameters: Vec<Parameter>,
 }
 
@@ -56,13 +60,17 @@ impl FusedAdam {
     ///
     /// # Errors
     /// A variable that is not float32 and contiguous, or too little memory.
-    pub fn new(settings: Adam, variables: &VarStore) -> Result<FusedAdam> {
+    pub fn new(settings: Adam, decay: Decay, variables: &VarStore) -> Result<FusedAdam> {
         let is_ours = variables.device() == Device::Cpu && !settings.amsgrad;
-        FusedAdam::with(settings, variables, !is_ours)
+        FusedAdam::with(settings, decay, variables, !is_ours)
     }
 
-    fn with(settings: Adam, variables: &VarStore, by_libtorch: bool) -> Result<FusedAdam> {
-        let load = || operators::load("FusedAdam", METHODS, variables.device());
+    fn with(settings: Adam, decay: Decay, variables: &VarStore, by_libtorch: bool) -> Result<FusedAdam> {
+        let methods = match decay {
+            Decay::Gradient => METHODS.to_string(),
+            Decay::Decoupled => METHODS.replace("_fused_adam_", "_fused_adamw_"),
+        };
+        let load = || operators::load("FusedAdam", &methods, variables.device());
         let operators = by_libtorch.then(load).transpose().context("libtorch has no fused Adam")?;
         let sorted: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
         let trainable = sorted.into_iter().filter(|(_, value)| value.requires_grad());
@@ -80,7 +88,12 @@ impl FusedAdam {
             })
         };
         let parameters = trainable.map(parameter).collect::<Result<_>>()?;
-        Ok(FusedAdam { operators, settings, parameters })
+        Ok(FusedAdam { operators, settings, decay, greatest_norm: None, parameters })
+    }
+
+    /// Makes the gradients smaller where their norm, all of them together, is greater than this.
+    pub(super) fn clip_norm(&mut self, greatest: f64) {
+        self.greatest_norm = Some(greatest);
     }
 
     /// Computes the gradients of a loss (one value) and moves every parameter that it depends on.
@@ -113,6 +126,10 @@ impl FusedAdam {
     /// One gradient a parameter; where it is undefined, the parameter stays.
     fn apply_in_order(&mut self, gradients: Vec<Tensor>, learning_rate: f64) -> Result<()> {
         let _no_gradient = tch::no_grad_guard();
+        let gradients = match self.greatest_norm {
+            Some(greatest) => clipped(gradients, greatest)?,
+            None => gradients,
+        };
         let pairs = self.parameters.iter_mut().zip(gradients).filter(|(_, gradient)| gradient.defined());
         // Either step goes through the values as they lie in memory.
         let pairs = pairs.map(|(parameter, gradient)| Ok((parameter, gradient.f_contiguous()?)));
@@ -121,7 +138,7 @@ impl FusedAdam {
             Some(operators) => step_by_libtorch(operators, &pairs, &self.settings, learning_rate),
             None => {
                 let moved = pairs.iter_mut().map(|(parameter, gradient)| parameter.moved_by(gradient));
-                adam_step(moved.collect(), &self.settings, learning_rate)
+                adam_step(moved.collect(), &self.settings, self.decay, learning_rate)
             }
         }
     }
@@ -172,6 +189,21 @@ impl Parameter {
             count: f64::from(*count),
         }
     }
+}
+
+/// Gradients whose norm is at most `greatest`, as PyTorch's `clip_grad_norm_` computes it. The device is not waited
+/// for.
+fn clipped(gradients: Vec<Tensor>, greatest: f64) -> Result<Vec<Tensor>> {
+    let defined = gradients.iter().filter(|gradient| gradient.defined());
+    let norms = defined.map(|gradient| gradient.f_to_kind(Kind::Float)?.f_norm());
+    let norms: Vec<Tensor> = norms.collect::<Result<_, _>>()?;
+    let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
+    let factor = (norm + 1e-6).f_reciprocal()?.f_mul_scalar(greatest)?.f_clamp_max(1.0)?;
+    let scaled = |gradient: Tensor| match gradient.defined() {
+        true => Ok(gradient.f_mul(&factor.f_to_kind(gradient.kind())?)?),
+        false => Ok(gradient),
+    };
+    gradients.into_iter().map(scaled).collect()
 }
 
 fn step_by_libtorch(
@@ -262,14 +294,22 @@ mod tests {
     #[test]
     fn every_setting_of_tch_is_heeded() {
         let mut settings = Adam::default().beta1(0.8).beta2(0.95).wd(0.01).eps(1e-4);
-        for (amsgrad, by_libtorch) in [(false, false), (false, true), (true, true)] {
+        let ways = [(false, false), (false, true), (true, true)];
+        let decays = [Decay::Gradient, Decay::Decoupled];
+        let all = ways.into_iter().flat_map(|way| decays.map(|decay| (way, decay)));
+        for ((amsgrad, by_libtorch), decay) in all {
             settings = settings.amsgrad(amsgrad);
             let weight = |variables: &VarStore| variables.root().var("weight", &[3], nn::Init::Const(0.5));
             let targets = Tensor::from_slice(&[1f32, -2.0, 0.1]);
             let stores = [VarStore::new(Device::Cpu), VarStore::new(Device::Cpu)];
             let weights = stores.each_ref().map(weight);
-            let mut fused = FusedAdam::with(settings, &stores[0], by_libtorch).unwrap();
-            let mut reference = nn::OptimizerConfig::build(settings, &stores[1], 0.05).unwrap();
+            let mut fused = FusedAdam::with(settings, decay, &stores[0], by_libtorch).unwrap();
+            let Adam { beta1, beta2, wd, eps, amsgrad } = settings;
+            let decoupled = nn::AdamW { beta1, beta2, wd, eps, amsgrad };
+            let mut reference = match decay {
+                Decay::Gradient => nn::OptimizerConfig::build(settings, &stores[1], 0.05).unwrap(),
+                Decay::Decoupled => nn::OptimizerConfig::build(decoupled, &stores[1], 0.05).unwrap(),
+            };
             for step in 0..50 {
                 let loss =
                     |weight: &Tensor| ((weight - &targets) * f64::from(step % 7)).square().sum(Kind::Float);
@@ -277,7 +317,7 @@ mod tests {
                 reference.backward_step(&loss(&weights[1]));
             }
             let distance = f64::try_from((&weights[0] - &weights[1]).abs().max()).unwrap();
-            assert!(distance < 1e-6, "amsgrad {amsgrad}, by libtorch {by_libtorch}: {distance:e}");
+            assert!(distance < 1e-6, "amsgrad {amsgrad}, {decay:?}, by libtorch {by_libtorch}: {distance:e}");
             assert_eq!(f64::try_from(&fused.state()["weight.count"]).unwrap(), 50.0);
         }
     }
@@ -288,7 +328,7 @@ mod tests {
         let weights = stores.each_ref().map(|store| store.root().ones("weight", &[5_000]));
         let _ = stores.each_ref().map(|store| store.root().ones("bias", &[3]));
         let [mut by_loss, mut by_gradients] =
-            stores.each_ref().map(|store| FusedAdam::new(Adam::default(), store).unwrap());
+            stores.each_ref().map(|store| FusedAdam::new(Adam::default(), Decay::Gradient, store).unwrap());
         // Gradients that bfloat16 holds exactly.
         let factors = Tensor::arange(5_000, (Kind::Float, Device::Cpu)).remainder(256) / 64.0 - 1.0;
         for kind in [Kind::Float, Kind::BFloat16] {
@@ -302,11 +342,23 @@ mod tests {
     }
 
     #[test]
+    fn gradients_are_clipped_by_the_norm_of_all_together() {
+        let gradients = || vec![Tensor::from_slice(&[3f32, 0.0]), Tensor::new(), Tensor::from_slice(&[4f32])];
+        let values = |gradients: Vec<Tensor>| -> Vec<f32> {
+            let defined = gradients.into_iter().filter(Tensor::defined);
+            defined.flat_map(|gradient| Vec::<f32>::try_from(gradient).unwrap()).collect()
+        };
+        assert_eq!(values(clipped(gradients(), 10.0).unwrap()), [3.0, 0.0, 4.0]);
+        let found = values(clipped(gradients(), 1.0).unwrap());
+        assert!((found[0] - 0.6).abs() < 1e-6 && (found[2] - 0.8).abs() < 1e-6, "{found:?}");
+    }
+
+    #[test]
     fn a_parameter_without_a_gradient_stays_and_other_kinds_are_refused() {
         let variables = VarStore::new(Device::Cpu);
         let used = variables.root().zeros("used", &[2]);
         let unused = variables.root().ones("unused", &[2]);
-        let mut adam = FusedAdam::new(Adam::default(), &variables).unwrap();
+        let mut adam = FusedAdam::new(Adam::default(), Decay::Gradient, &variables).unwrap();
         adam.step(&used.sum(Kind::Float), 0.1).unwrap();
         assert_eq!(Vec::<f32>::try_from(&unused).unwrap(), [1.0, 1.0]);
         assert!(Vec::<f32>::try_from(&used).unwrap().iter().all(|value| (value + 0.1).abs() < 1e-6));
@@ -314,7 +366,7 @@ mod tests {
         let mut doubles = VarStore::new(Device::Cpu);
         let _ = doubles.root().zeros("weight", &[2]);
         doubles.double();
-        let fault = FusedAdam::new(Adam::default(), &doubles).unwrap_err().to_string();
+        let fault = FusedAdam::new(Adam::default(), Decay::Gradient, &doubles).unwrap_err().to_string();
         assert!(fault.contains("weight is Double"), "{fault}");
     }
 }

@@ -21,11 +21,21 @@ pub fn is_learning_rate(rate: f64) -> bool {
     rate > 0.0 && rate <= GREATEST_LEARNING_RATE
 }
 
+/// What a weight decay makes smaller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decay {
+    /// The values, through their gradients: an L2 penalty.
+    Gradient,
+    /// The values themselves, in proportion to the learning rate (Loshchilov and Hutter, 2019): AdamW.
+    Decoupled,
+}
+
 /// An optimizer over the trainable variables of a store.
 #[derive(Debug)]
 pub struct Optimizer {
     kind: Kind,
     learning_rate: f64,
+    greatest_norm: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -46,9 +56,32 @@ impl Optimizer {
     /// # Errors
     /// As [`Optimizer::new`], or variables that are not all float32.
     pub fn adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        Optimizer::adam_with_decay(variables, learning_rate, 0.0, Decay::Gradient)
+    }
+
+    /// The same with a weight decay of at least 0.
+    ///
+    /// # Errors
+    /// As [`Optimizer::adam`].
+    pub fn adam_with_decay(
+        variables: &nn::VarStore,
+        learning_rate: f64,
+        weight_decay: f64,
+        decay: Decay,
+    ) -> Result<Optimizer> {
         check_learning_rate(learning_rate)?;
-        let fused = FusedAdam::new(keras_adam(), variables).context("cannot set up the optimizer")?;
-        Ok(Optimizer { kind: Kind::Fused(fused), learning_rate })
+        let settings = keras_adam().wd(weight_decay);
+        let fused = FusedAdam::new(settings, decay, variables).context("cannot set up the optimizer")?;
+        Ok(Optimizer { kind: Kind::Fused(fused), learning_rate, greatest_norm: None })
+    }
+
+    /// Makes the gradients smaller where their norm, all of them together, is greater than this, as Keras's
+    /// `global_clipnorm` and PyTorch's `clip_grad_norm_` do.
+    pub fn clip_norm(mut self, greatest: f64) -> Optimizer {
+        if let Kind::Fused(fused) = &mut self.kind {
+            fused.clip_norm(greatest);
+        }
+        Optimizer { greatest_norm: Some(greatest), ..self }
     }
 
     /// The same by tch's own optimizer, to compare with: slower, and its state cannot be saved.
@@ -70,7 +103,7 @@ impl Optimizer {
     ) -> Result<Optimizer> {
         check_learning_rate(learning_rate)?;
         let inner = config.build(variables, learning_rate).context("cannot set up the optimizer")?;
-        Ok(Optimizer { kind: Kind::Tch(inner), learning_rate })
+        Ok(Optimizer { kind: Kind::Tch(inner), learning_rate, greatest_norm: None })
     }
 
     /// The optimizer whose state can be saved, if it is one.
@@ -114,6 +147,9 @@ impl Optimizer {
             Kind::Tch(inner) => {
                 inner.zero_grad();
                 loss.f_backward().context("cannot compute the gradients of the loss")?;
+                if let Some(greatest) = self.greatest_norm {
+                    inner.clip_grad_norm(greatest);
+                }
                 inner.step();
                 Ok(())
             }

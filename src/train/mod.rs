@@ -60,6 +60,7 @@ pub struct Fit<'a> {
     variables: &'a VarStore,
     optimizer: Optimizer,
     loss: Metric,
+    validation_loss: Option<Metric>,
     metrics: Vec<Metric>,
     epochs: usize,
     batch_size: usize,
@@ -94,6 +95,7 @@ impl<'a> Fit<'a> {
             variables,
             optimizer,
             loss: Metric::cross_entropy(),
+            validation_loss: None,
             metrics: vec![Metric::accuracy()],
             epochs: 1,
             batch_size: 128,
@@ -123,6 +125,11 @@ impl<'a> Fit<'a> {
     /// Another loss; its name in the history is `loss` whatever its own.
     pub fn loss(self, loss: Metric) -> Self {
         Fit { loss, ..self }
+    }
+
+    /// Another loss for the validation set than for training, where that one is smoothed, say.
+    pub fn validation_loss(self, loss: Metric) -> Self {
+        Fit { validation_loss: Some(loss), ..self }
     }
 
     /// One more metric beside accuracy.

@@ -36,6 +36,8 @@ pub struct Training<'a> {
     pace: Pace,
     optimizer: Optimizer,
     loss: Metric,
+    /// None for that of training.
+    validation_loss: Option<Metric>,
     metrics: Vec<Metric>,
     validation: Option<Samples>,
     evaluation_batch_size: usize,
@@ -59,7 +61,7 @@ impl<'a> Training<'a> {
         validation: Option<Samples>,
     ) -> Result<(Training<'a>, Vec<&'a mut dyn Callback>)> {
         let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = fit;
-        let Fit { callbacks, backpropagation, .. } = fit;
+        let Fit { callbacks, backpropagation, validation_loss, .. } = fit;
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         let training = Training {
             epoch: 0,
@@ -74,6 +76,7 @@ impl<'a> Training<'a> {
             pace: Pace::new(threads() as u32),
             optimizer,
             loss,
+            validation_loss,
             metrics,
             validation,
             evaluation_batch_size: evaluation_batch_size(batch_size),
@@ -247,7 +250,8 @@ impl<'a> Training<'a> {
         let samples = self.validation.as_ref().context("there is no validation set")?;
         self.pace.use_all_threads();
         let batch_size = self.evaluation_batch_size;
-        let means = evaluate_samples(self.model, samples, &self.loss, &self.metrics, batch_size, |_| ())?;
+        let loss = self.validation_loss.as_ref().unwrap_or(&self.loss);
+        let means = evaluate_samples(self.model, samples, loss, &self.metrics, batch_size, |_| ())?;
         Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())
     }
 

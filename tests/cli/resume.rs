@@ -28,6 +28,32 @@ const EVENTFUL: [&str; 16] = [
     "7",
 ];
 
+/// Likewise, of what excludes those.
+const SCHEDULED: [&str; 22] = [
+    "--layers",
+    "dense 96, relu, dropout 0.3",
+    "--epochs",
+    "30",
+    "--patience",
+    "30",
+    "--schedule",
+    "cosine",
+    "--warm-up",
+    "3",
+    "--optimizer",
+    "adamw",
+    "--weight-decay",
+    "0.01",
+    "--clip-norm",
+    "0.5",
+    "--label-smoothing",
+    "0.1",
+    "--class-weights",
+    "balanced",
+    "--checkpoint-every",
+    "7",
+];
+
 /// A training that goes on until it is stopped; the limit is for a test that fails to.
 const ENDLESS: [&str; 7] =
     ["--layers", "dense 8", "--epochs", "1000000", "--time-limit", "100s", "--no-early-stopping"];
@@ -73,11 +99,20 @@ fn wait_for_checkpoint(place: &Place, run: &str) {
 
 #[test]
 fn a_run_that_was_interrupted_goes_on_to_the_same_bytes() {
+    goes_on_when_interrupted(&EVENTFUL);
+}
+
+#[test]
+fn an_interrupted_run_with_a_schedule_goes_on_to_the_same_bytes() {
+    goes_on_when_interrupted(&SCHEDULED);
+}
+
+fn goes_on_when_interrupted(settings: &[&str]) {
     let place = Place::new();
-    place.train(&[&EVENTFUL[..], &["--out", "undisturbed"]].concat()).well();
+    place.train(&[settings, &["--out", "undisturbed"]].concat()).well();
     for (number, name) in ["-INT", "-TERM", "-HUP"].into_iter().enumerate() {
         let run = format!("run{number}");
-        let child = start(&place, &[&EVENTFUL[..], &["--out", &run]].concat());
+        let child = start(&place, &[settings, &["--out", &run]].concat());
         wait_for_checkpoint(&place, &run);
         sleep(Duration::from_millis(40 * number as u64));
         signal(&child, name);

@@ -1,7 +1,6 @@
 //! The end of a training: which weights remain, what they are worth, and everything that is written of it.
 
 use super::{OpenRun, Stopper, Work};
-use crate::cli::AdamOption;
 use crate::commands::checkpoints::{self, resume_command};
 use crate::commands::export::{IMAGES_TO_VERIFY, write_torchscript};
 use crate::commands::pictures::draw_run;
@@ -66,7 +65,7 @@ pub fn finish(
     terminal.result(&report(outcome, &record, &folder)?)?;
     match reason {
         StopReason::Interrupted => {
-            if configuration.adam == AdamOption::Fused {
+            if configuration.descent.is_resumable() {
                 terminal.hint(&format!("{} goes on from here", resume_command(folder.path())));
             }
             Ok(Exit::Interrupted)

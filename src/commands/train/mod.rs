@@ -1,5 +1,6 @@
 //! `fitch train`: from options to a run folder.
 
+mod descent;
 mod finish;
 mod open_run;
 mod sides;
@@ -10,7 +11,7 @@ use super::pictures::LivePictures;
 use super::trained_run::{RecordedRun, TrainedRun};
 use super::unchanged_data::UnchangedData;
 use super::{start_libtorch, with_short_spins};
-use crate::cli::{AdamOption, PrecisionOption, TrainOptions};
+use crate::cli::{PrecisionOption, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::{Hint, out_of_memory};
@@ -20,8 +21,8 @@ use crate::terminal::Terminal;
 use anyhow::{Error, Result, bail};
 use fitch::data::Dataset;
 use fitch::device;
+use fitch::metrics::Metric;
 use fitch::model::Model;
-use fitch::optim::Optimizer;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
 use fitch::train::{Callback, Checkpoint, Fit, Outcome, StopReason};
@@ -108,10 +109,8 @@ fn train(
 ) -> Result<Outcome> {
     let Work { configuration, dataset, sides, trained, .. } = work;
     let variables = &trained.variables;
-    let optimizer = match configuration.adam {
-        AdamOption::Fused => Optimizer::adam(variables, configuration.learning_rate)?,
-        AdamOption::Reference => Optimizer::reference_adam(variables, configuration.learning_rate)?,
-    };
+    let optimizer = descent::optimizer(configuration, variables)?;
+    let training_loss = descent::training_loss(&configuration.descent, sides, &dataset.classes)?;
     let kind = match configuration.precision {
         PrecisionOption::Bf16 => Kind::BFloat16,
         PrecisionOption::Float32 | PrecisionOption::Tf32 => Kind::Float,
@@ -123,6 +122,7 @@ fn train(
     let mut unchanged_data = UnchangedData::new(dataset, &run.record.dataset.fingerprint);
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();
+    let mut schedule = configuration.descent.schedule;
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(interrupt::listen(*terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
@@ -136,13 +136,17 @@ fn train(
         // What stops training comes before what writes and shows the outcome.
         .callback(&mut terminate_on_nan)
         .callbacks(stopper.callback())
+        .callbacks(schedule.as_mut().map(|schedule| schedule as &mut dyn Callback))
         .callbacks(plateau.as_mut().map(|plateau| plateau as &mut dyn Callback))
         .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
         .callback(&mut stop_on_request)
         .callback(&mut history_file)
         .callback(&mut live_pictures)
         .callback(progress);
-    if configuration.adam == AdamOption::Fused {
+    if let Some(loss) = training_loss {
+        fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
+    }
+    if configuration.descent.is_resumable() {
         fit = fit.checkpoints(&mut checkpoints);
         if let Some(network) = &mut network {
             fit = fit.backpropagation(network);

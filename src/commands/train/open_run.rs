@@ -1,7 +1,7 @@
 //! The run folder of a training, new or to go on with, and its record as it begins.
 
 use super::Work;
-use crate::cli::{AdamOption, TrainOptions};
+use crate::cli::TrainOptions;
 use crate::commands::checkpoints;
 use crate::commands::trained_run::RecordedRun;
 use crate::config::Configuration;
@@ -89,8 +89,9 @@ fn resume(
 ) -> Result<Checkpoint> {
     let shown = run.folder.path().display();
     ensure!(
-        configuration.adam == AdamOption::Fused,
-        "{shown} was trained with --adam reference, whose state cannot be saved, so it cannot go on"
+        configuration.descent.is_resumable(),
+        "{shown} was trained with {}, whose state cannot be saved, so it cannot go on",
+        configuration.descent.optimizer_flag()
     );
     let (before, now) = (&run.record.dataset.fingerprint, dataset.fingerprint()?);
     ensure!(

@@ -11,6 +11,8 @@ pub struct Sides {
     pub train: Samples,
     pub validation: Option<Samples>,
     pub test: Samples,
+    /// How many training images each class has.
+    pub class_counts: Vec<usize>,
 }
 
 impl Sides {
@@ -24,10 +26,13 @@ impl Sides {
             [] => None,
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
         };
+        let mut class_counts = vec![0; dataset.classes.len()];
+        rows.train.iter().for_each(|&row| class_counts[dataset.train.labels[row as usize] as usize] += 1);
         Ok(Sides {
             train: dataset.train_samples()?.choose(&rows.train)?,
             validation,
             test: dataset.test_samples()?,
+            class_counts,
         })
     }
 
