@@ -39,6 +39,9 @@ pub enum Command {
     /// Train with each combination of some options, several at a time, and tell which was best
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(SweepOptions),
+    /// Tell which data sets are known, fetch one, or look into one
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Print the layers of a model with their shapes and parameters, or draw them
     Summary(SummaryOptions),
 }
@@ -226,6 +229,62 @@ pub struct SweepOptions {
     /// Print a script for Slurm's sbatch that runs the sweep as a job array
     #[arg(long)]
     pub slurm: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// The sets that can be had by name
+    List {
+        /// Where fetched sets are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Fetch a set, and print the folder that it is in
+    Fetch(FetchOptions),
+    /// Tell what is in a set: form, sizes, values, classes, and images that are there twice
+    Inspect(Box<InspectOptions>),
+}
+
+#[derive(Debug, Args)]
+pub struct FetchOptions {
+    /// mnist, fashion-mnist or kmnist
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Where fetched sets are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectOptions {
+    /// A name or a path, as `fitch train --dataset` takes it
+    #[arg(value_name = "NAME or PATH")]
+    pub dataset: String,
+
+    /// Draw images of every class into a file, .png
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+
+    /// Where fetched sets and decoded pictures are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Height and width that pictures of several sizes are stretched to, such as 28x28
+    #[arg(long, value_name = "HxW")]
+    pub image_size: Option<String>,
+
+    /// Leave out pictures that cannot be read
+    #[arg(long)]
+    pub skip_bad: bool,
+
+    /// Share of each class kept apart for the test where the data have no test set [default: 0.1]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    pub test_split: Option<f64>,
+
+    /// The column of CSV rows that has the labels, by its name or its number from 0
+    #[arg(long, value_name = "NAME or N")]
+    pub label_column: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -48,6 +48,10 @@ pub struct TrainOptions {
     #[arg(long, value_name = "NAME or N", help_heading = "Data")]
     pub label_column: Option<String>,
 
+    /// Take only these classes, by their names, such as cat,dog [default: all]
+    #[arg(long, value_name = "NAMES", help_heading = "Data")]
+    pub classes: Option<String>,
+
     /// Share of the training set held out for validation, from 0 (none) to below 1 [default: 0.1]
     #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
     pub validation_split: Option<f64>,
@@ -111,6 +115,11 @@ pub struct TrainOptions {
     /// number for each, in their order, such as 1,1,5 [default: 1 each]
     #[arg(long, value_name = "WEIGHTS", help_heading = "Training")]
     pub class_weights: Option<String>,
+
+    /// Change the training pictures a little at each step: some of shift (share of the side), rotate (degrees)
+    /// and zoom (share of the size), such as shift,rotate or shift 0.1,rotate 10,zoom 0.1 [default: none]
+    #[arg(long, value_name = "CHANGES", help_heading = "Training")]
+    pub augment: Option<String>,
 
     /// Adam's step: libtorch's fused one, or tch's own to compare with, which is slower and cannot be
     /// resumed [default: fused]

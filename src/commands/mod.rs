@@ -1,6 +1,7 @@
 //! One file a subcommand, each a short story in terms of the library.
 
 mod checkpoints;
+mod data;
 mod evaluate;
 mod export;
 mod pictures;
@@ -61,6 +62,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Plot(options) => plot::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
         Command::Sweep(options) => sweep::run(&options, terminal),
+        Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(&options, terminal),
     }
 }

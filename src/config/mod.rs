@@ -15,7 +15,7 @@ use crate::cli::{
 };
 use crate::failure::UsageError;
 use anyhow::Result;
-use fitch::data::{self, Reading, Source, split::SplitMethod};
+use fitch::data::{self, Augmentation, Reading, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Direction;
 use fitch::model::layers::Layer;
@@ -56,6 +56,7 @@ pub struct Configuration {
     pub progress: ProgressOption,
     pub csv_form: CsvForm,
     pub descent: Descent,
+    pub augmentation: Option<Augmentation>,
     pub precision: PrecisionOption,
     pub checkpoint_every: Option<Every>,
     pub keep: usize,
@@ -189,6 +190,11 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let rate_rule = format!("must be a number above 0 and at most {GREATEST_LEARNING_RATE}");
     let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
     let descent = descent::check(options, learning_rate, checker);
+    let augmentation = match options.augment.as_deref().map(str::parse::<Augmentation>) {
+        None => Some(None),
+        Some(Ok(augmentation)) => Some(Some(augmentation)),
+        Some(Err(rule)) => checker.fault("augment", options.augment.as_deref()?, &rule),
+    };
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);
     let machine = check_machine_with(&text(&options.device), options.threads, checker);
@@ -230,6 +236,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         progress: options.progress?,
         csv_form: csv_form?,
         descent: descent?,
+        augmentation: augmentation?,
         precision: precision?,
         checkpoint_every,
         keep: keep?,
@@ -385,6 +392,10 @@ fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Readin
             None => None,
         },
         label_column: options.label_column.clone(),
+        classes: options
+            .classes
+            .as_deref()
+            .map(|names| names.split(',').map(|name| name.trim().to_string()).collect()),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Labelled images and where they come from. It must not know models or training.
 
+mod augmentation;
 pub mod catalogue;
 mod class_folders;
 pub mod digits;
@@ -8,6 +9,7 @@ mod gzip;
 pub mod idx;
 mod idx_set;
 pub mod inputs;
+mod inspection;
 mod labelled_rows;
 mod npz;
 pub mod picture;
@@ -16,11 +18,13 @@ mod samples;
 mod source;
 pub mod split;
 
+pub use augmentation::Augmentation;
 pub use idx_set::IDX_FILES;
+pub use inspection::Inspection;
 pub use samples::{Batch, Batches, Samples};
 pub use source::{Format, Reading, Source, TEST_SHARE, default_folder};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
@@ -145,6 +149,34 @@ impl Dataset {
         let channel = |pixel: usize, channel: usize| byte(values[(channel * area + pixel) % values.len()]);
         let pixels = (0..area).map(|pixel| [0, 1, 2].map(|number| channel(pixel, number))).collect();
         Ok(Some(Shown { size, pixels }))
+    }
+
+    /// Only the images of these classes, which are numbered in their new order.
+    ///
+    /// # Errors
+    /// A name that no class has, or one alone.
+    pub fn keep_classes(self, names: &[String]) -> Result<Dataset> {
+        let mut number_of = vec![None; self.classes.len()];
+        for (number, name) in names.iter().enumerate() {
+            let class = self.classes.iter().position(|class| class == name);
+            let class = class.with_context(|| {
+                format!("{} has no class {name}; there are {}", self.name, self.classes.join(", "))
+            })?;
+            ensure!(number_of[class].is_none(), "the class {name} is named twice");
+            number_of[class] = Some(number as i64);
+        }
+        ensure!(names.len() > 1, "a classifier needs at least two classes");
+        let keep = |images: &Images| -> Result<Images> {
+            let kept = |label: &i64| number_of[*label as usize];
+            let rows = images.labels.iter().enumerate().filter(|(_, label)| kept(label).is_some());
+            let rows: Vec<i64> = rows.map(|(row, _)| row as i64).collect();
+            Ok(Images {
+                pixels: images.pixels.f_index_select(0, &Tensor::f_from_slice(&rows)?)?,
+                labels: images.labels.iter().filter_map(kept).collect(),
+            })
+        };
+        let (train, test) = (keep(&self.train)?, keep(&self.test)?);
+        Ok(Dataset { train, test, classes: names.to_vec(), ..self })
     }
 
     /// The shape of an image.

@@ -32,6 +32,8 @@ pub struct Reading {
     pub test_share: Option<f64>,
     /// The column of a CSV file that holds the labels, by name or by number from 0.
     pub label_column: Option<String>,
+    /// The only classes that are taken, by name; none means all.
+    pub classes: Option<Vec<String>>,
 }
 
 /// What is split off for the test where a set has none.
@@ -173,6 +175,14 @@ impl Source {
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named.
     pub fn load(&self, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
+        let dataset = self.load_all(reading, progress)?;
+        match &reading.classes {
+            Some(classes) => dataset.keep_classes(classes),
+            None => Ok(dataset),
+        }
+    }
+
+    fn load_all(&self, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
         let loaded = match self {
             Source::Digits => return digits::load(),
             Source::Known(set) => {

@@ -172,3 +172,26 @@ fn rows_of_values_that_make_a_square_are_pictures() {
     assert_eq!(shape_of_row(3 * 32 * 32), [3, 32, 32]);
     assert_eq!((shape_of_row(5), shape_of_row(1), shape_of_row(3)), (vec![5], vec![1], vec![3]));
 }
+
+#[test]
+fn some_classes_may_be_taken_alone() {
+    let folder = folder(&[0, 1, 2, 1], &[2, 0]);
+    let keep = |names: &[&str]| {
+        load(folder.path())
+            .unwrap()
+            .keep_classes(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>())
+    };
+    let set = keep(&["2", "1"]).unwrap();
+    assert_eq!(
+        (set.classes, set.train.labels, set.test.labels),
+        (vec!["2".into(), "1".to_string()], vec![1, 0, 1], vec![0])
+    );
+    assert_eq!(set.train.pixels.get(0).int64_value(&[0, 0]), 4, "the second image");
+    for (names, fault) in [
+        (&["2", "x"][..], "has no class x; there are 0, 1, 2"),
+        (&["1", "1"], "named twice"),
+        (&["1"], "two classes"),
+    ] {
+        assert!(keep(names).unwrap_err().to_string().contains(fault), "{fault}");
+    }
+}

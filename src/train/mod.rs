@@ -16,7 +16,7 @@ pub use history::{EpochRecord, History};
 pub use training::Training;
 
 use crate::backpropagation::Backpropagation;
-use crate::data::Samples;
+use crate::data::{Augmentation, Samples};
 use crate::metrics::Metric;
 use crate::optim::Optimizer;
 use crate::random::step_seeds;
@@ -61,6 +61,7 @@ pub struct Fit<'a> {
     optimizer: Optimizer,
     loss: Metric,
     validation_loss: Option<Metric>,
+    augmentation: Option<Augmentation>,
     metrics: Vec<Metric>,
     epochs: usize,
     batch_size: usize,
@@ -96,6 +97,7 @@ impl<'a> Fit<'a> {
             optimizer,
             loss: Metric::cross_entropy(),
             validation_loss: None,
+            augmentation: None,
             metrics: vec![Metric::accuracy()],
             epochs: 1,
             batch_size: 128,
@@ -130,6 +132,11 @@ impl<'a> Fit<'a> {
     /// Another loss for the validation set than for training, where that one is smoothed, say.
     pub fn validation_loss(self, loss: Metric) -> Self {
         Fit { validation_loss: Some(loss), ..self }
+    }
+
+    /// Changes the pictures of each batch of training.
+    pub fn augmentation(self, augmentation: Augmentation) -> Self {
+        Fit { augmentation: Some(augmentation), ..self }
     }
 
     /// One more metric beside accuracy.

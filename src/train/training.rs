@@ -6,7 +6,7 @@ use super::evaluate::evaluate_samples;
 use super::pace::Pace;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
 use crate::backpropagation::Backpropagation;
-use crate::data::{Batch, Samples};
+use crate::data::{Augmentation, Batch, Samples};
 use crate::metrics::{Direction, Metric, RunningMeans};
 use crate::optim::{FusedAdam, Optimizer};
 use crate::parallel::threads;
@@ -38,6 +38,7 @@ pub struct Training<'a> {
     loss: Metric,
     /// None for that of training.
     validation_loss: Option<Metric>,
+    augmentation: Option<Augmentation>,
     metrics: Vec<Metric>,
     validation: Option<Samples>,
     evaluation_batch_size: usize,
@@ -61,7 +62,7 @@ impl<'a> Training<'a> {
         validation: Option<Samples>,
     ) -> Result<(Training<'a>, Vec<&'a mut dyn Callback>)> {
         let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = fit;
-        let Fit { callbacks, backpropagation, validation_loss, .. } = fit;
+        let Fit { callbacks, backpropagation, validation_loss, augmentation, .. } = fit;
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         let training = Training {
             epoch: 0,
@@ -77,6 +78,7 @@ impl<'a> Training<'a> {
             optimizer,
             loss,
             validation_loss,
+            augmentation,
             metrics,
             validation,
             evaluation_batch_size: evaluation_batch_size(batch_size),
@@ -153,15 +155,19 @@ impl<'a> Training<'a> {
     pub(super) fn step(&mut self, batch: &Batch) -> Result<()> {
         let start = Instant::now();
         self.pace.use_chosen_threads();
+        let inputs = match &self.augmentation {
+            None => batch.inputs.shallow_clone(),
+            Some(augmentation) => tch::no_grad(|| augmentation.apply(&batch.inputs))?,
+        };
         let (outputs, loss);
         match &mut self.backpropagation {
             None => {
-                outputs = self.model.forward_t(&batch.inputs, true);
+                outputs = self.model.forward_t(&inputs, true);
                 loss = self.loss.call(&outputs, &batch.targets);
                 self.optimizer.step(&loss)?;
             }
             Some(backpropagation) => {
-                outputs = backpropagation.forward(&batch.inputs)?;
+                outputs = backpropagation.forward(&inputs)?;
                 let gradient;
                 (loss, gradient) = self.loss.with_gradient(&outputs, &batch.targets)?;
                 self.optimizer.apply(backpropagation.backward(gradient)?)?;

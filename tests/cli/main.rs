@@ -1,6 +1,7 @@
 //! The program as its users run it: a process of its own in a fresh folder, one file a subcommand.
 
 mod bad_input;
+mod data;
 mod evaluate;
 mod export;
 mod interop;

@@ -102,6 +102,10 @@ fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     assert_eq!(record["dataset"]["classes"], serde_json::json!(["left", "right"]));
     assert_eq!((&record["dataset"]["test"], &record["test_accuracy"]), (&10.into(), &1.0.into()));
     assert!(place.run(&["evaluate", "run"]).well().stdout.contains("accuracy 1.000000"));
+    place.train(&["--classes", "3,x"]).with_fault(1, &["digits has no class x; there are 0, 1, 2"]);
+    place.train_quickly("two", &["--classes", "3,8"]).well();
+    assert_eq!(place.record("two")["dataset"]["classes"], serde_json::json!(["3", "8"]));
+    place.run(&["evaluate", "two"]).well();
     let wrong = [&QUICK[..], &["--dataset", "rows.csv", "--label-column", "what"]].concat();
     place.train(&wrong).with_fault(1, &["rows.csv: --label-column what: is neither"]);
     place.train(&["--test-split", "1"]).with_fault(2, &["--test-split 1: must be a share"]);

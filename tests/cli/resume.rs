@@ -29,7 +29,7 @@ const EVENTFUL: [&str; 16] = [
 ];
 
 /// Likewise, of what excludes those.
-const SCHEDULED: [&str; 22] = [
+const SCHEDULED: [&str; 24] = [
     "--layers",
     "dense 96, relu, dropout 0.3",
     "--epochs",
@@ -50,6 +50,8 @@ const SCHEDULED: [&str; 22] = [
     "0.1",
     "--class-weights",
     "balanced",
+    "--augment",
+    "shift,rotate",
     "--checkpoint-every",
     "7",
 ];

@@ -18,8 +18,8 @@ use crate::failure::{Hint, out_of_memory};
 use crate::interrupt;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::terminal::Terminal;
-use anyhow::{Error, Result, bail};
-use fitch::data::Dataset;
+use anyhow::{Context, Error, Result, bail};
+use fitch::data::{Augmentation, Dataset};
 use fitch::device;
 use fitch::metrics::Metric;
 use fitch::model::Model;
@@ -87,6 +87,9 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
     let mut download = DownloadProgress::new(terminal, configuration.progress);
     let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
+    if configuration.augmentation.is_some() {
+        Augmentation::check_shape(&dataset.shape()).context("--augment")?;
+    }
     let sides = Sides::split(&dataset, &configuration)?;
     terminal.say(&sides.describe(&dataset.name, &configuration));
 
@@ -143,6 +146,9 @@ fn train(
         .callback(&mut history_file)
         .callback(&mut live_pictures)
         .callback(progress);
+    if let Some(augmentation) = configuration.augmentation {
+        fit = fit.augmentation(augmentation);
+    }
     if let Some(loss) = training_loss {
         fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
     }

@@ -1,0 +1,94 @@
+//! What a data set is like, for people: its range of values, its balance, its duplicates. It must not know how
+//! it is shown.
+
+use super::{Dataset, Images, bytes_of};
+use anyhow::Result;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
+use tch::Kind;
+
+/// Images that are digested in one go.
+const BATCH: i64 = 1024;
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inspection {
+    /// The type of the values as they are stored: `Uint8`.
+    pub value_type: String,
+    /// The least and the greatest value in the training images.
+    pub range: (f64, f64),
+    /// For each class the number of training and of test images.
+    pub counts: Vec<(usize, usize)>,
+    /// How many training images are equal to an earlier one, in every value.
+    pub repeated: usize,
+    /// How many test images are equal to a training image: what is measured on them is too good.
+    pub test_in_train: usize,
+}
+
+impl Dataset {
+    /// Looks at every image.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn inspect(&self) -> Result<Inspection> {
+        let (least, greatest) = (self.train.pixels.f_min()?, self.train.pixels.f_max()?);
+        let value =
+            |tensor: tch::Tensor| Ok::<f64, anyhow::Error>(f64::try_from(tensor.f_to_kind(Kind::Double)?)?);
+        let mut counts = vec![(0, 0); self.classes.len()];
+        self.train.labels.iter().for_each(|&label| counts[label as usize].0 += 1);
+        self.test.labels.iter().for_each(|&label| counts[label as usize].1 += 1);
+        let train = digests(&self.train)?;
+        let distinct: HashSet<&[u8; 32]> = train.iter().collect();
+        let test_in_train = digests(&self.test)?.iter().filter(|digest| distinct.contains(digest)).count();
+        Ok(Inspection {
+            value_type: format!("{:?}", self.train.pixels.kind()),
+            range: (value(least)?, value(greatest)?),
+            counts,
+            repeated: train.len() - distinct.len(),
+            test_in_train,
+        })
+    }
+}
+
+/// A digest of each image.
+fn digests(images: &Images) -> Result<Vec<[u8; 32]>> {
+    let mut digests = Vec::with_capacity(images.len());
+    for start in (0..images.len() as i64).step_by(BATCH as usize) {
+        let count = BATCH.min(images.len() as i64 - start);
+        let bytes = bytes_of(&images.pixels.f_narrow(0, start, count)?)?;
+        let images = bytes.chunks(bytes.len() / count as usize);
+        digests.extend(images.map(|image| <[u8; 32]>::from(Sha256::digest(image))));
+    }
+    Ok(digests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Tensor;
+
+    #[test]
+    fn ranges_balance_and_duplicates_are_found() {
+        let images = |values: &[u8], labels: &[i64]| Images {
+            pixels: Tensor::from_slice(values).view([-1, 1, 2]),
+            labels: labels.to_vec(),
+        };
+        let dataset = Dataset {
+            name: "a".to_string(),
+            train: images(&[1, 2, 3, 4, 1, 2, 9, 9], &[0, 1, 0, 1]),
+            test: images(&[2, 1, 9, 9], &[1, 1]),
+            classes: vec!["x".to_string(), "y".to_string()],
+            maximum: 255.0,
+            notes: Vec::new(),
+        };
+        let found = dataset.inspect().unwrap();
+        let expected = Inspection {
+            value_type: "Uint8".to_string(),
+            range: (1.0, 9.0),
+            counts: vec![(2, 0), (2, 2)],
+            repeated: 1,
+            test_in_train: 1,
+        };
+        assert_eq!(found, expected);
+    }
+}

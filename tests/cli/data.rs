@@ -1,0 +1,48 @@
+use crate::place::Place;
+use std::fs;
+
+#[test]
+fn known_sets_are_listed_and_only_they_can_be_fetched() {
+    let place = Place::new();
+    let listed = place.run(&["data", "list", "--data-dir", "kept"]).well().stdout;
+    assert!(listed.contains("digits") && listed.contains("built in"), "{listed}");
+    assert_eq!(listed.matches("not fetched yet").count(), 3, "{listed}");
+    place.write_idx_set("set");
+    fs::create_dir(place.path("kept")).unwrap();
+    fs::rename(place.path("set"), place.path("kept/mnist")).unwrap();
+    let listed = place.run(&["data", "list", "--data-dir", "kept"]).well().stdout;
+    assert!(listed.contains("kept/mnist") && listed.matches("not fetched yet").count() == 2, "{listed}");
+    place
+        .run(&["data", "fetch", "emnist"])
+        .with_fault(2, &["emnist: is not a data set that can be fetched", "kmnist"]);
+    // Here it is what a user put there; nothing is fetched.
+    let fetched = place.run(&["data", "fetch", "mnist", "--data-dir", "kept"]).well();
+    assert_eq!(fetched.stdout, "kept/mnist\n");
+}
+
+#[test]
+fn a_set_is_described_and_drawn() {
+    let place = Place::new();
+    place.write_idx_set("set");
+    let told = place.run(&["data", "inspect", "set", "--to", "sheet.png"]).well().stdout;
+    for part in [
+        "set: IDX files\n60 training images, 20 test images\n4 x 4 grey pixels of type Uint8, from 0 to 209; 255 becomes 1\n",
+        // The test images are made as the first 20 training images.
+        "0 training images are repetitions; 20 test images are among the training images",
+        "0         30  50.0 %    10  50.0 %",
+        "written to sheet.png",
+    ] {
+        assert!(told.contains(part), "no {part} in {told}");
+    }
+    assert!(fs::read(place.path("sheet.png")).unwrap().starts_with(b"\x89PNG"));
+    let digits = place.run(&["data", "inspect", "digits"]).well().stdout;
+    assert!(
+        digits.starts_with("digits: built in\n1,433 training images, 364 test images\n8 x 8 grey pixels"),
+        "{digits}"
+    );
+    place.run(&["data", "inspect", "nothing"]).with_fault(2, &["'nothing' is neither a data set"]);
+    fs::write(place.path("rows.csv"), format!("label,a\n{}", "0,3\n1,4\n".repeat(20))).unwrap();
+    place
+        .run(&["data", "inspect", "rows.csv", "--to", "sheet.png"])
+        .with_fault(2, &["--to: rows holds no pictures"]);
+}
