@@ -94,6 +94,15 @@ fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
 fn check_fit(what: &str, classes: &[String], shape: &[i64], dataset: &Dataset) -> Result<()> {
     let found = dataset.classes.len();
     ensure!(found == classes.len(), "{what} has {} classes, but {} has {found}", classes.len(), dataset.name);
+    // Sets without names of their own number their classes.
+    let is_numbered = dataset.classes.iter().enumerate().all(|(number, class)| *class == number.to_string());
+    ensure!(
+        is_numbered || dataset.classes == classes,
+        "{what} has the classes {}, but {} has {}",
+        classes.join(", "),
+        dataset.name,
+        dataset.classes.join(", ")
+    );
     let found = &dataset.test.pixels.size()[1..];
     ensure!(
         found == shape,

@@ -22,7 +22,8 @@ use walkdir::WalkDir;
 const CACHE_VERSION: u32 = 1;
 /// What a folder of training pictures is called, and those of test pictures.
 const TRAIN: [&str; 2] = ["train", "training"];
-const TEST: [&str; 4] = ["test", "testing", "val", "validation"];
+const TEST: [&str; 2] = ["test", "testing"];
+const VALIDATION: [&str; 2] = ["val", "validation"];
 
 /// A picture's file, its class and its side.
 struct Entry {
@@ -37,6 +38,8 @@ struct Listing {
     entries: Vec<Entry>,
     classes: Vec<String>,
     has_test: bool,
+    /// What users should be told.
+    note: Option<String>,
 }
 
 /// What is beside the cached IDX files.
@@ -87,10 +90,23 @@ fn list(folder: &Path) -> Result<Listing> {
     let folders = below(folder)?;
     let side =
         |names: &[&str]| folders.iter().find(|path| names.contains(&name(path).to_lowercase().as_str()));
+    let (test_folder, validation_folder) = (side(&TEST), side(&VALIDATION));
     let (train, test) = match side(&TRAIN) {
-        Some(train) => (below(train)?, side(&TEST).map(|test| below(test)).transpose()?),
+        Some(train) => {
+            let test = test_folder.or(validation_folder);
+            (below(train)?, test.map(|test| below(test)).transpose()?)
+        }
         None => (folders.clone(), None),
     };
+    let note = validation_folder.filter(|_| test.is_some()).map(|validation| {
+        let validation = validation.display();
+        match test_folder {
+            Some(_) => {
+                format!("{validation} is not used: validation images are split off from the training set")
+            }
+            None => format!("there is no test folder: {validation} is the test set"),
+        }
+    });
     let classes: BTreeSet<String> = train.iter().map(|path| name(path)).collect();
     let classes: Vec<String> = classes.into_iter().collect();
     ensure!(
@@ -132,7 +148,7 @@ fn list(folder: &Path) -> Result<Listing> {
             );
         }
     }
-    Ok(Listing { entries, classes, has_test: test.is_some() })
+    Ok(Listing { entries, classes, has_test: test.is_some(), note })
 }
 
 /// A name for what was decoded: a digest of the files' names, lengths and times of change, and of how they
@@ -164,7 +180,7 @@ fn decode_into(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<()> {
     let entries = &listing.entries;
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = listing.note.iter().cloned().collect();
     let decoded = decode_all(entries, reading.image_size, progress);
     let mut pictures: Vec<(&Entry, Decoded)> = Vec::new();
     let mut bad = 0;

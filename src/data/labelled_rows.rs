@@ -5,7 +5,7 @@ use super::gzip::is_gzip;
 use super::source::{Loaded, Reading};
 use super::{Images, count_classes, shape_of_row};
 use anyhow::{Context, Result, bail, ensure};
-use csv::StringRecord;
+use csv::{StringRecord, StringRecordsIntoIter};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -43,6 +43,15 @@ pub(super) fn load(path: &Path, reading: &Reading) -> Result<Loaded> {
         Rows::read(path, reading.label_column.as_deref()).with_context(|| path.display().to_string())
     };
     let train = read(&train_path)?;
+    let mut notes = Vec::new();
+    // As Kaggle has them, test rows are without labels: nothing can be measured on them.
+    let test_path = match test_path {
+        Some(path) if columns(&path)? == train.width => {
+            notes.push(format!("{} has no labels and is not used", path.display()));
+            None
+        }
+        other => other,
+    };
     let test = test_path.as_deref().map(read).transpose()?;
     let classes = class_names(&train.labels);
     let number = |rows: Rows, path: &Path| -> Result<Images> {
@@ -78,7 +87,24 @@ pub(super) fn load(path: &Path, reading: &Reading) -> Result<Loaded> {
     let mut names: Vec<(i64, String)> = classes.into_iter().map(|(name, class)| (class, name)).collect();
     names.sort();
     let classes = names.into_iter().map(|(_, name)| name).collect();
-    Ok(Loaded { train, test, classes, maximum: u8::MAX.into(), notes: Vec::new() })
+    Ok(Loaded { train, test, classes, maximum: u8::MAX.into(), notes })
+}
+
+/// The number of columns of a file.
+fn columns(path: &Path) -> Result<usize> {
+    let first = records(path).and_then(|mut records| records.next().context("is empty"));
+    let first = first.with_context(|| path.display().to_string())?;
+    Ok(first.with_context(|| format!("{}: is not CSV", path.display()))?.len())
+}
+
+/// The rows of a file, raw or gzipped.
+fn records(path: &Path) -> Result<StringRecordsIntoIter<Box<dyn Read>>> {
+    let mut file = File::open(path).context("cannot be opened")?;
+    let reader: Box<dyn Read> = match is_gzip(&mut file).context("cannot be read")? {
+        true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        false => Box::new(file),
+    };
+    Ok(csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader).into_records())
 }
 
 /// A number for each label: in the order of numbers where all are such, else of the alphabet.
@@ -104,16 +130,15 @@ struct Rows {
 
 impl Rows {
     fn read(path: &Path, label_column: Option<&str>) -> Result<Rows> {
-        let mut file = File::open(path).context("cannot be opened")?;
-        let reader: Box<dyn Read> = match is_gzip(&mut file).context("cannot be read")? {
-            true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
-            false => Box::new(file),
-        };
-        let mut records =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader).into_records();
+        let mut records = records(path)?;
         let first = records.next().context("is empty")?.context("is not CSV")?;
         ensure!(first.len() > 1, "line 1 has {} value; a label and pixels are needed", first.len());
-        let has_head = first.iter().filter(|cell| cell.trim().parse::<f64>().is_err()).count() > 1;
+        let is_name =
+            |name: &str| LABEL_NAMES.contains(&name.to_lowercase().as_str()) || Some(name) == label_column;
+        let words: Vec<&str> =
+            first.iter().map(str::trim).filter(|cell| cell.parse::<f64>().is_err()).collect();
+        // A single word may be a label as well as the name of its column, the pixels' names being numbers.
+        let has_head = words.len() > 1 || words.first().is_some_and(|word| is_name(word));
         let label = find_label_column(&first, has_head, label_column)?;
         let width = first.len() - 1;
         let mut rows = Rows { pixels: Vec::new(), width, labels: Vec::new() };
@@ -188,6 +213,8 @@ mod tests {
             ("label,p0,p1,p2,p3\n7,1,2,3,4\n5,5,6,7,255\n", None),
             ("p0,p1,p2,p3,class\n1,2,3,4,7\n5,6,7,255,5\n", None),
             ("7,1,2,3,4\n5,5,6,7,255\n", None),
+            ("label,0,1,2,3\n7,1,2,3,4\n5,5,6,7,255\n", None),
+            ("0,1,2,3,what\n1,2,3,4,7\n5,6,7,255,5\n", Some("what")),
             ("1,2,7,3,4\n5,6,5,7,255\n", Some("2")),
             ("p0,p1,p2,p3,what\n1,2,3,4,7\n5,6,7,255,5\n", Some("what")),
         ] {
@@ -246,6 +273,9 @@ mod tests {
             fault()
                 .contains("mnist_test.csv: image 0 (from 0) has the label 'z', which no training image has")
         );
+        write_test("a\n3\n4\n");
+        let loaded = load(folder.path(), &Reading::default()).unwrap();
+        assert!(loaded.test.is_none() && loaded.notes[0].contains("has no labels and is not used"));
         write_test("label,a,b\nx,3,4\n");
         assert!(fault().contains("has 2 pixels an image, but"));
     }

@@ -94,7 +94,7 @@ impl Dataset {
     }
 
     /// How bright the border of the training images is: the mean of its pixels, from 0 to 1, over the first
-    /// thousand images; 0 where they are no pictures.
+    /// thousand images; 0.5 where it differs much from image to image, 0 where they are no pictures.
     ///
     /// # Errors
     /// Too little memory.
@@ -111,7 +111,13 @@ impl Dataset {
                 border.push(pixels.f_select(axis, end)?.f_flatten(1, -1)?);
             }
         }
-        Ok(f64::try_from(Tensor::f_cat(&border, 1)?.f_mean(Kind::Double)?)? / self.maximum)
+        let of_each =
+            Tensor::f_cat(&border, 1)?.f_to_kind(Kind::Double)?.f_mean_dim(1, false, Kind::Double)?;
+        let of_each = of_each.f_div_scalar(self.maximum)?;
+        let mean = f64::try_from(of_each.f_mean(Kind::Double)?)?;
+        let spread = f64::try_from((&of_each - mean).f_square()?.f_mean(Kind::Double)?)?.sqrt();
+        // Neither dark nor bright, where some are the one and some the other.
+        Ok(if spread > GREATEST_SPREAD { 0.5 } else { mean })
     }
 
     /// A digest (SHA-256) of the sizes, all labels and a thousand images of either side, to tell whether
@@ -176,6 +182,7 @@ impl Dataset {
             })
         };
         let (train, test) = (keep(&self.train)?, keep(&self.test)?);
+        ensure!(!test.is_empty(), "{} has no test image of the classes {}", self.name, names.join(", "));
         Ok(Dataset { train, test, classes: names.to_vec(), ..self })
     }
 
@@ -189,6 +196,9 @@ impl Dataset {
         Ok(Samples::new(&images.pixels, &labels)?.scaled_by(self.maximum))
     }
 }
+
+/// Borders whose brightness deviates more from their mean tell nothing about a picture's.
+const GREATEST_SPREAD: f64 = 0.2;
 
 /// The values as they lie in memory.
 fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {

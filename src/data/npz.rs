@@ -33,7 +33,17 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
         let labels = array(&mut archive, y)?.f_reshape([-1])?;
         ensure!(!matches!(labels.kind(), Kind::Float | Kind::Double), "{y}: labels must be whole numbers");
         let labels = Vec::<i64>::try_from(labels.f_to_kind(Kind::Int64)?)?;
-        let count = pixels.size().first().copied().unwrap_or(0);
+        let shape = pixels.size();
+        ensure!(
+            matches!(shape.len(), 2 | 3) || (shape.len() == 4 && shape[1] == 3),
+            "{x} has the shape {shape:?}; images are [n, height, width], in colour [n, height, width, 3]"
+        );
+        let count = shape[0];
+        let is_finite = match pixels.kind() {
+            Kind::Float | Kind::Double => pixels.f_isfinite()?.f_all()?.int64_value(&[]) != 0,
+            _ => true,
+        };
+        ensure!(is_finite, "{x} has a value that is no finite number");
         ensure!(count > 0 && pixels.numel() > 0, "{x} holds no images");
         ensure!(labels.len() as i64 == count, "{y} has {} labels, but {x} has {count} images", labels.len());
         if let Some(label) = labels.iter().find(|label| !(0..1 << 16).contains(*label)) {
@@ -42,10 +52,13 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
         Ok(Images { pixels, labels })
     };
     let train = side("x_train", "y_train")?;
+    ensure!(has("x_test") == has("y_test"), "has only one of x_test and y_test");
     let test = if has("x_test") { Some(side("x_test", "y_test")?) } else { None };
     let classes = count_classes(&train.labels);
     if let Some(test) = &test {
         let (of_train, of_test) = (train.pixels.size().split_off(1), test.pixels.size().split_off(1));
+        let (kind, other) = (train.pixels.kind(), test.pixels.kind());
+        ensure!(kind == other, "x_test is of type {other:?}, but x_train of {kind:?}");
         ensure!(of_train == of_test, "x_test has images of {of_test:?}, but x_train has {of_train:?}");
         ensure!(
             count_classes(&test.labels) <= classes,
@@ -57,7 +70,6 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
         Kind::Uint8 => u8::MAX.into(),
         _ => {
             let greatest = f64::try_from(train.pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
-            ensure!(greatest.is_finite(), "x_train has a value that is no finite number");
             if greatest == 0.0 { 1.0 } else { greatest }
         }
     };
@@ -216,6 +228,14 @@ mod tests {
                 .contains("more than the file holds")
         );
         assert!(fault(npy("|u1", "(2, 2)", &[1, 2, 3]), y.clone()).contains("array x_train"));
+        assert!(
+            fault(npy("|u1", "(2,)", &[1, 2]), y.clone()).contains("x_train has the shape [2]; images are")
+        );
+        assert!(
+            fault(npy("|u1", "(1, 2, 1, 2)", &[1, 2, 3, 4]), y.clone()).contains("x_train has the shape")
+        );
+        let not_finite = npy("<f4", "(1, 1)", &f32::NAN.to_le_bytes());
+        assert!(fault(not_finite, y.clone()).contains("no finite number"));
         assert!(fault(npy("|O", "(2, 2)", &[1, 2, 3, 4]), y.clone()).contains("values of the type |O"));
         assert!(fault(npy("|u1", "(0, 2)", &[]), npy("|u1", "(0,)", &[])).contains("holds no images"));
         assert!(

@@ -75,6 +75,18 @@ fn classes_are_the_names_of_the_folders() {
 }
 
 #[test]
+fn a_validation_folder_is_the_test_set_where_there_is_no_other() {
+    let place = with_test();
+    place.add("validation/cat/v.png", [2, 3], 77);
+    let set = place.load(&place.reading()).unwrap();
+    assert!(set.test.len() == 1 && set.notes[0].contains("validation is not used"), "{:?}", set.notes);
+    fs::remove_dir_all(place.data.path().join("test")).unwrap();
+    let set = place.load(&place.reading()).unwrap();
+    assert_eq!(set.test.pixels.int64_value(&[0, 0, 0]), 77);
+    assert!(set.notes[0].contains("validation is the test set"), "{:?}", set.notes);
+}
+
+#[test]
 fn without_a_test_set_one_is_split_off_always_the_same() {
     let place = Place::new();
     for number in 0..40 {
