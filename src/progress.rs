@@ -156,30 +156,10 @@ impl DownloadProgress<'_> {
             Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
             Progress::Waiting => self.terminal.say("another fitch is fetching this file: waiting for it"),
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
-                let bar = self.bar.get_or_insert_with(|| {
-                    let bar = ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr());
-                    let template = "{bar:30} {bytes}/{total_bytes}  {eta} left";
-                    bar.set_style(
-                        ProgressStyle::with_template(template)
-                            .unwrap_or_else(|_| ProgressStyle::default_bar())
-                            .progress_chars("━╸─"),
-                    );
-                    bar
-                });
-                bar.set_position(bytes);
+                self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
             }
             Progress::Decoded { pictures, of } if self.terminal.is_interactive => {
-                let bar = self.bar.get_or_insert_with(|| {
-                    let bar = ProgressBar::with_draw_target(Some(of as u64), ProgressDrawTarget::stderr());
-                    let template = "{bar:30} {pos}/{len} pictures  {eta} left";
-                    bar.set_style(
-                        ProgressStyle::with_template(template)
-                            .unwrap_or_else(|_| ProgressStyle::default_bar())
-                            .progress_chars("━╸─"),
-                    );
-                    bar
-                });
-                bar.set_position(pictures as u64);
+                self.advance(pictures as u64, Some(of as u64), "{bar:30} {pos}/{len} pictures  {eta} left");
             }
             Progress::Received { .. } | Progress::Decoded { .. } => {}
             Progress::MirrorFailed { fault, .. } => {
@@ -188,6 +168,17 @@ impl DownloadProgress<'_> {
             }
             Progress::Finished => self.clear(),
         }
+    }
+
+    fn advance(&mut self, position: u64, of: Option<u64>, template: &str) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars("━╸─"));
+            bar
+        });
+        bar.set_position(position);
     }
 
     fn clear(&mut self) {

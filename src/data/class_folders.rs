@@ -52,12 +52,7 @@ struct Card {
 /// Whether a folder, or a folder in it, holds folders of pictures.
 pub(super) fn has_pictures(folder: &Path) -> bool {
     let files = WalkDir::new(folder).follow_links(true).min_depth(2).max_depth(3).into_iter().flatten();
-    files.take(10_000).any(|entry| is_picture(entry.path()))
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| picture::EXTENSIONS.contains(&extension.as_str()))
+    files.take(10_000).any(|entry| picture::is_named(entry.path()))
 }
 
 /// Loads a folder, from the cache if it was decoded before.
@@ -132,7 +127,7 @@ fn list(folder: &Path) -> Result<Listing> {
             let before = entries.len();
             for entry in WalkDir::new(class_folder).follow_links(true).sort_by_file_name() {
                 let entry = entry?;
-                if entry.file_type().is_file() && is_picture(entry.path()) {
+                if entry.file_type().is_file() && picture::is_named(entry.path()) {
                     let metadata = entry.metadata()?;
                     let changed =
                         metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());

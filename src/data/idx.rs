@@ -44,17 +44,23 @@ pub(super) fn read_as_stored(path: &Path) -> Result<Tensor> {
 const IMAGES: RangeInclusive<u8> = 2..=4;
 
 /// Pictures whose channels come last with the channels first, and grey ones without any.
-fn channels_first(images: Tensor) -> Result<Tensor> {
+pub(super) fn usual_axes(images: Tensor) -> Result<Tensor> {
     Ok(match images.size()[..] {
         [_, _, _, 3] => images.f_permute([0, 3, 1, 2])?.f_contiguous()?,
         [_, _, _, 1] => images.f_squeeze_dim(3)?,
         [_, 1, _, _] => images.f_squeeze_dim(1)?,
-        [_, channels, _, _] if channels != 3 => bail!(
-            "states the sizes {:?}; pictures have 1 or 3 channels, as the second or the last size",
-            images.size()
-        ),
         _ => images,
     })
+}
+
+fn channels_first(images: Tensor) -> Result<Tensor> {
+    let images = usual_axes(images)?;
+    let sizes = images.size();
+    ensure!(
+        sizes.len() != 4 || sizes[1] == 3,
+        "states the sizes {sizes:?}; pictures have 1 or 3 channels, as the second or the last size"
+    );
+    Ok(images)
 }
 
 /// The bytes of a file of uint8 values.

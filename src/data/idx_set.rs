@@ -2,7 +2,7 @@
 
 use super::idx;
 use super::source::Loaded;
-use super::{Images, count_classes};
+use super::{Images, count_classes, greatest_value};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -106,16 +106,6 @@ pub(super) fn load(folder: &Path, classes: Option<Vec<String>>) -> Result<Loaded
         classes.unwrap_or_else(|| (0..count).map(|class| (class as i64 + first).to_string()).collect());
     let maximum = greatest_value(&train)?;
     Ok(Loaded { train, test: Some(test), classes, maximum, notes: Vec::new() })
-}
-
-/// What becomes 1.0: 255 where a pixel is a byte, else the greatest magnitude in the training images.
-fn greatest_value(images: &Images) -> Result<f64> {
-    if images.pixels.kind() == Kind::Uint8 {
-        return Ok(u8::MAX.into());
-    }
-    let greatest = f64::try_from(images.pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
-    ensure!(greatest.is_finite(), "a pixel is no finite number");
-    Ok(if greatest == 0.0 { 1.0 } else { greatest })
 }
 
 /// The shape of an image and the number of classes, from the headers and the labels.

@@ -181,8 +181,7 @@ fn pictures_in(folder: &Path, wanted: Wanted) -> Inputs {
 }
 
 fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| picture::EXTENSIONS.contains(&extension.as_str())) && path.is_file()
+    picture::is_named(path) && path.is_file()
 }
 
 fn picture_input(path: &Path, wanted: Wanted) -> Result<Input> {

@@ -1,15 +1,13 @@
 //! CSV with a label and the pixels of an image in each row, raw or gzipped, as Kaggle and others have MNIST. It
 //! must not know other forms of data.
 
-use super::gzip::is_gzip;
+use super::pixel_rows::records;
 use super::source::{Loaded, Reading};
 use super::{Images, count_classes, shape_of_row};
 use anyhow::{Context, Result, bail, ensure};
-use csv::{StringRecord, StringRecordsIntoIter};
-use flate2::read::MultiGzDecoder;
+use csv::StringRecord;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{BufReader, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use tch::Tensor;
 
@@ -95,16 +93,6 @@ fn columns(path: &Path) -> Result<usize> {
     let first = records(path).and_then(|mut records| records.next().context("is empty"));
     let first = first.with_context(|| path.display().to_string())?;
     Ok(first.with_context(|| format!("{}: is not CSV", path.display()))?.len())
-}
-
-/// The rows of a file, raw or gzipped.
-fn records(path: &Path) -> Result<StringRecordsIntoIter<Box<dyn Read>>> {
-    let mut file = File::open(path).context("cannot be opened")?;
-    let reader: Box<dyn Read> = match is_gzip(&mut file).context("cannot be read")? {
-        true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
-        false => Box::new(file),
-    };
-    Ok(csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader).into_records())
 }
 
 /// A number for each label: in the order of numbers where all are such, else of the alphabet.

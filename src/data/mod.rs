@@ -206,6 +206,16 @@ fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
     Ok(Vec::try_from(&flat.f_view_dtype(Kind::Uint8)?)?)
 }
 
+/// What becomes 1.0: 255 where a pixel is a byte, else the greatest magnitude in the training images.
+fn greatest_value(images: &Images) -> Result<f64> {
+    if images.pixels.kind() == Kind::Uint8 {
+        return Ok(u8::MAX.into());
+    }
+    let greatest = f64::try_from(images.pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
+    ensure!(greatest.is_finite(), "a pixel is no finite number");
+    Ok(if greatest == 0.0 { 1.0 } else { greatest })
+}
+
 fn count_classes(labels: &[i64]) -> usize {
     labels.iter().max().map_or(0, |&label| label as usize + 1)
 }

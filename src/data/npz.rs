@@ -4,7 +4,7 @@
 //! The format of an array: numpy.lib.format, version 1 and 2.
 
 use super::source::Loaded;
-use super::{Images, count_classes};
+use super::{Images, count_classes, greatest_value, idx};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -29,7 +29,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
         ensure!(has(name), "has no array {name}; there are {}", names.join(", ").replace(".npy", ""));
     }
     let mut side = |x: &str, y: &str| -> Result<Images> {
-        let pixels = channels_first(array(&mut archive, x)?);
+        let pixels = idx::usual_axes(array(&mut archive, x)?)?;
         let labels = array(&mut archive, y)?.f_reshape([-1])?;
         ensure!(!matches!(labels.kind(), Kind::Float | Kind::Double), "{y}: labels must be whole numbers");
         let labels = Vec::<i64>::try_from(labels.f_to_kind(Kind::Int64)?)?;
@@ -66,25 +66,9 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
             count_classes(&test.labels) - 1
         );
     }
-    let maximum = match train.pixels.kind() {
-        Kind::Uint8 => u8::MAX.into(),
-        _ => {
-            let greatest = f64::try_from(train.pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
-            if greatest == 0.0 { 1.0 } else { greatest }
-        }
-    };
+    let maximum = greatest_value(&train)?;
     let classes = (0..classes).map(|class| class.to_string()).collect();
     Ok(Loaded { train, test, classes, maximum, notes: Vec::new() })
-}
-
-/// [n, height, width, 3] as [n, 3, height, width], and [n, height, width, 1] as [n, height, width].
-fn channels_first(pixels: Tensor) -> Tensor {
-    match pixels.size()[..] {
-        [_, _, _, 3] => pixels.permute([0, 3, 1, 2]).contiguous(),
-        [_, _, _, 1] => pixels.squeeze_dim(3),
-        [_, 1, _, _] => pixels.squeeze_dim(1),
-        _ => pixels,
-    }
 }
 
 fn array(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Tensor> {

@@ -9,6 +9,12 @@ use std::path::Path;
 /// The ends of the names that pictures in a folder are known by.
 pub const EXTENSIONS: [&str; 4] = ["png", "jpg", "jpeg", "bmp"];
 
+/// Whether a file has the name of a picture.
+pub(super) fn is_named(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+}
+
 /// A header's size is not trusted with more memory than this, in bytes.
 const GREATEST_SIZE: u64 = 512 << 20;
 

@@ -24,13 +24,7 @@ impl PixelRows {
     /// # Errors
     /// A file that cannot be read.
     pub fn open(path: &Path, pixels: usize, maximum: f64) -> Result<PixelRows> {
-        let mut file = File::open(path).context("cannot be opened")?;
-        let reader: Box<dyn Read> = match is_gzip(&mut file).context("cannot be read")? {
-            true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
-            false => Box::new(file),
-        };
-        let records =
-            csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader).into_records();
+        let records = records(path)?;
         Ok(PixelRows { records, pixels, maximum, is_first: true, is_over: false })
     }
 
@@ -74,6 +68,16 @@ impl Iterator for PixelRows {
         self.is_over = values.is_err();
         Some(values)
     }
+}
+
+/// The rows of a file, raw or gzipped.
+pub(super) fn records(path: &Path) -> Result<StringRecordsIntoIter<Box<dyn Read>>> {
+    let mut file = File::open(path).context("cannot be opened")?;
+    let reader: Box<dyn Read> = match is_gzip(&mut file).context("cannot be read")? {
+        true => Box::new(MultiGzDecoder::new(BufReader::new(file))),
+        false => Box::new(file),
+    };
+    Ok(csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(reader).into_records())
 }
 
 #[cfg(test)]

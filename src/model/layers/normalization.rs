@@ -81,22 +81,11 @@ impl Layer for BatchNormalization {
         let [weight, bias, mean, variance] = self.all(input).map(|parameter| parameter.create(path));
         let (weight, bias, mean, variance) = (weight?, bias?, mean?, variance?);
         Ok(sequence.add_fn_t(move |values: &Tensor, train| {
+            // A batch of one value a channel has no deviation; libtorch refuses it. What is known of earlier
+            // batches serves.
+            let by_batch = train && values.numel() as i64 != values.size()[1];
             let (weight, bias) = (Some(&weight), Some(&bias));
-            if train && values.numel() as i64 == values.size()[1] {
-                // A batch of one value a channel has no deviation; libtorch refuses it. What is known of
-                // earlier batches serves.
-                return values.batch_norm(
-                    weight,
-                    bias,
-                    Some(&mean),
-                    Some(&variance),
-                    false,
-                    MOMENTUM,
-                    EPSILON,
-                    true,
-                );
-            }
-            values.batch_norm(weight, bias, Some(&mean), Some(&variance), train, MOMENTUM, EPSILON, true)
+            values.batch_norm(weight, bias, Some(&mean), Some(&variance), by_batch, MOMENTUM, EPSILON, true)
         }))
     }
 
