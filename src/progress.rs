@@ -158,8 +158,11 @@ impl DownloadProgress<'_> {
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
                 self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
             }
-            Progress::Decoded { pictures, of } if self.terminal.is_interactive => {
-                self.advance(pictures as u64, Some(of as u64), "{bar:30} {pos}/{len} pictures  {eta} left");
+            Progress::Decoded { images, of: Some(of) } if self.terminal.is_interactive => {
+                self.advance(images as u64, Some(of as u64), "{bar:30} {pos}/{len} images  {eta} left");
+            }
+            Progress::Decoded { images, of: None } if self.terminal.is_interactive => {
+                self.advance(images as u64, None, "{spinner} {pos} images");
             }
             Progress::Received { .. } | Progress::Decoded { .. } => {}
             Progress::MirrorFailed { fault, .. } => {

@@ -4,8 +4,8 @@
 mod train;
 
 pub use train::{
-    AdamOption, ModeOption, OptimizerOption, PrecisionOption, ProgressOption, ScheduleOption, SplitOption,
-    StoppingOption, TrainOptions,
+    AdamOption, FormatOption, ModeOption, OptimizerOption, PrecisionOption, ProgressOption, ScheduleOption,
+    SplitOption, StoppingOption, TrainOptions,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -87,9 +87,8 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "NAME or PATH")]
     pub dataset: Option<String>,
 
-    /// Where fetched sets are kept [default: FITCH_DATA_DIR, else the user's cache folder]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: ReadingOptions,
 
     /// The form of the results
     #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -266,25 +265,40 @@ pub struct InspectOptions {
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 
-    /// Where fetched sets and decoded pictures are kept [default: FITCH_DATA_DIR, else the user's cache folder]
-    #[arg(long, value_name = "DIR")]
+    #[command(flatten)]
+    pub reading: ReadingOptions,
+}
+
+/// How data are read; `train` has the same options.
+#[derive(Debug, Args)]
+pub struct ReadingOptions {
+    /// Where fetched sets and decoded images are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
 
+    /// The form of what lies at a path [default: found out]
+    #[arg(long, value_name = "FORM", help_heading = "Data")]
+    pub data_format: Option<FormatOption>,
+
     /// Height and width that pictures of several sizes are stretched to, such as 28x28
-    #[arg(long, value_name = "HxW")]
+    #[arg(long, value_name = "HxW", help_heading = "Data")]
     pub image_size: Option<String>,
 
     /// Leave out pictures that cannot be read
-    #[arg(long)]
+    #[arg(long, help_heading = "Data")]
     pub skip_bad: bool,
 
     /// Share of each class kept apart for the test where the data have no test set [default: 0.1]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    #[arg(long, value_name = "F", allow_negative_numbers = true, help_heading = "Data")]
     pub test_split: Option<f64>,
 
-    /// The column of CSV rows that has the labels, by its name or its number from 0
-    #[arg(long, value_name = "NAME or N")]
+    /// The column of a table that has the labels, by its name or its number from 0
+    #[arg(long, value_name = "NAME or N", help_heading = "Data")]
     pub label_column: Option<String>,
+
+    /// Take only these classes, by their names, such as cat,dog [default: all]
+    #[arg(long, value_name = "NAMES", help_heading = "Data")]
+    pub classes: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -292,6 +306,9 @@ pub struct SummaryOptions {
     /// The data set whose images and classes the model is for
     #[arg(long, value_name = "NAME or PATH", default_value = "digits")]
     pub dataset: String,
+
+    #[command(flatten)]
+    pub reading: ReadingOptions,
 
     /// The network: mlp, cnn, or a TOML file of layers [default: mlp]
     #[arg(long, value_name = "NAME or FILE")]
@@ -309,6 +326,13 @@ pub struct SummaryOptions {
     #[arg(long, value_name = "FILE", help_heading = "Diagram")]
     pub to: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub diagram: DiagramFlags,
+}
+
+/// What a drawing of the layers shows.
+#[derive(Debug, Args)]
+pub struct DiagramFlags {
     /// Which way the layers follow each other in it
     #[arg(long, value_name = "WAY", default_value = "down", help_heading = "Diagram")]
     pub direction: DirectionOption,

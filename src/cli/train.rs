@@ -20,7 +20,8 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with what was trai
 pub struct TrainOptions {
     /// digits (built in), mnist, fashion-mnist, kmnist (fetched once), or one's own: a folder of pictures, in a
     /// folder for each class, or of IDX files, raw or .gz; CSV rows of pixels with a label, .csv or .csv.gz; a
-    /// NumPy archive of x_train, y_train, x_test, y_test, .npz [default: digits]
+    /// NumPy archive of x_train, y_train, x_test, y_test, .npz; Parquet of pictures with a label, .parquet
+    /// [default: digits]
     #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
     pub dataset: Option<String>,
 
@@ -28,6 +29,10 @@ pub struct TrainOptions {
     /// [default: FITCH_DATA_DIR, else the user's cache folder]
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub data_dir: Option<PathBuf>,
+
+    /// The form of what lies at a path, where that is not plain [default: found out]
+    #[arg(long, value_name = "FORM", help_heading = "Data")]
+    pub data_format: Option<FormatOption>,
 
     /// Height and width that pictures of several sizes are stretched to, such as 28x28 [default: none]
     #[arg(long, value_name = "HxW", help_heading = "Data")]
@@ -43,7 +48,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
     pub test_split: Option<f64>,
 
-    /// The column of CSV rows that has the labels, by its name or its number from 0 [default: the one called
+    /// The column of a table that has the labels, by its name or its number from 0 [default: the one called
     /// label or class, else the first]
     #[arg(long, value_name = "NAME or N", help_heading = "Data")]
     pub label_column: Option<String>,
@@ -51,6 +56,11 @@ pub struct TrainOptions {
     /// Take only these classes, by their names, such as cat,dog [default: all]
     #[arg(long, value_name = "NAMES", help_heading = "Data")]
     pub classes: Option<String>,
+
+    /// Images to validate with, in any of the forms of --dataset, instead of a share of the training set
+    /// [default: those that the data set has of its own, such as a folder val, else none]
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    pub validation: Option<String>,
 
     /// Share of the training set held out for validation, from 0 (none) to below 1 [default: 0.1]
     #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
@@ -278,6 +288,16 @@ pub struct TrainOptions {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FormatOption {
+    Idx,
+    Pictures,
+    Csv,
+    Npz,
+    Parquet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

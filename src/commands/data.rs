@@ -9,7 +9,7 @@ use crate::progress::DownloadProgress;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
-use fitch::data::{Dataset, Format, Inspection, Reading, Source, default_folder};
+use fitch::data::{Dataset, Inspection, Reading, Source, default_folder};
 use fitch::model::with_separators;
 use fitch::report::{SheetImage, picture_sheet};
 use fitch::run::write_whole;
@@ -66,26 +66,13 @@ fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
 }
 
 fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
-    let InspectOptions { dataset, data_dir, image_size, skip_bad, test_split, label_column, to } = options;
-    let options = TrainOptions {
-        dataset: Some(dataset),
-        data_dir,
-        image_size,
-        skip_bad: Some(skip_bad),
-        test_split,
-        label_column,
-        ..config::defaults()
-    };
-    let configuration = config::check(&options)?;
+    let InspectOptions { dataset, to, reading } = options;
+    let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
+    let (source, reading) = config::check_data(&config::with_reading(options, reading))?;
     let mut progress = DownloadProgress::new(terminal, ProgressOption::Auto);
-    let dataset = configuration.source.load(&configuration.reading, &mut |event| progress.show(event))?;
+    let dataset = source.load(&reading, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
-    let format = match &configuration.source {
-        Source::Digits => "built in",
-        Source::Known(_) => Format::Idx.name(),
-        Source::Path(path) => Format::of(path)?.name(),
-    };
-    terminal.result(&describe(&dataset, format, &dataset.inspect()?))?;
+    terminal.result(&describe(&dataset, source.form(&reading)?, &dataset.inspect()?))?;
     if let Some(to) = to {
         write_whole(&to, &sheet(&dataset)?)?;
         terminal.result(&format!("\nwritten to {}\n", to.display()))?;
@@ -101,30 +88,36 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection) -> String {
         2 => "grey pixels",
         _ => "pixels in colour",
     };
-    let rows = dataset.classes.iter().zip(&found.counts).map(|(class, (train, test))| {
-        let share = |number: &usize, of: usize| format!("{:.1} %", 100.0 * *number as f64 / of as f64);
-        vec![
-            class.clone(),
-            count(*train),
-            share(train, dataset.train.len()),
-            count(*test),
-            share(test, dataset.test.len()),
-        ]
+    let totals: Vec<usize> = found.counts.iter().map(|(_, counts)| counts.iter().sum()).collect();
+    let rows = dataset.classes.iter().enumerate().map(|(class, name)| {
+        let cells = found.counts.iter().zip(&totals).flat_map(|((_, counts), total)| {
+            let share = 100.0 * counts[class] as f64 / *total as f64;
+            [count(counts[class]), format!("{share:.1} %")]
+        });
+        std::iter::once(name.clone()).chain(cells).collect()
+    });
+    let head = found.counts.iter().flat_map(|(side, _)| [*side, "share"]);
+    let head: Vec<&str> = std::iter::once("class").chain(head).collect();
+    let sizes = found.counts.iter().zip(&totals).map(|((side, _), total)| {
+        let side = if *side == "train" { "training" } else { side };
+        format!("{} {side} images", count(*total))
+    });
+    let repeated = found.also_in_train.iter().map(|(side, repeated)| {
+        format!("; {} {side} images are among the training images", count(*repeated))
     });
     format!(
-        "{}: {format}\n{} training images, {} test images\n{} {kind} of type {}, from {} to {}; {} becomes 1\n\
-         {} training images are repetitions; {} test images are among the training images\n\n{}",
+        "{}: {format}\n{}\n{} {kind} of type {}, from {} to {}; {} becomes 1\n\
+         {} training images are repetitions{}\n\n{}",
         dataset.name,
-        count(dataset.train.len()),
-        count(dataset.test.len()),
+        sizes.collect::<Vec<_>>().join(", "),
         shape.join(" x "),
         found.value_type,
         found.range.0,
         found.range.1,
         dataset.maximum,
         count(found.repeated),
-        count(found.test_in_train),
-        table(["class", "train", "share", "test", "share"], rows.collect())
+        repeated.collect::<String>(),
+        table(head, rows.collect())
     )
 }
 

@@ -35,15 +35,18 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
 
 fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
     let run = RecordedRun::open(&given.model)?;
-    let mut options = run.options.clone();
-    options.data_dir = given.data_dir.or(options.data_dir);
+    let mut options = TrainOptions { validation: None, ..run.options.clone() };
     let is_other = given.dataset.is_some();
+    if is_other {
+        options.data_format = None;
+    }
+    options = config::with_reading(options, given.reading);
     options.dataset = given.dataset.or(options.dataset);
     options.device = given.device.or(options.device);
     options.threads = given.threads.or(Some(run.record.threads as i64));
     let mut configuration = config::check(&options)?;
     let record = &run.record.dataset;
-    if is_other {
+    if is_other && options.image_size.is_none() {
         configuration.reading.image_size = image_size(&record.shape);
     }
     let chosen = start_libtorch(configuration.machine)?;
@@ -56,18 +59,20 @@ fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset,
 }
 
 fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
-    let EvaluateOptions { model: path, dataset, data_dir, device, threads, .. } = given;
+    let EvaluateOptions { model: path, dataset, reading, device, threads, .. } = given;
     if dataset.is_none() {
         let fault = "--dataset is needed: a file does not tell where its test images are".to_string();
         return Err(UsageError(vec![fault]).into());
     }
     let defaults = config::defaults();
     let device = device.or(defaults.device.clone());
-    let options = TrainOptions { dataset, data_dir, device, threads, ..defaults };
+    let options = config::with_reading(TrainOptions { dataset, device, threads, ..defaults }, reading);
     let mut configuration = config::check(&options)?;
     let chosen = start_libtorch(configuration.machine)?;
     let model = ScriptModel::load(&path, chosen.device)?;
-    configuration.reading.image_size = image_size(&model.card().input.shape);
+    if options.image_size.is_none() {
+        configuration.reading.image_size = image_size(&model.card().input.shape);
+    }
     let dataset = load_data(&configuration, terminal)?;
     let card = model.card();
     check_fit(&path.display().to_string(), &card.classes, &card.input.shape, &dataset)?;

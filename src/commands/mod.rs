@@ -63,6 +63,6 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Runs(options) => runs::run(&options, terminal),
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
-        Command::Summary(options) => summary::run(&options, terminal),
+        Command::Summary(options) => summary::run(options, terminal),
     }
 }

@@ -1,32 +1,31 @@
 //! `fitch summary`: the layers of a model as a table.
 
 use super::pictures::PictureForm;
-use crate::cli::{DirectionOption, StyleOption, SummaryOptions};
-use crate::config::layers_of;
+use crate::cli::{DiagramFlags, DirectionOption, StyleOption, SummaryOptions, TrainOptions};
+use crate::config::{self, layers_of};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
-use fitch::data::Source;
 use fitch::model::presets::PRESETS;
 use fitch::model::{Model, SummaryStyle, specification, summary};
 use fitch::report::{self, DiagramOptions, Direction};
 use fitch::run::write_whole;
 use std::path::Path;
 
-pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<Exit> {
+pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
     let wrong = |flag: &str, fault: String| UsageError(vec![format!("--{flag}{fault}")]);
     let layers = match &options.layers {
         Some(layers) => layers.clone(),
         None => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
     };
     let hidden = specification::parse(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
-    let source = Source::find(&options.dataset)
-        .map_err(|fault| wrong("dataset", format!(" {}: {fault}", options.dataset)))?;
-    let (shape, classes) = source.shape_and_classes()?;
+    let data = TrainOptions { dataset: Some(options.dataset), ..TrainOptions::default() };
+    let (source, reading) = config::check_data(&config::with_reading(data, options.reading))?;
+    let (shape, classes) = source.shape_and_classes(&reading)?;
     let model = Model::classifier(&shape, hidden, classes)?;
     if let Some(to) = &options.to {
-        draw(&model, options, to)?;
+        draw(&model, &options.diagram, to)?;
         terminal.result(&format!("written to {}\n", to.display()))?;
         return Ok(Exit::Success);
     }
@@ -38,7 +37,7 @@ pub fn run(options: &SummaryOptions, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn draw(model: &Model, options: &SummaryOptions, to: &Path) -> Result<()> {
+fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
     let shown = DiagramOptions {
         names: !options.no_names,
         shapes: !options.no_shapes,

@@ -52,8 +52,9 @@ pub struct TrainedRun {
 /// What an exported model tells of its run. What belongs to the machine rather than to the model is left
 /// out, so that the same training gives the same file anywhere.
 pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
-    const OF_THE_MACHINE: [&str; 11] = [
+    const OF_THE_MACHINE: [&str; 12] = [
         "dataset",
+        "validation",
         "data_dir",
         "device",
         "threads",

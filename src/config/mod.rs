@@ -3,10 +3,12 @@
 
 mod descent;
 mod network;
+mod reading;
 mod resolve;
 
 pub use descent::{ClassWeights, Descent};
 pub use network::layers_of;
+pub use reading::with_reading;
 pub use resolve::{defaults, options_of, resolve, resolve_resumed};
 
 use crate::cli::{
@@ -15,22 +17,29 @@ use crate::cli::{
 };
 use crate::failure::UsageError;
 use anyhow::Result;
-use fitch::data::{self, Augmentation, Reading, Source, split::SplitMethod};
+use fitch::data::{Augmentation, Reading, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Direction;
 use fitch::model::layers::Layer;
 use fitch::model::specification;
 use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate};
 use fitch::train::callbacks::{CsvForm, Patience, ReduceLearningRateOnPlateau};
+use reading::{check_reading, check_source};
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// libtorch starts as many threads as it is told to; far beyond the cores that only exhausts the system.
 const GREATEST_THREADS: i64 = 1024;
 
-/// Greater pictures are more than a classifier of pixels can take.
-const GREATEST_SIDE: u32 = 4096;
+/// Checks the options that tell where data are and how they are read, alone.
+pub fn check_data(options: &TrainOptions) -> Result<(Source, Reading)> {
+    let mut checker = Checker::default();
+    match (check_source(options, &mut checker), check_reading(options, &mut checker)) {
+        (Some(source), Some(reading)) if checker.faults.is_empty() => Ok((source, reading)),
+        _ => Err(UsageError(checker.faults).into()),
+    }
+}
 
 /// A configuration in which every value was checked.
 #[derive(Debug)]
@@ -171,9 +180,7 @@ fn check_machine_with(device: &str, threads: Option<i64>, checker: &mut Checker)
 /// faults are told at once.
 fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configuration> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let dataset = text(&options.dataset);
-    let source = Source::find(&dataset)
-        .or_else(|fault| checker.fault("dataset", dataset, &fault.to_string()).ok_or(()));
+    let source = check_source(options, checker);
     let layers = text(&options.layers);
     let hidden = specification::parse(&layers);
     if let Err(fault) = &hidden {
@@ -207,7 +214,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let reading = check_reading(options, checker);
 
     Some(Configuration {
-        source: source.ok()?,
+        source: source?,
         reading: reading?,
         validation_share: validation_share?,
         split: match options.split? {
@@ -363,50 +370,6 @@ fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<Reduce
     plateau.cooldown = cooldown?;
     plateau.min_learning_rate = least?;
     Some(plateau)
-}
-
-fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Reading> {
-    let image_size = options.image_size.as_deref().map(|size| {
-        let sides = size
-            .split_once('x')
-            .and_then(|(height, width)| Some([height.parse().ok()?, width.parse().ok()?]));
-        let rule = format!("must be a height and a width in pixels, up to {GREATEST_SIDE}, such as 28x28");
-        sides
-            .filter(|sides: &[u32; 2]| sides.iter().all(|side| (1..=GREATEST_SIDE).contains(side)))
-            .or_else(|| checker.fault("image-size", size, &rule))
-    });
-    let share_rule = "must be a share from 0 to below 1";
-    let share = |share: f64| (0.0..1.0).contains(&share);
-    let test_share =
-        options.test_split.map(|value| checker.number("test-split", Some(value), share_rule, share));
-    let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
-    Some(Reading {
-        data_dir: data_dir?,
-        image_size: match image_size {
-            Some(size) => Some(size?),
-            None => None,
-        },
-        skips_bad: options.skip_bad.unwrap_or(false),
-        test_share: match test_share {
-            Some(share) => Some(share?),
-            None => None,
-        },
-        label_column: options.label_column.clone(),
-        classes: options
-            .classes
-            .as_deref()
-            .map(|names| names.split(',').map(|name| name.trim().to_string()).collect()),
-    })
-}
-
-fn find_data_dir(given: Option<&Path>, checker: &mut Checker) -> Option<PathBuf> {
-    given.map(Path::to_path_buf).or_else(data::default_folder).or_else(|| {
-        checker.fault(
-            "data-dir",
-            "(not given)",
-            "is needed: there is neither FITCH_DATA_DIR nor a home folder",
-        )
-    })
 }
 
 #[cfg(test)]

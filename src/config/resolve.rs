@@ -78,7 +78,7 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
     let mut whole = Table::try_from(recorded)?;
     let mut faults = Vec::new();
     for (name, mut value) in given(flags)? {
-        if name == "dataset" {
+        if matches!(name.as_str(), "dataset" | "validation") {
             // A folder is recorded by its whole path.
             let path = value.as_str().and_then(|path| Path::new(path).canonicalize().ok());
             let is_known =
@@ -110,6 +110,11 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
                     .to_string(),
             );
         }
+    }
+    if let (Some(path), true) = (given.get("validation"), given.contains_key("validation_split")) {
+        let fault =
+            format!("--validation {path}: are the images to validate with; give it or --validation-split");
+        return Err(UsageError(vec![fault]).into());
     }
     if let Some(model) = given.get("model").and_then(Value::as_str) {
         if given.contains_key("layers") {

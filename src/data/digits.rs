@@ -4,7 +4,8 @@
 //! Repository, 1998, <https://doi.org/10.24432/C50P49>, licence CC BY 4.0. The 1,797 digits are the
 //! test part of that set, in its order, which is by writer.
 
-use super::{Dataset, Images};
+use super::Images;
+use super::source::Loaded;
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
 use tch::Tensor;
@@ -26,7 +27,7 @@ pub const SHAPE: [i64; 2] = [SIDE, SIDE];
 ///
 /// # Errors
 /// None in practice: the file is compiled in.
-pub fn load() -> Result<Dataset> {
+pub(super) fn load() -> Result<Loaded> {
     let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(GzDecoder::new(FILE));
     let mut seen = [0usize; 10];
     let (mut train, mut test) = (Rows::default(), Rows::default());
@@ -39,10 +40,10 @@ pub fn load() -> Result<Dataset> {
         side.labels.push(class.into());
         seen[class as usize] += 1;
     }
-    Ok(Dataset {
-        name: "digits".to_string(),
+    Ok(Loaded {
         train: train.into_images()?,
-        test: test.into_images()?,
+        validation: None,
+        test: Some(test.into_images()?),
         classes: (0..10).map(|class| class.to_string()).collect(),
         maximum: MAXIMUM,
         notes: Vec::new(),
@@ -69,11 +70,12 @@ mod tests {
     #[test]
     fn all_digits_are_there_and_every_fifth_of_each_class_is_for_the_test() {
         let digits = load().unwrap();
-        assert_eq!((digits.train.len(), digits.test.len()), (1_433, 364));
+        let test = digits.test.unwrap();
+        assert_eq!((digits.train.len(), test.len()), (1_433, 364));
         let count = |images: &Images, class| images.labels.iter().filter(|&&l| l == class).count();
         // Counted in the source file with sort and uniq.
         for (class, total) in [178, 182, 177, 183, 181, 182, 181, 179, 174, 180].into_iter().enumerate() {
-            assert_eq!(count(&digits.test, class as i64), usize::div_ceil(total, 5), "class {class}");
+            assert_eq!(count(&test, class as i64), usize::div_ceil(total, 5), "class {class}");
             assert_eq!(
                 count(&digits.train, class as i64),
                 total - usize::div_ceil(total, 5),
@@ -89,7 +91,7 @@ mod tests {
         assert_eq!(i64::try_from(digits.train.pixels.max()).unwrap(), 16);
         assert_eq!(i64::try_from(digits.train.pixels.min()).unwrap(), 0);
         // The first row of the source file is sample 0 of class 0: a test image.
-        let first: Vec<u8> = Vec::try_from(digits.test.pixels.get(0).view([-1])).unwrap();
+        let first: Vec<u8> = Vec::try_from(digits.test.unwrap().pixels.get(0).view([-1])).unwrap();
         assert_eq!(&first[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
     }
 }

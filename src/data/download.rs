@@ -46,12 +46,12 @@ pub enum Progress {
         /// What went wrong.
         fault: String,
     },
-    /// Pictures were decoded, for the first time.
+    /// Images were decoded, for the first time.
     Decoded {
         /// So far.
-        pictures: usize,
-        /// Of how many.
-        of: usize,
+        images: usize,
+        /// Of how many, where that is known.
+        of: Option<usize>,
     },
     /// Another process is fetching this file; it is waited for.
     Waiting,

@@ -4,6 +4,10 @@
 //! u32, then the values, big-endian too (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is
 //! trusted with memory: it is compared with the file first.
 
+mod stream;
+
+pub use stream::{ImageStream, stream_images};
+
 use super::gzip::is_gzip;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
@@ -88,71 +92,22 @@ pub fn read_labels(path: &Path) -> Result<Tensor> {
     IdxFile::open(path, 1..=1).and_then(|file| file.read(path)).with_context(|| path.display().to_string())
 }
 
-/// Reads a file of images one by one, in memory for one image, whatever the length of the file.
-///
-/// # Errors
-/// As [`read_images`]; what is wrong behind the header comes when it is met.
-pub fn stream_images(path: &Path) -> Result<ImageStream> {
-    let file = IdxFile::open(path, 3..=3)?;
-    ensure!(file.header.type_code == UINT8, "has values of another type than uint8, which raw pixels have");
-    let shape = file.header.shape();
-    let [count, height, width] = shape[..] else { bail!("has the sizes {shape:?}, not those of images") };
-    let values: Box<dyn Read> = match file.contents {
-        Contents::Raw(raw) => Box::new(BufReader::new(raw)),
-        Contents::Gzip(stream) => Box::new(BufReader::new(stream)),
-    };
-    Ok(ImageStream { shape: [height, width], left: count as u64, values })
-}
-
-/// The images of a file one by one, their pixels row by row.
-pub struct ImageStream {
-    shape: [i64; 2],
-    left: u64,
-    values: Box<dyn Read>,
-}
-
-impl ImageStream {
-    /// Height and width.
-    pub fn shape(&self) -> [i64; 2] {
-        self.shape
-    }
-
-    fn read_image(&mut self) -> Result<Vec<u8>> {
-        let mut pixels = vec![0; (self.shape[0] * self.shape[1]) as usize];
-        self.values.read_exact(&mut pixels).map_err(gzip_fault)?;
-        if self.left == 0 {
-            // Reading to the end checks the CRC of a gzipped file.
-            let surplus = self.values.by_ref().take(1).read_to_end(&mut Vec::new()).map_err(gzip_fault)?;
-            ensure!(surplus == 0, "expands beyond what its header states");
-        }
-        Ok(pixels)
-    }
-}
-
-impl Iterator for ImageStream {
-    type Item = Result<Vec<u8>>;
-
-    fn next(&mut self) -> Option<Result<Vec<u8>>> {
-        self.left = self.left.checked_sub(1)?;
-        let image = self.read_image();
-        if image.is_err() {
-            self.left = 0;
-        }
-        Some(image)
-    }
-}
-
 /// The sizes that a file of images states, as [`read_images`] would give them, read from its header alone.
 ///
 /// # Errors
 /// As [`read_images`], for what can be told from the header.
 pub fn image_sizes(path: &Path) -> Result<Vec<i64>> {
     let file = IdxFile::open(path, IMAGES).with_context(|| path.display().to_string())?;
-    Ok(match file.header.shape()[..] {
+    Ok(usual_sizes(&file.header.shape()))
+}
+
+/// The sizes that images of such sizes have with [`usual_axes`].
+fn usual_sizes(stored: &[i64]) -> Vec<i64> {
+    match *stored {
         [count, height, width, 3] => vec![count, 3, height, width],
         [count, height, width, 1] | [count, 1, height, width] => vec![count, height, width],
-        ref shape => shape.to_vec(),
-    })
+        _ => stored.to_vec(),
+    }
 }
 
 /// The sizes in a header, checked not to overflow.
@@ -181,7 +136,6 @@ impl Header {
             "has {stated_dimensions} dimensions; {}",
             match *dimensions.end() {
                 1 => "labels have 1",
-                3 => "raw images have 3",
                 _ => "images have 2 to 4",
             }
         );
@@ -346,163 +300,4 @@ fn unpack(stream: Box<dyn Read>, header: &Header) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use flate2::{Compression, write::GzEncoder};
-    use std::io::Write;
-
-    fn idx(type_code: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0, 0, type_code, sizes.len() as u8];
-        sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
-        bytes.extend(values);
-        bytes
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn images_from(bytes: &[u8]) -> Result<Tensor> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("images");
-        std::fs::write(&path, bytes).unwrap();
-        read_images(&path)
-    }
-
-    fn fault(bytes: &[u8]) -> String {
-        let fault = format!("{:#}", images_from(bytes).unwrap_err());
-        assert!(fault.contains("images: "), "the file is named: {fault}");
-        fault
-    }
-
-    const VALUES: [u8; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 255];
-
-    #[test]
-    fn raw_and_gzipped_files_give_the_same_images() {
-        let bytes = idx(8, &[2, 3, 2], &VALUES);
-        for file in [bytes.clone(), gzip(&bytes)] {
-            let images = images_from(&file).unwrap();
-            assert_eq!(images.size(), [2, 3, 2]);
-            assert_eq!(images.kind(), Kind::Uint8);
-            assert_eq!(Vec::<u8>::try_from(images.view([-1])).unwrap(), VALUES);
-        }
-    }
-
-    #[test]
-    fn every_type_and_number_of_dimensions_is_read() {
-        let i16s: Vec<u8> = [1i16, -2].iter().flat_map(|value| value.to_be_bytes()).collect();
-        let f32s: Vec<u8> = [0.5f32, -2.0].iter().flat_map(|value| value.to_be_bytes()).collect();
-        let f64s: Vec<u8> = [0.25f64, 3.0].iter().flat_map(|value| value.to_be_bytes()).collect();
-        let i32s: Vec<u8> = [70_000i32, -1].iter().flat_map(|value| value.to_be_bytes()).collect();
-        for (type_code, bytes, values) in [
-            (0x08, &[200u8, 7][..], [200.0, 7.0]),
-            (0x09, &[0xff, 7], [-1.0, 7.0]),
-            (0x0b, &i16s, [1.0, -2.0]),
-            (0x0c, &i32s, [70_000.0, -1.0]),
-            (0x0d, &f32s, [0.5, -2.0]),
-            (0x0e, &f64s, [0.25, 3.0]),
-        ] {
-            for sizes in [&[2, 1][..], &[1, 2, 1], &[2, 1, 1, 1]] {
-                let file = idx(type_code, sizes, bytes);
-                for bytes in [file.clone(), gzip(&file)] {
-                    let images = images_from(&bytes).unwrap().to_kind(Kind::Double).view([-1]);
-                    assert_eq!(Vec::<f64>::try_from(images).unwrap(), values, "{type_code:#x}");
-                }
-            }
-        }
-        let colour = images_from(&idx(8, &[2, 1, 2, 3], &VALUES)).unwrap();
-        assert_eq!(colour.size(), [2, 3, 1, 2]);
-        assert_eq!(Vec::<u8>::try_from(colour.get(0).view([-1])).unwrap(), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(images_from(&idx(8, &[1, 3, 2, 2], &VALUES)).unwrap().size(), [1, 3, 2, 2]);
-    }
-
-    #[test]
-    fn a_gzip_of_several_members_is_read_whole() {
-        let bytes = idx(8, &[2, 3, 2], &VALUES);
-        let (head, tail) = bytes.split_at(20);
-        let images = images_from(&[gzip(head), gzip(tail)].concat()).unwrap();
-        assert_eq!(Vec::<u8>::try_from(images.view([-1])).unwrap(), VALUES);
-    }
-
-    #[test]
-    fn wrong_headers_are_refused() {
-        assert!(fault(&[1, 2, 8, 3, 0, 0, 0, 0]).contains("not an IDX file"));
-        assert!(fault(&idx(0x0a, &[2, 3, 2], &VALUES)).contains("type code 0x0a"));
-        assert!(fault(&idx(8, &[12], &VALUES)).contains("1 dimensions; images have 2 to 4"));
-        assert!(fault(&idx(8, &[1, 2, 3, 2], &VALUES)).contains("pictures have 1 or 3 channels"));
-        assert!(fault(&idx(0x0d, &[2, 3, 2], &VALUES)).contains("is cut short"));
-        assert!(fault(&[]).contains("is empty"));
-        assert!(fault(&[0, 0, 8]).contains("ends within its header"));
-        assert!(fault(&idx(8, &[2, 3, 2], &[])[..10]).contains("ends within its header"));
-        assert!(fault(&gzip(&[0, 0, 8])).contains("ends within its header"));
-        assert!(fault(&idx(8, &[0, 28, 28], &[])).contains("holds no pixels"));
-    }
-
-    #[test]
-    fn sizes_are_compared_with_the_file() {
-        assert!(fault(&idx(8, &[2, 3, 2], &VALUES[..11])).contains("is cut short"));
-        assert!(fault(&idx(8, &[1, 3, 2], &VALUES)).contains("is too long"));
-        assert!(fault(&gzip(&idx(8, &[2, 3, 2], &VALUES[..11]))).contains("is cut short"));
-        assert!(fault(&gzip(&idx(8, &[1, 3, 2], &VALUES))).contains("expands beyond the 6 bytes"));
-    }
-
-    #[test]
-    fn huge_sizes_are_refused_without_reserving_memory() {
-        let largest = u32::MAX;
-        for file in [idx(8, &[largest; 3], &VALUES), gzip(&idx(8, &[largest; 3], &VALUES))] {
-            assert!(fault(&file).contains("too large for any file"));
-        }
-        assert!(fault(&idx(8, &[largest, 28, 28], &VALUES)).contains("is cut short"));
-        assert!(fault(&gzip(&idx(8, &[largest, 28, 28], &VALUES))).contains("more than a gzip file"));
-    }
-
-    #[test]
-    fn damaged_gzip_files_are_refused() {
-        let values: Vec<u8> = (0..40_000u32).map(|i| (i * i % 251) as u8).collect();
-        let whole = gzip(&idx(8, &[100, 20, 20], &values));
-        assert!(fault(&whole[..whole.len() / 2]).contains("cut short"));
-        assert!(fault(&whole[..whole.len() - 4]).contains("cut short"), "without its checksum");
-        let mut damaged = whole.clone();
-        let last = damaged.len() - 6; // within the CRC
-        damaged[last] ^= 0xff;
-        assert!(fault(&damaged).contains("corrupt gzip"));
-        let mut damaged = whole;
-        damaged[60] ^= 0xff;
-        let fault = fault(&damaged);
-        assert!(fault.contains("gzip") || fault.contains("cut short"), "{fault}");
-    }
-
-    #[test]
-    fn a_stream_gives_the_images_one_by_one_and_checks_the_end() {
-        let stream = |bytes: &[u8]| -> Vec<Result<Vec<u8>>> {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("images");
-            std::fs::write(&path, bytes).unwrap();
-            stream_images(&path).unwrap().collect()
-        };
-        let bytes = idx(8, &[2, 3, 2], &VALUES);
-        for file in [bytes.clone(), gzip(&bytes)] {
-            let images: Vec<Vec<u8>> = stream(&file).into_iter().map(Result::unwrap).collect();
-            assert_eq!(images, [&VALUES[..6], &VALUES[6..]]);
-        }
-        let cut = gzip(&idx(8, &[2, 3, 2], &VALUES[..11]));
-        let long = gzip(&idx(8, &[2, 3, 2], &[VALUES, VALUES].concat()));
-        let whole = gzip(&bytes);
-        for file in [&cut[..], &long, &whole[..whole.len() - 4]] {
-            let images = stream(file);
-            assert!(images.len() == 2 && images[0].is_ok() && images[1].is_err(), "{images:?}");
-        }
-    }
-
-    #[test]
-    fn folders_and_missing_files_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let fault = format!("{:#}", read_images(folder.path()).unwrap_err());
-        assert!(fault.contains("is not a file"), "{fault}");
-        let missing = folder.path().join("nothing");
-        let fault = format!("{:#}", read_labels(&missing).unwrap_err());
-        assert!(fault.contains("nothing: cannot be opened: No such file"), "{fault}");
-    }
-}
+mod tests;

@@ -1,8 +1,8 @@
-//! A folder of four IDX files as a data set. It must not know other forms of data.
+//! A folder of IDX files as a data set. It must not know other forms of data.
 
-use super::idx;
+use super::classes::Numbering;
 use super::source::Loaded;
-use super::{Images, count_classes, greatest_value};
+use super::{Images, greatest_value, idx};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,35 +22,46 @@ pub(super) fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
     [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.exists())
 }
 
-/// The four files of a folder.
-///
-/// # Errors
-/// A file that is missing, or for which there is more than one.
-pub(super) fn find_files(folder: &Path) -> Result<[PathBuf; 4]> {
-    let mut found = Vec::new();
-    let mut missing = Vec::new();
-    for name in IDX_FILES {
-        match find_file(folder, name) {
-            Some(path) => found.push(path),
-            None => match by_pattern(folder, name)? {
-                Some(path) => found.push(path),
-                None => missing.push(name),
-            },
-        }
+/// A file of images and that of their labels.
+type Pair = (PathBuf, PathBuf);
+
+/// The files of a folder: to train with and, if there are such, for the test. A single pair is one to train
+/// with, whatever it is called.
+fn find_pairs(folder: &Path) -> Result<(Pair, Option<Pair>)> {
+    let mut paths = [const { None }; 4];
+    for (path, name) in paths.iter_mut().zip(IDX_FILES) {
+        *path = find_by_name(folder, name)?;
     }
-    found
-        .try_into()
-        .map_err(|_| anyhow::anyhow!("{}: has no {} (raw or .gz)", folder.display(), missing.join(", no ")))
+    let missing = IDX_FILES.iter().zip(&paths).filter(|(_, path)| path.is_none()).map(|(name, _)| *name);
+    let missing: Vec<&str> = missing.collect();
+    let [train_images, train_labels, test_images, test_labels] = paths;
+    let is_torn =
+        train_images.is_some() != train_labels.is_some() || test_images.is_some() != test_labels.is_some();
+    match (train_images.zip(train_labels), test_images.zip(test_labels)) {
+        (Some(train), test) if !is_torn => Ok((train, test)),
+        (None, Some(only)) if !is_torn => Ok((only, None)),
+        _ => bail!("{}: has no {} (raw or .gz)", folder.display(), missing.join(", no ")),
+    }
+}
+
+/// The four files of a folder are there.
+pub(super) fn is_whole(folder: &Path) -> bool {
+    matches!(find_pairs(folder), Ok((_, Some(_))))
 }
 
 /// Whether a folder looks like one of IDX files.
-pub(super) fn has_idx_files(folder: &Path) -> bool {
+pub(super) fn has_files(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().contains("idx"))
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().to_lowercase())
+        .any(|name| name.contains("idx") && (name.contains("images") || name.contains("labels")))
 }
 
-/// A file whose name tells the same as `name`: train or test, images or labels, IDX.
-fn by_pattern(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+/// The file of that name, or one whose name tells the same: train or test, images or labels, IDX.
+fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    if let Some(path) = find_file(folder, name) {
+        return Ok(Some(path));
+    }
     let sides: &[&str] = if name.starts_with("train") { &["train"] } else { &["t10k", "test"] };
     let content = if name.contains("images") { "images" } else { "labels" };
     let fits = |path: &PathBuf| {
@@ -71,66 +82,54 @@ fn by_pattern(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     Ok(fitting.pop())
 }
 
-/// Loads the four files of a folder. Where the names of the classes are not known, they are numbers.
+/// Loads the files of a folder. Where the numbering of the classes is not known, the labels tell it.
 ///
 /// # Errors
 /// Files that are missing, damaged, or do not fit each other.
-pub(super) fn load(folder: &Path, classes: Option<Vec<String>>) -> Result<Loaded> {
-    let [train_images, train_labels, test_images, test_labels] = find_files(folder)?;
-    let mut train = load_pair(&train_images, &train_labels)?;
-    let mut test = load_pair(&test_images, &test_labels)?;
-    let (train_shape, test_shape) = (train.pixels.size().split_off(1), test.pixels.size().split_off(1));
-    ensure!(
-        train_shape == test_shape,
-        "{}: has images of {test_shape:?} pixels, but those of {} have {train_shape:?}",
-        test_images.display(),
-        train_images.display()
-    );
-    // Some sets count from 1, as EMNIST's letters do.
-    let first = match &classes {
-        None if train.labels.iter().min() == Some(&1) => 1,
-        _ => 0,
+pub(super) fn load(folder: &Path, numbering: Option<Numbering>) -> Result<Loaded> {
+    let (train_files, test_files) = find_pairs(folder)?;
+    let mut train = load_pair(&train_files)?;
+    let of_train = || train_files.1.display().to_string();
+    let numbering = match numbering {
+        Some(numbering) => numbering,
+        None => Numbering::from_labels(&train.labels).with_context(of_train)?,
     };
-    for labels in [&mut train.labels, &mut test.labels] {
-        labels.iter_mut().for_each(|label| *label -= first);
-    }
-    let count = match &classes {
-        Some(classes) => classes.len(),
-        None => {
-            count_gapless_classes(&train.labels, first).with_context(|| train_labels.display().to_string())?
-        }
-    };
-    check_labels(&train.labels, count, first).with_context(|| train_labels.display().to_string())?;
-    check_labels(&test.labels, count, first).with_context(|| test_labels.display().to_string())?;
-    let classes =
-        classes.unwrap_or_else(|| (0..count).map(|class| (class as i64 + first).to_string()).collect());
+    train.labels = numbering.classes(&train.labels).with_context(of_train)?;
+    let test = test_files.map(|files| -> Result<Images> {
+        let mut test = load_pair(&files)?;
+        let (train_shape, test_shape) = (train.shape(), test.shape());
+        ensure!(
+            train_shape == test_shape,
+            "{}: has images of {test_shape:?} pixels, but those of {} have {train_shape:?}",
+            files.0.display(),
+            train_files.0.display()
+        );
+        test.labels = numbering.classes(&test.labels).with_context(|| files.1.display().to_string())?;
+        Ok(test)
+    });
+    let test = test.transpose()?;
     let maximum = greatest_value(&train)?;
-    Ok(Loaded { train, test: Some(test), classes, maximum, notes: Vec::new() })
+    Ok(Loaded { train, validation: None, test, classes: numbering.names, maximum, notes: Vec::new() })
 }
 
 /// The shape of an image and the number of classes, from the headers and the labels.
 pub(super) fn shape_and_classes(folder: &Path) -> Result<(Vec<i64>, usize)> {
-    let [images, labels, ..] = find_files(folder)?;
-    let labels = read_label_numbers(&labels)?;
-    let first = i64::from(labels.iter().min() == Some(&1));
-    Ok((idx::image_sizes(&images)?.split_off(1), (count_classes(&labels) as i64 - first) as usize))
+    let ((images, labels), _) = find_pairs(folder)?;
+    let numbering = Numbering::from_labels(&read_numbers(&labels)?);
+    let numbering = numbering.with_context(|| labels.display().to_string())?;
+    Ok((idx::image_sizes(&images)?.split_off(1), numbering.names.len()))
 }
 
-fn read_label_numbers(path: &Path) -> Result<Vec<i64>> {
+fn read_numbers(path: &Path) -> Result<Vec<i64>> {
     let labels = idx::read_labels(path)?;
-    let numbers = Vec::<i64>::try_from(&labels.f_to_kind(Kind::Int64)?)?;
-    if let Some(row) = numbers.iter().position(|&label| !(0..=MOST_CLASSES).contains(&label)) {
-        bail!("{}: the label {} (of image {row}, counted from 0) is no class", path.display(), numbers[row]);
-    }
-    Ok(numbers)
+    let is_whole = !matches!(labels.kind(), Kind::Float | Kind::Double);
+    ensure!(is_whole, "{}: labels must be whole numbers", path.display());
+    Ok(Vec::try_from(&labels.f_to_kind(Kind::Int64)?)?)
 }
 
-/// More classes are a sign of a wrong file.
-const MOST_CLASSES: i64 = 1 << 16;
-
-fn load_pair(images: &Path, labels: &Path) -> Result<Images> {
+fn load_pair((images, labels): &Pair) -> Result<Images> {
     let pixels = idx::read_images(images)?;
-    let numbers = read_label_numbers(labels)?;
+    let numbers = read_numbers(labels)?;
     let count = pixels.size()[0];
     ensure!(
         count == numbers.len() as i64,
@@ -140,34 +139,4 @@ fn load_pair(images: &Path, labels: &Path) -> Result<Images> {
         images.display()
     );
     Ok(Images { pixels, labels: numbers })
-}
-
-/// The number of classes where only the labels tell it. A class without a single training image below
-/// the greatest label is the sign of a wrong label rather than of a class that cannot be learnt.
-fn count_gapless_classes(labels: &[i64], first: i64) -> Result<usize> {
-    let count = count_classes(labels);
-    let mut seen = vec![false; count];
-    labels.iter().for_each(|&label| seen[label as usize] = true);
-    if let Some(absent) = seen.iter().position(|seen| !seen) {
-        let greatest = count as i64 - 1;
-        let row = labels.iter().position(|&label| label == greatest).unwrap_or(0);
-        bail!(
-            "label {} (of image {row}, counted from 0) is beyond the classes: no image has label {}; classes \
-             are numbered from {first} without a gap",
-            greatest + first,
-            absent as i64 + first
-        );
-    }
-    Ok(count)
-}
-
-fn check_labels(labels: &[i64], classes: usize, first: i64) -> Result<()> {
-    match labels.iter().position(|label| !(0..classes as i64).contains(label)) {
-        Some(row) => bail!(
-            "label {} (of image {row}, counted from 0) is beyond the {classes} classes, {first} to {}",
-            labels[row] + first,
-            classes as i64 - 1 + first
-        ),
-        None => Ok(()),
-    }
 }

@@ -3,7 +3,7 @@
 //! classifier.
 
 use super::gzip;
-use super::idx;
+use super::idx::{self, ImageStream};
 use super::picture::{self, Inversion, Picture};
 use super::pixel_rows::PixelRows;
 use anyhow::{Context, Result, anyhow, ensure};
@@ -55,15 +55,16 @@ impl Wanted {
         (channels * self.shape[0] * self.shape[1]) as usize
     }
 
-    /// Raw pixels as values from 0 to 1.
-    fn scaled(&self, pixels: &[u8]) -> Result<Vec<f32>> {
-        let greatest = pixels.iter().copied().max().unwrap_or(0);
+    /// Values as they are stored, scaled so that the greatest of the training images becomes 1. Those of raw
+    /// pixels are never greater; others are not bounded.
+    fn scaled(&self, values: &[f32], is_raw: bool) -> Result<Vec<f32>> {
+        let greatest = values.iter().copied().fold(0.0, f32::max);
         ensure!(
-            f64::from(greatest) <= self.maximum,
+            !is_raw || f64::from(greatest) <= self.maximum,
             "has the pixel value {greatest}; those of the training images end at {}",
             self.maximum
         );
-        Ok(pixels.iter().map(|&pixel| f32::from(pixel) / self.maximum as f32).collect())
+        Ok(values.iter().map(|value| value / self.maximum as f32).collect())
     }
 }
 
@@ -90,8 +91,16 @@ pub fn inputs(path: &Path, wanted: Wanted) -> Inputs {
     }
     match Format::of(path) {
         Ok(Format::Picture) => Box::new(std::iter::once(picture_input(path, wanted))),
-        Ok(Format::Idx) => rows(path, wanted, open_idx(path, wanted)),
-        Ok(Format::Csv) => rows(path, wanted, PixelRows::open(path, wanted.pixels(), wanted.maximum)),
+        Ok(Format::Idx) => {
+            let stream = open_idx(path, wanted);
+            let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
+            rows(path, wanted, is_raw, stream)
+        }
+        Ok(Format::Csv) => {
+            let pixels = PixelRows::open(path, wanted.pixels(), wanted.maximum);
+            let as_floats = |row: Vec<u8>| row.into_iter().map(f32::from).collect();
+            rows(path, wanted, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
+        }
         Err(fault) => Box::new(std::iter::once(Err(fault.context(path.display().to_string())))),
     }
 }
@@ -126,21 +135,37 @@ impl Format {
     }
 }
 
-fn open_idx(path: &Path, wanted: Wanted) -> Result<idx::ImageStream> {
+fn open_idx(path: &Path, wanted: Wanted) -> Result<ImageStream> {
     let stream = idx::stream_images(path)?;
-    let ([height, width], [wanted_height, wanted_width]) = (stream.shape(), wanted.shape);
-    ensure!(wanted.form == Form::Grey, "has grey images, which the model does not take");
+    let [height, width] = wanted.shape;
+    let expected = match wanted.form {
+        Form::Values => vec![width],
+        Form::Grey => vec![height, width],
+        Form::Colour => vec![3, height, width],
+    };
     ensure!(
-        stream.shape() == wanted.shape,
-        "has images of {height} x {width} pixels, but the model takes {wanted_height} x {wanted_width}"
+        stream.shape() == expected,
+        "has images of {}, but the model takes {}",
+        shape_name(stream.shape()),
+        shape_name(&expected)
     );
     Ok(stream)
 }
 
+/// For people.
+fn shape_name(shape: &[i64]) -> String {
+    match shape {
+        [height, width] => format!("{height} x {width} pixels"),
+        [3, height, width] => format!("{height} x {width} pixels in colour"),
+        [values] => format!("{values} values"),
+        other => format!("the shape {other:?}"),
+    }
+}
+
 /// Numbers the images of a file and names it in errors, after the first of which nothing follows.
-fn rows<I>(path: &Path, wanted: Wanted, images: Result<I>) -> Inputs
+fn rows<I>(path: &Path, wanted: Wanted, is_raw: bool, images: Result<I>) -> Inputs
 where
-    I: Iterator<Item = Result<Vec<u8>>> + 'static,
+    I: Iterator<Item = Result<Vec<f32>>> + 'static,
 {
     let file: Rc<str> = path.display().to_string().into();
     let images = match images {
@@ -152,7 +177,7 @@ where
         if failed {
             return None;
         }
-        let values = pixels.and_then(|pixels| wanted.scaled(&pixels));
+        let values = pixels.and_then(|pixels| wanted.scaled(&pixels, is_raw));
         failed = values.is_err();
         let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false };
         Some(values.map(input).with_context(|| file.to_string()))

@@ -17,12 +17,13 @@ pub struct Inspection {
     pub value_type: String,
     /// The least and the greatest value in the training images.
     pub range: (f64, f64),
-    /// For each class the number of training and of test images.
-    pub counts: Vec<(usize, usize)>,
+    /// The names of the sides that there are, `train` first, with the number of images of each class.
+    pub counts: Vec<(&'static str, Vec<usize>)>,
     /// How many training images are equal to an earlier one, in every value.
     pub repeated: usize,
-    /// How many test images are equal to a training image: what is measured on them is too good.
-    pub test_in_train: usize,
+    /// For each other side, how many of its images are equal to a training image: what is measured on them is
+    /// too good.
+    pub also_in_train: Vec<(&'static str, usize)>,
 }
 
 impl Dataset {
@@ -34,18 +35,23 @@ impl Dataset {
         let (least, greatest) = (self.train.pixels.f_min()?, self.train.pixels.f_max()?);
         let value =
             |tensor: tch::Tensor| Ok::<f64, anyhow::Error>(f64::try_from(tensor.f_to_kind(Kind::Double)?)?);
-        let mut counts = vec![(0, 0); self.classes.len()];
-        self.train.labels.iter().for_each(|&label| counts[label as usize].0 += 1);
-        self.test.labels.iter().for_each(|&label| counts[label as usize].1 += 1);
+        let others = [("validation", self.validation.as_ref()), ("test", Some(&self.test))];
+        let others = || others.iter().filter_map(|&(side, images)| Some((side, images?)));
+        let all = std::iter::once(("train", &self.train)).chain(others());
+        let counts = all.map(|(side, images)| (side, images.class_counts(self.classes.len()))).collect();
         let train = digests(&self.train)?;
         let distinct: HashSet<&[u8; 32]> = train.iter().collect();
-        let test_in_train = digests(&self.test)?.iter().filter(|digest| distinct.contains(digest)).count();
+        let mut also_in_train = Vec::new();
+        for (side, images) in others() {
+            let repeated = digests(images)?.iter().filter(|digest| distinct.contains(digest)).count();
+            also_in_train.push((side, repeated));
+        }
         Ok(Inspection {
             value_type: format!("{:?}", self.train.pixels.kind()),
             range: (value(least)?, value(greatest)?),
             counts,
             repeated: train.len() - distinct.len(),
-            test_in_train,
+            also_in_train,
         })
     }
 }
@@ -76,6 +82,7 @@ mod tests {
         let dataset = Dataset {
             name: "a".to_string(),
             train: images(&[1, 2, 3, 4, 1, 2, 9, 9], &[0, 1, 0, 1]),
+            validation: Some(images(&[7, 7], &[0])),
             test: images(&[2, 1, 9, 9], &[1, 1]),
             classes: vec!["x".to_string(), "y".to_string()],
             maximum: 255.0,
@@ -85,9 +92,9 @@ mod tests {
         let expected = Inspection {
             value_type: "Uint8".to_string(),
             range: (1.0, 9.0),
-            counts: vec![(2, 0), (2, 2)],
+            counts: vec![("train", vec![2, 2]), ("validation", vec![1, 0]), ("test", vec![0, 2])],
             repeated: 1,
-            test_in_train: 1,
+            also_in_train: vec![("validation", 0), ("test", 1)],
         };
         assert_eq!(found, expected);
     }

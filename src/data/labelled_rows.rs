@@ -1,164 +1,175 @@
 //! CSV with a label and the pixels of an image in each row, raw or gzipped, as Kaggle and others have MNIST. It
 //! must not know other forms of data.
 
+use super::cache::{self, Card, Key, Writer};
+use super::classes::Words;
+use super::download::Progress;
 use super::pixel_rows::records;
-use super::source::{Loaded, Reading};
-use super::{Images, count_classes, shape_of_row};
+use super::shape_of_row;
+use super::source::{Loaded, Reading, Side};
 use anyhow::{Context, Result, bail, ensure};
-use csv::StringRecord;
-use std::collections::BTreeMap;
+use csv::{StringRecord, StringRecordsIntoIter};
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use tch::Tensor;
 
 /// What a column of labels is called.
-const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
+pub(super) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
 
-/// The training file and, if there is one, the test file of a folder.
-pub(super) fn find_files(folder: &Path) -> Option<(PathBuf, Option<PathBuf>)> {
-    let mut files: Vec<PathBuf> = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path()).collect();
+/// Progress is told after so many images.
+const TOLD_EVERY: usize = 1_000;
+
+/// The files of a folder by their sides; none where there is none to train with.
+pub(super) fn find_files(folder: &Path) -> Option<Vec<(Side, PathBuf)>> {
+    let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
-    let find = |side: &str| {
+    let find = |side: Side| {
         let fits = |path: &&PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            name.contains(side) && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
+            side.is_named_in(&name) && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
         };
-        files.iter().find(fits).cloned()
+        files.iter().find(fits).map(|path| (side, path.clone()))
     };
-    Some((find("train")?, find("test")))
+    let found: Vec<_> = Side::ALL.into_iter().filter_map(find).collect();
+    found.first().is_some_and(|(side, _)| *side == Side::Train).then_some(found)
 }
 
-/// Loads a file, or a folder of `train.csv` and `test.csv`.
+/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were read
+/// before.
 ///
 /// # Errors
 /// Rows that are no images of one size with a label, each with its file and line.
-pub(super) fn load(path: &Path, reading: &Reading) -> Result<Loaded> {
-    let (train_path, test_path) = match path.is_dir() {
-        true => find_files(path).context("has no train.csv")?,
-        false => (path.to_path_buf(), None),
+pub(super) fn load(path: &Path, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Loaded> {
+    let files = match path.is_dir() {
+        true => find_files(path).with_context(|| format!("{}: has no train.csv", path.display()))?,
+        false => vec![(Side::Train, path.to_path_buf())],
     };
-    let read = |path: &Path| {
-        Rows::read(path, reading.label_column.as_deref()).with_context(|| path.display().to_string())
-    };
-    let train = read(&train_path)?;
+    let mut key = Key::new(("rows", &reading.label_column));
+    files.iter().try_for_each(|(_, path)| key.add(path))?;
+    cache::load(&reading.data_dir, key, |writer| {
+        let card = read(&files, reading.label_column.as_deref(), writer, progress);
+        progress(Progress::Finished);
+        card
+    })
+}
+
+fn read(
+    files: &[(Side, PathBuf)],
+    label_column: Option<&str>,
+    writer: &mut Writer,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Card> {
     let mut notes = Vec::new();
-    // As Kaggle has them, test rows are without labels: nothing can be measured on them.
-    let test_path = match test_path {
-        Some(path) if columns(&path)? == train.width => {
+    let mut words = Words::default();
+    let mut done = 0;
+    for (side, path) in files {
+        let shown = || path.display().to_string();
+        let rows = Rows::open(path, label_column).with_context(shown)?;
+        let of_train = writer.shape().iter().product::<u32>() as usize;
+        // As Kaggle has them, test rows are without labels: nothing can be measured on them.
+        if *side != Side::Train && rows.has_no_labels(of_train) {
             notes.push(format!("{} has no labels and is not used", path.display()));
-            None
+            continue;
         }
-        other => other,
-    };
-    let test = test_path.as_deref().map(read).transpose()?;
-    let classes = class_names(&train.labels);
-    let number = |rows: Rows, path: &Path| -> Result<Images> {
-        let labels = rows.labels.iter().enumerate().map(|(row, label)| {
-            let class = classes.get(label).copied();
-            class.with_context(|| {
-                format!(
-                    "{}: image {row} (from 0) has the label '{label}', which no training image has",
-                    path.display()
-                )
-            })
-        });
-        let labels: Vec<i64> = labels.collect::<Result<_>>()?;
-        let shape = [&[labels.len() as i64][..], &shape_of_row(rows.width as i64)].concat();
-        Ok(Images { pixels: Tensor::f_from_slice(&rows.pixels)?.f_view(shape.as_slice())?, labels })
-    };
-    if let (Some(test), Some(path)) = (&test, &test_path) {
+        let rows = rows.with_labels(label_column).with_context(shown)?;
+        let width = rows.width;
+        if *side == Side::Train {
+            writer.begin(&shape_of_row(width as i64).iter().map(|&size| size as usize).collect::<Vec<_>>());
+        }
         ensure!(
-            test.width == train.width,
-            "{}: has {} pixels an image, but {} has {}",
+            *side == Side::Train || width == of_train,
+            "{}: has {width} pixels an image, but {} has {of_train}",
             path.display(),
-            test.width,
-            train_path.display(),
-            train.width
+            files[0].1.display()
         );
+        let known = words.len() as i64;
+        rows.read(&mut |label, pixels| {
+            let number = words.number(label);
+            ensure!(
+                *side == Side::Train || number < known,
+                "image {} (from 0) has the label '{label}', which no training image has",
+                writer.count(*side)
+            );
+            done += 1;
+            if done % TOLD_EVERY == 0 {
+                progress(Progress::Decoded { images: done, of: None });
+            }
+            writer.push(*side, pixels, number)
+        })
+        .with_context(shown)?;
+        ensure!(writer.count(*side) > 0, "{}: has no images", path.display());
     }
-    let test = match test.zip(test_path) {
-        Some((rows, path)) => Some(number(rows, &path)?),
-        None => None,
-    };
-    let train = number(train, &train_path)?;
-    debug_assert_eq!(count_classes(&train.labels), classes.len());
-    let mut names: Vec<(i64, String)> = classes.into_iter().map(|(name, class)| (class, name)).collect();
-    names.sort();
-    let classes = names.into_iter().map(|(_, name)| name).collect();
-    Ok(Loaded { train, test, classes, maximum: u8::MAX.into(), notes })
+    let (classes, class_of) = words.classes();
+    writer.relabel(&class_of);
+    Ok(Card { classes, notes })
 }
 
-/// The number of columns of a file.
-fn columns(path: &Path) -> Result<usize> {
-    let first = records(path).and_then(|mut records| records.next().context("is empty"));
-    let first = first.with_context(|| path.display().to_string())?;
-    Ok(first.with_context(|| format!("{}: is not CSV", path.display()))?.len())
-}
-
-/// A number for each label: in the order of numbers where all are such, else of the alphabet.
-fn class_names(labels: &[String]) -> BTreeMap<String, i64> {
-    let mut names: Vec<&String> = labels.iter().collect();
-    names.sort_unstable();
-    names.dedup();
-    let numbers: Option<Vec<i64>> = names.iter().map(|name| name.parse().ok()).collect();
-    if let Some(numbers) = numbers {
-        let mut numbered: Vec<_> = numbers.into_iter().zip(names).collect();
-        numbered.sort_unstable();
-        names = numbered.into_iter().map(|(_, name)| name).collect();
-    }
-    names.into_iter().enumerate().map(|(class, name)| (name.clone(), class as i64)).collect()
-}
-
+/// The rows of a file, of which the first was looked at.
 struct Rows {
-    pixels: Vec<u8>,
-    /// The number of pixels of an image.
-    width: usize,
-    labels: Vec<String>,
+    first: StringRecord,
+    has_head: bool,
+    rest: StringRecordsIntoIter<Box<dyn Read>>,
 }
 
 impl Rows {
-    fn read(path: &Path, label_column: Option<&str>) -> Result<Rows> {
+    fn open(path: &Path, label_column: Option<&str>) -> Result<Rows> {
         let mut records = records(path)?;
         let first = records.next().context("is empty")?.context("is not CSV")?;
-        ensure!(first.len() > 1, "line 1 has {} value; a label and pixels are needed", first.len());
         let is_name =
             |name: &str| LABEL_NAMES.contains(&name.to_lowercase().as_str()) || Some(name) == label_column;
         let words: Vec<&str> =
             first.iter().map(str::trim).filter(|cell| cell.parse::<f64>().is_err()).collect();
         // A single word may be a label as well as the name of its column, the pixels' names being numbers.
         let has_head = words.len() > 1 || words.first().is_some_and(|word| is_name(word));
-        let label = find_label_column(&first, has_head, label_column)?;
-        let width = first.len() - 1;
-        let mut rows = Rows { pixels: Vec::new(), width, labels: Vec::new() };
-        if !has_head {
-            rows.push(&first, label)?;
-        }
-        for record in records {
-            rows.push(&record.context("is not CSV")?, label)?;
-        }
-        ensure!(!rows.labels.is_empty(), "has no images");
-        Ok(rows)
+        Ok(Rows { first, has_head, rest: records })
     }
 
-    fn push(&mut self, record: &StringRecord, label_column: usize) -> Result<()> {
-        let line = record.position().map_or(0, |position| position.line());
-        let width = self.width;
-        ensure!(record.len() == width + 1, "line {line} has {} values, not {}", record.len(), width + 1);
-        for (column, text) in record.iter().enumerate() {
-            let text = text.trim();
-            if column == label_column {
-                ensure!(!text.is_empty(), "line {line} has no label");
-                self.labels.push(text.to_string());
-                continue;
+    /// Whether each row is as long as an image without its label.
+    fn has_no_labels(&self, pixels: usize) -> bool {
+        self.first.len() == pixels
+    }
+
+    fn with_labels(self, label_column: Option<&str>) -> Result<LabelledRows> {
+        let values = self.first.len();
+        ensure!(values > 1, "line 1 has {values} value; a label and pixels are needed");
+        let label_column = find_label_column(&self.first, self.has_head, label_column)?;
+        Ok(LabelledRows { rows: self, label_column, width: values - 1 })
+    }
+}
+
+/// Rows with a column of labels.
+struct LabelledRows {
+    rows: Rows,
+    label_column: usize,
+    /// The number of pixels of an image.
+    width: usize,
+}
+
+impl LabelledRows {
+    /// Gives the label and the pixels of each row.
+    fn read(self, take: &mut dyn FnMut(&str, &[u8]) -> Result<()>) -> Result<()> {
+        let LabelledRows { rows: Rows { first, has_head, rest }, label_column, width } = self;
+        let mut pixels = Vec::with_capacity(width);
+        let first = (!has_head).then_some(Ok(first));
+        for record in first.into_iter().chain(rest) {
+            let record = record.context("is not CSV")?;
+            let line = record.position().map_or(0, |position| position.line());
+            ensure!(record.len() == width + 1, "line {line} has {} values, not {}", record.len(), width + 1);
+            pixels.clear();
+            for (column, text) in record.iter().enumerate().filter(|(column, _)| *column != label_column) {
+                let Ok(value) = text.trim().parse::<u8>() else {
+                    bail!(
+                        "line {line}, column {}: '{}' is not a pixel value, a whole number from 0 to 255",
+                        column + 1,
+                        text.chars().take(40).collect::<String>()
+                    )
+                };
+                pixels.push(value);
             }
-            let Ok(value) = text.parse::<u8>() else {
-                bail!(
-                    "line {line}, column {}: '{}' is not a pixel value, a whole number from 0 to 255",
-                    column + 1,
-                    text.chars().take(40).collect::<String>()
-                )
-            };
-            self.pixels.push(value);
+            let label = record[label_column].trim();
+            ensure!(!label.is_empty(), "line {line} has no label");
+            take(label, &pixels)?;
         }
         Ok(())
     }
@@ -192,7 +203,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         fs::write(&path, text).unwrap();
-        load(&path, &Reading { label_column: label_column.map(str::to_string), ..Reading::default() })
+        let reading = Reading::with_data_dir(folder.path().join("kept"));
+        load(&path, &Reading { label_column: label_column.map(str::to_string), ..reading }, &mut |_| ())
     }
 
     #[test]
@@ -253,16 +265,18 @@ mod tests {
         fs::write(folder.path().join("mnist_train.csv"), "label,a\nx,1\ny,2\n").unwrap();
         let write_test = |text: &str| fs::write(folder.path().join("mnist_test.csv"), text).unwrap();
         write_test("label,a\ny,3\n");
-        let loaded = load(folder.path(), &Reading::default()).unwrap();
+        let kept = tempfile::tempdir().unwrap();
+        let load = || load(folder.path(), &Reading::with_data_dir(kept.path()), &mut |_| ());
+        let loaded = load().unwrap();
         assert_eq!(loaded.test.unwrap().labels, [1]);
-        let fault = || format!("{:#}", load(folder.path(), &Reading::default()).err().unwrap());
-        write_test("label,a\nz,3\n");
+        let fault = || format!("{:#}", load().err().unwrap());
+        write_test("label,a\nzz,3\n");
         assert!(
             fault()
-                .contains("mnist_test.csv: image 0 (from 0) has the label 'z', which no training image has")
+                .contains("mnist_test.csv: image 0 (from 0) has the label 'zz', which no training image has")
         );
         write_test("a\n3\n4\n");
-        let loaded = load(folder.path(), &Reading::default()).unwrap();
+        let loaded = load().unwrap();
         assert!(loaded.test.is_none() && loaded.notes[0].contains("has no labels and is not used"));
         write_test("label,a,b\nx,3,4\n");
         assert!(fault().contains("has 2 pixels an image, but"));

@@ -1,10 +1,14 @@
 //! Labelled images and where they come from. It must not know models or training.
 
 mod augmentation;
+mod cache;
 pub mod catalogue;
 mod class_folders;
+mod classes;
+mod decoding;
 pub mod digits;
 pub mod download;
+mod format;
 mod gzip;
 pub mod idx;
 mod idx_set;
@@ -12,6 +16,7 @@ pub mod inputs;
 mod inspection;
 mod labelled_rows;
 mod npz;
+mod parquet_files;
 pub mod picture;
 mod pixel_rows;
 mod samples;
@@ -19,10 +24,11 @@ mod source;
 pub mod split;
 
 pub use augmentation::Augmentation;
+pub use format::Format;
 pub use idx_set::IDX_FILES;
 pub use inspection::Inspection;
 pub use samples::{Batch, Batches, Samples};
-pub use source::{Format, Reading, Source, TEST_SHARE, default_folder};
+pub use source::{Reading, Source, TEST_SHARE, default_folder};
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest as _, Sha256};
@@ -48,6 +54,26 @@ impl Images {
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+
+    /// The shape of an image.
+    pub fn shape(&self) -> Vec<i64> {
+        self.pixels.size().split_off(1)
+    }
+
+    /// How many images each of so many classes has.
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        self.labels.iter().for_each(|&label| counts[label as usize] += 1);
+        counts
+    }
+
+    /// The images of these rows, in their order.
+    fn choose(&self, rows: &[i64]) -> Result<Images> {
+        Ok(Images {
+            pixels: self.pixels.f_index_select(0, &Tensor::f_from_slice(rows)?)?,
+            labels: rows.iter().map(|&row| self.labels[row as usize]).collect(),
+        })
+    }
 }
 
 /// An image as it can be shown.
@@ -64,8 +90,10 @@ pub struct Shown {
 pub struct Dataset {
     /// A short name, for people and file names.
     pub name: String,
-    /// The training images; validation images are split off from these.
+    /// The training images; validation images are split off from these unless there are others.
     pub train: Images,
+    /// Images to validate with, where the data have some of their own.
+    pub validation: Option<Images>,
     /// The test images: for the end, never for a decision during training.
     pub test: Images,
     /// A name for each class number.
@@ -83,6 +111,14 @@ impl Dataset {
     /// Too little memory.
     pub fn train_samples(&self) -> Result<Samples> {
         self.samples(&self.train)
+    }
+
+    /// The validation images of the data's own as samples, likewise.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn validation_samples(&self) -> Result<Option<Samples>> {
+        self.validation.as_ref().map(|images| self.samples(images)).transpose()
     }
 
     /// The test images as samples, likewise.
@@ -120,7 +156,7 @@ impl Dataset {
         Ok(if spread > GREATEST_SPREAD { 0.5 } else { mean })
     }
 
-    /// A digest (SHA-256) of the sizes, all labels and a thousand images of either side, to tell whether
+    /// A digest (SHA-256) of the sizes, all labels and a thousand images of each side, to tell whether
     /// the data are those of another time.
     ///
     /// # Errors
@@ -128,7 +164,7 @@ impl Dataset {
     pub fn fingerprint(&self) -> Result<String> {
         const IMAGES: usize = 1_000;
         let mut digest = Sha256::new();
-        for images in [&self.train, &self.test] {
+        for images in [&self.train, &self.test].into_iter().chain(&self.validation) {
             digest.update(format!("{:?} of {}", images.pixels.size(), self.maximum));
             images.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
             let every = images.len().div_ceil(IMAGES).max(1);
@@ -173,22 +209,24 @@ impl Dataset {
         }
         ensure!(names.len() > 1, "a classifier needs at least two classes");
         let keep = |images: &Images| -> Result<Images> {
-            let kept = |label: &i64| number_of[*label as usize];
-            let rows = images.labels.iter().enumerate().filter(|(_, label)| kept(label).is_some());
-            let rows: Vec<i64> = rows.map(|(row, _)| row as i64).collect();
-            Ok(Images {
-                pixels: images.pixels.f_index_select(0, &Tensor::f_from_slice(&rows)?)?,
-                labels: images.labels.iter().filter_map(kept).collect(),
-            })
+            let is_kept = |row: &i64| number_of[images.labels[*row as usize] as usize].is_some();
+            let mut kept = images.choose(&(0..images.len() as i64).filter(is_kept).collect::<Vec<_>>())?;
+            kept.labels = kept.labels.iter().filter_map(|&label| number_of[label as usize]).collect();
+            Ok(kept)
         };
         let (train, test) = (keep(&self.train)?, keep(&self.test)?);
-        ensure!(!test.is_empty(), "{} has no test image of the classes {}", self.name, names.join(", "));
-        Ok(Dataset { train, test, classes: names.to_vec(), ..self })
+        let validation = self.validation.as_ref().map(keep).transpose()?;
+        let sides = [("test", Some(&test)), ("validation", validation.as_ref())];
+        for (side, images) in sides {
+            let is_empty = images.is_some_and(Images::is_empty);
+            ensure!(!is_empty, "{} has no {side} image of the classes {}", self.name, names.join(", "));
+        }
+        Ok(Dataset { train, validation, test, classes: names.to_vec(), ..self })
     }
 
     /// The shape of an image.
     pub fn shape(&self) -> Vec<i64> {
-        self.train.pixels.size().split_off(1)
+        self.train.shape()
     }
 
     fn samples(&self, images: &Images) -> Result<Samples> {
@@ -214,10 +252,6 @@ fn greatest_value(images: &Images) -> Result<f64> {
     let greatest = f64::try_from(images.pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
     ensure!(greatest.is_finite(), "a pixel is no finite number");
     Ok(if greatest == 0.0 { 1.0 } else { greatest })
-}
-
-fn count_classes(labels: &[i64]) -> usize {
-    labels.iter().max().map_or(0, |&label| label as usize + 1)
 }
 
 /// The shape of an image of so many values: a square, a square of three colours, or a row.

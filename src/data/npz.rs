@@ -1,10 +1,11 @@
-//! NumPy's `.npz` with `x_train`, `y_train` and, for a test set, `x_test`, `y_test`, as Keras keeps MNIST. It must
-//! not know other forms of data.
+//! NumPy's `.npz` with `x_train`, `y_train` and, if there are such, `x_val`, `y_val` and `x_test`, `y_test`, as
+//! Keras keeps MNIST. It must not know other forms of data.
 //!
-//! The format of an array: numpy.lib.format, version 1 and 2.
+//! The format of an array: numpy.lib.format, version 1 to 3.
 
-use super::source::Loaded;
-use super::{Images, count_classes, greatest_value, idx};
+use super::classes::{Numbering, Words};
+use super::source::{Loaded, Side};
+use super::{Images, greatest_value, idx};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -15,11 +16,23 @@ use zip::ZipArchive;
 /// A header longer than this describes no array of images.
 const LONGEST_HEADER: usize = 1 << 16;
 
-/// Loads an archive.
+/// In letters; the name of a class is shorter.
+const LONGEST_WORD: u64 = 4096;
+
+/// What may stand behind `x_` and `y_`.
+fn names_of(side: Side) -> &'static [&'static str] {
+    match side {
+        Side::Train => &["train"],
+        Side::Validation => &["val", "valid", "validation"],
+        Side::Test => &["test"],
+    }
+}
+
+/// Loads an archive. Where the numbering of the classes is not known, the labels tell it.
 ///
 /// # Errors
 /// Arrays that are missing, damaged, of another type, or do not fit each other.
-pub(super) fn load(path: &Path) -> Result<Loaded> {
+pub(super) fn load(path: &Path, numbering: Option<Numbering>) -> Result<Loaded> {
     let file = File::open(path).context("cannot be opened")?;
     let mut archive = ZipArchive::new(BufReader::new(file)).context("is no NumPy archive")?;
     let names: Vec<String> =
@@ -28,57 +41,144 @@ pub(super) fn load(path: &Path) -> Result<Loaded> {
     for name in ["x_train", "y_train"] {
         ensure!(has(name), "has no array {name}; there are {}", names.join(", ").replace(".npy", ""));
     }
-    let mut side = |x: &str, y: &str| -> Result<Images> {
-        let pixels = idx::usual_axes(array(&mut archive, x)?)?;
-        let labels = array(&mut archive, y)?.f_reshape([-1])?;
-        ensure!(!matches!(labels.kind(), Kind::Float | Kind::Double), "{y}: labels must be whole numbers");
-        let labels = Vec::<i64>::try_from(labels.f_to_kind(Kind::Int64)?)?;
-        let shape = pixels.size();
-        ensure!(
-            matches!(shape.len(), 2 | 3) || (shape.len() == 4 && shape[1] == 3),
-            "{x} has the shape {shape:?}; images are [n, height, width], in colour [n, height, width, 3]"
-        );
-        let count = shape[0];
-        let is_finite = match pixels.kind() {
-            Kind::Float | Kind::Double => pixels.f_isfinite()?.f_all()?.int64_value(&[]) != 0,
-            _ => true,
-        };
-        ensure!(is_finite, "{x} has a value that is no finite number");
-        ensure!(count > 0 && pixels.numel() > 0, "{x} holds no images");
-        ensure!(labels.len() as i64 == count, "{y} has {} labels, but {x} has {count} images", labels.len());
-        if let Some(label) = labels.iter().find(|label| !(0..1 << 16).contains(*label)) {
-            bail!("{y}: the label {label} is no class");
-        }
-        Ok(Images { pixels, labels })
-    };
-    let train = side("x_train", "y_train")?;
-    ensure!(has("x_test") == has("y_test"), "has only one of x_test and y_test");
-    let test = if has("x_test") { Some(side("x_test", "y_test")?) } else { None };
-    let classes = count_classes(&train.labels);
-    if let Some(test) = &test {
-        let (of_train, of_test) = (train.pixels.size().split_off(1), test.pixels.size().split_off(1));
-        let (kind, other) = (train.pixels.kind(), test.pixels.kind());
-        ensure!(kind == other, "x_test is of type {other:?}, but x_train of {kind:?}");
-        ensure!(of_train == of_test, "x_test has images of {of_test:?}, but x_train has {of_train:?}");
-        ensure!(
-            count_classes(&test.labels) <= classes,
-            "y_test has the label {}, which y_train has not",
-            count_classes(&test.labels) - 1
-        );
+    let mut sides = Vec::new();
+    for side in Side::ALL {
+        let name = names_of(side).iter().find(|name| has(&format!("x_{name}")) || has(&format!("y_{name}")));
+        let Some(name) = name else { continue };
+        let (x, y) = (format!("x_{name}"), format!("y_{name}"));
+        ensure!(has(&x) && has(&y), "has only one of {x} and {y}");
+        sides.push((
+            side,
+            images(array(&mut archive, &x)?, &x)?,
+            labels(array(&mut archive, &y)?, &y)?,
+            x,
+            y,
+        ));
     }
+    let (_, train, train_labels, ..) = &sides[0];
+    let (of_train, kind) = (train.size().split_off(1), train.kind());
+    let classes = Classes::of(train_labels, numbering).context("y_train")?;
+    let [mut train, mut validation, mut test] = [const { None }; 3];
+    for (side, pixels, labels, x, y) in sides {
+        let (shape, other) = (pixels.size().split_off(1), pixels.kind());
+        ensure!(other == kind, "{x} is of type {other:?}, but x_train of {kind:?}");
+        ensure!(shape == of_train, "{x} has images of {shape:?}, but x_train has {of_train:?}");
+        let (count, of_labels) = (pixels.size()[0], labels.len());
+        ensure!(of_labels as i64 == count, "{y} has {of_labels} labels, but {x} has {count} images");
+        let images = Images { pixels, labels: classes.numbers(labels).context(y)? };
+        match side {
+            Side::Train => train = Some(images),
+            Side::Validation => validation = Some(images),
+            Side::Test => test = Some(images),
+        }
+    }
+    let train = train.context("has no images")?;
     let maximum = greatest_value(&train)?;
-    let classes = (0..classes).map(|class| class.to_string()).collect();
-    Ok(Loaded { train, test, classes, maximum, notes: Vec::new() })
+    Ok(Loaded { train, validation, test, classes: classes.names(), maximum, notes: Vec::new() })
 }
 
-fn array(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Tensor> {
+fn images(array: Array, name: &str) -> Result<Tensor> {
+    let Array::Numbers(numbers) = array else { bail!("{name} holds words, not images") };
+    let pixels = idx::usual_axes(numbers)?;
+    let shape = pixels.size();
+    ensure!(
+        matches!(shape.len(), 2 | 3) || (shape.len() == 4 && shape[1] == 3),
+        "{name} has the shape {shape:?}; images are [n, height, width], in colour [n, height, width, 3]"
+    );
+    let is_finite = match pixels.kind() {
+        Kind::Float | Kind::Double => pixels.f_isfinite()?.f_all()?.int64_value(&[]) != 0,
+        _ => true,
+    };
+    ensure!(is_finite, "{name} has a value that is no finite number");
+    ensure!(pixels.numel() > 0, "{name} holds no images");
+    Ok(pixels)
+}
+
+enum Labels {
+    Numbers(Vec<i64>),
+    Words(Vec<String>),
+}
+
+impl Labels {
+    fn len(&self) -> usize {
+        match self {
+            Labels::Numbers(numbers) => numbers.len(),
+            Labels::Words(words) => words.len(),
+        }
+    }
+}
+
+fn labels(array: Array, name: &str) -> Result<Labels> {
+    match array {
+        Array::Words(words) => Ok(Labels::Words(words)),
+        Array::Numbers(numbers) => {
+            let is_whole = !matches!(numbers.kind(), Kind::Float | Kind::Double);
+            ensure!(is_whole, "{name}: labels must be whole numbers or words");
+            Ok(Labels::Numbers(Vec::try_from(&numbers.f_reshape([-1])?.f_to_kind(Kind::Int64)?)?))
+        }
+    }
+}
+
+/// What the labels of an archive stand for.
+enum Classes {
+    Numbered(Numbering),
+    Named(Vec<String>),
+}
+
+impl Classes {
+    fn of(labels: &Labels, numbering: Option<Numbering>) -> Result<Classes> {
+        match (labels, numbering) {
+            (Labels::Numbers(_), Some(numbering)) => Ok(Classes::Numbered(numbering)),
+            (Labels::Numbers(numbers), None) => Ok(Classes::Numbered(Numbering::from_labels(numbers)?)),
+            (Labels::Words(words), _) => {
+                let mut known = Words::default();
+                words.iter().for_each(|word| {
+                    known.number(word);
+                });
+                Ok(Classes::Named(known.classes().0))
+            }
+        }
+    }
+
+    fn numbers(&self, labels: Labels) -> Result<Vec<i64>> {
+        match (self, labels) {
+            (Classes::Numbered(numbering), Labels::Numbers(numbers)) => numbering.classes(&numbers),
+            (Classes::Named(names), Labels::Words(words)) => {
+                let class = |(row, word): (usize, &String)| {
+                    let class = names.iter().position(|name| name == word);
+                    let class = class.with_context(|| {
+                        format!("image {row} (from 0) has the label '{word}', which no training image has")
+                    });
+                    class.map(|class| class as i64)
+                };
+                words.iter().enumerate().map(class).collect()
+            }
+            _ => bail!("has words where y_train has numbers, or numbers where it has words"),
+        }
+    }
+
+    fn names(self) -> Vec<String> {
+        match self {
+            Classes::Numbered(numbering) => numbering.names,
+            Classes::Named(names) => names,
+        }
+    }
+}
+
+/// An array of an archive.
+enum Array {
+    Numbers(Tensor),
+    Words(Vec<String>),
+}
+
+fn array(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Array> {
     let entry = archive.by_name(&format!("{name}.npy")).context("is a damaged archive")?;
     let stated = entry.size();
     read_array(entry, stated).with_context(|| format!("array {name}"))
 }
 
 /// An array from its bytes, of which there are said to be so many.
-fn read_array(mut bytes: impl Read, stated: u64) -> Result<Tensor> {
+fn read_array(mut bytes: impl Read, stated: u64) -> Result<Array> {
     let mut start = [0; 8];
     bytes.read_exact(&mut start).context("is cut short")?;
     ensure!(start.starts_with(b"\x93NUMPY"), "is not in NumPy's format");
@@ -99,8 +199,8 @@ fn read_array(mut bytes: impl Read, stated: u64) -> Result<Tensor> {
     bytes.read_exact(&mut header).context("is cut short")?;
     let header = String::from_utf8_lossy(&header).into_owned();
     let (kind, size) = kind_of(value_of(&header, "descr")?)?;
-    ensure!(value_of(&header, "fortran_order")?.starts_with("False"), "is in Fortran's order");
-    let shape = shape_of(value_of(&header, "shape")?)?;
+    let is_transposed = value_of(&header, "fortran_order")?.starts_with("True");
+    let mut shape = shape_of(value_of(&header, "shape")?)?;
     let count = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side as u64));
     let expected = count.and_then(|count| count.checked_mul(size)).filter(|&bytes| bytes <= stated);
     let expected =
@@ -108,7 +208,22 @@ fn read_array(mut bytes: impl Read, stated: u64) -> Result<Tensor> {
     let mut values = Vec::new();
     bytes.take(expected + 1).read_to_end(&mut values).context("is damaged")?;
     ensure!(values.len() as u64 == expected, "has {} bytes of values, not {expected}", values.len());
-    Ok(Tensor::f_from_data_size(&values, &shape, kind)?)
+    let Some(kind) = kind else { return Ok(Array::Words(words(&values, size as usize)?)) };
+    if !is_transposed {
+        return Ok(Array::Numbers(Tensor::f_from_data_size(&values, &shape, kind)?));
+    }
+    shape.reverse();
+    let axes: Vec<i64> = (0..shape.len() as i64).rev().collect();
+    Ok(Array::Numbers(Tensor::f_from_data_size(&values, &shape, kind)?.f_permute(axes)?.f_contiguous()?))
+}
+
+/// Words of so many bytes each, four a letter.
+fn words(bytes: &[u8], size: usize) -> Result<Vec<String>> {
+    let letter = |bytes: &[u8; 4]| char::from_u32(u32::from_le_bytes(*bytes));
+    let word = |bytes: &[u8]| bytes.as_chunks().0.iter().map(letter).collect::<Option<String>>();
+    let words: Option<Vec<String>> = bytes.chunks(size).map(word).collect();
+    let words = words.context("has a letter that is none of Unicode's")?;
+    Ok(words.iter().map(|word| word.trim_end_matches('\0').to_string()).collect())
 }
 
 /// What stands behind a name in the header, which is a dictionary of Python.
@@ -117,10 +232,10 @@ fn value_of<'a>(header: &'a str, name: &str) -> Result<&'a str> {
     behind.with_context(|| format!("has no {name} in its header"))
 }
 
-/// The type of the values and their size in bytes.
-fn kind_of(descr: &str) -> Result<(Kind, u64)> {
+/// The type of the values, none of words, and their size in bytes.
+fn kind_of(descr: &str) -> Result<(Option<Kind>, u64)> {
     let name = descr.trim_start_matches('\'').split('\'').next().unwrap_or_default();
-    Ok(match name {
+    let (kind, size) = match name {
         "|u1" | "u1" => (Kind::Uint8, 1),
         "|i1" | "i1" => (Kind::Int8, 1),
         "<i2" => (Kind::Int16, 2),
@@ -128,8 +243,18 @@ fn kind_of(descr: &str) -> Result<(Kind, u64)> {
         "<i8" => (Kind::Int64, 8),
         "<f4" => (Kind::Float, 4),
         "<f8" => (Kind::Double, 8),
-        _ => bail!("has values of the type {name:.20}; those of u1, i1, i2, i4, i8, f4 and f8 are read"),
-    })
+        _ => {
+            let letters = name.strip_prefix("<U").and_then(|letters| letters.parse::<u64>().ok());
+            let letters = letters.filter(|letters| (1..=LONGEST_WORD).contains(letters));
+            let letters = letters.with_context(|| {
+                format!(
+                    "has values of the type {name:.20}; those of u1, i1, i2, i4, i8, f4, f8 and U are read"
+                )
+            })?;
+            return Ok((None, 4 * letters));
+        }
+    };
+    Ok((Some(kind), size))
 }
 
 fn shape_of(text: &str) -> Result<Vec<i64>> {
@@ -168,7 +293,7 @@ mod tests {
             writer.write_all(bytes).unwrap();
         }
         writer.finish().unwrap();
-        load(&path)
+        load(&path, None)
     }
 
     #[test]
@@ -192,6 +317,55 @@ mod tests {
             load_arrays(&[("x_train", npy("|u1", "(2, 1, 2, 3)", &colour)), ("y_train", labels)]).unwrap();
         assert_eq!(loaded.train.pixels.size(), [2, 3, 1, 2]);
         assert_eq!(Vec::<u8>::try_from(loaded.train.pixels.get(0).view([-1])).unwrap(), [0, 3, 1, 4, 2, 5]);
+    }
+
+    /// As NumPy has words: four bytes a letter, filled up with zeros.
+    fn words(words: &[&str]) -> Vec<u8> {
+        let letters = words.iter().flat_map(|word| word.chars().chain("\0\0\0".chars()).take(3));
+        npy(
+            "<U3",
+            &format!("({},)", words.len()),
+            &letters.flat_map(|l| (l as u32).to_le_bytes()).collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn labels_may_be_words_and_there_may_be_a_validation_set() {
+        let x = npy("|u1", "(2, 2)", &[1, 2, 3, 4]);
+        let loaded = load_arrays(&[
+            ("x_train", x.clone()),
+            ("y_train", words(&["dog", "a"])),
+            ("x_val", x.clone()),
+            ("y_val", words(&["a", "a"])),
+        ])
+        .unwrap();
+        assert_eq!(loaded.classes, ["a", "dog"]);
+        assert_eq!((loaded.train.labels, loaded.validation.unwrap().labels), (vec![1, 0], vec![0, 0]));
+        let fault = |y_test: Vec<u8>| {
+            let arrays = [
+                ("x_train", x.clone()),
+                ("y_train", words(&["b", "a"])),
+                ("x_test", x.clone()),
+                ("y_test", y_test),
+            ];
+            format!("{:#}", load_arrays(&arrays).err().unwrap())
+        };
+        assert!(fault(words(&["a", "c"])).contains("y_test: image 1 (from 0) has the label 'c'"));
+        assert!(fault(npy("|u1", "(2,)", &[0, 1])).contains("y_test: has words where y_train has numbers"));
+        let from_1 =
+            load_arrays(&[("x_train", x.clone()), ("y_train", npy("|u1", "(2,)", &[2, 1]))]).unwrap();
+        assert_eq!((from_1.classes, from_1.train.labels), (vec!["1".into(), "2".to_string()], vec![1, 0]));
+        let gap = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 2]))]);
+        assert!(format!("{:#}", gap.err().unwrap()).contains("y_train: label 2 (of image 1"));
+    }
+
+    #[test]
+    fn arrays_in_the_order_of_fortran_are_turned() {
+        let mut x = npy("|u1", "(2, 3)", &[1, 4, 2, 5, 3, 6]);
+        let at = x.windows(5).position(|part| part == b"False").unwrap();
+        x.splice(at..at + 5, *b"True ");
+        let loaded = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 1]))]).unwrap();
+        assert_eq!(Vec::<u8>::try_from(loaded.train.pixels.view([-1])).unwrap(), [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader};
+use std::io::{BufRead, Cursor, Seek};
 use std::path::Path;
 
 /// The ends of the names that pictures in a folder are known by.
@@ -67,8 +68,7 @@ pub fn read_picture(
     in_colour: bool,
     inversion: Inversion,
 ) -> Result<Picture> {
-    let picture = decode(path)?;
-    let mut picture = without_alpha(picture);
+    let mut picture = decode_file(path)?;
     let is_inverted = inversion.applies(border_mean(&picture.to_luma8()));
     if is_inverted {
         picture.invert();
@@ -92,12 +92,24 @@ pub fn read_picture(
     Ok(Picture { values, is_inverted })
 }
 
-/// Decodes a picture, turned upright as its camera noted.
+/// Decodes a picture, turned upright as its camera noted, with 8 bits a value: grey if it was, else red, green
+/// and blue; what is transparent is white.
 ///
 /// # Errors
 /// As [`read_picture`].
-pub(super) fn decode(path: &Path) -> Result<DynamicImage> {
-    let reader = ImageReader::open(path).context("cannot be opened")?;
+pub(super) fn decode_file(path: &Path) -> Result<DynamicImage> {
+    decode(ImageReader::open(path).context("cannot be opened")?)
+}
+
+/// The same of a file's bytes.
+///
+/// # Errors
+/// As [`read_picture`].
+pub(super) fn decode_bytes(bytes: &[u8]) -> Result<DynamicImage> {
+    decode(ImageReader::new(Cursor::new(bytes)))
+}
+
+fn decode(reader: ImageReader<impl BufRead + Seek>) -> Result<DynamicImage> {
     let reader = reader.with_guessed_format().context("cannot be read")?;
     ensure!(reader.format().is_some(), "is no picture that fitch can read (PNG, JPEG, BMP)");
     let mut decoder = reader.into_decoder().context("is no picture that fitch can read")?;
@@ -109,11 +121,11 @@ pub(super) fn decode(path: &Path) -> Result<DynamicImage> {
     let orientation = decoder.orientation().context("is a damaged picture")?;
     let mut picture = DynamicImage::from_decoder(decoder).context("is a damaged picture")?;
     picture.apply_orientation(orientation);
-    Ok(picture)
+    Ok(without_alpha(picture))
 }
 
-/// The picture on white, with 8 bits a value: grey if it was, else red, green and blue.
-pub(super) fn without_alpha(picture: DynamicImage) -> DynamicImage {
+/// The picture on white, with 8 bits a value.
+fn without_alpha(picture: DynamicImage) -> DynamicImage {
     let on_white = |value: u8, alpha: u8| {
         let (value, alpha) = (u32::from(value), u32::from(alpha));
         ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8

@@ -1,12 +1,13 @@
-//! What `--dataset` names: where data come from and in which form they are, found out by what is there.
+//! What `--dataset` names: where data come from, and how they become a data set with its three sides.
 
 use super::catalogue::{self, KnownSet};
+use super::classes::Numbering;
 use super::download::Progress;
+use super::format::Format;
 use super::split::{SplitMethod, split};
-use super::{Dataset, Images, class_folders, count_classes, digits, idx_set, labelled_rows, npz};
+use super::{Dataset, Images, class_folders, digits, idx_set, labelled_rows, npz, parquet_files};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
-use tch::Tensor;
 
 /// What `--dataset` names.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,15 +23,19 @@ pub enum Source {
 /// How data are read, where there is a choice.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reading {
-    /// Where fetched sets and decoded pictures are kept.
+    /// Where fetched sets and decoded images are kept.
     pub data_dir: PathBuf,
+    /// The form of what lies at a path; none means that it is found out.
+    pub format: Option<Format>,
     /// Height and width that pictures are stretched to.
     pub image_size: Option<[u32; 2]>,
     /// Whether pictures that cannot be read are left out.
     pub skips_bad: bool,
+    /// Images to validate with, from another folder or file.
+    pub validation: Option<PathBuf>,
     /// The share of a set without a test set that is split off as one; none means [`TEST_SHARE`].
     pub test_share: Option<f64>,
-    /// The column of a CSV file that holds the labels, by name or by number from 0.
+    /// The column of a table that holds the labels, by name or by number from 0.
     pub label_column: Option<String>,
     /// The only classes that are taken, by name; none means all.
     pub classes: Option<Vec<String>>,
@@ -44,16 +49,41 @@ impl Reading {
     pub fn with_data_dir(data_dir: impl Into<PathBuf>) -> Reading {
         Reading { data_dir: data_dir.into(), ..Reading::default() }
     }
+}
 
-    pub(super) fn test_share(&self) -> f64 {
-        self.test_share.unwrap_or(TEST_SHARE)
+/// What images are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Train,
+    Validation,
+    Test,
+}
+
+impl Side {
+    pub const ALL: [Side; 3] = [Side::Train, Side::Validation, Side::Test];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Train => "train",
+            Side::Validation => "validation",
+            Side::Test => "test",
+        }
+    }
+
+    /// Whether the name of a file, in lower case, tells that it is of this side.
+    pub fn is_named_in(self, name: &str) -> bool {
+        match self {
+            Side::Validation => name.contains("val") && !name.contains("train") && !name.contains("test"),
+            _ => name.contains(self.name()),
+        }
     }
 }
 
 /// What a reader of a format gives.
 pub(super) struct Loaded {
     pub train: Images,
-    /// None where the data have none.
+    /// None where the data have none, and likewise below.
+    pub validation: Option<Images>,
     pub test: Option<Images>,
     pub classes: Vec<String>,
     pub maximum: f64,
@@ -70,63 +100,12 @@ pub fn default_folder() -> Option<PathBuf> {
     from_environment.map(PathBuf::from).or_else(in_cache)
 }
 
-/// The form of what lies at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A folder of four IDX files.
-    Idx,
-    /// Folders of pictures, one a class.
-    ClassFolders,
-    /// Rows of pixels with a label, in a file or in a folder of two.
-    Csv,
-    /// NumPy's archive of arrays.
-    Npz,
-}
-
-impl Format {
-    /// For people.
-    pub fn name(self) -> &'static str {
-        match self {
-            Format::Idx => "IDX files",
-            Format::ClassFolders => "folders of pictures",
-            Format::Csv => "CSV",
-            Format::Npz => "NumPy archive",
-        }
-    }
-
-    /// Finds out what lies at a path.
-    ///
-    /// # Errors
-    /// Nothing that fitch can read.
-    pub fn of(path: &Path) -> Result<Format> {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        if path.is_file() {
-            return match name.as_str() {
-                _ if name.ends_with(".csv") || name.ends_with(".csv.gz") => Ok(Format::Csv),
-                _ if name.ends_with(".npz") => Ok(Format::Npz),
-                _ => bail!("'{}' is a file that is neither .csv, .csv.gz nor .npz", path.display()),
-            };
-        }
-        if idx_set::has_idx_files(path) {
-            return Ok(Format::Idx);
-        }
-        if labelled_rows::find_files(path).is_some() {
-            return Ok(Format::Csv);
-        }
-        if class_folders::has_pictures(path) {
-            return Ok(Format::ClassFolders);
-        }
-        // What is missing of the most common form tells best what a folder must hold.
-        idx_set::find_files(path).map(|_| Format::Idx)
-    }
-}
-
 impl Source {
     /// Finds out what a name or a path stands for. A name that the catalogue has is never a path: write
     /// `./mnist` for a folder of that name.
     ///
     /// # Errors
-    /// Neither a known name nor an existing path, or a file of no form that fitch reads.
+    /// Neither a known name nor an existing path.
     pub fn find(name_or_path: &str) -> Result<Source> {
         if name_or_path == "digits" {
             return Ok(Source::Digits);
@@ -140,9 +119,6 @@ impl Source {
             "'{name_or_path}' is neither a data set ({}) nor an existing folder or file",
             catalogue::names().join(", ")
         );
-        if path.is_file() {
-            Format::of(path)?;
-        }
         Ok(Source::Path(path.to_path_buf()))
     }
 
@@ -154,9 +130,21 @@ impl Source {
             Source::Path(path) => {
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                 let name = path.file_name().map_or("data".into(), |name| name.to_string_lossy());
-                let name = name.trim_end_matches(".gz").trim_end_matches(".csv").trim_end_matches(".npz");
-                name.to_string()
+                let ends = [".gz", ".csv", ".npz", ".parquet"];
+                ends.iter().fold(name.as_ref(), |name, end| name.trim_end_matches(end)).to_string()
             }
+        }
+    }
+
+    /// The form of the data, for people.
+    ///
+    /// # Errors
+    /// As [`Format::of`].
+    pub fn form(&self, reading: &Reading) -> Result<&'static str> {
+        match self {
+            Source::Digits => Ok("built in"),
+            Source::Known(_) => Ok(Format::Idx.name()),
+            Source::Path(path) => Ok(reading.format.map_or_else(|| Format::of(path), Ok)?.name()),
         }
     }
 
@@ -164,7 +152,7 @@ impl Source {
     pub fn is_here(&self, data_dir: &Path) -> bool {
         match self {
             Source::Digits => true,
-            Source::Known(set) => idx_set::find_files(&data_dir.join(set.name)).is_ok(),
+            Source::Known(set) => idx_set::is_whole(&data_dir.join(set.name)),
             Source::Path(path) => path.exists(),
         }
     }
@@ -175,61 +163,48 @@ impl Source {
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named.
     pub fn load(&self, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
-        let dataset = self.load_all(reading, progress)?;
+        let mut loaded = match self {
+            Source::Digits => digits::load()?,
+            Source::Known(set) => {
+                let folder = reading.data_dir.join(set.name);
+                set.fetch_missing(&folder, progress)?;
+                let classes = set.classes.iter().map(|class| class.to_string()).collect();
+                idx_set::load(&folder, Some(Numbering::from(0, classes)))?
+            }
+            Source::Path(path) => load_path(path, reading, None, progress)?,
+        };
+        if let Some(path) = &reading.validation {
+            let validation = load_validation(path, reading, &loaded, progress);
+            loaded.validation = Some(validation.with_context(|| format!("--validation {}", path.display()))?);
+        }
+        let dataset = self.complete(loaded, reading)?;
         match &reading.classes {
             Some(classes) => dataset.keep_classes(classes),
             None => Ok(dataset),
         }
     }
 
-    fn load_all(&self, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
-        let loaded = match self {
-            Source::Digits => return digits::load(),
-            Source::Known(set) => {
-                let folder = reading.data_dir.join(set.name);
-                set.fetch_missing(&folder, progress)?;
-                let classes = set.classes.iter().map(|class| class.to_string()).collect();
-                idx_set::load(&folder, Some(classes))?
-            }
-            Source::Path(path) => match Format::of(path)? {
-                Format::Idx => idx_set::load(path, None)?,
-                Format::ClassFolders => class_folders::load(path, reading, progress)?,
-                Format::Csv => labelled_rows::load(path, reading)?,
-                Format::Npz => npz::load(path).with_context(|| path.display().to_string())?,
-            },
-        };
-        self.complete(loaded, reading)
-    }
-
     /// Splits a test set off where there is none.
-    fn complete(&self, loaded: Loaded, reading: &Reading) -> Result<Dataset> {
-        let Loaded { mut train, test, classes, maximum, mut notes } = loaded;
-        let test = match test {
+    fn complete(&self, mut loaded: Loaded, reading: &Reading) -> Result<Dataset> {
+        let test = match loaded.test.take() {
             Some(test) => test,
             None => {
-                let share = reading.test_share();
-                let rows = split_off_test(&train.labels, share).with_context(|| self.name())?;
-                notes.push(test_note(share));
-                let chosen = |rows: &[i64]| -> Result<Images> {
-                    let labels = rows.iter().map(|&row| train.labels[row as usize]).collect();
-                    Ok(Images {
-                        pixels: train.pixels.f_index_select(0, &Tensor::f_from_slice(rows)?)?,
-                        labels,
-                    })
-                };
-                let (left, test) = (chosen(&rows.0)?, chosen(&rows.1)?);
-                train = left;
+                let share = reading.test_share.unwrap_or(TEST_SHARE);
+                let (train, test) = split_off_test(&loaded.train, share).with_context(|| self.name())?;
+                loaded.train = train;
+                let share = 100.0 * share;
+                loaded.notes.push(format!(
+                    "there is no test set: {share:.0} % of each class are kept apart as one (--test-split)"
+                ));
                 test
             }
         };
-        let mut counts = vec![0usize; classes.len().max(count_classes(&train.labels))];
-        train.labels.iter().for_each(|&label| counts[label as usize] += 1);
-        if let Some(class) =
-            counts.iter().zip(&classes).find(|(count, _)| **count == 0).map(|(_, class)| class)
-        {
+        let Loaded { train, validation, classes, maximum, notes, .. } = loaded;
+        let counts = train.class_counts(classes.len());
+        if let Some((class, _)) = classes.iter().zip(counts).find(|(_, count)| *count == 0) {
             bail!("{}: class {class} has no image to train on", self.name());
         }
-        Ok(Dataset { name: self.name(), train, test, classes, maximum, notes })
+        Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes })
     }
 
     /// The shape of an image and the number of classes; what is catalogued or in IDX files is not loaded
@@ -237,31 +212,85 @@ impl Source {
     ///
     /// # Errors
     /// Files that are missing or wrong.
-    pub fn shape_and_classes(&self) -> Result<(Vec<i64>, usize)> {
-        match self {
-            Source::Digits => Ok((digits::SHAPE.to_vec(), 10)),
-            Source::Known(set) => Ok((catalogue::SHAPE.to_vec(), set.classes.len())),
-            Source::Path(path) if Format::of(path)? == Format::Idx => idx_set::shape_and_classes(path),
-            Source::Path(_) => {
-                let reading = Reading::with_data_dir(default_folder().unwrap_or_default());
-                let dataset = self.load(&reading, &mut |_| ())?;
-                Ok((dataset.shape(), dataset.classes.len()))
+    pub fn shape_and_classes(&self, reading: &Reading) -> Result<(Vec<i64>, usize)> {
+        if reading.classes.is_none() {
+            match self {
+                Source::Digits => return Ok((digits::SHAPE.to_vec(), 10)),
+                Source::Known(set) => return Ok((catalogue::SHAPE.to_vec(), set.classes.len())),
+                Source::Path(path) if reading.format.map_or_else(|| Format::of(path), Ok)? == Format::Idx => {
+                    return idx_set::shape_and_classes(path);
+                }
+                Source::Path(_) => {}
             }
         }
+        let dataset = self.load(reading, &mut |_| ())?;
+        Ok((dataset.shape(), dataset.classes.len()))
     }
 }
 
-/// What users are told of a test set that was split off.
-pub(super) fn test_note(share: f64) -> String {
-    format!("there is no test set: {:.0} % of each class are kept apart as one (--test-split)", 100.0 * share)
+/// Loads what lies at a path. Numbers that stand for classes are told by the labels, or are `numbering`'s.
+fn load_path(
+    path: &Path,
+    reading: &Reading,
+    numbering: Option<Numbering>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Loaded> {
+    match reading.format.map_or_else(|| Format::of(path), Ok)? {
+        Format::Idx => idx_set::load(path, numbering),
+        Format::Pictures => class_folders::load(path, reading, progress),
+        Format::Csv => labelled_rows::load(path, reading, progress),
+        Format::Npz => npz::load(path, numbering).with_context(|| path.display().to_string()),
+        Format::Parquet => parquet_files::load(path, reading, numbering, progress),
+    }
 }
 
-/// The rows to train on and those for the test: the same for every seed, so that runs can be compared and a
+/// The images at a path, all of them to validate with: of the classes and the shape of the training images.
+fn load_validation(
+    path: &Path,
+    reading: &Reading,
+    main: &Loaded,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Images> {
+    let reading = Reading { format: None, ..reading.clone() };
+    let loaded = load_path(path, &reading, Some(Numbering::like(&main.classes)), progress)?;
+    ensure!(
+        loaded.test.is_none() && loaded.validation.is_none(),
+        "has images of several sides; name a file or folder that holds those to validate with alone"
+    );
+    let Images { pixels, labels } = loaded.train;
+    let (kind, kind_of_train) = (pixels.kind(), main.train.pixels.kind());
+    ensure!(
+        kind == kind_of_train,
+        "has values of type {kind:?}, but the training images of {kind_of_train:?}"
+    );
+    let (shape, wanted) = (pixels.size().split_off(1), main.train.shape());
+    let pixels = match (shape.as_slice(), wanted.as_slice()) {
+        // As among pictures: where some have colour, all are taken in colour.
+        ([height, width], [3, wanted_height, wanted_width])
+            if (height, width) == (wanted_height, wanted_width) =>
+        {
+            pixels.f_unsqueeze(1)?.f_expand([-1, 3, *height, *width], false)?.f_contiguous()?
+        }
+        (shape, wanted) if shape == wanted => pixels,
+        _ => bail!("has images of {shape:?} pixels, but those to train with have {wanted:?} (--image-size)"),
+    };
+    let class_of: Vec<Option<usize>> =
+        loaded.classes.iter().map(|name| main.classes.iter().position(|class| class == name)).collect();
+    let class = |&label: &i64| {
+        let class = class_of[label as usize].map(|class| class as i64);
+        class.with_context(|| {
+            format!("class {} is none of the training set's", loaded.classes[label as usize])
+        })
+    };
+    Ok(Images { pixels, labels: labels.iter().map(class).collect::<Result<_>>()? })
+}
+
+/// The images to train on and those for the test: the same for every seed, so that runs can be compared and a
 /// later evaluation finds them again.
-pub(super) fn split_off_test(labels: &[i64], share: f64) -> Result<(Vec<i64>, Vec<i64>)> {
+fn split_off_test(images: &Images, share: f64) -> Result<(Images, Images)> {
     ensure!(share > 0.0, "has no test set, and --test-split 0 leaves none to evaluate on");
-    let mut rows = split(labels, share, SplitMethod::Stratified, 0).context("--test-split")?;
+    let mut rows = split(&images.labels, share, SplitMethod::Stratified, 0).context("--test-split")?;
     rows.train.sort_unstable();
     rows.validation.sort_unstable();
-    Ok((rows.train, rows.validation))
+    Ok((images.choose(&rows.train)?, images.choose(&rows.validation)?))
 }

@@ -42,7 +42,7 @@ fn a_folder_of_idx_files_is_a_data_set() {
     assert_eq!(set.train.pixels.kind(), tch::Kind::Uint8);
     assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
     let source = Source::find(folder.path().to_str().unwrap()).unwrap();
-    assert_eq!(source.shape_and_classes().unwrap(), (vec![2, 2], 3));
+    assert_eq!(source.shape_and_classes(&Reading::default()).unwrap(), (vec![2, 2], 3));
 }
 
 #[test]
@@ -107,7 +107,84 @@ fn labels_beyond_the_classes_of_a_known_set_are_refused() {
 fn what_is_neither_a_name_nor_a_folder_is_refused() {
     let fault = |name: &str| Source::find(name).unwrap_err().to_string();
     assert!(fault("mnits").contains("(digits, mnist, fashion-mnist, kmnist)"));
-    assert!(fault(file!()).contains("is a file that is neither .csv, .csv.gz nor .npz"));
+}
+
+#[test]
+fn without_test_files_some_images_are_kept_apart() {
+    let labels: Vec<u8> = (0..40).map(|number| number % 2).collect();
+    let folder = folder(&labels, &[0]);
+    IDX_FILES[2..].iter().for_each(|name| fs::remove_file(folder.path().join(name)).unwrap());
+    let set = load(folder.path()).unwrap();
+    assert_eq!((set.train.len(), set.test.len(), set.test.class_counts(2)), (36, 4, vec![2, 2]));
+    assert!(set.notes[0].contains("10 % of each class are kept apart"), "{:?}", set.notes);
+}
+
+/// Trains on `main`, validates with `other`.
+fn load_both(main: &Path, other: &Path) -> Result<Dataset> {
+    let kept = tempfile::tempdir().unwrap();
+    let reading = Reading { validation: Some(other.into()), ..Reading::with_data_dir(kept.path()) };
+    Source::find(main.to_str().unwrap())?.load(&reading, &mut |_| ())
+}
+
+#[test]
+fn validation_images_may_come_from_elsewhere_in_another_form() {
+    let main = folder(&[1, 2, 3, 1], &[2, 3]);
+    let place = tempfile::tempdir().unwrap();
+    let rows = place.path().join("rows.csv");
+    fs::write(&rows, "label,a,b,c,d\n3,1,2,3,4\n2,5,6,7,8\n").unwrap();
+    let set = load_both(main.path(), &rows).unwrap();
+    let validation = set.validation.as_ref().unwrap();
+    assert_eq!((&validation.labels, validation.pixels.size()), (&vec![2, 1], vec![2, 2, 2]));
+    let without =
+        Source::find(main.path().to_str().unwrap()).unwrap().load(&Reading::default(), &mut |_| ()).unwrap();
+    assert_ne!(set.fingerprint().unwrap(), without.fingerprint().unwrap());
+    let kept = set.keep_classes(&["3".to_string(), "1".to_string()]).unwrap();
+    assert_eq!(kept.validation.unwrap().labels, [0]);
+    // Numbers are counted as those to train with are, a class may be missing.
+    let idx_alone = folder(&[3, 1], &[0]);
+    IDX_FILES[2..].iter().for_each(|name| fs::remove_file(idx_alone.path().join(name)).unwrap());
+    assert_eq!(load_both(main.path(), idx_alone.path()).unwrap().validation.unwrap().labels, [2, 0]);
+
+    let fault = |other: &Path| format!("{:#}", load_both(main.path(), other).unwrap_err());
+    assert!(fault(main.path()).contains("has images of several sides"));
+    fs::write(&rows, "label,a,b,c,d\n3,1,2,3,4\nzebra,5,6,7,8\n").unwrap();
+    assert!(fault(&rows).contains("rows.csv: class zebra is none of the training set's"));
+    fs::write(&rows, "label,a\n3,1\n").unwrap();
+    assert!(fault(&rows).contains("has images of [1] pixels, but those to train with have [2, 2]"));
+}
+
+#[test]
+fn grey_validation_images_are_taken_in_colour_where_the_others_are() {
+    let place = tempfile::tempdir().unwrap();
+    let save = |name: &str, pixel: [u8; 3]| {
+        let path = place.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::RgbImage::from_pixel(2, 2, image::Rgb(pixel)).save(path).unwrap();
+    };
+    for number in 0..12 {
+        save(&format!("main/a/{number}.png"), [number, 2, 3]);
+        save(&format!("main/b/{number}.png"), [number, 9, 9]);
+    }
+    save("other/b/1.png", [5; 3]);
+    save("other/a/1.png", [7; 3]);
+    let (main, other) = (place.path().join("main"), place.path().join("other"));
+    let validation = load_both(&main, &other).unwrap().validation.unwrap();
+    assert_eq!((validation.pixels.size(), validation.labels), (vec![2, 3, 2, 2], vec![0, 1]));
+    assert_eq!([0, 1, 2].map(|channel| validation.pixels.int64_value(&[1, channel, 0, 0])), [5; 3]);
+}
+
+#[test]
+fn borders_that_differ_much_tell_nothing() {
+    let border = |values: [u8; 4]| {
+        let pixels: Vec<u8> = values.iter().flat_map(|&value| [value; 4]).collect();
+        let folder = folder(&[0, 1, 0, 1], &[0]);
+        fs::write(folder.path().join(IDX_FILES[0]), idx(&[4, 2, 2], &pixels)).unwrap();
+        load(folder.path()).unwrap().border().unwrap()
+    };
+    assert_eq!(border([0, 0, 0, 0]), 0.0);
+    assert!((border([255, 255, 204, 255]) - 0.95).abs() < 1e-9);
+    assert_eq!(border([255, 0, 255, 0]), 0.5);
+    assert_eq!(border([255, 255, 0, 255]), 0.5, "their mean is 0.75");
 }
 
 /// The real files, where `FITCH_DATA_DIR` has them.

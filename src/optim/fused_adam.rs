@@ -242,6 +242,7 @@ fn step_by_libtorch(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Reading, Source};
     use crate::model::{Model, specification};
     use crate::optim::Optimizer;
     use tch::nn;
@@ -251,7 +252,7 @@ mod tests {
     /// drive the weights apart.
     #[test]
     fn five_hundred_steps_are_those_of_tch() {
-        let digits = crate::data::digits::load().unwrap().train_samples().unwrap();
+        let digits = Source::Digits.load(&Reading::default(), &mut |_| ()).unwrap().train_samples().unwrap();
         let hidden = specification::parse("dense 64, relu, dense 48, tanh").unwrap();
         let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
         let [trained, mut before, mut expected] = [(); 3].map(|()| VarStore::new(Device::Cpu));

@@ -117,3 +117,22 @@ fn what_is_no_run_or_damaged_is_named() {
     place.write("run", "run.json", b"{\"fitch_version\": 1");
     place.run(&["evaluate", "run"]).with_fault(1, &["run/run.json is not the record of a run"]);
 }
+
+#[test]
+fn classes_in_another_order_are_refused() {
+    let place = Place::new();
+    let rows = |classes: [&str; 2]| {
+        let row = |number: u8| format!("{},{number},{number},0,0\n", classes[usize::from(number % 2)]);
+        "label,a,b,c,d\n".to_string() + &(0..60).map(row).collect::<String>()
+    };
+    place.write(".", "rows.csv", rows(["cat", "dog"]).as_bytes());
+    place.train_quickly("run", &["--dataset", "rows.csv", "--data-dir", "kept"]).well();
+    let evaluate = |classes: &[&str]| {
+        let file = ["evaluate", "run/model.pt", "--dataset", "rows.csv", "--data-dir", "kept"];
+        place.run(&[&file, classes].concat())
+    };
+    evaluate(&[]).well();
+    evaluate(&["--classes", "dog,cat"]).with_fault(1, &["has the classes cat, dog, but rows has dog, cat"]);
+    place.write(".", "rows.csv", rows(["cat", "owl"]).as_bytes());
+    evaluate(&[]).with_fault(1, &["has the classes cat, dog, but rows has cat, owl"]);
+}

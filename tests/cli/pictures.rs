@@ -110,3 +110,68 @@ fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     place.train(&wrong).with_fault(1, &["rows.csv: --label-column what: is neither"]);
     place.train(&["--test-split", "1"]).with_fault(2, &["--test-split 1: must be a share"]);
 }
+
+#[test]
+fn validation_images_are_those_that_are_named_or_those_in_a_folder_for_them() {
+    let place = Place::with_pictures(false);
+    let train = |out: &str, more: &[&str]| {
+        place.train(
+            &[&QUICK[..], &["--dataset", "pictures", "--data-dir", "kept", "--out", out], more].concat(),
+        )
+    };
+    fs::create_dir(place.path("more")).unwrap();
+    fs::rename(place.path("pictures/test"), place.path("more/held-out")).unwrap();
+    let told = train("named", &["--validation", "more/held-out"]).well().stderr;
+    assert!(told.contains("pictures: 108 train, 24 validation (its own), 12 test"), "{told}");
+    assert_eq!(place.record("named")["dataset"]["validation"], 24);
+    assert!(place.record("named")["config"]["validation"].as_str().unwrap().ends_with("/more/held-out"));
+    place.train(&["--resume", "named", "--epochs", "21", "--validation", "more/held-out"]).well();
+    place.run(&["evaluate", "named"]).well();
+    train("split", &["--validation", "more/held-out", "--validation-split", "0.2"])
+        .with_fault(2, &["--validation \"more/held-out\": are the images to validate with; give it or"]);
+    train("nowhere", &["--validation", "nowhere"]).with_fault(2, &["--validation nowhere: there is no such"]);
+
+    fs::rename(place.path("more/held-out"), place.path("pictures/val")).unwrap();
+    let told = train("folder", &[]).well().stderr;
+    assert!(told.contains("108 train, 24 validation (its own), 12 test"), "{told}");
+    let told = train("none", &["--validation-split", "0", "--epochs", "2"]).well().stderr;
+    assert!(told.contains("108 train, no validation, 12 test"), "{told}");
+    let told = place.run(&["data", "inspect", "pictures", "--data-dir", "kept"]).well().stdout;
+    assert!(told.contains("108 training images, 24 validation images, 12 test images"), "{told}");
+}
+
+#[test]
+fn what_could_be_two_things_is_asked_for() {
+    let place = Place::with_pictures(false);
+    place.write("pictures", "train.csv", b"label,a\n0,1\n1,2\n");
+    let inspect =
+        |more: &[&str]| place.run(&[&["data", "inspect", "pictures", "--data-dir", "kept"], more].concat());
+    inspect(&[]).with_fault(1, &["holds both folders of pictures and CSV; --data-format pictures or csv"]);
+    assert!(
+        inspect(&["--data-format", "pictures"])
+            .well()
+            .stdout
+            .starts_with("pictures: folders of pictures\n120 training")
+    );
+    let file = place.path("pictures/train.txt");
+    fs::write(&file, format!("label,a\n{}", "0,3\n1,4\n".repeat(20))).unwrap();
+    let file = file.to_str().unwrap();
+    place
+        .run(&["data", "inspect", file])
+        .with_fault(2, &["is a file that is neither .csv, .csv.gz, .npz nor .parquet"]);
+    let told =
+        place.run(&["data", "inspect", file, "--data-format", "csv", "--data-dir", "kept"]).well().stdout;
+    assert!(told.starts_with("train.txt: CSV\n36 training images, 4 test images"), "{told}");
+    let summary = [
+        "summary",
+        "--dataset",
+        "pictures",
+        "--data-format",
+        "pictures",
+        "--image-size",
+        "4x4",
+        "--data-dir",
+        "kept",
+    ];
+    assert!(place.run(&summary).well().stdout.contains("8,704"), "16 inputs of 512 outputs");
+}

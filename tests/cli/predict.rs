@@ -169,7 +169,7 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
         ("nothing.png", "cannot be opened: No such file"),
         ("wide.csv", "line 1 has 3 values, but an image has 16 pixels"),
         ("large.idx", "has images of 8 x 8 pixels, but the model takes 4 x 4"),
-        ("labels.idx", "has 1 dimensions; raw images have 3"),
+        ("labels.idx", "has 1 dimensions; images have 2 to 4"),
         ("cut.idx", "is cut short"),
         ("empty", "holds no pictures"),
     ]) {

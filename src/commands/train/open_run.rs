@@ -121,6 +121,9 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
     if let Source::Path(path) = &configuration.source {
         options.dataset = Some(path.canonicalize()?.display().to_string());
     }
+    if let Some(path) = &configuration.reading.validation {
+        options.validation = Some(path.canonicalize()?.display().to_string());
+    }
     if let Source::Known(_) = &configuration.source {
         options.data_dir = Some(configuration.reading.data_dir.canonicalize()?);
     }

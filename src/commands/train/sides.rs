@@ -13,17 +13,25 @@ pub struct Sides {
     pub test: Samples,
     /// How many training images each class has.
     pub class_counts: Vec<usize>,
+    /// Whether the validation images are others than those to train with.
+    has_own_validation: bool,
 }
 
 impl Sides {
     pub fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Sides> {
         let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
-        let mut rows = split::split(&dataset.train.labels, validation_share, method, seed)?;
+        // A share of 0 means no validation, unless images for it were named.
+        let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
+        let own_validation = if has_none { None } else { dataset.validation_samples()? };
+        // Nothing is split off where there are other images for it.
+        let share = if own_validation.is_some() { 0.0 } else { validation_share };
+        let mut rows = split::split(&dataset.train.labels, share, method, seed)?;
         if let Some(limit) = limit {
             rows.train.truncate(limit);
         }
+        let has_own_validation = own_validation.is_some();
         let validation = match rows.validation.as_slice() {
-            [] => None,
+            [] => own_validation,
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
         };
         let mut class_counts = vec![0; dataset.classes.len()];
@@ -33,6 +41,7 @@ impl Sides {
             validation,
             test: dataset.test_samples()?,
             class_counts,
+            has_own_validation,
         })
     }
 
@@ -45,6 +54,7 @@ impl Sides {
         let count = |number: usize| with_separators(number as i64);
         let validation = match self.validation_size() {
             0 => "no validation".to_string(),
+            size if self.has_own_validation => format!("{} validation (its own)", count(size)),
             size => format!("{} validation ({})", count(size), configuration.split.name()),
         };
         format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))

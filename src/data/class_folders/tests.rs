@@ -1,6 +1,6 @@
 use super::*;
-use crate::data::Source;
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use crate::data::{Images, Source};
+use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
 use tempfile::TempDir;
 
 /// A folder of pictures and one for the cache.
@@ -62,7 +62,9 @@ fn classes_are_the_names_of_the_folders() {
         let first: Vec<u8> = Vec::try_from(set.train.pixels.select(1, 0).select(1, 0).contiguous()).unwrap();
         assert_eq!((first, set.maximum, set.notes.len()), (vec![10, 30, 20], 255.0, 0));
     }
-    let kept = |place: &Place| fs::read_dir(place.cache.path().join("pictures")).unwrap().count();
+    let folders =
+        |path: &Path| fs::read_dir(path).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    let kept = |place: &Place| folders(&place.cache.path().join("decoded"));
     assert_eq!(kept(&place), 1, "the second time it comes from the cache");
     place.add("train/dog/b.png", [2, 3], 99);
     let set = place.load(&place.reading()).unwrap();
@@ -75,15 +77,17 @@ fn classes_are_the_names_of_the_folders() {
 }
 
 #[test]
-fn a_validation_folder_is_the_test_set_where_there_is_no_other() {
+fn a_validation_folder_is_the_validation_set() {
     let place = with_test();
-    place.add("validation/cat/v.png", [2, 3], 77);
-    let set = place.load(&place.reading()).unwrap();
-    assert!(set.test.len() == 1 && set.notes[0].contains("validation is not used"), "{:?}", set.notes);
-    fs::remove_dir_all(place.data.path().join("test")).unwrap();
-    let set = place.load(&place.reading()).unwrap();
-    assert_eq!(set.test.pixels.int64_value(&[0, 0, 0]), 77);
-    assert!(set.notes[0].contains("validation is the test set"), "{:?}", set.notes);
+    place.add("val/cat/v.png", [2, 3], 77);
+    let validation = place.load(&place.reading()).unwrap().validation.unwrap();
+    assert_eq!((validation.labels, validation.pixels.int64_value(&[0, 0, 0])), (vec![0], 77));
+    place.add("val/bird/v.png", [2, 3], 77);
+    let fault = place.fault(&place.reading());
+    assert!(fault.contains("validation pictures of classes without a training picture: bird"), "{fault}");
+    fs::remove_dir_all(place.data.path().join("val/bird")).unwrap();
+    fs::remove_file(place.data.path().join("val/cat/v.png")).unwrap();
+    assert!(place.fault(&place.reading()).contains("has no validation pictures"));
 }
 
 #[test]
@@ -167,13 +171,4 @@ fn folders_that_cannot_be_learnt_from_are_told() {
     place.add("a/1.png", [2, 2], 1).add("b/1.png", [2, 2], 1);
     let fault = place.fault(&Reading { test_share: Some(0.5), ..place.reading() });
     assert!(fault.contains("class") && fault.contains("has no image to train on"), "{fault}");
-}
-
-#[test]
-fn a_damaged_cache_is_an_error_that_tells_what_to_do() {
-    let place = with_test();
-    place.load(&place.reading()).unwrap();
-    let cache = fs::read_dir(place.cache.path().join("pictures")).unwrap().next().unwrap().unwrap().path();
-    fs::write(cache.join("train-labels"), b"").unwrap();
-    assert!(place.fault(&place.reading()).contains("(remove it to decode anew)"));
 }

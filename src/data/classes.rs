@@ -1,0 +1,145 @@
+//! From labels to class numbers and the names of classes. Pure: it must not know where labels come from.
+
+use anyhow::{Result, bail};
+use std::collections::HashMap;
+
+/// More classes are a sign of a wrong file.
+pub(super) const MOST_CLASSES: i64 = 1 << 16;
+
+/// Labels that are words, each numbered when it is first met.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    numbers: HashMap<String, i64>,
+}
+
+impl Words {
+    pub fn number(&mut self, word: &str) -> i64 {
+        if let Some(&number) = self.numbers.get(word) {
+            return number;
+        }
+        let number = self.numbers.len() as i64;
+        self.numbers.insert(word.to_string(), number);
+        number
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// The names of the classes, numbers in their order, words in the alphabet's; and the class of each word by
+    /// the number that it was given.
+    pub fn classes(self) -> (Vec<String>, Vec<i64>) {
+        let mut words: Vec<(String, i64)> = self.numbers.into_iter().collect();
+        words.sort_unstable();
+        if words.iter().all(|(word, _)| word.parse::<i64>().is_ok()) {
+            words.sort_by_key(|(word, _)| word.parse::<i64>().unwrap_or_default());
+        }
+        let mut classes = vec![0; words.len()];
+        for (class, (_, number)) in words.iter().enumerate() {
+            classes[*number as usize] = class as i64;
+        }
+        (words.into_iter().map(|(word, _)| word).collect(), classes)
+    }
+}
+
+/// How labels that are numbers stand for classes: counted from 0, or from 1 as EMNIST's letters.
+#[derive(Debug)]
+pub(super) struct Numbering {
+    first: i64,
+    pub names: Vec<String>,
+}
+
+impl Numbering {
+    /// Of classes whose names are known, from a number on.
+    pub fn from(first: i64, names: Vec<String>) -> Numbering {
+        Numbering { first, names }
+    }
+
+    /// The numbering of other labels for the same classes: from 1 where the first is called so.
+    pub fn like(names: &[String]) -> Numbering {
+        Numbering::from(i64::from(names[0] == "1"), names.to_vec())
+    }
+
+    /// What training labels tell. A class without a single image below the greatest label is the sign of a
+    /// wrong label rather than of a class that cannot be learnt.
+    ///
+    /// # Errors
+    /// Labels that are not numbered without a gap.
+    pub fn from_labels(labels: &[i64]) -> Result<Numbering> {
+        check_range(labels)?;
+        let first = i64::from(labels.iter().min() == Some(&1));
+        let greatest = labels.iter().copied().max().unwrap_or_default();
+        let mut seen = vec![false; (greatest + 1) as usize];
+        labels.iter().for_each(|&label| seen[label as usize] = true);
+        if let Some(absent) = (first..=greatest).find(|&label| !seen[label as usize]) {
+            let row = labels.iter().position(|&label| label == greatest).unwrap_or_default();
+            bail!(
+                "label {greatest} (of image {row}, counted from 0) is beyond the classes: no image has label \
+                 {absent}; classes are numbered from {first} without a gap"
+            );
+        }
+        Ok(Numbering { first, names: (first..=greatest).map(|label| label.to_string()).collect() })
+    }
+
+    /// The class numbers of labels.
+    ///
+    /// # Errors
+    /// A label that is no class, with the number of its image.
+    pub fn classes(&self, labels: &[i64]) -> Result<Vec<i64>> {
+        check_range(labels)?;
+        let (first, count) = (self.first, self.names.len() as i64);
+        if let Some(row) = labels.iter().position(|label| !(first..first + count).contains(label)) {
+            bail!(
+                "label {} (of image {row}, counted from 0) is beyond the {count} classes, {first} to {}",
+                labels[row],
+                first + count - 1
+            );
+        }
+        Ok(labels.iter().map(|label| label - first).collect())
+    }
+}
+
+fn check_range(labels: &[i64]) -> Result<()> {
+    match labels.iter().position(|label| !(0..=MOST_CLASSES).contains(label)) {
+        Some(row) => bail!("the label {} (of image {row}, counted from 0) is no class", labels[row]),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_in_the_order_of_numbers_or_of_the_alphabet() {
+        let classes = |words: &[&str]| {
+            let mut known = Words::default();
+            let numbers: Vec<i64> = words.iter().map(|word| known.number(word)).collect();
+            let (names, classes) = known.classes();
+            (names, numbers.iter().map(|&number| classes[number as usize]).collect::<Vec<_>>())
+        };
+        assert_eq!(classes(&["10", "9", "10"]), (vec!["9".into(), "10".into()], vec![1, 0, 1]));
+        assert_eq!(classes(&["dog", "10", "cat"]).0, ["10", "cat", "dog"]);
+    }
+
+    #[test]
+    fn numbers_begin_with_0_or_1_and_have_no_gap() {
+        let numbering = Numbering::from_labels(&[2, 1, 3]).unwrap();
+        assert_eq!(numbering.names, ["1", "2", "3"]);
+        assert_eq!(numbering.classes(&[3, 1]).unwrap(), [2, 0]);
+        let fault = numbering.classes(&[1, 0]).unwrap_err().to_string();
+        assert!(
+            fault.contains("label 0 (of image 1, counted from 0) is beyond the 3 classes, 1 to 3"),
+            "{fault}"
+        );
+        assert_eq!(Numbering::like(&numbering.names).classes(&[1]).unwrap(), [0]);
+        assert_eq!(Numbering::from_labels(&[1, 0]).unwrap().names, ["0", "1"]);
+        let fault = Numbering::from_labels(&[0, 3, 1]).unwrap_err().to_string();
+        assert!(
+            fault.starts_with("label 3 (of image 1, counted from 0)")
+                && fault.contains("no image has label 2")
+        );
+        assert!(Numbering::from_labels(&[0, -1]).is_err() && Numbering::from_labels(&[0, i64::MAX]).is_err());
+    }
+}

@@ -1,0 +1,260 @@
+//! The tables in Parquet files. It must not know how files are found.
+
+use super::super::cache::{self, Card, Key};
+use super::super::classes::{Numbering, Words};
+use super::super::decoding::{Encoded, Entry, decode_all};
+use super::super::download::Progress;
+use super::super::labelled_rows::LABEL_NAMES;
+use super::super::source::{Loaded, Reading, Side};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use parquet::basic::Type;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::DataType;
+use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescPtr;
+use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What a column of pictures is called where it holds the bytes themselves.
+const IMAGE_NAMES: [&str; 5] = ["image", "img", "picture", "bytes", "png"];
+/// Rows that are read in one go.
+const ROWS: usize = 1024;
+
+pub fn load(
+    files: &[(Side, PathBuf)],
+    reading: &Reading,
+    numbering: Option<Numbering>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Loaded> {
+    let Reading { image_size, skips_bad, label_column, .. } = reading;
+    let mut key = Key::new(("tables", image_size, skips_bad, label_column, numbering.as_ref()));
+    files.iter().try_for_each(|(_, path)| key.add(path))?;
+    cache::load(&reading.data_dir, key, |writer| {
+        let mut tables = Vec::new();
+        for (side, path) in files {
+            // The reader may panic at a damaged file.
+            let table = catch_unwind(AssertUnwindSafe(|| Table::read(path, label_column.as_deref())));
+            let table = table.unwrap_or_else(|_| Err(anyhow!("is damaged")));
+            tables.push((*side, table.with_context(|| path.display().to_string())?));
+        }
+        let (entries, classes, mut notes) = entries(tables, numbering)?;
+        notes.extend(decode_all(&entries, reading, writer, progress)?);
+        Ok(Card { classes, notes })
+    })
+}
+
+/// A file's pictures and labels.
+struct Table {
+    file: Arc<str>,
+    pictures: Vec<Option<Vec<u8>>>,
+    labels: Labels,
+    /// Where the file tells them.
+    class_names: Option<Vec<String>>,
+}
+
+enum Labels {
+    Numbers(Vec<i64>),
+    Words(Vec<String>),
+}
+
+/// The pictures of all files with their classes, and what users should be told.
+fn entries(
+    tables: Vec<(Side, Table)>,
+    numbering: Option<Numbering>,
+) -> Result<(Vec<Entry>, Vec<String>, Vec<String>)> {
+    let names = tables.iter().find_map(|(_, table)| table.class_names.clone());
+    let mut numbers_of_train = Vec::new();
+    let mut words = Words::default();
+    for (_, table) in tables.iter().filter(|(side, _)| *side == Side::Train) {
+        match &table.labels {
+            Labels::Numbers(numbers) => numbers_of_train.extend(numbers),
+            Labels::Words(of_rows) => of_rows.iter().for_each(|word| {
+                words.number(word);
+            }),
+        }
+    }
+    let first = tables[0].1.file.to_string();
+    let has_words = words.len() > 0;
+    ensure!(!(has_words && !numbers_of_train.is_empty()), "{first}: some labels are words, others numbers");
+    let numbering = match (names, numbering) {
+        _ if has_words => Numbering::from(0, words.classes().0),
+        (Some(names), _) => Numbering::from(0, names),
+        (None, Some(numbering)) => numbering,
+        (None, None) => Numbering::from_labels(&numbers_of_train).context(first)?,
+    };
+    let (mut entries, mut notes) = (Vec::new(), Vec::new());
+    for (side, table) in tables {
+        let Table { file, pictures, labels, .. } = table;
+        let labels = match labels {
+            // As Hugging Face marks what is not told.
+            Labels::Numbers(numbers) if side != Side::Train && numbers.iter().all(|&label| label == -1) => {
+                notes.push(format!("{file} has no labels and is not used"));
+                continue;
+            }
+            Labels::Numbers(numbers) if !has_words => numbering.classes(&numbers),
+            Labels::Words(words) => {
+                words.iter().enumerate().map(|(row, word)| class(&numbering, row, word)).collect()
+            }
+            Labels::Numbers(_) => Err(anyhow!("has numbers for labels where others have words")),
+        };
+        let labels = labels.with_context(|| file.to_string())?;
+        for (row, (bytes, label)) in pictures.into_iter().zip(labels).enumerate() {
+            entries.push(Entry { picture: Encoded::Row { file: file.clone(), row, bytes }, label, side });
+        }
+    }
+    Ok((entries, numbering.names, notes))
+}
+
+fn class(numbering: &Numbering, row: usize, word: &str) -> Result<i64> {
+    let class = numbering.names.iter().position(|name| name == word);
+    let class = class
+        .with_context(|| format!("row {row} (from 0) has the label '{word}', which no training image has"))?;
+    Ok(class as i64)
+}
+
+impl Table {
+    fn read(path: &Path, label_column: Option<&str>) -> Result<Table> {
+        let file = File::open(path).context("cannot be opened")?;
+        let reader = SerializedFileReader::new(file).context("is no Parquet file")?;
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let columns = schema.columns();
+        let image = find_images(columns)?;
+        let label = find_labels(columns, label_column)?;
+        let class_names = class_names(&reader, &columns[label].path().string());
+        let is_word = columns[label].physical_type() == Type::BYTE_ARRAY;
+        let (mut pictures, mut numbers, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        for number in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(number).context("cannot be read")?;
+            pictures.extend(bytes_in(&*group, image, &columns[image])?);
+            if is_word {
+                let found = bytes_in(&*group, label, &columns[label])?;
+                words.extend(found.into_iter().map(word).collect::<Result<Vec<_>>>()?);
+            } else {
+                numbers.extend(numbers_in(&*group, label, &columns[label])?);
+            }
+        }
+        let labels = if is_word { Labels::Words(words) } else { Labels::Numbers(numbers) };
+        let count = match &labels {
+            Labels::Words(words) => words.len(),
+            Labels::Numbers(numbers) => numbers.len(),
+        };
+        ensure!(count == pictures.len(), "has {} pictures, but {count} labels", pictures.len());
+        ensure!(count > 0, "holds no pictures");
+        Ok(Table { file: path.display().to_string().into(), pictures, labels, class_names })
+    }
+}
+
+fn word(bytes: Option<Vec<u8>>) -> Result<String> {
+    let bytes = bytes.context("has a row without a label")?;
+    String::from_utf8(bytes).ok().context("has a label that is not UTF-8")
+}
+
+fn find_images(columns: &[ColumnDescPtr]) -> Result<usize> {
+    let holds_pictures = |column: &ColumnDescPtr| {
+        let parts = column.path().parts();
+        let is_named = match parts {
+            [_, last] => last == "bytes",
+            [only] => IMAGE_NAMES.contains(&only.to_lowercase().as_str()),
+            _ => false,
+        };
+        is_named && column.physical_type() == Type::BYTE_ARRAY && column.max_rep_level() == 0
+    };
+    let found = columns.iter().position(holds_pictures);
+    found.with_context(|| format!("has no column of pictures (image); there are {}", names(columns)))
+}
+
+fn find_labels(columns: &[ColumnDescPtr], wanted: Option<&str>) -> Result<usize> {
+    let index = match wanted {
+        Some(wanted) => {
+            let by_name = columns.iter().position(|column| column.path().string() == wanted);
+            let by_number = || wanted.parse().ok().filter(|number| *number < columns.len());
+            by_name.or_else(by_number).with_context(|| {
+                format!("--label-column {wanted}: is none of the columns, {}", names(columns))
+            })?
+        }
+        None => {
+            let is_label = |column: &ColumnDescPtr| {
+                let name = column.path().string().to_lowercase();
+                LABEL_NAMES.contains(&name.as_str()) || ["labels", "fine_label"].contains(&name.as_str())
+            };
+            columns.iter().position(is_label).with_context(|| {
+                let names = names(columns);
+                format!(
+                    "has no column called label or class; --label-column tells which one has them: {names}"
+                )
+            })?
+        }
+    };
+    let column = &columns[index];
+    let is_label = matches!(column.physical_type(), Type::INT32 | Type::INT64 | Type::BYTE_ARRAY);
+    ensure!(
+        is_label && column.max_rep_level() == 0,
+        "{}: labels must be whole numbers or words",
+        column.path().string()
+    );
+    Ok(index)
+}
+
+fn names(columns: &[ColumnDescPtr]) -> String {
+    columns.iter().map(|column| column.path().string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The names of the classes as Hugging Face's `datasets` notes them: a JSON of features beside the schema.
+fn class_names(reader: &SerializedFileReader<File>, label: &str) -> Option<Vec<String>> {
+    let entries = reader.metadata().file_metadata().key_value_metadata()?;
+    let text = entries.iter().find(|entry| entry.key == "huggingface")?.value.as_deref()?;
+    let features: serde_json::Value = serde_json::from_str(text).ok()?;
+    let names = features.get("info")?.get("features")?.get(label)?.get("names")?;
+    let names: Vec<String> = serde_json::from_value(names.clone()).ok()?;
+    (names.len() > 1).then_some(names)
+}
+
+fn bytes_in(
+    group: &dyn RowGroupReader,
+    index: usize,
+    column: &ColumnDescPtr,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    match group.get_column_reader(index).context("cannot be read")? {
+        ColumnReader::ByteArrayColumnReader(reader) => {
+            let values = values_in(reader, column)?;
+            Ok(values.into_iter().map(|value| value.map(|bytes| bytes.data().to_vec())).collect())
+        }
+        _ => bail!("{}: is no column of bytes", column.path().string()),
+    }
+}
+
+fn numbers_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) -> Result<Vec<i64>> {
+    let numbers: Vec<Option<i64>> = match group.get_column_reader(index).context("cannot be read")? {
+        ColumnReader::Int64ColumnReader(reader) => values_in(reader, column)?,
+        ColumnReader::Int32ColumnReader(reader) => {
+            values_in(reader, column)?.into_iter().map(|value| value.map(i64::from)).collect()
+        }
+        _ => bail!("{}: is no column of numbers", column.path().string()),
+    };
+    numbers.into_iter().collect::<Option<_>>().context("has a row without a label")
+}
+
+/// The values of a column, none where a row has none.
+fn values_in<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    column: &ColumnDescPtr,
+) -> Result<Vec<Option<T::T>>> {
+    let greatest = column.max_def_level();
+    let mut all = Vec::new();
+    loop {
+        let (mut levels, mut values) = (Vec::new(), Vec::new());
+        let (rows, ..) =
+            reader.read_records(ROWS, Some(&mut levels), None, &mut values).context("cannot be read")?;
+        if rows == 0 {
+            return Ok(all);
+        }
+        let mut values = values.into_iter();
+        if greatest == 0 {
+            all.extend(values.map(Some));
+        } else {
+            all.extend(levels.iter().map(|&level| if level == greatest { values.next() } else { None }));
+        }
+    }
+}
