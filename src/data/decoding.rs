@@ -23,6 +23,7 @@ pub(super) struct Entry {
 }
 
 /// A picture that is not yet decoded.
+#[cfg_attr(not(feature = "parquet"), allow(dead_code))]
 pub(super) enum Encoded {
     File(PathBuf),
     /// In a row of a file; none where it is missing.

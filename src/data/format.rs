@@ -52,14 +52,14 @@ impl Format {
                 format!("'{}' is a file that is neither .csv, .csv.gz, .npz nor .parquet", path.display())
             });
         }
-        let looks: [(Format, fn(&Path) -> bool); 4] = [
-            (Format::Idx, idx_set::has_files),
-            (Format::Pictures, class_folders::has_pictures),
-            (Format::Csv, |folder| labelled_rows::find_files(folder).is_some()),
-            (Format::Parquet, |folder| parquet_files::find(folder).is_some()),
+        let there = [
+            (Format::Idx, idx_set::has_files(path)),
+            (Format::Pictures, class_folders::has_pictures(path)),
+            (Format::Csv, labelled_rows::find_files(path).is_some()),
+            (Format::Parquet, parquet_files::find(path).is_some()),
         ];
         let found: Vec<Format> =
-            looks.into_iter().filter(|(_, is_there)| is_there(path)).map(|(format, _)| format).collect();
+            there.into_iter().filter(|(_, is_there)| *is_there).map(|(format, _)| format).collect();
         match found.as_slice() {
             [only] => Ok(*only),
             [] => bail!(

@@ -1,8 +1,8 @@
 //! What fitch reads from outside, each as a function of bytes that tells whether it took them.
 
-use fitch::data::idx;
 use fitch::data::inputs::{Wanted, inputs};
 use fitch::data::picture::Inversion;
+use fitch::data::{Reading, Source, idx};
 use fitch::export::ModelCard;
 use fitch::model::specification;
 use fitch::report::{metric_names, read_curves};
@@ -25,18 +25,32 @@ pub struct Reader {
     pub samples: fn() -> Vec<Vec<u8>>,
     /// Reads the bytes, which it may write to that path first.
     pub read: fn(&[u8], &Path) -> bool,
+    /// Whether it also writes what it has read to the disk.
+    #[allow(dead_code)]
+    pub is_slow: bool,
+}
+
+const fn quick(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8], &Path) -> bool) -> Reader {
+    Reader { name, samples, read, is_slow: false }
+}
+
+const fn slow(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8], &Path) -> bool) -> Reader {
+    Reader { name, samples, read, is_slow: true }
 }
 
 /// All of them.
-pub const READERS: [Reader; 8] = [
-    Reader { name: "idx", samples: idx_samples, read: read_idx },
-    Reader { name: "idx.stream", samples: idx_samples, read: read_idx_stream },
-    Reader { name: "rows.csv", samples: csv_samples, read: read_pixel_rows },
-    Reader { name: "history.csv", samples: history_samples, read: read_history },
-    Reader { name: "weights.safetensors", samples: weights_samples, read: read_weights },
-    Reader { name: "checkpoint", samples: state_samples, read: read_checkpoint },
-    Reader { name: "layers", samples: layers_samples, read: read_layers },
-    Reader { name: "fitch.json", samples: card_samples, read: read_card },
+pub const READERS: [Reader; 11] = [
+    quick("idx", idx_samples, read_idx),
+    quick("idx.stream", idx_stream_samples, read_inputs),
+    quick("rows.csv", csv_samples, read_inputs),
+    quick("arrays.npz", npz_samples, read_dataset),
+    slow("labels.csv", labelled_samples, read_dataset),
+    slow("table.parquet", parquet_samples, read_dataset),
+    quick("history.csv", history_samples, read_history),
+    quick("weights.safetensors", weights_samples, read_weights),
+    quick("checkpoint", state_samples, read_checkpoint),
+    quick("layers", layers_samples, read_layers),
+    quick("fitch.json", card_samples, read_card),
 ];
 
 fn write(bytes: &[u8], path: &Path) {
@@ -48,10 +62,19 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory can be written")
 }
 
-fn idx_samples() -> Vec<Vec<u8>> {
+fn idx_stream_samples() -> Vec<Vec<u8>> {
     let pixels: Vec<u8> = (0..24).map(|number| number * 10).collect();
     let raw = [&[0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3], pixels.as_slice()].concat();
-    vec![gzip(&raw), raw]
+    let floats: Vec<u8> = (0..24).flat_map(|number| (number as f32).to_be_bytes()).collect();
+    let floats = [&[0, 0, 13, 4, 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 0, 3, 0, 0, 0, 1], floats.as_slice()].concat();
+    vec![gzip(&raw), raw, floats]
+}
+
+/// Pictures in colour and rows of values, too.
+fn idx_samples() -> Vec<Vec<u8>> {
+    let colour = [&[0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3], &[7; 12][..]].concat();
+    let rows = [&[0, 0, 11, 2, 0, 0, 0, 2, 0, 0, 0, 3], &[1; 12][..]].concat();
+    [idx_stream_samples(), vec![colour, rows]].concat()
 }
 
 fn read_idx(bytes: &[u8], path: &Path) -> bool {
@@ -65,19 +88,46 @@ fn wanted() -> Wanted {
     Wanted::new(&[4, 3], 255.0, Inversion::Never).expect("it is the shape of a picture")
 }
 
-fn read_idx_stream(bytes: &[u8], path: &Path) -> bool {
+fn read_inputs(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
     inputs(path, wanted()).all(|input| input.is_ok())
+}
+
+/// Reads what the name of the path tells, with a test set split off where there is none.
+fn read_dataset(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    let kept = path.with_extension("kept");
+    let reading = Reading { test_share: Some(0.5), ..Reading::with_data_dir(&kept) };
+    let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
+    let dataset = source.load(&reading, &mut |_| ());
+    if let Ok(dataset) = &dataset {
+        dataset.inspect().expect("what was read can be looked at");
+    }
+    let _ = fs::remove_dir_all(kept);
+    dataset.is_ok()
+}
+
+fn npz_samples() -> Vec<Vec<u8>> {
+    [&include_bytes!("samples/arrays.npz")[..], include_bytes!("samples/words.npz")]
+        .map(<[u8]>::to_vec)
+        .into()
+}
+
+fn parquet_samples() -> Vec<Vec<u8>> {
+    [&include_bytes!("samples/table.parquet")[..], include_bytes!("samples/words.parquet")]
+        .map(<[u8]>::to_vec)
+        .into()
+}
+
+fn labelled_samples() -> Vec<Vec<u8>> {
+    let text = b"label,p0,p1,p2,p3\ncat,0,1,2,3\ndog,1,1,1,1\ncat,4,5,6,255\ndog,0,0,0,0\n";
+    vec![text.to_vec(), gzip(text), b"1,2,3\n0,4,5\n1,6,7\n0,8,9\n".to_vec()]
 }
 
 fn csv_samples() -> Vec<Vec<u8>> {
     let text =
         b"p0,p1,p2,p3,p4,p5,p6,p7,p8,p9,p10,p11\n0,1,2,3,4,5,6,7,8,9,10,255\n1,1,1,1,1,1,1,1,1,1,1,1\n";
     vec![text.to_vec(), gzip(text)]
-}
-
-fn read_pixel_rows(bytes: &[u8], path: &Path) -> bool {
-    read_idx_stream(bytes, path)
 }
 
 fn history_samples() -> Vec<Vec<u8>> {

@@ -77,7 +77,7 @@ fn entries(
     }
     let first = tables[0].1.file.to_string();
     let has_words = words.len() > 0;
-    ensure!(!(has_words && !numbers_of_train.is_empty()), "{first}: some labels are words, others numbers");
+    ensure!(!has_words || numbers_of_train.is_empty(), "{first}: some labels are words, others numbers");
     let numbering = match (names, numbering) {
         _ if has_words => Numbering::from(0, words.classes().0),
         (Some(names), _) => Numbering::from(0, names),
