@@ -21,26 +21,31 @@ const CARD: &str = "card.json";
 
 /// What makes decoded images the same as those of another time: how they are read, and the files that they come
 /// from, by name, length and times of change.
-pub(super) struct Key(Sha256);
+pub(super) struct Key {
+    root: PathBuf,
+    digest: Sha256,
+}
 
 impl Key {
-    pub fn new(how: impl std::fmt::Debug) -> Key {
+    /// Of files that are all below `root`, or of that file.
+    pub fn new(root: &Path, how: impl std::fmt::Debug) -> Key {
         let mut digest = Sha256::new();
-        digest.update(format!("{VERSION} {how:?}"));
-        Key(digest)
+        let whole = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+        digest.update(format!("{VERSION} {how:?} {}", whole.display()));
+        Key { root: root.to_path_buf(), digest }
     }
 
     pub fn add(&mut self, path: &Path) -> Result<()> {
         let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+        let name = path.strip_prefix(&self.root).unwrap_or(path);
         let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let changed = changed.unwrap_or_default().as_nanos();
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        self.0.update(format!("\0{}\0{}\0{changed}", path.display(), metadata.len()));
+        self.digest.update(format!("\0{}\0{}\0{changed}", name.display(), metadata.len()));
         // Unlike the time above it cannot be set, so that a file that took the place of another is told.
         #[cfg(unix)]
         {
             use std::os::unix::fs::MetadataExt;
-            self.0.update(format!("\0{}.{}", metadata.ctime(), metadata.ctime_nsec()));
+            self.digest.update(format!("\0{}.{}", metadata.ctime(), metadata.ctime_nsec()));
         }
         Ok(())
     }
@@ -62,7 +67,7 @@ pub(super) fn load(
     key: Key,
     decode: impl FnOnce(&mut Writer) -> Result<Card>,
 ) -> Result<Loaded> {
-    let folder = data_dir.join("decoded").join(format!("{:x}", key.0.finalize()));
+    let folder = data_dir.join("decoded").join(format!("{:x}", key.digest.finalize()));
     if !folder.join(CARD).exists() {
         fill(&folder, decode)?;
     }
@@ -200,7 +205,7 @@ mod tests {
     }
 
     fn key() -> Key {
-        Key::new("how")
+        Key::new(Path::new("a"), "how")
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) fn has_pictures(folder: &Path) -> bool {
 pub(super) fn load(folder: &Path, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Loaded> {
     let shown = || folder.display().to_string();
     let (entries, classes) = list(folder).with_context(shown)?;
-    let mut key = Key::new(("pictures", reading.image_size, reading.skips_bad));
+    let mut key = Key::new(folder, ("pictures", reading.image_size, reading.skips_bad));
     for entry in &entries {
         if let Encoded::File(path) = &entry.picture {
             key.add(path)?;

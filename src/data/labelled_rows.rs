@@ -45,7 +45,7 @@ pub(super) fn load(path: &Path, reading: &Reading, progress: &mut dyn FnMut(Prog
         true => find_files(path).with_context(|| format!("{}: has no train.csv", path.display()))?,
         false => vec![(Side::Train, path.to_path_buf())],
     };
-    let mut key = Key::new(("rows", &reading.label_column));
+    let mut key = Key::new(path, ("rows", &reading.label_column));
     files.iter().try_for_each(|(_, path)| key.add(path))?;
     cache::load(&reading.data_dir, key, |writer| {
         let card = read(&files, reading.label_column.as_deref(), writer, progress);

@@ -42,7 +42,7 @@ pub(super) fn load(
         true => find(path).with_context(|| format!("{}: has no train.parquet", path.display()))?,
         false => vec![(Side::Train, path.to_path_buf())],
     };
-    tables::load(&files, reading, numbering, progress)
+    tables::load(path, &files, reading, numbering, progress)
 }
 
 #[cfg(not(feature = "parquet"))]
@@ -50,12 +50,13 @@ mod tables {
     use super::*;
 
     pub fn load(
-        files: &[(Side, PathBuf)],
+        path: &Path,
+        _: &[(Side, PathBuf)],
         _: &Reading,
         _: Option<Numbering>,
         _: &mut dyn FnMut(Progress),
     ) -> Result<Loaded> {
-        anyhow::bail!("{}: this fitch was built without its feature parquet", files[0].1.display())
+        anyhow::bail!("{}: this fitch was built without its feature parquet", path.display())
     }
 }
 

@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader};
-use std::io::{BufRead, Cursor, Seek};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader};
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// The ends of the names that pictures in a folder are known by.
@@ -98,7 +99,11 @@ pub fn read_picture(
 /// # Errors
 /// As [`read_picture`].
 pub(super) fn decode_file(path: &Path) -> Result<DynamicImage> {
-    decode(ImageReader::open(path).context("cannot be opened")?)
+    let file = File::open(path).context("cannot be opened")?;
+    let mut bytes = Vec::new();
+    file.take(GREATEST_SIZE + 1).read_to_end(&mut bytes).context("cannot be read")?;
+    ensure!(bytes.len() as u64 <= GREATEST_SIZE, "is larger than any picture that fitch reads");
+    decode_bytes(&bytes)
 }
 
 /// The same of a file's bytes.
@@ -106,22 +111,28 @@ pub(super) fn decode_file(path: &Path) -> Result<DynamicImage> {
 /// # Errors
 /// As [`read_picture`].
 pub(super) fn decode_bytes(bytes: &[u8]) -> Result<DynamicImage> {
-    decode(ImageReader::new(Cursor::new(bytes)))
-}
-
-fn decode(reader: ImageReader<impl BufRead + Seek>) -> Result<DynamicImage> {
-    let reader = reader.with_guessed_format().context("cannot be read")?;
-    ensure!(reader.format().is_some(), "is no picture that fitch can read (PNG, JPEG, BMP)");
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().context("cannot be read")?;
+    let format = reader.format().context("is no picture that fitch can read (PNG, JPEG, BMP)")?;
     let mut decoder = reader.into_decoder().context("is no picture that fitch can read")?;
     let (stated_width, stated_height) = decoder.dimensions();
     ensure!(
         decoder.total_bytes() <= GREATEST_SIZE,
         "states a size of {stated_width} x {stated_height} pixels, more than fitch reads"
     );
+    ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "is a damaged picture: it was cut short");
     let orientation = decoder.orientation().context("is a damaged picture")?;
     let mut picture = DynamicImage::from_decoder(decoder).context("is a damaged picture")?;
     picture.apply_orientation(orientation);
     Ok(without_alpha(picture))
+}
+
+/// Whether the end of a JPEG is there, which its decoder does not ask for. Within the data of a scan, neither
+/// marker can occur; what is embedded before it, such as a small picture for previews, has both.
+fn is_whole_jpeg(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: [u8; 2] = [0xff, 0xda];
+    const END: [u8; 2] = [0xff, 0xd9];
+    let last = |marker| bytes.windows(2).rposition(|pair| pair == marker);
+    last(END) > last(START_OF_SCAN)
 }
 
 /// The picture on white, with 8 bits a value.
@@ -244,6 +255,13 @@ mod tests {
         square(64, 255, 0).save(&path).unwrap();
         let whole = std::fs::read(&path).unwrap();
         assert!(fault(&whole[..whole.len() / 2]).contains("damaged"));
+        let jpeg = folder.path().join("a.jpg");
+        square(64, 255, 0).save(&jpeg).unwrap();
+        let of_jpeg = std::fs::read(&jpeg).unwrap();
+        assert!(fault(&of_jpeg[..of_jpeg.len() - 2]).contains("damaged picture: it was cut short"));
+        assert!(fault(&of_jpeg[..of_jpeg.len() * 9 / 10]).contains("damaged"));
+        std::fs::write(&path, [&of_jpeg[..], b"more"].concat()).unwrap();
+        assert!(read_picture(&path, [4, 4], false, Inversion::Never).is_ok(), "what follows does not matter");
         let mut huge = whole;
         huge[16..24].copy_from_slice(&[0, 15, 0, 0, 0, 15, 0, 0]); // the sizes in a PNG's header
         assert!(!fault(&huge).is_empty());

@@ -23,13 +23,14 @@ const IMAGE_NAMES: [&str; 5] = ["image", "img", "picture", "bytes", "png"];
 const ROWS: usize = 1024;
 
 pub fn load(
+    path: &Path,
     files: &[(Side, PathBuf)],
     reading: &Reading,
     numbering: Option<Numbering>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded> {
     let Reading { image_size, skips_bad, label_column, .. } = reading;
-    let mut key = Key::new(("tables", image_size, skips_bad, label_column, numbering.as_ref()));
+    let mut key = Key::new(path, ("tables", image_size, skips_bad, label_column, numbering.as_ref()));
     files.iter().try_for_each(|(_, path)| key.add(path))?;
     cache::load(&reading.data_dir, key, |writer| {
         let mut tables = Vec::new();
