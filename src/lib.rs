@@ -75,6 +75,7 @@ mod operators;
 pub mod optim;
 mod parallel;
 mod product;
+#[doc(hidden)]
 pub mod random;
 pub mod report;
 pub mod run;

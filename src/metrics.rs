@@ -119,7 +119,7 @@ impl Metric {
 /// Means over samples that come in batches, weighted by batch size. The sums stay on the device:
 /// adding to them makes the host wait for nothing.
 #[derive(Debug)]
-pub struct RunningMeans {
+pub(crate) struct RunningMeans {
     sums: Tensor,
     samples: usize,
 }

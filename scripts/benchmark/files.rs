@@ -35,7 +35,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let predict = |images: &Path| fitch_seconds("predict", &[&path, images], threads);
     // The weights, Adam's moments, and the best weights: what a checkpoint holds.
     let optimizer = Optimizer::adam(&variables, 0.001)?;
-    let mut state = optimizer.fused().context("Adam is the fused one")?.state();
+    let mut state = optimizer.state().context("Adam has its state")?;
     state.extend(variables.variables());
     state.extend(variables.variables().into_iter().map(|(name, value)| (format!("best/{name}"), value)));
     let kept = CheckpointFolder::new(folder.path().join("checkpoint"));

@@ -9,7 +9,7 @@ mod table;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fitch::data::{self, Samples, Source, split};
-use fitch::model::{Model, specification};
+use fitch::model::{Layers, Model};
 use fitch::optim::Optimizer;
 use fitch::train::{self, Callback, Fit, Outcome, StopReason, Training};
 use serde::Deserialize;
@@ -133,7 +133,7 @@ fn repeat(times: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<
 /// A network with fresh weights.
 fn network() -> Result<(Model, VarStore, SequentialT)> {
     let variables = VarStore::new(Device::Cpu);
-    let model = Model::classifier(&[28, 28], specification::parse(LAYERS)?, 10)?;
+    let model = Model::classifier(&[28, 28], Layers::parse(LAYERS)?, 10)?;
     let network = model.build(&variables.root())?;
     Ok((model, variables, network))
 }

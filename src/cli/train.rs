@@ -95,12 +95,11 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub batch_size: Option<i64>,
 
-    /// Adam's learning rate [default: 0.001]
+    /// The optimizer's learning rate [default: 0.001]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
 
-    /// adam; adamw, whose weight decay is decoupled; or tch's sgd and rmsprop, which cannot be resumed
-    /// [default: adam]
+    /// adam; adamw, whose weight decay is decoupled; sgd; or rmsprop [default: adam]
     #[arg(long, value_name = "KIND", help_heading = "Training")]
     pub optimizer: Option<OptimizerOption>,
 

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use fitch::data::Dataset;
 use fitch::metrics::ConfusionMatrix;
 use fitch::model::Model;
-use fitch::report::svg::Picture;
+use fitch::report::Picture;
 use fitch::report::{
     self, Curves, DiagramOptions, Fact, SheetImage, TensorBoard, WorkbookContent, chart, heat_map,
     picture_sheet,

@@ -8,7 +8,7 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::model::presets::PRESETS;
-use fitch::model::{Model, SummaryStyle, specification, summary};
+use fitch::model::{Layers, Model, SummaryStyle, summary};
 use fitch::report::{self, DiagramOptions, Direction};
 use fitch::run::write_whole;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
         Some(layers) => layers.clone(),
         None => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
     };
-    let hidden = specification::parse(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
+    let hidden = Layers::parse(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
     let data = TrainOptions { dataset: Some(options.dataset), ..TrainOptions::default() };
     let (source, reading) = config::check_data(&config::with_reading(data, options.reading))?;
     let (shape, classes) = source.shape_and_classes(&reading)?;

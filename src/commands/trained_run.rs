@@ -3,7 +3,7 @@
 use crate::cli::TrainOptions;
 use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard};
-use fitch::model::{Model, specification};
+use fitch::model::{Layers, Model};
 use fitch::run::{RunFolder, RunRecord, load_weights};
 use std::path::Path;
 use tch::Device;
@@ -33,7 +33,7 @@ impl RecordedRun {
         let dataset = &self.record.dataset;
         let layers = self.options.layers.as_deref().unwrap_or_default();
         let hidden =
-            specification::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
+            Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
         let model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
         let variables = VarStore::new(device);
         let network = model.build(&variables.root())?;

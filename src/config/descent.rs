@@ -29,17 +29,7 @@ pub enum ClassWeights {
 impl Descent {
     /// Whether the optimizer is one whose state can be saved.
     pub fn is_resumable(&self) -> bool {
-        let is_adam = matches!(self.optimizer, OptimizerOption::Adam | OptimizerOption::AdamW);
-        is_adam && self.adam == AdamOption::Fused
-    }
-
-    /// As it was asked for, for people.
-    pub fn optimizer_flag(&self) -> &'static str {
-        match self.optimizer {
-            OptimizerOption::Sgd => "--optimizer sgd",
-            OptimizerOption::RmsProp => "--optimizer rmsprop",
-            OptimizerOption::Adam | OptimizerOption::AdamW => "--adam reference",
-        }
+        self.adam == AdamOption::Fused
     }
 }
 

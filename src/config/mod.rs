@@ -12,16 +12,14 @@ pub use reading::with_reading;
 pub use resolve::{defaults, options_of, resolve, resolve_resumed};
 
 use crate::cli::{
-    AdamOption, ModeOption, OptimizerOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption,
-    TrainOptions,
+    AdamOption, ModeOption, PrecisionOption, ProgressOption, SplitOption, StoppingOption, TrainOptions,
 };
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::data::{Augmentation, Reading, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Direction;
-use fitch::model::layers::Layer;
-use fitch::model::specification;
+use fitch::model::Layers;
 use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate};
 use fitch::train::callbacks::{CsvForm, Patience, ReduceLearningRateOnPlateau};
 use reading::{check_reading, check_source};
@@ -49,7 +47,7 @@ pub struct Configuration {
     pub validation_share: f64,
     pub split: SplitMethod,
     pub limit: Option<usize>,
-    pub hidden: Vec<Box<dyn Layer>>,
+    pub hidden: Layers,
     pub epochs: usize,
     pub batch_size: usize,
     pub learning_rate: f64,
@@ -182,7 +180,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let source = check_source(options, checker);
     let layers = text(&options.layers);
-    let hidden = specification::parse(&layers);
+    let hidden = Layers::parse(&layers);
     if let Err(fault) = &hidden {
         checker.faults.push(format!("--layers: {fault}"));
     }
@@ -253,9 +251,8 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
 /// The precision; runs of earlier versions, which had none, are float32.
 fn check_precision(options: &TrainOptions, checker: &mut Checker) -> Option<PrecisionOption> {
     let precision = options.precision.unwrap_or(PrecisionOption::Float32);
-    let is_other = !matches!(options.optimizer, None | Some(OptimizerOption::Adam | OptimizerOption::AdamW));
-    if precision == PrecisionOption::Bf16 && (is_other || options.adam == Some(AdamOption::Reference)) {
-        return checker.fault("precision", "bf16", "needs --optimizer adam or adamw, and --adam fused");
+    if precision == PrecisionOption::Bf16 && options.adam == Some(AdamOption::Reference) {
+        return checker.fault("precision", "bf16", "needs --adam fused");
     }
     Some(precision)
 }

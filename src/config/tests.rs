@@ -37,7 +37,7 @@ fn without_options_the_defaults_hold() {
     assert_eq!(configuration.source, Source::Digits);
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
     assert_eq!((configuration.learning_rate, configuration.validation_share), (0.001, 0.1));
-    assert_eq!(specification::format(&configuration.hidden), PRESETS[0].layers);
+    assert_eq!(configuration.hidden.to_string(), PRESETS[0].layers);
     assert_eq!(
         (configuration.split, configuration.machine.device),
         (SplitMethod::Stratified, DeviceChoice::Auto)
@@ -147,7 +147,7 @@ fn a_file_gives_options_and_flags_win() {
     );
     let configuration = configured(&["--config", &path, "--epochs", "3"]).unwrap();
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.learning_rate), (3, 32, 0.01));
-    assert_eq!(specification::format(&configuration.hidden), "dense 30, relu");
+    assert_eq!(configuration.hidden.to_string(), "dense 30, relu");
     assert!(configuration.keep_last_weights);
     assert_eq!(configuration.split, SplitMethod::Last);
     assert!(!configured(&["--config", &path, "--keep-last-weights=false"]).unwrap().keep_last_weights);

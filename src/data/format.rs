@@ -6,6 +6,7 @@ use std::path::Path;
 
 /// The form of what lies at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Format {
     /// A folder of IDX files.
     Idx,

@@ -6,7 +6,7 @@
 
 mod stream;
 
-pub use stream::{ImageStream, stream_images};
+pub(super) use stream::{ImageStream, stream_images};
 
 use super::gzip::is_gzip;
 use anyhow::{Context, Result, bail, ensure};
@@ -96,7 +96,7 @@ pub fn read_labels(path: &Path) -> Result<Tensor> {
 ///
 /// # Errors
 /// As [`read_images`], for what can be told from the header.
-pub fn image_sizes(path: &Path) -> Result<Vec<i64>> {
+pub(super) fn image_sizes(path: &Path) -> Result<Vec<i64>> {
     let file = IdxFile::open(path, IMAGES).with_context(|| path.display().to_string())?;
     Ok(usual_sizes(&file.header.shape()))
 }

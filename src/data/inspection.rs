@@ -12,6 +12,7 @@ const BATCH: i64 = 1024;
 
 /// What was found out.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Inspection {
     /// The type of the values as they are stored: `Uint8`.
     pub value_type: String,

@@ -6,7 +6,7 @@ pub mod catalogue;
 mod class_folders;
 mod classes;
 mod decoding;
-pub mod digits;
+mod digits;
 pub mod download;
 mod format;
 mod gzip;
@@ -17,7 +17,7 @@ mod inspection;
 mod labelled_rows;
 mod npz;
 mod parquet_files;
-pub mod picture;
+mod picture;
 mod pixel_rows;
 mod samples;
 mod source;
@@ -27,6 +27,7 @@ pub use augmentation::Augmentation;
 pub use format::Format;
 pub use idx_set::IDX_FILES;
 pub use inspection::Inspection;
+pub use picture::Inversion;
 pub use samples::{Batch, Batches, Samples};
 pub use source::{Reading, Source, TEST_SHARE, default_folder};
 
@@ -87,6 +88,7 @@ pub struct Shown {
 
 /// A set of images to train on, one to test with, and the names of their classes.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Dataset {
     /// A short name, for people and file names.
     pub name: String,

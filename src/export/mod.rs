@@ -9,7 +9,8 @@ pub(crate) mod pickle;
 mod script_model;
 pub mod torchscript;
 
-pub use card::{CARD_NAME, InputCard, ModelCard};
+pub(crate) use card::CARD_NAME;
+pub use card::{InputCard, ModelCard};
 pub use script_model::ScriptModel;
 
 use crate::model::{Model, PlacedLayer};

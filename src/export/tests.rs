@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{layers, specification};
+use crate::model::{Layers, layers};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
@@ -20,7 +20,7 @@ struct Exported {
 
 impl Exported {
     fn new(layers: &str) -> Exported {
-        let hidden = specification::parse(layers).unwrap();
+        let hidden = Layers::parse(layers).unwrap();
         let model = Model::classifier(&[4, 3], hidden, 5).unwrap();
         let variables = VarStore::new(Device::Cpu);
         let network = model.build(&variables.root()).unwrap();
@@ -69,7 +69,7 @@ fn images(count: i64) -> Tensor {
 #[test]
 fn every_layer_kind_computes_the_same_from_torchscript() {
     for kind in layers::KINDS {
-        let before = match specification::parse(kind.example).unwrap()[0].takes() {
+        let before = match Layers::parse(kind.example).unwrap().0[0].takes() {
             layers::Takes::Pictures => "conv2d 2 1",
             layers::Takes::Anything | layers::Takes::Rows => "dense 6",
         };
@@ -81,7 +81,7 @@ fn every_layer_kind_computes_the_same_from_torchscript() {
 #[test]
 fn every_layer_kind_has_an_onnx_operator_or_passes_values_unchanged() {
     for kind in layers::KINDS {
-        let layer = specification::parse(kind.example).unwrap().remove(0);
+        let layer = Layers::parse(kind.example).unwrap().0.remove(0);
         let variables = VarStore::new(Device::Cpu);
         let shape: &[i64] = if layer.takes() == layers::Takes::Rows { &[6] } else { &[2, 6, 6] };
         let built = layer.append_to(nn::seq_t(), &variables.root(), shape).unwrap();

@@ -65,7 +65,7 @@ impl Backpropagation for ManualNetwork {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{layers, specification};
+    use crate::model::{Layers, layers};
     use std::collections::BTreeMap;
     use tch::Device;
     use tch::nn::ModuleT;
@@ -119,8 +119,7 @@ mod tests {
         const LEFT_TO_AUTOGRAD: [&str; 5] = ["conv2d", "maxpool2d", "avgpool2d", "batchnorm", "layernorm"];
         for kind in layers::KINDS {
             if LEFT_TO_AUTOGRAD.contains(&kind.word) {
-                let model =
-                    Model::classifier(&[3, 3], specification::parse(kind.example).unwrap(), 4).unwrap();
+                let model = Model::classifier(&[3, 3], Layers::parse(kind.example).unwrap(), 4).unwrap();
                 let variables = VarStore::new(Device::Cpu);
                 model.build(&variables.root()).unwrap();
                 assert!(model.manual_network(&variables, Kind::Float).unwrap().is_none(), "{}", kind.word);
@@ -128,7 +127,7 @@ mod tests {
             }
             // Dropout draws from the generator that all tests share: with a rate of 0 it drops nothing.
             let text = kind.example.replace("0.5", "0");
-            let hidden = specification::parse(&format!("dense 8, tanh, {text}, dense 7, {text}")).unwrap();
+            let hidden = Layers::parse(&format!("dense 8, tanh, {text}, dense 7, {text}")).unwrap();
             let model = Model::classifier(&[3, 3], hidden, 4).unwrap();
             let variables = VarStore::new(Device::Cpu);
             let network = model.build(&variables.root()).unwrap();
@@ -149,7 +148,7 @@ mod tests {
 
     #[test]
     fn inputs_may_lie_in_memory_as_they_like() {
-        let hidden = specification::parse("dropout 0, relu").unwrap();
+        let hidden = Layers::parse("dropout 0, relu").unwrap();
         let model = Model::classifier(&[40], hidden, 4).unwrap();
         let variables = VarStore::new(Device::Cpu);
         let network = model.build(&variables.root()).unwrap();
@@ -161,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_missing_and_a_second_backward_pass_are_errors() {
-        let model = Model::classifier(&[3, 3], Vec::new(), 4).unwrap();
+        let model = Model::classifier(&[3, 3], Layers::default(), 4).unwrap();
         let variables = VarStore::new(Device::Cpu);
         let fault = model.manual_network(&variables, Kind::Float).unwrap_err().to_string();
         assert!(fault.contains("dense_1.weight"), "{fault}");

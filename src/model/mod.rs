@@ -1,13 +1,14 @@
 //! The model as an ordered specification: the one source for names, shapes, parameter counts, the
 //! summary and the trainable network. It must not know data or training.
 
-pub mod layers;
+pub(crate) mod layers;
 mod manual;
 pub mod presets;
-pub mod specification;
+mod specification;
 mod summary;
 
 pub use manual::ManualNetwork;
+pub use specification::{Layers, ParseError};
 pub use summary::{SummaryStyle, summary, with_separators};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -17,7 +18,7 @@ use tch::{Tensor, nn};
 
 /// A layer in its place in a model.
 #[derive(Debug)]
-pub struct PlacedLayer {
+pub(crate) struct PlacedLayer {
     /// Its name, unique in the model: the kind's word and a number from 1, as in `dense_2`.
     pub name: String,
     /// Its kind and settings.
@@ -64,9 +65,9 @@ pub struct Model {
     /// The shape of one sample: height and width, channels before them, or a row of values.
     pub sample_shape: Vec<i64>,
     /// The layers up to the logits.
-    pub layers: Vec<PlacedLayer>,
+    pub(crate) layers: Vec<PlacedLayer>,
     /// Softmax: from the logits to probabilities.
-    pub softmax: PlacedLayer,
+    pub(crate) softmax: PlacedLayer,
 }
 
 impl Model {
@@ -75,12 +76,12 @@ impl Model {
     ///
     /// # Errors
     /// No pixels, no classes, or shapes that do not fit each other.
-    pub fn classifier(sample_shape: &[i64], hidden: Vec<Box<dyn Layer>>, classes: usize) -> Result<Model> {
+    pub fn classifier(sample_shape: &[i64], hidden: Layers, classes: usize) -> Result<Model> {
         ensure!(classes > 0, "a classifier needs at least one class");
         let pixels: i64 = sample_shape.iter().product();
         ensure!(pixels > 0, "a classifier needs at least one input value, not the shape {sample_shape:?}");
         let logits: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
-        let has_pictures = hidden.iter().any(|layer| layer.takes() == Takes::Pictures);
+        let has_pictures = hidden.0.iter().any(|layer| layer.takes() == Takes::Pictures);
         let first = if has_pictures { as_picture(sample_shape)? } else { vec![pixels] };
         let mut layers: Vec<PlacedLayer> = Vec::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
@@ -93,7 +94,7 @@ impl Model {
             layers.push(PlacedLayer { name, layer, input, output });
             anyhow::Ok(())
         };
-        for layer in hidden.into_iter().chain([logits]) {
+        for layer in hidden.0.into_iter().chain([logits]) {
             let dimensions = layers.last().map_or(first.len(), |previous| previous.output.len());
             if layer.takes() == Takes::Rows && dimensions > 1 {
                 place(Box::new(Flatten), &mut layers)?;
@@ -113,7 +114,7 @@ impl Model {
     }
 
     /// All layers in order, softmax included.
-    pub fn all_layers(&self) -> impl Iterator<Item = &PlacedLayer> {
+    pub(crate) fn all_layers(&self) -> impl Iterator<Item = &PlacedLayer> {
         self.layers.iter().chain([&self.softmax])
     }
 
@@ -123,13 +124,13 @@ impl Model {
     }
 
     /// The number of values that the optimizer moves.
-    pub fn trainable_count(&self) -> i64 {
+    pub(crate) fn trainable_count(&self) -> i64 {
         let parameters = self.layers.iter().flat_map(PlacedLayer::parameters);
         parameters.filter(|parameter| parameter.is_trainable).map(|parameter| parameter.count()).sum()
     }
 
     /// The shape that a sample is brought to for the first layer.
-    pub fn first_shape(&self) -> &[i64] {
+    pub(crate) fn first_shape(&self) -> &[i64] {
         self.layers.first().map_or(&self.sample_shape, |first| &first.input)
     }
 

@@ -5,7 +5,7 @@
 pub struct Preset {
     /// The name that users write.
     pub name: &'static str,
-    /// Its hidden layers, as [`specification::parse`](super::specification::parse) reads them.
+    /// Its hidden layers, as [`Layers::parse`](super::Layers::parse) reads them.
     pub layers: &'static str,
 }
 
@@ -28,12 +28,12 @@ pub fn preset(name: &str) -> Option<Preset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Model, specification};
+    use crate::model::{Layers, Model};
 
     #[test]
     fn every_preset_is_a_network_for_pictures_of_28_by_28_and_reads_back() {
         for Preset { name, layers } in PRESETS {
-            let hidden = specification::parse(layers).unwrap();
+            let hidden = Layers::parse(layers).unwrap();
             let model = Model::classifier(&[28, 28], hidden, 10).unwrap();
             assert_eq!(model.hidden_layers(), *layers, "{name}");
             assert_eq!(preset(name).unwrap().layers, *layers);

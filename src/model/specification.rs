@@ -2,6 +2,7 @@
 
 use super::layers::{self, KINDS, Layer};
 use std::fmt;
+use std::str::FromStr;
 
 /// A fault in the text, with its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,27 +28,54 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Reads a list of layers, separated by commas (or line breaks); each is a word and its arguments.
-/// An empty text is no layer at all: a model of its classifier alone.
-///
-/// # Errors
-/// The first word that is wrong, with its place.
-pub fn parse(text: &str) -> Result<Vec<Box<dyn Layer>>, ParseError> {
-    if text.trim().is_empty() {
-        return Ok(Vec::new());
+/// Layers in their order, of known kinds, not yet built.
+#[derive(Debug, Default)]
+pub struct Layers(pub(crate) Vec<Box<dyn Layer>>);
+
+impl Layers {
+    /// Reads a list of layers, separated by commas (or line breaks); each is a word and its arguments.
+    /// An empty text is no layer at all: a model of its classifier alone.
+    ///
+    /// # Errors
+    /// The first word that is wrong, with its place.
+    pub fn parse(text: &str) -> Result<Layers, ParseError> {
+        if text.trim().is_empty() {
+            return Ok(Layers(Vec::new()));
+        }
+        let mut start = 0;
+        let mut parsed = Vec::new();
+        for item in text.split_inclusive([',', '\n']) {
+            parsed.push(parse_layer(text, start, item.trim_end_matches([',', '\n']))?);
+            start += item.len();
+        }
+        if text.ends_with(',') {
+            let place = text.len() - 1..text.len();
+            let message = "a layer is missing after the last comma".to_string();
+            return Err(ParseError { text: text.to_string(), place, message });
+        }
+        Ok(Layers(parsed))
     }
-    let mut start = 0;
-    let mut parsed = Vec::new();
-    for item in text.split_inclusive([',', '\n']) {
-        parsed.push(parse_layer(text, start, item.trim_end_matches([',', '\n']))?);
-        start += item.len();
+
+    /// A layer of each kind, as users write it: `dense 8`.
+    pub fn examples() -> impl Iterator<Item = &'static str> {
+        KINDS.iter().map(|kind| kind.example)
     }
-    if text.ends_with(',') {
-        let place = text.len() - 1..text.len();
-        let message = "a layer is missing after the last comma".to_string();
-        return Err(ParseError { text: text.to_string(), place, message });
+}
+
+impl FromStr for Layers {
+    type Err = ParseError;
+
+    /// As [`Layers::parse`].
+    fn from_str(text: &str) -> Result<Layers, ParseError> {
+        Layers::parse(text)
     }
-    Ok(parsed)
+}
+
+impl fmt::Display for Layers {
+    /// The text that [`Layers::parse`] reads back to the same layers.
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(&format(&self.0))
+    }
 }
 
 fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, ParseError> {
@@ -78,8 +106,8 @@ fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, P
     })
 }
 
-/// The text that [`parse`] reads back to the same layers.
-pub fn format<'a>(layers: impl IntoIterator<Item = &'a Box<dyn Layer>>) -> String {
+/// The text that reads back to the same layers.
+pub(super) fn format<'a>(layers: impl IntoIterator<Item = &'a Box<dyn Layer>>) -> String {
     let items = layers
         .into_iter()
         .map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
@@ -93,27 +121,27 @@ mod tests {
     #[test]
     fn the_text_of_parsed_layers_reads_back() {
         let text = "dense 512, relu, dropout 0.2, dense 30, tanh, sigmoid, gelu";
-        assert_eq!(format(&parse(text).unwrap()), text);
+        assert_eq!(Layers::parse(text).unwrap().to_string(), text);
         assert_eq!(
-            format(&parse("  dense   512,relu ,dropout .2 ").unwrap()),
+            Layers::parse("  dense   512,relu ,dropout .2 ").unwrap().to_string(),
             "dense 512, relu, dropout 0.2"
         );
-        assert_eq!(format(&parse("dense 5\nrelu").unwrap()), "dense 5, relu");
-        assert!(parse("").unwrap().is_empty());
+        assert_eq!(Layers::parse("dense 5\nrelu").unwrap().to_string(), "dense 5, relu");
+        assert!(Layers::parse("").unwrap().0.is_empty());
     }
 
     #[test]
     fn every_kind_parses_under_its_own_word() {
         for kind in KINDS {
-            let layers = parse(kind.example).unwrap();
-            assert_eq!(layers[0].word(), kind.word);
-            assert_eq!(format(&layers), kind.example);
+            let layers: Layers = kind.example.parse().unwrap();
+            assert_eq!(layers.0[0].word(), kind.word);
+            assert_eq!(layers.to_string(), kind.example);
         }
     }
 
     /// The word that an error points at, and its message.
     fn fault(text: &str) -> (String, String) {
-        let error = parse(text).unwrap_err();
+        let error = Layers::parse(text).unwrap_err();
         (text[error.place.clone()].to_string(), error.message)
     }
 
@@ -145,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_display_underlines_the_bad_word() {
-        let shown = parse("relu, größe 5").map(|_| ()).unwrap_err().to_string();
+        let shown = Layers::parse("relu, größe 5").map(|_| ()).unwrap_err().to_string();
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines[1..], ["  relu, größe 5", "        ^^^^^"]);
     }

@@ -3,7 +3,7 @@ use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 fn reference() -> Model {
-    let layers = specification::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
+    let layers = Layers::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
     Model::classifier(&[28, 28], layers, 10).unwrap()
 }
 
@@ -28,7 +28,7 @@ fn what_is_built_is_what_was_counted() {
 #[test]
 fn every_layer_kind_builds_to_its_stated_shape_and_parameters() {
     for kind in layers::KINDS {
-        let model = Model::classifier(&[5, 6], specification::parse(kind.example).unwrap(), 4).unwrap();
+        let model = Model::classifier(&[5, 6], Layers::parse(kind.example).unwrap(), 4).unwrap();
         let store = nn::VarStore::new(Device::Cpu);
         let network = model.build(&store.root()).unwrap();
         for train in [false, true] {
@@ -69,8 +69,9 @@ fn initial_weights_follow_keras() {
 
 #[test]
 fn dropout_is_inverted_and_only_for_training() {
-    let layers = specification::parse("dropout 0.2").unwrap();
-    let sequence = layers[0].append_to(nn::seq_t(), &nn::VarStore::new(Device::Cpu).root(), &[1000]).unwrap();
+    let layers = Layers::parse("dropout 0.2").unwrap();
+    let sequence =
+        layers.0[0].append_to(nn::seq_t(), &nn::VarStore::new(Device::Cpu).root(), &[1000]).unwrap();
     let ones = Tensor::ones([1000, 1000], (Kind::Float, Device::Cpu));
     assert_eq!(sequence.forward_t(&ones, false), ones);
     let dropped = sequence.forward_t(&ones, true);
@@ -81,12 +82,12 @@ fn dropout_is_inverted_and_only_for_training() {
 
 #[test]
 fn impossible_models_are_errors() {
-    assert!(Model::classifier(&[28, 28], Vec::new(), 0).is_err());
-    assert!(Model::classifier(&[28, 0], Vec::new(), 10).is_err());
+    assert!(Model::classifier(&[28, 28], Layers::default(), 0).is_err());
+    assert!(Model::classifier(&[28, 0], Layers::default(), 10).is_err());
 }
 
 #[test]
 fn a_model_without_hidden_layers_is_its_classifier() {
-    let model = Model::classifier(&[8, 8], Vec::new(), 10).unwrap();
+    let model = Model::classifier(&[8, 8], Layers::default(), 10).unwrap();
     assert_eq!(model.parameter_count(), 650);
 }

@@ -1,12 +1,15 @@
-//! The optimizer: Adam in one fused step of libtorch's with its state in our hands, or any of tch's. It
+//! The optimizer: Adam, SGD and RMSprop with their state in our hands, or any of tch's. It
 //! must not know the loop that calls it.
 
+mod adam;
 mod adam_step;
-mod fused_adam;
+mod open;
+mod rms_prop;
+mod sgd;
 
-pub use fused_adam::FusedAdam;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use open::{OpenOptimizer, Rule};
+use std::collections::BTreeMap;
 use tch::Tensor;
 use tch::nn::{self, OptimizerConfig};
 
@@ -40,7 +43,7 @@ pub struct Optimizer {
 
 #[derive(Debug)]
 enum Kind {
-    Fused(FusedAdam),
+    Open(OpenOptimizer),
     Tch(nn::Optimizer),
 }
 
@@ -50,8 +53,7 @@ fn keras_adam() -> nn::Adam {
 }
 
 impl Optimizer {
-    /// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7. The step is
-    /// [`FusedAdam`], whose state can be saved.
+    /// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7.
     ///
     /// # Errors
     /// As [`Optimizer::new`], or variables that are not all float32.
@@ -69,17 +71,41 @@ impl Optimizer {
         weight_decay: f64,
         decay: Decay,
     ) -> Result<Optimizer> {
-        check_learning_rate(learning_rate)?;
         let settings = keras_adam().wd(weight_decay);
-        let fused = FusedAdam::new(settings, decay, variables).context("cannot set up the optimizer")?;
-        Ok(Optimizer { kind: Kind::Fused(fused), learning_rate, greatest_norm: None })
+        Optimizer::open(adam::Adam::new(settings, decay, variables.device())?, variables, learning_rate)
+    }
+
+    /// Stochastic gradient descent with tch's settings.
+    ///
+    /// # Errors
+    /// As [`Optimizer::adam`]; a dampening, which is not supported.
+    pub fn sgd(variables: &nn::VarStore, learning_rate: f64, settings: nn::Sgd) -> Result<Optimizer> {
+        Optimizer::open(sgd::Sgd::new(settings)?, variables, learning_rate)
+    }
+
+    /// RMSprop with tch's settings.
+    ///
+    /// # Errors
+    /// As [`Optimizer::adam`]; the centered form, which is not supported.
+    pub fn rms_prop(
+        variables: &nn::VarStore,
+        learning_rate: f64,
+        settings: nn::RmsProp,
+    ) -> Result<Optimizer> {
+        Optimizer::open(rms_prop::RmsProp::new(settings)?, variables, learning_rate)
+    }
+
+    fn open(rule: impl Rule + 'static, variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        check_learning_rate(learning_rate)?;
+        let open = OpenOptimizer::new(rule, variables).context("cannot set up the optimizer")?;
+        Ok(Optimizer { kind: Kind::Open(open), learning_rate, greatest_norm: None })
     }
 
     /// Makes the gradients smaller where their norm, all of them together, is greater than this, as Keras's
     /// `global_clipnorm` and PyTorch's `clip_grad_norm_` do.
     pub fn clip_norm(mut self, greatest: f64) -> Optimizer {
-        if let Kind::Fused(fused) = &mut self.kind {
-            fused.clip_norm(greatest);
+        if let Kind::Open(open) = &mut self.kind {
+            open.clip_norm(greatest);
         }
         Optimizer { greatest_norm: Some(greatest), ..self }
     }
@@ -106,19 +132,27 @@ impl Optimizer {
         Ok(Optimizer { kind: Kind::Tch(inner), learning_rate, greatest_norm: None })
     }
 
-    /// The optimizer whose state can be saved, if it is one.
-    pub fn fused(&self) -> Option<&FusedAdam> {
+    /// The state, by the names of the variables and of its parts, `dense_1.weight.first_moment` and so on: the
+    /// tensors themselves, not copies. None of an optimizer of tch's, which keeps its state to itself.
+    pub fn state(&self) -> Option<BTreeMap<String, Tensor>> {
         match &self.kind {
-            Kind::Fused(fused) => Some(fused),
+            Kind::Open(open) => Some(open.state()),
             Kind::Tch(_) => None,
         }
     }
 
-    /// The same, to load a state.
-    pub(crate) fn fused_mut(&mut self) -> Option<&mut FusedAdam> {
+    /// Takes over a state that [`Optimizer::state`] gave.
+    ///
+    /// # Errors
+    /// An optimizer of tch's; a part that is missing or has another shape.
+    pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.opened()?.load_state(saved)
+    }
+
+    fn opened(&mut self) -> Result<&mut OpenOptimizer> {
         match &mut self.kind {
-            Kind::Fused(fused) => Some(fused),
-            Kind::Tch(_) => None,
+            Kind::Open(open) => Ok(open),
+            Kind::Tch(_) => Err(anyhow!("an optimizer of tch's own keeps its state to itself")),
         }
     }
 
@@ -143,7 +177,7 @@ impl Optimizer {
     /// A loss without a gradient, or too little memory.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
         match &mut self.kind {
-            Kind::Fused(fused) => fused.step(loss, self.learning_rate),
+            Kind::Open(open) => open.step(loss, self.learning_rate),
             Kind::Tch(inner) => {
                 inner.zero_grad();
                 loss.f_backward().context("cannot compute the gradients of the loss")?;
@@ -162,7 +196,7 @@ impl Optimizer {
     /// An optimizer of tch's, which takes none; a name of no variable; too little memory.
     pub fn apply(&mut self, gradients: Vec<(&str, Tensor)>) -> Result<()> {
         let rate = self.learning_rate;
-        self.fused_mut().context("an optimizer of tch takes no gradients")?.apply(gradients, rate)
+        self.opened()?.apply(gradients, rate)
     }
 }
 

@@ -69,7 +69,7 @@ impl Font {
     }
 
     /// The width of a text in pixels, from the advances of the font that is compiled in.
-    pub fn width(self, text: &str) -> f64 {
+    pub(super) fn width(self, text: &str) -> f64 {
         static FACES: OnceLock<[Option<Face<'static>>; 2]> = OnceLock::new();
         let faces = FACES.get_or_init(|| [REGULAR, BOLD].map(|font| Face::parse(font, 0).ok()));
         let Some(face) = &faces[usize::from(self.is_bold)] else { return 0.0 };
@@ -101,38 +101,33 @@ pub struct Picture {
 
 impl Picture {
     /// A white picture of that size in pixels.
-    pub fn new(width: f64, height: f64) -> Picture {
+    pub(super) fn new(width: f64, height: f64) -> Picture {
         let mut picture = Picture { width: width.ceil(), height: height.ceil(), body: String::new() };
         picture.rectangle(0.0, 0.0, picture.width, picture.height, "fill=\"#ffffff\"");
         picture
     }
 
-    /// The width in pixels.
-    pub fn width(&self) -> f64 {
-        self.width
-    }
-
     /// A rectangle; `style` holds SVG attributes.
-    pub fn rectangle(&mut self, x: f64, y: f64, width: f64, height: f64, style: &str) {
+    pub(super) fn rectangle(&mut self, x: f64, y: f64, width: f64, height: f64, style: &str) {
         let [x, y, width, height] = [x, y, width, height].map(number);
         let _ =
             writeln!(self.body, "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" {style}/>");
     }
 
     /// A straight line.
-    pub fn line(&mut self, from: (f64, f64), to: (f64, f64), style: &str) {
+    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), style: &str) {
         let [x1, y1, x2, y2] = [from.0, from.1, to.0, to.1].map(number);
         let _ = writeln!(self.body, "<line x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\" {style}/>");
     }
 
     /// A circle.
-    pub fn circle(&mut self, center: (f64, f64), radius: f64, style: &str) {
+    pub(super) fn circle(&mut self, center: (f64, f64), radius: f64, style: &str) {
         let [x, y, radius] = [center.0, center.1, radius].map(number);
         let _ = writeln!(self.body, "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" {style}/>");
     }
 
     /// A line through points; nothing where there are none.
-    pub fn polyline(&mut self, points: &[(f64, f64)], style: &str) {
+    pub(super) fn polyline(&mut self, points: &[(f64, f64)], style: &str) {
         if !points.is_empty() {
             let points: Vec<String> =
                 points.iter().map(|&(x, y)| format!("{},{}", number(x), number(y))).collect();
@@ -141,19 +136,27 @@ impl Picture {
     }
 
     /// A closed shape through points.
-    pub fn polygon(&mut self, points: &[(f64, f64)], style: &str) {
+    pub(super) fn polygon(&mut self, points: &[(f64, f64)], style: &str) {
         let points: Vec<String> =
             points.iter().map(|&(x, y)| format!("{},{}", number(x), number(y))).collect();
         let _ = writeln!(self.body, "<polygon points=\"{}\" {style}/>", points.join(" "));
     }
 
     /// A text with its base line at `y`.
-    pub fn text(&mut self, x: f64, y: f64, text: &str, font: Font, anchor: Anchor) {
+    pub(super) fn text(&mut self, x: f64, y: f64, text: &str, font: Font, anchor: Anchor) {
         self.turned_text(x, y, text, font, anchor, 0.0);
     }
 
     /// A text turned about its point by degrees, clockwise.
-    pub fn turned_text(&mut self, x: f64, y: f64, text: &str, font: Font, anchor: Anchor, degrees: f64) {
+    pub(super) fn turned_text(
+        &mut self,
+        x: f64,
+        y: f64,
+        text: &str,
+        font: Font,
+        anchor: Anchor,
+        degrees: f64,
+    ) {
         let [x, y] = [x, y].map(number);
         let weight = if font.is_bold { " font-weight=\"bold\"" } else { "" };
         let turn = match degrees {
@@ -184,7 +187,7 @@ impl Picture {
     ///
     /// # Errors
     /// Too little memory.
-    pub fn to_pixels(&self, scale: f32) -> Result<Pixmap> {
+    pub(super) fn to_pixels(&self, scale: f32) -> Result<Pixmap> {
         let tree = Tree::from_str(&self.to_svg(), options()).context("cannot draw the picture")?;
         let (width, height) = (self.width as f32 * scale, self.height as f32 * scale);
         let mut pixels = Pixmap::new(width as u32, height as u32).context("the picture is too large")?;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::metrics::ConfusionMatrix;
-use crate::model::{Model, specification};
+use crate::model::{Layers, Model};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -66,7 +66,7 @@ fn golden_comparison_with_gaps_and_learning_rates() {
 
 #[test]
 fn golden_diagram() {
-    let layers = specification::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
+    let layers = Layers::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
     let model = Model::classifier(&[28, 28], layers, 10).unwrap();
     assert_is_golden("model.svg", &diagram(&model, DiagramOptions::default()).to_svg());
     assert_is_golden("model.dot", &dot(&model, DiagramOptions::default()));

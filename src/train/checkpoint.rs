@@ -71,7 +71,7 @@ pub(super) type Callbacks<'a> = Vec<&'a mut dyn Callback>;
 impl Training<'_> {
     /// The training as it stands, between two steps.
     pub(super) fn checkpoint(&self, callbacks: &Callbacks) -> Result<Checkpoint> {
-        let optimizer = self.fused_optimizer()?;
+        let optimizer = self.optimizer_state()?;
         let is_complete = self.history.epochs.len() == self.epoch;
         let (sums, samples) = self.means().parts();
         let mut tensors = BTreeMap::from([("means".to_string(), sums.shallow_clone())]);
@@ -79,7 +79,7 @@ impl Training<'_> {
             tensors.extend(values.into_iter().map(|(name, value)| (format!("{prefix}/{name}"), value)));
         };
         add("weights", self.variables.variables().into_iter().collect());
-        add("optimizer", optimizer.state());
+        add("optimizer", optimizer);
         let mut kept = BTreeMap::new();
         for callback in callbacks {
             let Some(name) = callback.state_name() else { continue };

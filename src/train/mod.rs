@@ -236,7 +236,7 @@ impl<'a> Fit<'a> {
         ensure!(!train.is_empty(), "there are no samples to train on");
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
         ensure!(
-            self.backpropagation.is_none() || self.optimizer.fused().is_some(),
+            self.backpropagation.is_none() || self.optimizer.state().is_some(),
             "gradients of the model's own need an optimizer that takes them: Optimizer::adam"
         );
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];

@@ -8,7 +8,7 @@ use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, eval
 use crate::backpropagation::Backpropagation;
 use crate::data::{Augmentation, Batch, Samples};
 use crate::metrics::{Direction, Metric, RunningMeans};
-use crate::optim::{FusedAdam, Optimizer};
+use crate::optim::Optimizer;
 use crate::parallel::threads;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -138,17 +138,14 @@ impl<'a> Training<'a> {
         &self.means
     }
 
-    pub(super) fn fused_optimizer(&self) -> Result<&FusedAdam> {
+    pub(super) fn optimizer_state(&self) -> Result<BTreeMap<String, Tensor>> {
         self.optimizer
-            .fused()
+            .state()
             .context("the state of this optimizer cannot be saved; that of Optimizer::adam can")
     }
 
     pub(super) fn load_optimizer(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-        let optimizer = self.optimizer.fused_mut();
-        let optimizer =
-            optimizer.context("this optimizer cannot go on from a checkpoint; Optimizer::adam can")?;
-        optimizer.load_state(saved).context("the optimizer's state in the checkpoint")
+        self.optimizer.load_state(saved).context("the optimizer's state in the checkpoint")
     }
 
     /// One step: from a batch to gradients, moved weights and the sums of the metrics.

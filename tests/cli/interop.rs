@@ -5,7 +5,7 @@ use crate::place::{Finished, Place, real_mnist, skipped};
 use fitch::data::{Dataset, Reading, Source};
 use fitch::export::onnx::{OnnxInput, model_bytes};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
-use fitch::model::{Model, layers, specification};
+use fitch::model::{Layers, Model};
 use fitch::run::load_weights;
 use image::GrayImage;
 use std::fs;
@@ -70,7 +70,7 @@ fn python_computes_the_same_on_all_test_images_of_mnist() {
     let data = data.to_str().unwrap();
     place.train(&["--dataset", "mnist", "--data-dir", data, "--epochs", "1", "--out", "run"]).well();
     let config = place.record("run")["config"].clone();
-    let hidden = specification::parse(config["layers"].as_str().unwrap()).unwrap();
+    let hidden = Layers::parse(config["layers"].as_str().unwrap()).unwrap();
     let dataset = Source::find("mnist").unwrap().load(&Reading::with_data_dir(data), &mut |_| ()).unwrap();
     let model = Model::classifier(&[28, 28], hidden, 10).unwrap();
     let variables = VarStore::new(Device::Cpu);
@@ -89,15 +89,14 @@ fn python_computes_the_same_on_all_test_images_of_mnist() {
 fn python_computes_the_same_with_every_layer_kind() {
     let Some(python) = python("python_computes_the_same_with_every_layer_kind") else { return };
     let place = Place::new();
-    let takes_pictures = |kind: &&layers::Kind| {
-        specification::parse(kind.example).unwrap()[0].takes() == layers::Takes::Pictures
-    };
-    let (of_pictures, others): (Vec<_>, Vec<_>) = layers::KINDS.iter().partition(takes_pictures);
-    let of_pictures = of_pictures.iter().map(|kind| kind.example.to_string());
-    let normalised = "conv2d 5 3 padding same, batchnorm, layernorm".to_string();
-    let others = others.iter().map(|kind| format!("dense 30, {}", kind.example));
-    let kinds: Vec<String> = std::iter::once(normalised).chain(of_pictures).chain(others).collect();
-    let hidden = specification::parse(&kinds.join(", ")).unwrap();
+    let all = "conv2d 5 3 padding same, batchnorm, layernorm, maxpool2d 2, conv2d 4 2 stride 1, avgpool2d 2, flatten, \
+               dense 30, relu, dense 30, tanh, dense 30, sigmoid, dense 30, gelu, dense 30, dropout 0.2, dense 30, \
+               batchnorm, dense 30, layernorm";
+    for example in Layers::examples() {
+        let kind = example.split(' ').next();
+        assert!(all.split([' ', ',']).any(|word| Some(word) == kind), "no {example}");
+    }
+    let hidden = Layers::parse(all).unwrap();
     let dataset = Source::find("digits").unwrap().load(&Reading::default(), &mut |_| ()).unwrap();
     let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
     let variables = VarStore::new(Device::Cpu);

@@ -198,7 +198,7 @@ fn a_precision_that_cannot_be_had_is_an_error() {
     let on_cpu = place.train(&["--precision", "tf32", "--device", "cpu"]);
     on_cpu.with_fault(1, &["--precision tf32 is one of CUDA devices"]);
     let reference = place.train(&["--precision", "bf16", "--adam", "reference"]);
-    reference.with_fault(2, &["--precision bf16: needs --optimizer adam or adamw"]);
+    reference.with_fault(2, &["--precision bf16: needs --adam fused"]);
 }
 
 /// Unless libgomp's waiting was settled by the user.
@@ -452,9 +452,22 @@ fn schedules_optimizers_and_losses_are_heeded() {
     let last = |name: &str| of_columns(&smoothed, name)[2];
     // With a share of 0.19 at the label and 0.09 at every other class, no model comes below their entropy.
     assert!(last("loss") > 2.26 && last("val_loss") < 2.2, "{} {}", last("loss"), last("val_loss"));
+    // Every optimizer goes on as if it had never stopped.
+    for (name, arguments) in [
+        ("sgd", &["--optimizer", "sgd", "--momentum", "0.9", "--learning-rate", "0.1"][..]),
+        ("rmsprop", &["--optimizer", "rmsprop"]),
+    ] {
+        place.train(&["--resume", name, "--epochs", "4"]).well();
+        let whole = format!("{name}-whole");
+        place.train_quickly(&whole, &[arguments, &["--epochs", "4"]].concat()).well();
+        assert_eq!(place.history(name), place.history(&whole));
+        let weights = |run: &str| fs::read(place.path(run).join("weights.safetensors")).unwrap();
+        assert!(weights(name) == weights(&whole), "{name}");
+    }
+    place.train_quickly("reference", &["--adam", "reference"]).well();
     place
-        .train(&["--resume", "sgd", "--epochs", "4"])
-        .with_fault(1, &["trained with --optimizer sgd, whose state"]);
+        .train(&["--resume", "reference", "--epochs", "4"])
+        .with_fault(1, &["trained with --adam reference, whose state"]);
 }
 
 #[test]
@@ -472,7 +485,7 @@ fn settings_of_the_descent_that_make_no_sense_are_told() {
         (&["--schedule", "cosine", "--final-learning-rate", "1"], "--final-learning-rate 1: is above"),
         (&["--schedule", "cosine", "--plateau-patience", "3"], "--plateau-patience 3: cannot be had with"),
         (&["--optimizer", "sgd", "--adam", "reference"], "--adam reference: is for --optimizer adam"),
-        (&["--optimizer", "sgd", "--precision", "bf16"], "--precision bf16: needs --optimizer adam or adamw"),
+        (&["--adam", "reference", "--precision", "bf16"], "--precision bf16: needs --adam fused"),
     ] {
         place.train(arguments).with_fault(2, &[fault]);
     }

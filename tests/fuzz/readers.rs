@@ -1,10 +1,10 @@
 //! What fitch reads from outside, each as a function of bytes that tells whether it took them.
 
+use fitch::data::Inversion;
 use fitch::data::inputs::{Wanted, inputs};
-use fitch::data::picture::Inversion;
 use fitch::data::{Reading, Source, idx};
 use fitch::export::ModelCard;
-use fitch::model::specification;
+use fitch::model::Layers;
 use fitch::report::{metric_names, read_curves};
 use fitch::run::{CheckpointFolder, load_weights, save_weights};
 use fitch::train::TrainingState;
@@ -200,8 +200,8 @@ fn layers_samples() -> Vec<Vec<u8>> {
 
 fn read_layers(bytes: &[u8], _: &Path) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    match specification::parse(text) {
-        Ok(layers) => specification::parse(&specification::format(&layers)).is_ok(),
+    match Layers::parse(text) {
+        Ok(layers) => Layers::parse(&layers.to_string()).is_ok(),
         Err(fault) => fault.to_string().is_empty(),
     }
 }

@@ -21,10 +21,10 @@ pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<
         }
         (OptimizerOption::AdamW, _) => Optimizer::adam_with_decay(variables, rate, decay, Decay::Decoupled)?,
         (OptimizerOption::Sgd, _) => {
-            Optimizer::new(Sgd { momentum, wd: decay, ..Sgd::default() }, variables, rate)?
+            Optimizer::sgd(variables, rate, Sgd { momentum, wd: decay, ..Sgd::default() })?
         }
         (OptimizerOption::RmsProp, _) => {
-            Optimizer::new(RmsProp { momentum, wd: decay, ..RmsProp::default() }, variables, rate)?
+            Optimizer::rms_prop(variables, rate, RmsProp { momentum, wd: decay, ..RmsProp::default() })?
         }
     };
     Ok(match clip_norm {

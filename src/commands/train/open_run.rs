@@ -90,8 +90,7 @@ fn resume(
     let shown = run.folder.path().display();
     ensure!(
         configuration.descent.is_resumable(),
-        "{shown} was trained with {}, whose state cannot be saved, so it cannot go on",
-        configuration.descent.optimizer_flag()
+        "{shown} was trained with --adam reference, whose state cannot be saved, so it cannot go on"
     );
     let (before, now) = (&run.record.dataset.fingerprint, dataset.fingerprint()?);
     ensure!(

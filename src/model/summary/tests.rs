@@ -1,9 +1,9 @@
 use super::*;
-use crate::model::specification;
+use crate::model::Layers;
 
 /// The reference network: two hidden layers of 512 on 28 x 28 pixels.
 fn reference() -> Model {
-    let layers = specification::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
+    let layers = Layers::parse("dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2").unwrap();
     Model::classifier(&[28, 28], layers, 10).unwrap()
 }
 

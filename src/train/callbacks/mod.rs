@@ -13,14 +13,15 @@ mod terminate_on_nan;
 mod theano_patience;
 mod time_limit;
 
-pub use best_weights::BestWeights;
+pub(crate) use best_weights::BestWeights;
 pub use early_stopping::EarlyStopping;
 pub use history_file::{CsvForm, HistoryFile};
 pub use interrupt::StopOnRequest;
 pub use learning_rate_schedule::LearningRateSchedule;
-pub use patience::{Best, Patience, PatienceRule, Verdict};
+pub use patience::{Best, Patience};
+use patience::{PatienceRule, Verdict};
 pub use reduce_learning_rate::ReduceLearningRateOnPlateau;
 pub use step_schedule::{Curve, StepSchedule};
 pub use terminate_on_nan::TerminateOnNan;
-pub use theano_patience::{TheanoPatience, TheanoRule};
+pub use theano_patience::TheanoPatience;
 pub use time_limit::TimeLimit;

@@ -47,7 +47,7 @@ impl TheanoRule {
     }
 }
 
-/// Stops a training by [`TheanoRule`] and brings the best weights back. Validation runs within an epoch
+/// Stops a training by the rule of the Theano tutorials and brings the best weights back. Validation runs within an epoch
 /// where the patience is shorter than two epochs.
 #[derive(Debug)]
 pub struct TheanoPatience {

@@ -178,6 +178,6 @@ fn a_checkpoint_of_another_training_is_refused() {
         format!("{:#}", fit.run(&points(samples), Some(&points(9))).unwrap_err())
     };
     assert!(fault(700, false).contains("is of a training with 5 steps an epoch, not 44"));
-    assert!(fault(70, true).contains("cannot go on from a checkpoint"));
+    assert!(fault(70, true).contains("keeps its state to itself"));
     assert!(fault(70, false).contains("has no state of theano_patience"));
 }
