@@ -76,7 +76,7 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
 }
 
 /// How many rows of each class are held out: proportional, rounded by largest remainder, so that the
-/// numbers add up to `validation_size`.
+/// numbers add up to `validation_size`. Where that is possible, one row of each class is left to train on.
 fn stratified_quota(labels: &[i64], validation_size: usize) -> Vec<usize> {
     let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
     let mut counts = vec![0usize; classes];
@@ -87,9 +87,14 @@ fn stratified_quota(labels: &[i64], validation_size: usize) -> Vec<usize> {
     let mut quota: Vec<usize> = (0..classes).map(|class| exact(class) / labels.len()).collect();
     let mut by_remainder: Vec<usize> = (0..classes).collect();
     by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(class) % labels.len()));
-    let missing = validation_size - quota.iter().sum::<usize>();
-    for &class in by_remainder.iter().take(missing) {
-        quota[class] += 1;
+    let mut missing = validation_size - quota.iter().sum::<usize>();
+    for left_to_train in [1, 0] {
+        for &class in &by_remainder {
+            if missing > 0 && quota[class] + left_to_train < counts[class] {
+                quota[class] += 1;
+                missing -= 1;
+            }
+        }
     }
     quota
 }
@@ -123,6 +128,18 @@ mod tests {
             all.sort();
             assert_eq!(all, (0..997).collect::<Vec<_>>(), "{method:?}");
         }
+    }
+
+    #[test]
+    fn a_class_with_a_single_row_stays_to_train_on() {
+        // A validation share of 0.4 would round 0.4 rows of each rare class up to one.
+        let labels = [0, 0, 0, 1, 0, 0, 0, 2];
+        for seed in 0..20 {
+            let Split { train, validation } = split(&labels, 0.4, SplitMethod::Stratified, seed).unwrap();
+            assert_eq!(validation.len(), 4);
+            assert!(train.contains(&3) && train.contains(&7), "{train:?}");
+        }
+        assert_eq!(split(&[0, 1], 0.5, SplitMethod::Stratified, 0).unwrap().validation.len(), 1);
     }
 
     #[test]

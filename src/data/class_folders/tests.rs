@@ -172,3 +172,34 @@ fn folders_that_cannot_be_learnt_from_are_told() {
     let fault = place.fault(&Reading { test_share: Some(0.5), ..place.reading() });
     assert!(fault.contains("class") && fault.contains("has no image to train on"), "{fault}");
 }
+
+#[test]
+fn what_is_trained_on_is_what_would_be_classified() {
+    let place = Place::new();
+    let pixel = |x: u32, y: u32| image::Rgba([(40 * x) as u8, (30 * y) as u8, 7, (50 * (x + y)) as u8]);
+    let grey = |x: u32, y: u32| image::LumaA([(40 * x) as u8, (60 * y) as u8]);
+    for class in ["a", "b"] {
+        place.save(&format!("colour/train/{class}/1.png"), &image::RgbaImage::from_fn(5, 4, pixel).into());
+        place.save(&format!("colour/test/{class}/1.png"), &image::RgbaImage::from_fn(5, 4, pixel).into());
+        place.save(&format!("grey/train/{class}/1.png"), &image::GrayAlphaImage::from_fn(5, 4, grey).into());
+        place.save(&format!("grey/test/{class}/1.png"), &image::GrayAlphaImage::from_fn(5, 4, grey).into());
+    }
+    for (name, in_colour) in [("colour", true), ("grey", false)] {
+        let reading = Reading { image_size: Some([3, 2]), ..place.reading() };
+        let folder = place.data.path().join(name);
+        let set = Source::find(folder.to_str().unwrap()).unwrap().load(&reading, &mut |_| ()).unwrap();
+        let trained: Vec<u8> = Vec::try_from(set.train.pixels.get(0).contiguous().view([-1])).unwrap();
+        let wanted = picture::read_picture(
+            &folder.join("train/a/1.png"),
+            [3, 2],
+            in_colour,
+            crate::data::Inversion::Never,
+        );
+        let classified = wanted.unwrap().values;
+        assert_eq!(
+            trained.iter().map(|&byte| f32::from(byte) / 255.0).collect::<Vec<_>>(),
+            classified,
+            "{name}"
+        );
+    }
+}
