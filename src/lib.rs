@@ -24,7 +24,7 @@
 //! ```
 //!
 //! **One's own data** are two tensors, [`Samples`](data::Samples): inputs of any type and shape, converted to float32 batch
-//! by batch, and their targets. What is on a disk in the form of the MNIST family, or built in, a
+//! by batch, and their targets. What is built in, or on a disk as pictures, IDX, CSV, NumPy's archive or Parquet, a
 //! [`Source`](data::Source) loads.
 //!
 //! **One's own metric** is a function of outputs and targets; it is recorded, and can be monitored:
@@ -56,6 +56,9 @@
 //!     }
 //! }
 //! ```
+//!
+//! An [`Optimizer`](optim::Optimizer) is Adam, SGD or RMSprop, whose state is part of a
+//! [`Checkpoint`](train::Checkpoint), or any of tch's.
 //!
 //! The modules beside [`train`] are what the `fitch` program makes of it: [`data`] loads and splits images,
 //! [`model`] builds networks from a specification and summarises them, [`run`] keeps what came of a training

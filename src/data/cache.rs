@@ -84,8 +84,7 @@ fn fill(folder: &Path, decode: impl FnOnce(&mut Writer) -> Result<Card>) -> Resu
     if folder.join(CARD).exists() {
         return Ok(());
     }
-    // What a process that was killed has left.
-    let _ = fs::remove_dir_all(folder);
+    remove_unfinished(parent);
     fs::create_dir(folder).with_context(hint)?;
     let mut writer = Writer { folder: folder.to_path_buf(), shape: Vec::new(), sides: Default::default() };
     let written = decode(&mut writer).and_then(|card| {
@@ -96,6 +95,14 @@ fn fill(folder: &Path, decode: impl FnOnce(&mut Writer) -> Result<Card>) -> Resu
         let _ = fs::remove_dir_all(folder);
     }
     written
+}
+
+/// Removes what processes that were killed have left; whoever holds the lock is the only one that decodes.
+fn remove_unfinished(parent: &Path) {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+    for folder in entries.filter(|path| path.is_dir() && !path.join(CARD).exists()) {
+        let _ = fs::remove_dir_all(folder);
+    }
 }
 
 /// Takes images one by one; memory does not grow with their number, but for the labels.
@@ -246,7 +253,12 @@ mod tests {
         assert!(fill(false).is_err());
         let kept = fs::read_dir(folder.path().join("decoded")).unwrap().flatten();
         assert!(kept.map(|entry| entry.file_name()).eq(["lock"]));
+        // As a process that was killed leaves it.
+        let left = folder.path().join("decoded").join("left");
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join("train-images"), "part").unwrap();
         assert!(fill(true).is_ok() && fill(false).is_ok());
+        assert!(!left.exists());
     }
 
     #[test]
