@@ -1,6 +1,6 @@
 //! From labels to class numbers and the names of classes. Pure: it must not know where labels come from.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
 /// More classes are a sign of a wrong file.
@@ -43,17 +43,77 @@ impl Words {
     }
 }
 
-/// How labels that are numbers stand for classes: counted from 0, or from 1 as EMNIST's letters.
+/// Labels as they are stored.
+pub(super) enum Labels {
+    Numbers(Vec<i64>),
+    Words(Vec<String>),
+}
+
+impl Labels {
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::Numbers(numbers) => numbers.len(),
+            Labels::Words(words) => words.len(),
+        }
+    }
+}
+
+/// How labels stand for classes: words by themselves, numbers counted from 0, or from 1 as EMNIST's letters.
 #[derive(Debug)]
 pub(super) struct Numbering {
     first: i64,
+    has_words: bool,
     pub names: Vec<String>,
 }
 
 impl Numbering {
     /// Of classes whose names are known, from a number on.
     pub fn from(first: i64, names: Vec<String>) -> Numbering {
-        Numbering { first, names }
+        Numbering { first, has_words: false, names }
+    }
+
+    /// What the labels of training images tell; of numbers, unless it is known already.
+    ///
+    /// # Errors
+    /// Words beside numbers; numbers with a gap.
+    pub fn of<'a>(
+        labels: impl IntoIterator<Item = &'a Labels>,
+        known: Option<Numbering>,
+    ) -> Result<Numbering> {
+        let (mut words, mut numbers) = (Words::default(), Vec::new());
+        for labels in labels {
+            match labels {
+                Labels::Numbers(of_images) => numbers.extend(of_images),
+                Labels::Words(of_images) => of_images.iter().for_each(|word| {
+                    words.number(word);
+                }),
+            }
+        }
+        match (words.len(), known) {
+            (0, Some(known)) => Ok(known),
+            (0, None) => Numbering::from_labels(&numbers),
+            _ if numbers.is_empty() => Ok(Numbering { first: 0, has_words: true, names: words.classes().0 }),
+            _ => bail!("some labels are words, others numbers"),
+        }
+    }
+
+    /// The class numbers of labels.
+    ///
+    /// # Errors
+    /// A label that is no class, with the number of its image; words for numbers, or numbers for words.
+    pub fn classes_of(&self, labels: &Labels) -> Result<Vec<i64>> {
+        let words = match labels {
+            Labels::Numbers(numbers) if !self.has_words => return self.classes(numbers),
+            Labels::Words(words) if self.has_words => words,
+            _ => bail!("has words for labels where others are numbers, or numbers where others are words"),
+        };
+        let class_of: HashMap<&str, i64> = self.names.iter().map(String::as_str).zip(0..).collect();
+        let class = |(row, word): (usize, &String)| {
+            class_of.get(word.as_str()).copied().with_context(|| {
+                format!("image {row} (from 0) has the label '{word}', which no training image has")
+            })
+        };
+        words.iter().enumerate().map(class).collect()
     }
 
     /// The numbering of other labels for the same classes: from 1 where the first is called so.
@@ -79,7 +139,7 @@ impl Numbering {
                  {absent}; classes are numbered from {first} without a gap"
             );
         }
-        Ok(Numbering { first, names: (first..=greatest).map(|label| label.to_string()).collect() })
+        Ok(Numbering::from(first, (first..=greatest).map(|label| label.to_string()).collect()))
     }
 
     /// The class numbers of labels.

@@ -3,7 +3,7 @@
 //!
 //! The format of an array: numpy.lib.format, version 1 to 3.
 
-use super::classes::{Numbering, Words};
+use super::classes::{Labels, Numbering};
 use super::source::{Loaded, Side};
 use super::{Images, greatest_value, idx};
 use anyhow::{Context, Result, bail, ensure};
@@ -57,7 +57,7 @@ pub(super) fn load(path: &Path, numbering: Option<Numbering>) -> Result<Loaded> 
     }
     let (_, train, train_labels, ..) = &sides[0];
     let (of_train, kind) = (train.size().split_off(1), train.kind());
-    let classes = Classes::of(train_labels, numbering).context("y_train")?;
+    let numbering = Numbering::of([train_labels], numbering).context("y_train")?;
     let [mut train, mut validation, mut test] = [const { None }; 3];
     for (side, pixels, labels, x, y) in sides {
         let (shape, other) = (pixels.size().split_off(1), pixels.kind());
@@ -65,7 +65,7 @@ pub(super) fn load(path: &Path, numbering: Option<Numbering>) -> Result<Loaded> 
         ensure!(shape == of_train, "{x} has images of {shape:?}, but x_train has {of_train:?}");
         let (count, of_labels) = (pixels.size()[0], labels.len());
         ensure!(of_labels as i64 == count, "{y} has {of_labels} labels, but {x} has {count} images");
-        let images = Images { pixels, labels: classes.numbers(labels).context(y)? };
+        let images = Images { pixels, labels: numbering.classes_of(&labels).context(y)? };
         match side {
             Side::Train => train = Some(images),
             Side::Validation => validation = Some(images),
@@ -74,7 +74,7 @@ pub(super) fn load(path: &Path, numbering: Option<Numbering>) -> Result<Loaded> 
     }
     let train = train.context("has no images")?;
     let maximum = greatest_value(&train)?;
-    Ok(Loaded { train, validation, test, classes: classes.names(), maximum, notes: Vec::new() })
+    Ok(Loaded { train, validation, test, classes: numbering.names, maximum, notes: Vec::new() })
 }
 
 fn images(array: Array, name: &str) -> Result<Tensor> {
@@ -94,20 +94,6 @@ fn images(array: Array, name: &str) -> Result<Tensor> {
     Ok(pixels)
 }
 
-enum Labels {
-    Numbers(Vec<i64>),
-    Words(Vec<String>),
-}
-
-impl Labels {
-    fn len(&self) -> usize {
-        match self {
-            Labels::Numbers(numbers) => numbers.len(),
-            Labels::Words(words) => words.len(),
-        }
-    }
-}
-
 fn labels(array: Array, name: &str) -> Result<Labels> {
     match array {
         Array::Words(words) => Ok(Labels::Words(words)),
@@ -115,52 +101,6 @@ fn labels(array: Array, name: &str) -> Result<Labels> {
             let is_whole = !matches!(numbers.kind(), Kind::Float | Kind::Double);
             ensure!(is_whole, "{name}: labels must be whole numbers or words");
             Ok(Labels::Numbers(Vec::try_from(&numbers.f_reshape([-1])?.f_to_kind(Kind::Int64)?)?))
-        }
-    }
-}
-
-/// What the labels of an archive stand for.
-enum Classes {
-    Numbered(Numbering),
-    Named(Vec<String>),
-}
-
-impl Classes {
-    fn of(labels: &Labels, numbering: Option<Numbering>) -> Result<Classes> {
-        match (labels, numbering) {
-            (Labels::Numbers(_), Some(numbering)) => Ok(Classes::Numbered(numbering)),
-            (Labels::Numbers(numbers), None) => Ok(Classes::Numbered(Numbering::from_labels(numbers)?)),
-            (Labels::Words(words), _) => {
-                let mut known = Words::default();
-                words.iter().for_each(|word| {
-                    known.number(word);
-                });
-                Ok(Classes::Named(known.classes().0))
-            }
-        }
-    }
-
-    fn numbers(&self, labels: Labels) -> Result<Vec<i64>> {
-        match (self, labels) {
-            (Classes::Numbered(numbering), Labels::Numbers(numbers)) => numbering.classes(&numbers),
-            (Classes::Named(names), Labels::Words(words)) => {
-                let class = |(row, word): (usize, &String)| {
-                    let class = names.iter().position(|name| name == word);
-                    let class = class.with_context(|| {
-                        format!("image {row} (from 0) has the label '{word}', which no training image has")
-                    });
-                    class.map(|class| class as i64)
-                };
-                words.iter().enumerate().map(class).collect()
-            }
-            _ => bail!("has words where y_train has numbers, or numbers where it has words"),
-        }
-    }
-
-    fn names(self) -> Vec<String> {
-        match self {
-            Classes::Numbered(numbering) => numbering.names,
-            Classes::Named(names) => names,
         }
     }
 }
@@ -351,7 +291,10 @@ mod tests {
             format!("{:#}", load_arrays(&arrays).err().unwrap())
         };
         assert!(fault(words(&["a", "c"])).contains("y_test: image 1 (from 0) has the label 'c'"));
-        assert!(fault(npy("|u1", "(2,)", &[0, 1])).contains("y_test: has words where y_train has numbers"));
+        assert!(
+            fault(npy("|u1", "(2,)", &[0, 1]))
+                .contains("y_test: has words for labels where others are numbers")
+        );
         let from_1 =
             load_arrays(&[("x_train", x.clone()), ("y_train", npy("|u1", "(2,)", &[2, 1]))]).unwrap();
         assert_eq!((from_1.classes, from_1.train.labels), (vec!["1".into(), "2".to_string()], vec![1, 0]));

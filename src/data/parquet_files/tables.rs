@@ -1,7 +1,7 @@
 //! The tables in Parquet files. It must not know how files are found.
 
 use super::super::cache::{self, Card, Key};
-use super::super::classes::{Numbering, Words};
+use super::super::classes::{Labels, Numbering};
 use super::super::decoding::{Encoded, Entry, decode_all};
 use super::super::download::Progress;
 use super::super::labelled_rows::LABEL_NAMES;
@@ -55,64 +55,33 @@ struct Table {
     class_names: Option<Vec<String>>,
 }
 
-enum Labels {
-    Numbers(Vec<i64>),
-    Words(Vec<String>),
-}
-
 /// The pictures of all files with their classes, and what users should be told.
 fn entries(
     tables: Vec<(Side, Table)>,
     numbering: Option<Numbering>,
 ) -> Result<(Vec<Entry>, Vec<String>, Vec<String>)> {
     let names = tables.iter().find_map(|(_, table)| table.class_names.clone());
-    let mut numbers_of_train = Vec::new();
-    let mut words = Words::default();
-    for (_, table) in tables.iter().filter(|(side, _)| *side == Side::Train) {
-        match &table.labels {
-            Labels::Numbers(numbers) => numbers_of_train.extend(numbers),
-            Labels::Words(of_rows) => of_rows.iter().for_each(|word| {
-                words.number(word);
-            }),
-        }
-    }
-    let first = tables[0].1.file.to_string();
-    let has_words = words.len() > 0;
-    ensure!(!has_words || numbers_of_train.is_empty(), "{first}: some labels are words, others numbers");
-    let numbering = match (names, numbering) {
-        _ if has_words => Numbering::from(0, words.classes().0),
-        (Some(names), _) => Numbering::from(0, names),
-        (None, Some(numbering)) => numbering,
-        (None, None) => Numbering::from_labels(&numbers_of_train).context(first)?,
-    };
+    let known = names.map(|names| Numbering::from(0, names)).or(numbering);
+    let of_train = tables.iter().filter(|(side, _)| *side == Side::Train).map(|(_, table)| &table.labels);
+    let numbering = Numbering::of(of_train, known).with_context(|| tables[0].1.file.to_string())?;
     let (mut entries, mut notes) = (Vec::new(), Vec::new());
     for (side, table) in tables {
         let Table { file, pictures, labels, .. } = table;
-        let labels = match labels {
-            // As Hugging Face marks what is not told.
-            Labels::Numbers(numbers) if side != Side::Train && numbers.iter().all(|&label| label == -1) => {
-                notes.push(format!("{file} has no labels and is not used"));
-                continue;
-            }
-            Labels::Numbers(numbers) if !has_words => numbering.classes(&numbers),
-            Labels::Words(words) => {
-                words.iter().enumerate().map(|(row, word)| class(&numbering, row, word)).collect()
-            }
-            Labels::Numbers(_) => Err(anyhow!("has numbers for labels where others have words")),
+        // As Hugging Face marks what is not told.
+        let are_secret = match &labels {
+            Labels::Numbers(numbers) => numbers.iter().all(|&label| label == -1),
+            Labels::Words(_) => false,
         };
-        let labels = labels.with_context(|| file.to_string())?;
+        if side != Side::Train && are_secret {
+            notes.push(format!("{file} has no labels and is not used"));
+            continue;
+        }
+        let labels = numbering.classes_of(&labels).with_context(|| file.to_string())?;
         for (row, (bytes, label)) in pictures.into_iter().zip(labels).enumerate() {
             entries.push(Entry { picture: Encoded::Row { file: file.clone(), row, bytes }, label, side });
         }
     }
     Ok((entries, numbering.names, notes))
-}
-
-fn class(numbering: &Numbering, row: usize, word: &str) -> Result<i64> {
-    let class = numbering.names.iter().position(|name| name == word);
-    let class = class
-        .with_context(|| format!("row {row} (from 0) has the label '{word}', which no training image has"))?;
-    Ok(class as i64)
 }
 
 impl Table {
@@ -137,10 +106,7 @@ impl Table {
             }
         }
         let labels = if is_word { Labels::Words(words) } else { Labels::Numbers(numbers) };
-        let count = match &labels {
-            Labels::Words(words) => words.len(),
-            Labels::Numbers(numbers) => numbers.len(),
-        };
+        let count = labels.len();
         ensure!(count == pictures.len(), "has {} pictures, but {count} labels", pictures.len());
         ensure!(count > 0, "holds no pictures");
         Ok(Table { file: path.display().to_string().into(), pictures, labels, class_names })
