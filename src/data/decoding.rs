@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Pictures of a block at most, and how many bytes they make up, decoded.
 const GREATEST_BLOCK: usize = 2048;
 const BLOCK_BYTES: usize = 64 << 20;
+const THREADS_PER_CORE: usize = 4;
 
 /// A picture with its label and its side.
 pub(super) struct Entry {
@@ -184,8 +185,10 @@ fn decode_block(entries: &[Entry], size: Option<[u32; 2]>) -> Vec<Result<Decoded
         decoded.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // On a cold disk most of them wait for their files.
+    let threads = (THREADS_PER_CORE * cores).min(entries.len());
     std::thread::scope(|scope| {
-        (1..cores.min(entries.len())).for_each(|_| {
+        (1..threads).for_each(|_| {
             scope.spawn(work);
         });
         work();
