@@ -1,6 +1,6 @@
 //! How the weights are moved: optimizer, learning rate over time, loss. It must not know the data.
 
-use super::Checker;
+use super::{Checker, given_or_none};
 use crate::cli::{AdamOption, OptimizerOption, ScheduleOption, TrainOptions};
 use fitch::train::callbacks::{Curve, StepSchedule};
 
@@ -77,14 +77,6 @@ pub fn check(options: &TrainOptions, learning_rate: Option<f64>, checker: &mut C
         class_weights: class_weights?,
         schedule: schedule?,
     })
-}
-
-/// None only where what was given was wrong.
-fn given_or_none<T>(value: Option<Option<T>>) -> Option<Option<T>> {
-    match value {
-        None => Some(None),
-        Some(checked) => checked.map(Some),
-    }
 }
 
 fn check_class_weights(weights: Option<&str>, checker: &mut Checker) -> Option<ClassWeights> {

@@ -142,6 +142,14 @@ impl Checker {
     }
 }
 
+/// None only where what was given was wrong.
+fn given_or_none<T>(value: Option<Option<T>>) -> Option<Option<T>> {
+    match value {
+        None => Some(None),
+        Some(checked) => checked.map(Some),
+    }
+}
+
 /// Checks every value.
 pub fn check(options: &TrainOptions) -> Result<Configuration> {
     let mut checker = Checker::default();

@@ -1,6 +1,6 @@
 //! The options that tell where data are and how they are read.
 
-use super::Checker;
+use super::{Checker, given_or_none};
 use crate::cli::{FormatOption, ReadingOptions, TrainOptions};
 use fitch::data::{self, Format, Reading, Source};
 use std::path::{Path, PathBuf};
@@ -68,16 +68,10 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Re
             FormatOption::Npz => Format::Npz,
             FormatOption::Parquet => Format::Parquet,
         }),
-        image_size: match image_size {
-            Some(size) => Some(size?),
-            None => None,
-        },
+        image_size: given_or_none(image_size)?,
         skips_bad: options.skip_bad.unwrap_or(false),
         validation,
-        test_share: match test_share {
-            Some(share) => Some(share?),
-            None => None,
-        },
+        test_share: given_or_none(test_share)?,
         label_column: options.label_column.clone(),
         classes: options.classes.as_deref().map(names),
     })

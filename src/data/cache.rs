@@ -2,8 +2,8 @@
 //! must not know what they were decoded from.
 
 use super::Images;
-use super::idx;
 use super::source::{Loaded, Side};
+use super::{idx, idx_set};
 use crate::run::write_whole;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-use tch::Kind;
 
 /// Changes when the files come to mean something else.
 const VERSION: u32 = 2;
@@ -190,8 +189,7 @@ fn read(folder: &Path) -> Result<Loaded> {
             return Ok(None);
         }
         let pixels = idx::read_as_stored(&images)?;
-        let labels = idx::read_labels(&folder.join(file_name(side, "labels")))?;
-        let labels = Vec::<i64>::try_from(labels.f_to_kind(Kind::Int64)?)?;
+        let labels = idx_set::read_numbers(&folder.join(file_name(side, "labels")))?;
         let classes = card.classes.len() as i64;
         ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", side.name(), labels.len());
         ensure!(labels.iter().all(|label| (0..classes).contains(label)), "has a label that is no class");

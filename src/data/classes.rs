@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
 /// More classes are a sign of a wrong file.
-pub(super) const MOST_CLASSES: i64 = 1 << 16;
+const MOST_CLASSES: i64 = 1 << 16;
 
 /// Labels that are words, each numbered when it is first met.
 #[derive(Debug, Default)]

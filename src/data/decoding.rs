@@ -6,7 +6,7 @@ use super::download::Progress;
 use super::picture;
 use super::source::{Reading, Side};
 use anyhow::{Context, Result, bail, ensure};
-use image::{DynamicImage, imageops::FilterType};
+use image::DynamicImage;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -143,10 +143,8 @@ struct Decoded {
 impl Decoded {
     fn of(picture: &Encoded, size: Option<[u32; 2]>) -> Result<Decoded> {
         let mut picture = picture.decode()?;
-        if let Some([height, width]) = size
-            && (picture.width(), picture.height()) != (width, height)
-        {
-            picture = picture.resize_exact(width, height, FilterType::Triangle);
+        if let Some(size) = size {
+            picture = picture::stretched(picture, size);
         }
         let size = [picture.height() as usize, picture.width() as usize];
         if let DynamicImage::ImageLuma8(grey) = picture {

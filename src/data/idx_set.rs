@@ -120,7 +120,8 @@ pub(super) fn shape_and_classes(folder: &Path) -> Result<(Vec<i64>, usize)> {
     Ok((idx::image_sizes(&images)?.split_off(1), numbering.names.len()))
 }
 
-fn read_numbers(path: &Path) -> Result<Vec<i64>> {
+/// The labels of a file, whole numbers.
+pub(super) fn read_numbers(path: &Path) -> Result<Vec<i64>> {
     let labels = idx::read_labels(path)?;
     let is_whole = !matches!(labels.kind(), Kind::Float | Kind::Double);
     ensure!(is_whole, "{}: labels must be whole numbers", path.display());

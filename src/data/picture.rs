@@ -77,11 +77,7 @@ pub fn read_picture(
     if !in_colour {
         picture = picture.to_luma8().into();
     }
-    let (height, width) = (height as u32, width as u32);
-    if (picture.width(), picture.height()) != (width, height) {
-        // The triangle filter averages over all pixels that fall into one when it makes a picture smaller.
-        picture = picture.resize_exact(width, height, FilterType::Triangle);
-    }
+    let picture = stretched(picture, [height as u32, width as u32]);
     let scaled = |&value: &u8| f32::from(value) / 255.0;
     let values = match in_colour {
         false => picture.to_luma8().as_raw().iter().map(scaled).collect(),
@@ -91,6 +87,15 @@ pub fn read_picture(
         }
     };
     Ok(Picture { values, is_inverted })
+}
+
+/// A picture of that height and width.
+pub(super) fn stretched(picture: DynamicImage, [height, width]: [u32; 2]) -> DynamicImage {
+    if (picture.width(), picture.height()) == (width, height) {
+        return picture;
+    }
+    // The triangle filter averages over all pixels that fall into one when it makes a picture smaller.
+    picture.resize_exact(width, height, FilterType::Triangle)
 }
 
 /// Decodes a picture, turned upright as its camera noted, with 8 bits a value: grey if it was, else red, green

@@ -49,6 +49,11 @@ impl Reading {
     pub fn with_data_dir(data_dir: impl Into<PathBuf>) -> Reading {
         Reading { data_dir: data_dir.into(), ..Reading::default() }
     }
+
+    /// The form of what lies at a path: the one that was named, or what is found out.
+    fn format_of(&self, path: &Path) -> Result<Format> {
+        self.format.map_or_else(|| Format::of(path), Ok)
+    }
 }
 
 /// What images are for.
@@ -144,7 +149,7 @@ impl Source {
         match self {
             Source::Digits => Ok("built in"),
             Source::Known(_) => Ok(Format::Idx.name()),
-            Source::Path(path) => Ok(reading.format.map_or_else(|| Format::of(path), Ok)?.name()),
+            Source::Path(path) => Ok(reading.format_of(path)?.name()),
         }
     }
 
@@ -217,7 +222,7 @@ impl Source {
             match self {
                 Source::Digits => return Ok((digits::SHAPE.to_vec(), 10)),
                 Source::Known(set) => return Ok((catalogue::SHAPE.to_vec(), set.classes.len())),
-                Source::Path(path) if reading.format.map_or_else(|| Format::of(path), Ok)? == Format::Idx => {
+                Source::Path(path) if reading.format_of(path)? == Format::Idx => {
                     return idx_set::shape_and_classes(path);
                 }
                 Source::Path(_) => {}
@@ -235,7 +240,7 @@ fn load_path(
     numbering: Option<Numbering>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Loaded> {
-    match reading.format.map_or_else(|| Format::of(path), Ok)? {
+    match reading.format_of(path)? {
         Format::Idx => idx_set::load(path, numbering),
         Format::Pictures => class_folders::load(path, reading, progress),
         Format::Csv => labelled_rows::load(path, reading, progress),
