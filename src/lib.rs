@@ -30,10 +30,10 @@
 //! **One's own metric** is a function of outputs and targets; it is recorded, and can be monitored:
 //!
 //! ```
-//! use fitch::metrics::{Direction, Metric};
+//! use fitch::metrics::{Better, Metric};
 //! use tch::Kind;
 //!
-//! let confidence = Metric::new("confidence", Direction::Maximize, |logits, _labels| {
+//! let confidence = Metric::new("confidence", Better::Higher, |logits, _labels| {
 //!     logits.softmax(-1, None).amax(-1, false).mean(Kind::Float)
 //! });
 //! ```
@@ -68,22 +68,19 @@
 //! Nothing here prints, ends the process or reads the command line.
 
 pub mod backpropagation;
-mod cross_entropy;
 pub mod data;
 pub mod device;
 pub mod export;
+pub mod files;
+mod kernels;
 pub mod metrics;
 pub mod model;
-mod operators;
 pub mod optim;
-mod parallel;
-mod product;
-#[doc(hidden)]
-pub mod random;
+mod random;
 pub mod report;
 pub mod run;
+pub mod text;
 pub mod train;
-mod values;
 
 /// The README's example is compiled and run with the documentation tests.
 #[cfg(doctest)]

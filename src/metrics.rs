@@ -1,27 +1,27 @@
 //! What is measured while training: means over all samples of an epoch, added up on the device and read
 //! once. The confusion matrix and what follows from it. It must not know files or layers.
 
-use crate::cross_entropy::{count_correct, loss_and_gradient};
-use crate::values::values_mut;
+use crate::kernels::cross_entropy::{count_correct, loss_and_gradient};
+use crate::kernels::tensor_slice::as_mut_slice;
 use anyhow::{Result, ensure};
 use std::fmt;
 use tch::{Device, Kind, Reduction, Tensor};
 
 /// Whether smaller or greater values of a metric are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub enum Better {
     /// Smaller is better, as for a loss.
-    Minimize,
+    Lower,
     /// Greater is better, as for accuracy.
-    Maximize,
+    Higher,
 }
 
-impl Direction {
+impl Better {
     /// Whether `value` is better than `other`.
     pub fn is_better(self, value: f64, other: f64) -> bool {
         match self {
-            Direction::Minimize => value < other,
-            Direction::Maximize => value > other,
+            Better::Lower => value < other,
+            Better::Higher => value > other,
         }
     }
 }
@@ -36,7 +36,7 @@ pub struct Metric {
     /// Its column in the history; with validation there is a second one, `val_` + name.
     pub name: String,
     /// What is better.
-    pub direction: Direction,
+    pub direction: Better,
     function: Box<Function>,
     /// Whether the function gives the sum over the batch; otherwise it gives the mean.
     gives_sum: bool,
@@ -54,7 +54,7 @@ impl Metric {
     /// batch as a tensor of one value. It is called on the device, with gradients off, for each batch.
     pub fn new(
         name: impl Into<String>,
-        direction: Direction,
+        direction: Better,
         function: impl Fn(&Tensor, &Tensor) -> Tensor + 'static,
     ) -> Metric {
         Metric {
@@ -73,13 +73,13 @@ impl Metric {
             Some(count) => Tensor::from(count),
             None => logits.argmax(-1, false).eq_tensor(labels).sum(Kind::Double),
         };
-        Metric { gives_sum: true, ..Metric::new("accuracy", Direction::Maximize, correct) }
+        Metric { gives_sum: true, ..Metric::new("accuracy", Better::Higher, correct) }
     }
 
     /// Categorical cross-entropy of logits [b, classes] and labels int64 `[b]`, in nats.
     pub fn cross_entropy() -> Metric {
         let loss = |logits: &Tensor, labels: &Tensor| logits.cross_entropy_for_logits(labels);
-        Metric { gradient: loss_and_gradient, ..Metric::new("loss", Direction::Minimize, loss) }
+        Metric { gradient: loss_and_gradient, ..Metric::new("loss", Better::Lower, loss) }
     }
 
     /// The same for training, with the labels smoothed and the classes weighted: of each label, the share
@@ -92,7 +92,7 @@ impl Metric {
             let weights = class_weights.as_ref().map(|weights| weights.to_device(logits.device()));
             logits.cross_entropy_loss(labels, weights, Reduction::Mean, IGNORED, smoothing)
         };
-        Metric::new("loss", Direction::Minimize, loss)
+        Metric::new("loss", Better::Lower, loss)
     }
 
     /// The value for one batch as the function gives it, with its gradient.
@@ -153,7 +153,7 @@ impl RunningMeans {
             values.push((value.f_reshape([0i64; 0])?, if metric.gives_sum { 1 } else { batch_size }));
         }
         if self.sums.device() == Device::Cpu {
-            for (sum, (value, weight)) in values_mut::<f64>(&mut self.sums).iter_mut().zip(values) {
+            for (sum, (value, weight)) in as_mut_slice::<f64>(&mut self.sums).iter_mut().zip(values) {
                 *sum += value.f_double_value(&[])? * weight as f64;
             }
         } else {
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn means_are_weighted_by_batch_size() {
-        let spread = Metric::new("spread", Direction::Minimize, |outputs, _| outputs.max() - outputs.min());
+        let spread = Metric::new("spread", Better::Lower, |outputs, _| outputs.max() - outputs.min());
         let metrics = [Metric::accuracy(), spread];
         let mut means = RunningMeans::new(3, Device::Cpu).unwrap();
         let first = logits(&[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]);
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_metric_of_many_values_is_an_error_that_names_it() {
-        let metric = Metric::new("odd", Direction::Minimize, |outputs, _| outputs.shallow_clone());
+        let metric = Metric::new("odd", Better::Lower, |outputs, _| outputs.shallow_clone());
         let mut means = RunningMeans::new(2, Device::Cpu).unwrap();
         let outputs = logits(&[[1.0, 0.0, 0.0]]);
         let fault =

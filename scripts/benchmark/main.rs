@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     let threads = options.threads.unwrap_or(std::thread::available_parallelism()?.get());
     tch::set_num_threads(threads as i32);
     let folder = data::default_folder().context("set FITCH_DATA_DIR to the folder that holds mnist/")?;
-    let mnist = Source::find("mnist")?.load(&data::Reading::with_data_dir(&folder), &mut |_| ())?;
+    let mnist = Source::find("mnist")?.load(&data::LoadOptions::with_data_dir(&folder), &mut |_| ())?;
     let rows = split::split(&mnist.train.labels, 0.1, split::SplitMethod::Last, 0)?.train;
     let samples = mnist.train_samples()?.choose(&rows)?;
     let test = mnist.test_samples()?;
@@ -148,7 +148,7 @@ fn training(samples: &Samples, test: &Samples, kind: Kind) -> Result<Trained> {
 /// Trains a fresh network as `fitch train` does, for so many steps at most in an epoch.
 fn train(samples: &Samples, kind: Kind, epochs: usize, steps: usize) -> Result<(SequentialT, Outcome)> {
     let (model, variables, network) = network()?;
-    let mut manual = model.manual_network(&variables, kind)?.context("every layer has its gradients")?;
+    let mut manual = model.explicit_gradients(&variables, kind)?.context("every layer has its gradients")?;
     let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
         .epochs(epochs)
         .batch_size(BATCH_SIZE)
@@ -281,7 +281,7 @@ fn digits_in_keras(python: &Path, threads: usize) -> Result<f64> {
 struct Steps(usize);
 
 impl Callback for Steps {
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if training.step == self.0 {
             training.stop(StopReason::Interrupted, "enough".to_string());
         }
@@ -305,7 +305,7 @@ fn large(
         files::write_idx(&images, &mnist.train.pixels, COPIES)?;
     }
     let labels = Tensor::from_slice(&mnist.train.labels).repeat([COPIES as i64]);
-    let pixels = data::idx::read_images(&images)?;
+    let pixels = data::idx_file::read_images(&images)?;
     let large = Samples::new(&pixels, &labels)?.scaled_by(255.0);
     let seconds = |samples: &Samples, epochs: usize, steps: usize| -> Result<f64> {
         Ok(train(samples, Kind::Float, epochs, steps)?.1.seconds)

@@ -7,7 +7,7 @@
 
 use anyhow::Result;
 use fitch::data::Samples;
-use fitch::metrics::{Direction, Metric};
+use fitch::metrics::{Better, Metric};
 use fitch::optim::Optimizer;
 use fitch::train::Fit;
 use fitch::train::callbacks::{EarlyStopping, ReduceLearningRateOnPlateau};
@@ -41,8 +41,8 @@ pub fn main() -> Result<()> {
     let mut stopping = EarlyStopping::new("val_loss").patience(20);
     let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
     let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.003)?)
-        .loss(Metric::new("huber", Direction::Minimize, huber))
-        .metrics(vec![Metric::new("mean_absolute_error", Direction::Minimize, error)])
+        .loss(Metric::new("huber", Better::Lower, huber))
+        .metrics(vec![Metric::new("mean_absolute_error", Better::Lower, error)])
         .epochs(100)
         .callback(&mut stopping)
         .callback(&mut plateau)

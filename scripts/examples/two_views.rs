@@ -7,8 +7,8 @@
 
 use anyhow::Result;
 use fitch::data::split::{SplitMethod, split};
-use fitch::data::{Reading, Source};
-use fitch::metrics::{Direction, Metric};
+use fitch::data::{LoadOptions, Source};
+use fitch::metrics::{Better, Metric};
 use fitch::optim::Optimizer;
 use fitch::train::callbacks::EarlyStopping;
 use fitch::train::{Callback, Fit, Training, evaluate};
@@ -72,7 +72,7 @@ fn top_two(logits: &Tensor, labels: &Tensor) -> Tensor {
 /// Fits it and tells how good it became.
 pub fn main() -> Result<()> {
     let device = Device::cuda_if_available();
-    let digits = Source::find("digits")?.load(&Reading::default(), &mut |_| ())?;
+    let digits = Source::find("digits")?.load(&LoadOptions::default(), &mut |_| ())?;
     let rows = split(&digits.train.labels, 0.1, SplitMethod::Stratified, 0)?;
     let train = digits.train_samples()?.choose(&rows.train)?;
     let validation = digits.train_samples()?.choose(&rows.validation)?;
@@ -82,7 +82,7 @@ pub fn main() -> Result<()> {
     let module = TwoViews::new(&variables.root());
     let mut stopping = EarlyStopping::new("val_top_two").patience(10);
     let outcome = Fit::new(&module, &variables, Optimizer::adam(&variables, 0.003)?)
-        .metric(Metric::new("top_two", Direction::Maximize, top_two))
+        .metric(Metric::new("top_two", Better::Higher, top_two))
         .epochs(60)
         .callback(&mut stopping)
         .callback(&mut Weights)

@@ -2,9 +2,9 @@
 //! must not know what they were decoded from.
 
 use super::Images;
-use super::source::{Loaded, Side};
-use super::{idx, idx_set};
-use crate::run::write_whole;
+use super::idx_file;
+use super::raw_dataset::{RawDataset, Split};
+use crate::files::write_whole;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -65,7 +65,7 @@ pub(super) fn load(
     data_dir: &Path,
     key: Key,
     decode: impl FnOnce(&mut Writer) -> Result<Card>,
-) -> Result<Loaded> {
+) -> Result<RawDataset> {
     let folder = data_dir.join("decoded").join(format!("{:x}", key.digest.finalize()));
     if !folder.join(CARD).exists() {
         fill(&folder, decode)?;
@@ -85,7 +85,7 @@ fn fill(folder: &Path, decode: impl FnOnce(&mut Writer) -> Result<Card>) -> Resu
     }
     remove_unfinished(parent);
     fs::create_dir(folder).with_context(hint)?;
-    let mut writer = Writer { folder: folder.to_path_buf(), shape: Vec::new(), sides: Default::default() };
+    let mut writer = Writer { folder: folder.to_path_buf(), shape: Vec::new(), splits: Default::default() };
     let written = decode(&mut writer).and_then(|card| {
         writer.finish()?;
         write_whole(&folder.join(CARD), &serde_json::to_vec_pretty(&card)?)
@@ -108,10 +108,10 @@ fn remove_unfinished(parent: &Path) {
 pub(super) struct Writer {
     folder: PathBuf,
     shape: Vec<u32>,
-    sides: [Option<SideWriter>; 3],
+    splits: [Option<SplitWriter>; 3],
 }
 
-struct SideWriter {
+struct SplitWriter {
     images: BufWriter<File>,
     labels: Vec<i64>,
 }
@@ -120,7 +120,7 @@ impl Writer {
     /// The shape of the images that follow; what was written before is forgotten.
     pub fn begin(&mut self, shape: &[usize]) {
         self.shape = shape.iter().map(|&size| size as u32).collect();
-        self.sides = Default::default();
+        self.splits = Default::default();
     }
 
     /// The shape that was begun with; empty before.
@@ -128,21 +128,21 @@ impl Writer {
         &self.shape
     }
 
-    /// How many images a side has so far.
-    pub fn count(&self, side: Side) -> usize {
-        self.sides[side as usize].as_ref().map_or(0, |side| side.labels.len())
+    /// How many images a split has so far.
+    pub fn count(&self, split: Split) -> usize {
+        self.splits[split as usize].as_ref().map_or(0, |split| split.labels.len())
     }
 
     /// An image of the shape that was begun with, and its label.
-    pub fn push(&mut self, side: Side, values: &[u8], label: i64) -> Result<()> {
+    pub fn push(&mut self, split: Split, values: &[u8], label: i64) -> Result<()> {
         debug_assert_eq!(values.len(), self.shape.iter().product::<u32>() as usize);
-        let path = self.folder.join(file_name(side, "images"));
-        let writer = match &mut self.sides[side as usize] {
+        let path = self.folder.join(file_name(split, "images"));
+        let writer = match &mut self.splits[split as usize] {
             Some(writer) => writer,
             empty => {
                 let mut images = BufWriter::new(File::create(&path)?);
                 images.write_all(&header(0, &self.shape))?;
-                empty.insert(SideWriter { images, labels: Vec::new() })
+                empty.insert(SplitWriter { images, labels: Vec::new() })
             }
         };
         writer.images.write_all(values).with_context(|| format!("cannot write {}", path.display()))?;
@@ -152,53 +152,55 @@ impl Writer {
 
     /// Gives every label the class that `class_of` has at its place.
     pub fn relabel(&mut self, class_of: &[i64]) {
-        for side in self.sides.iter_mut().flatten() {
-            side.labels.iter_mut().for_each(|label| *label = class_of[*label as usize]);
+        for split in self.splits.iter_mut().flatten() {
+            split.labels.iter_mut().for_each(|label| *label = class_of[*label as usize]);
         }
     }
 
     fn finish(&mut self) -> Result<()> {
-        for side in Side::ALL {
-            let Some(SideWriter { mut images, labels }) = self.sides[side as usize].take() else { continue };
+        for split in Split::ALL {
+            let Some(SplitWriter { mut images, labels }) = self.splits[split as usize].take() else {
+                continue;
+            };
             let count = u32::try_from(labels.len()).context("more images than an IDX file can hold")?;
             images.seek(SeekFrom::Start(0))?;
             images.write_all(&header(count, &self.shape))?;
             images.flush()?;
             images.get_ref().sync_all()?;
             let numbers: Vec<u8> = labels.iter().flat_map(|&label| (label as i32).to_be_bytes()).collect();
-            let labels = idx::bytes_of_i32(&[count], &numbers);
-            write_whole(&self.folder.join(file_name(side, "labels")), &labels)?;
+            let labels = idx_file::bytes_of_i32(&[count], &numbers);
+            write_whole(&self.folder.join(file_name(split, "labels")), &labels)?;
         }
         Ok(())
     }
 }
 
 fn header(count: u32, shape: &[u32]) -> Vec<u8> {
-    idx::bytes(&[&[count], shape].concat(), &[])
+    idx_file::bytes(&[&[count], shape].concat(), &[])
 }
 
-fn file_name(side: Side, what: &str) -> String {
-    format!("{}-{what}", side.name())
+fn file_name(split: Split, what: &str) -> String {
+    format!("{}-{what}", split.name())
 }
 
-fn read(folder: &Path) -> Result<Loaded> {
+fn read(folder: &Path) -> Result<RawDataset> {
     let card: Card = serde_json::from_slice(&fs::read(folder.join(CARD))?).context(CARD)?;
-    let side = |side: Side| -> Result<Option<Images>> {
-        let images = folder.join(file_name(side, "images"));
+    let split = |split: Split| -> Result<Option<Images>> {
+        let images = folder.join(file_name(split, "images"));
         if !images.exists() {
             return Ok(None);
         }
-        let pixels = idx::read_as_stored(&images)?;
-        let labels = idx_set::read_numbers(&folder.join(file_name(side, "labels")))?;
+        let pixels = idx_file::read_as_stored(&images)?;
+        let labels = idx_file::read_label_numbers(&folder.join(file_name(split, "labels")))?;
         let classes = card.classes.len() as i64;
-        ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", side.name(), labels.len());
+        ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", split.name(), labels.len());
         ensure!(labels.iter().all(|label| (0..classes).contains(label)), "has a label that is no class");
         Ok(Some(Images { pixels, labels }))
     };
-    let train = side(Side::Train)?.context("has no training images")?;
-    let (validation, test) = (side(Side::Validation)?, side(Side::Test)?);
+    let train = split(Split::Train)?.context("has no training images")?;
+    let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
     let maximum = u8::MAX.into();
-    Ok(Loaded { train, validation, test, classes: card.classes, maximum, notes: card.notes })
+    Ok(RawDataset { train, validation, test, classes: card.classes, maximum, notes: card.notes })
 }
 
 #[cfg(test)]
@@ -220,16 +222,16 @@ mod tests {
             let loaded = load(folder.path(), key(), |writer| {
                 assert_eq!(time, 0, "decoded twice");
                 writer.begin(&[1, 2]);
-                writer.push(Side::Train, &[9, 9], 1)?;
+                writer.push(Split::Train, &[9, 9], 1)?;
                 // It was another shape after all.
                 writer.begin(&[2, 2]);
-                writer.push(Side::Train, &[1, 2, 3, 4], 0)?;
-                writer.push(Side::Test, &[5, 6, 7, 8], 1)?;
-                writer.push(Side::Train, &[9, 9, 9, 9], 0)?;
+                writer.push(Split::Train, &[1, 2, 3, 4], 0)?;
+                writer.push(Split::Test, &[5, 6, 7, 8], 1)?;
+                writer.push(Split::Train, &[9, 9, 9, 9], 0)?;
                 writer.relabel(&[1, 0]);
                 Ok(card())
             });
-            let Loaded { train, validation, test, classes, notes, .. } = loaded.unwrap();
+            let RawDataset { train, validation, test, classes, notes, .. } = loaded.unwrap();
             assert_eq!((train.labels, train.pixels.size()), (vec![1, 1], vec![2, 2, 2]));
             assert_eq!(Vec::<u8>::try_from(train.pixels.view([-1])).unwrap(), [1, 2, 3, 4, 9, 9, 9, 9]);
             assert_eq!((test.unwrap().labels, validation.is_none()), (vec![0], true));
@@ -243,7 +245,7 @@ mod tests {
         let fill = |works: bool| {
             load(folder.path(), key(), |writer| {
                 writer.begin(&[1]);
-                writer.push(Side::Train, &[1], 0)?;
+                writer.push(Split::Train, &[1], 0)?;
                 ensure!(works, "no");
                 Ok(card())
             })
@@ -265,7 +267,7 @@ mod tests {
         let fill = || {
             load(folder.path(), key(), |writer| {
                 writer.begin(&[1]);
-                writer.push(Side::Train, &[1], 0)?;
+                writer.push(Split::Train, &[1], 0)?;
                 Ok(card())
             })
         };
@@ -275,7 +277,7 @@ mod tests {
         let kept = kept.find(|path| path.is_dir()).unwrap();
         for name in ["train-labels", "train-images", CARD] {
             let whole = fs::read(kept.join(name)).unwrap();
-            let other_label = idx::bytes_of_i32(&[1], &2i32.to_be_bytes());
+            let other_label = idx_file::bytes_of_i32(&[1], &2i32.to_be_bytes());
             for damaged in [&whole[..whole.len() - 1], &[], &other_label] {
                 fs::write(kept.join(name), damaged).unwrap();
                 let fault = format!("{:#}", fill().err().unwrap());

@@ -1,8 +1,9 @@
 //! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts; how a
 //! file is fetched is the matter of [`super::download`].
 
-use super::download::{self, Digest, Progress};
-use super::idx_set::{IDX_FILES, find_file};
+use super::Progress;
+use super::download::{self, Digest};
+use super::formats::idx::{IDX_FILES, find_file};
 use anyhow::{Context, Result};
 use std::path::Path;
 

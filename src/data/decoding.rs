@@ -2,9 +2,9 @@
 //! come from.
 
 use super::cache::Writer;
-use super::download::Progress;
-use super::picture;
-use super::source::{Reading, Side};
+use super::image_file;
+use super::progress::Progress;
+use super::{load_options::LoadOptions, raw_dataset::Split};
 use anyhow::{Context, Result, bail, ensure};
 use image::DynamicImage;
 use std::path::PathBuf;
@@ -16,11 +16,11 @@ const GREATEST_BLOCK: usize = 2048;
 const BLOCK_BYTES: usize = 64 << 20;
 const THREADS_PER_CORE: usize = 4;
 
-/// A picture with its label and its side.
+/// A picture with its label and its split.
 pub(super) struct Entry {
     pub picture: Encoded,
     pub label: i64,
-    pub side: Side,
+    pub split: Split,
 }
 
 /// A picture that is not yet decoded.
@@ -46,9 +46,9 @@ impl Encoded {
 
     fn decode(&self) -> Result<DynamicImage> {
         match self {
-            Encoded::File(path) => picture::decode_file(path),
+            Encoded::File(path) => image_file::decode_file(path),
             Encoded::Row { bytes, .. } => {
-                picture::decode_bytes(bytes.as_deref().context("holds no picture")?)
+                image_file::decode_bytes(bytes.as_deref().context("holds no picture")?)
             }
         }
     }
@@ -60,7 +60,7 @@ impl Encoded {
 /// Pictures that cannot be read, unless they are to be left out, or that differ in size, each named.
 pub(super) fn decode_all(
     entries: &[Entry],
-    reading: &Reading,
+    reading: &LoadOptions,
     writer: &mut Writer,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<String>> {
@@ -80,7 +80,7 @@ pub(super) fn decode_all(
 fn decode_as(
     in_colour: bool,
     entries: &[Entry],
-    reading: &Reading,
+    reading: &LoadOptions,
     writer: &mut Writer,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<usize>> {
@@ -124,7 +124,7 @@ fn decode_as(
             }
             values.clear();
             picture.append_to(&mut values, in_colour);
-            writer.push(entry.side, &values, entry.label)?;
+            writer.push(entry.split, &values, entry.label)?;
         }
         done += of_block.len();
         progress(Progress::Decoded { images: done, of: Some(entries.len()) });
@@ -144,7 +144,7 @@ impl Decoded {
     fn of(picture: &Encoded, size: Option<[u32; 2]>) -> Result<Decoded> {
         let mut picture = picture.decode()?;
         if let Some(size) = size {
-            picture = picture::stretched(picture, size);
+            picture = image_file::stretched(picture, size);
         }
         let size = [picture.height() as usize, picture.width() as usize];
         if let DynamicImage::ImageLuma8(grey) = picture {

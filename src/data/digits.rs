@@ -5,7 +5,7 @@
 //! test part of that set, in its order, which is by writer.
 
 use super::Images;
-use super::source::Loaded;
+use super::raw_dataset::RawDataset;
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
 use tch::Tensor;
@@ -27,7 +27,7 @@ pub const SHAPE: [i64; 2] = [SIDE, SIDE];
 ///
 /// # Errors
 /// None in practice: the file is compiled in.
-pub(super) fn load() -> Result<Loaded> {
+pub(super) fn load() -> Result<RawDataset> {
     let mut rows = csv::ReaderBuilder::new().has_headers(false).from_reader(GzDecoder::new(FILE));
     let mut seen = [0usize; 10];
     let (mut train, mut test) = (Rows::default(), Rows::default());
@@ -35,12 +35,12 @@ pub(super) fn load() -> Result<Loaded> {
         let row: Vec<u8> = row.context("the built-in digits are damaged")?;
         ensure!(row.len() == PIXELS + 1 && row[PIXELS] < 10, "the built-in digits are damaged");
         let class = row[PIXELS];
-        let side = if seen[class as usize].is_multiple_of(EVERY) { &mut test } else { &mut train };
-        side.pixels.extend(&row[..PIXELS]);
-        side.labels.push(class.into());
+        let split = if seen[class as usize].is_multiple_of(EVERY) { &mut test } else { &mut train };
+        split.pixels.extend(&row[..PIXELS]);
+        split.labels.push(class.into());
         seen[class as usize] += 1;
     }
-    Ok(Loaded {
+    Ok(RawDataset {
         train: train.into_images()?,
         validation: None,
         test: Some(test.into_images()?),

@@ -1,6 +1,7 @@
 //! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its
 //! digest, renamed into place. It must not know what the file is for.
 
+use super::Progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use same_file::Handle;
@@ -22,41 +23,6 @@ pub enum Digest {
     OfFile(&'static str),
     /// Of what the gzipped file holds: mirrors may have compressed it anew.
     OfContent(&'static str),
-}
-
-/// What happens during a download, for display.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Progress {
-    /// A file is asked for.
-    Started {
-        /// Its address.
-        address: String,
-    },
-    /// Bytes have come.
-    Received {
-        /// So far, those of an earlier try included.
-        bytes: u64,
-        /// Of how many, where the server said so.
-        of: Option<u64>,
-    },
-    /// The mirror failed; the next one is tried.
-    MirrorFailed {
-        /// Its address.
-        address: String,
-        /// What went wrong.
-        fault: String,
-    },
-    /// Images were decoded, for the first time.
-    Decoded {
-        /// So far.
-        images: usize,
-        /// Of how many, where that is known.
-        of: Option<usize>,
-    },
-    /// Another process is fetching this file; it is waited for.
-    Waiting,
-    /// The file is in its place.
-    Finished,
 }
 
 /// Fetches a file from the first of the `addresses` that delivers it with the right digest.

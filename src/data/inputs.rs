@@ -2,10 +2,10 @@
 //! IDX files, CSV rows of pixels. Memory does not grow with their number. It must not know the
 //! classifier.
 
+use super::csv_inputs::CsvInputs;
 use super::gzip;
-use super::idx::{self, ImageStream};
-use super::picture::{self, Inversion, Picture};
-use super::pixel_rows::PixelRows;
+use super::idx_file::{self, ImageStream};
+use super::image_file::{self, Inversion, Picture};
 use anyhow::{Context, Result, anyhow, ensure};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -97,7 +97,7 @@ pub fn inputs(path: &Path, wanted: Wanted) -> Inputs {
             rows(path, wanted, is_raw, stream)
         }
         Ok(Format::Csv) => {
-            let pixels = PixelRows::open(path, wanted.pixels(), wanted.maximum);
+            let pixels = CsvInputs::open(path, wanted.pixels(), wanted.maximum);
             let as_floats = |row: Vec<u8>| row.into_iter().map(f32::from).collect();
             rows(path, wanted, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
         }
@@ -136,7 +136,7 @@ impl Format {
 }
 
 fn open_idx(path: &Path, wanted: Wanted) -> Result<ImageStream> {
-    let stream = idx::stream_images(path)?;
+    let stream = idx_file::stream_images(path)?;
     let [height, width] = wanted.shape;
     let expected = match wanted.form {
         Form::Values => vec![width],
@@ -200,13 +200,15 @@ fn pictures_in(folder: &Path, wanted: Wanted) -> Inputs {
             Some(picture)
         }
         None if found => None,
-        None => Some(Err(anyhow!("{folder_name}: holds no pictures (.{})", picture::EXTENSIONS.join(", .")))),
+        None => {
+            Some(Err(anyhow!("{folder_name}: holds no pictures (.{})", image_file::EXTENSIONS.join(", ."))))
+        }
     });
     Box::new(pictures)
 }
 
 fn is_picture(path: &Path) -> bool {
-    picture::is_named(path) && path.is_file()
+    image_file::is_named(path) && path.is_file()
 }
 
 fn picture_input(path: &Path, wanted: Wanted) -> Result<Input> {
@@ -214,7 +216,7 @@ fn picture_input(path: &Path, wanted: Wanted) -> Result<Input> {
     let read = match wanted.form {
         Form::Values => Err(anyhow!("is a picture, but the model takes rows of values")),
         Form::Grey | Form::Colour => {
-            picture::read_picture(path, wanted.shape, wanted.form == Form::Colour, wanted.inversion)
+            image_file::read_picture(path, wanted.shape, wanted.form == Form::Colour, wanted.inversion)
         }
     };
     let Picture { values, is_inverted } = read.with_context(|| file.clone())?;

@@ -1,7 +1,7 @@
 //! What a data set is like, for people: its range of values, its balance, its duplicates. It must not know how
 //! it is shown.
 
-use super::{Dataset, Images, bytes_of};
+use super::dataset::{Dataset, Images, bytes_of};
 use anyhow::Result;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
@@ -18,11 +18,11 @@ pub struct Inspection {
     pub value_type: String,
     /// The least and the greatest value in the training images.
     pub range: (f64, f64),
-    /// The names of the sides that there are, `train` first, with the number of images of each class.
+    /// The names of the splits that there are, `train` first, with the number of images of each class.
     pub counts: Vec<(&'static str, Vec<usize>)>,
     /// How many training images are equal to an earlier one, in every value.
     pub repeated: usize,
-    /// For each other side, how many of its images are equal to a training image: what is measured on them is
+    /// For each other split, how many of its images are equal to a training image: what is measured on them is
     /// too good.
     pub also_in_train: Vec<(&'static str, usize)>,
 }
@@ -37,15 +37,15 @@ impl Dataset {
         let value =
             |tensor: tch::Tensor| Ok::<f64, anyhow::Error>(f64::try_from(tensor.f_to_kind(Kind::Double)?)?);
         let others = [("validation", self.validation.as_ref()), ("test", Some(&self.test))];
-        let others = || others.iter().filter_map(|&(side, images)| Some((side, images?)));
+        let others = || others.iter().filter_map(|&(split, images)| Some((split, images?)));
         let all = std::iter::once(("train", &self.train)).chain(others());
-        let counts = all.map(|(side, images)| (side, images.class_counts(self.classes.len()))).collect();
+        let counts = all.map(|(split, images)| (split, images.class_counts(self.classes.len()))).collect();
         let train = digests(&self.train)?;
         let distinct: HashSet<&[u8; 32]> = train.iter().collect();
         let mut also_in_train = Vec::new();
-        for (side, images) in others() {
+        for (split, images) in others() {
             let repeated = digests(images)?.iter().filter(|digest| distinct.contains(digest)).count();
-            also_in_train.push((side, repeated));
+            also_in_train.push((split, repeated));
         }
         Ok(Inspection {
             value_type: format!("{:?}", self.train.pixels.kind()),

@@ -1,9 +1,9 @@
 //! What training reads its batches from: rows of inputs with their targets. It must not know models,
 //! nor what a row shows.
 
-use crate::parallel::for_each_chunk;
+use crate::kernels::tensor_slice::{as_mut_slice, as_slice};
+use crate::kernels::threads::for_each_chunk;
 use crate::random::{Purpose, shuffle};
-use crate::values::{values, values_mut};
 use anyhow::{Context, Result, bail};
 use tch::{Device, Kind, Tensor};
 
@@ -149,7 +149,7 @@ impl Batches<'_> {
             Some(rows) => sent(all.f_index_select(0, rows)?, *device),
             None => sent(all.f_narrow(0, first, count)?, *device),
         };
-        let pixels = values(inputs).filter(|_| *device == Device::Cpu);
+        let pixels = as_slice(inputs).filter(|_| *device == Device::Cpu);
         let inputs = match pixels.zip(rows.as_ref()) {
             Some((pixels, rows)) => gather_pixels(pixels, &inputs.size(), rows, *divisor)?,
             None => scaled(&pick(inputs)?, *divisor)?,
@@ -180,7 +180,7 @@ fn gather_pixels(pixels: &[u8], size: &[i64], rows: &Tensor, divisor: f64) -> Re
     let rows: Vec<i64> = Vec::try_from(rows)?;
     let width = size[1..].iter().product::<i64>() as usize;
     let scaled: [f32; 256] = std::array::from_fn(|byte| byte as f32 / divisor as f32);
-    for_each_chunk(values_mut::<f32>(&mut gathered), width.max(1), |number, row| {
+    for_each_chunk(as_mut_slice::<f32>(&mut gathered), width.max(1), |number, row| {
         let start = rows[number] as usize * width;
         for (value, byte) in row.iter_mut().zip(&pixels[start..start + width]) {
             *value = scaled[usize::from(*byte)];

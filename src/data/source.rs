@@ -1,11 +1,13 @@
-//! What `--dataset` names: where data come from, and how they become a data set with its three sides.
+//! What `--dataset` names: where data come from, and how they become a data set with its three splits.
 
 use super::catalogue::{self, KnownSet};
-use super::classes::Numbering;
-use super::download::Progress;
-use super::format::Format;
+use super::formats::{Format, csv, folders, idx, npz, parquet};
+use super::label_encoding::LabelEncoding;
+use super::load_options::{LoadOptions, TEST_SHARE};
+use super::progress::Progress;
+use super::raw_dataset::RawDataset;
 use super::split::{SplitMethod, split};
-use super::{Dataset, Images, class_folders, digits, idx_set, labelled_rows, npz, parquet_files};
+use super::{Dataset, Images, digits};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
@@ -18,91 +20,6 @@ pub enum Source {
     Known(&'static KnownSet),
     /// A folder or file of one's own.
     Path(PathBuf),
-}
-
-/// How data are read, where there is a choice.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reading {
-    /// Where fetched sets and decoded images are kept.
-    pub data_dir: PathBuf,
-    /// The form of what lies at a path; none means that it is found out.
-    pub format: Option<Format>,
-    /// Height and width that pictures are stretched to.
-    pub image_size: Option<[u32; 2]>,
-    /// Whether pictures that cannot be read are left out.
-    pub skips_bad: bool,
-    /// Images to validate with, from another folder or file.
-    pub validation: Option<PathBuf>,
-    /// The share of a set without a test set that is split off as one; none means [`TEST_SHARE`].
-    pub test_share: Option<f64>,
-    /// The column of a table that holds the labels, by name or by number from 0.
-    pub label_column: Option<String>,
-    /// The only classes that are taken, by name; none means all.
-    pub classes: Option<Vec<String>>,
-}
-
-/// What is split off for the test where a set has none.
-pub const TEST_SHARE: f64 = 0.1;
-
-impl Reading {
-    /// Everything by default, with that folder.
-    pub fn with_data_dir(data_dir: impl Into<PathBuf>) -> Reading {
-        Reading { data_dir: data_dir.into(), ..Reading::default() }
-    }
-
-    /// The form of what lies at a path: the one that was named, or what is found out.
-    fn format_of(&self, path: &Path) -> Result<Format> {
-        self.format.map_or_else(|| Format::of(path), Ok)
-    }
-}
-
-/// What images are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    Train,
-    Validation,
-    Test,
-}
-
-impl Side {
-    pub const ALL: [Side; 3] = [Side::Train, Side::Validation, Side::Test];
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Side::Train => "train",
-            Side::Validation => "validation",
-            Side::Test => "test",
-        }
-    }
-
-    /// Whether the name of a file, in lower case, tells that it is of this side.
-    pub fn is_named_in(self, name: &str) -> bool {
-        match self {
-            Side::Validation => name.contains("val") && !name.contains("train") && !name.contains("test"),
-            _ => name.contains(self.name()),
-        }
-    }
-}
-
-/// What a reader of a format gives.
-pub(super) struct Loaded {
-    pub train: Images,
-    /// None where the data have none, and likewise below.
-    pub validation: Option<Images>,
-    pub test: Option<Images>,
-    pub classes: Vec<String>,
-    pub maximum: f64,
-    /// What users should be told.
-    pub notes: Vec<String>,
-}
-
-/// Where catalogued sets are kept unless one says otherwise: `FITCH_DATA_DIR`, else the user's cache
-/// folder; none where there is neither that variable nor a home folder.
-pub fn default_folder() -> Option<PathBuf> {
-    let from_environment = std::env::var_os("FITCH_DATA_DIR").filter(|folder| !folder.is_empty());
-    let in_cache =
-        || directories::ProjectDirs::from("", "", "fitch").map(|folders| folders.cache_dir().into());
-    from_environment.map(PathBuf::from).or_else(in_cache)
 }
 
 impl Source {
@@ -145,7 +62,7 @@ impl Source {
     ///
     /// # Errors
     /// As [`Format::of`].
-    pub fn form(&self, reading: &Reading) -> Result<&'static str> {
+    pub fn form(&self, reading: &LoadOptions) -> Result<&'static str> {
         match self {
             Source::Digits => Ok("built in"),
             Source::Known(_) => Ok(Format::Idx.name()),
@@ -157,7 +74,7 @@ impl Source {
     pub fn is_here(&self, data_dir: &Path) -> bool {
         match self {
             Source::Digits => true,
-            Source::Known(set) => idx_set::is_whole(&data_dir.join(set.name)),
+            Source::Known(set) => idx::is_whole(&data_dir.join(set.name)),
             Source::Path(path) => path.exists(),
         }
     }
@@ -167,14 +84,14 @@ impl Source {
     ///
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named.
-    pub fn load(&self, reading: &Reading, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
+    pub fn load(&self, reading: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
         let mut loaded = match self {
             Source::Digits => digits::load()?,
             Source::Known(set) => {
                 let folder = reading.data_dir.join(set.name);
                 set.fetch_missing(&folder, progress)?;
                 let classes = set.classes.iter().map(|class| class.to_string()).collect();
-                idx_set::load(&folder, Some(Numbering::from(0, classes)))?
+                idx::load(&folder, Some(LabelEncoding::from(0, classes)))?
             }
             Source::Path(path) => load_path(path, reading, None, progress)?,
         };
@@ -190,7 +107,7 @@ impl Source {
     }
 
     /// Splits a test set off where there is none.
-    fn complete(&self, mut loaded: Loaded, reading: &Reading) -> Result<Dataset> {
+    fn complete(&self, mut loaded: RawDataset, reading: &LoadOptions) -> Result<Dataset> {
         let test = match loaded.test.take() {
             Some(test) => test,
             None => {
@@ -204,7 +121,7 @@ impl Source {
                 test
             }
         };
-        let Loaded { train, validation, classes, maximum, notes, .. } = loaded;
+        let RawDataset { train, validation, classes, maximum, notes, .. } = loaded;
         let counts = train.class_counts(classes.len());
         if let Some((class, _)) = classes.iter().zip(counts).find(|(_, count)| *count == 0) {
             bail!("{}: class {class} has no image to train on", self.name());
@@ -217,13 +134,13 @@ impl Source {
     ///
     /// # Errors
     /// Files that are missing or wrong.
-    pub fn shape_and_classes(&self, reading: &Reading) -> Result<(Vec<i64>, usize)> {
+    pub fn shape_and_classes(&self, reading: &LoadOptions) -> Result<(Vec<i64>, usize)> {
         if reading.classes.is_none() {
             match self {
                 Source::Digits => return Ok((digits::SHAPE.to_vec(), 10)),
                 Source::Known(set) => return Ok((catalogue::SHAPE.to_vec(), set.classes.len())),
                 Source::Path(path) if reading.format_of(path)? == Format::Idx => {
-                    return idx_set::shape_and_classes(path);
+                    return idx::shape_and_classes(path);
                 }
                 Source::Path(_) => {}
             }
@@ -236,31 +153,31 @@ impl Source {
 /// Loads what lies at a path. Numbers that stand for classes are told by the labels, or are `numbering`'s.
 fn load_path(
     path: &Path,
-    reading: &Reading,
-    numbering: Option<Numbering>,
+    reading: &LoadOptions,
+    numbering: Option<LabelEncoding>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Loaded> {
+) -> Result<RawDataset> {
     match reading.format_of(path)? {
-        Format::Idx => idx_set::load(path, numbering),
-        Format::Pictures => class_folders::load(path, reading, progress),
-        Format::Csv => labelled_rows::load(path, reading, progress),
+        Format::Idx => idx::load(path, numbering),
+        Format::Pictures => folders::load(path, reading, progress),
+        Format::Csv => csv::load(path, reading, progress),
         Format::Npz => npz::load(path, numbering).with_context(|| path.display().to_string()),
-        Format::Parquet => parquet_files::load(path, reading, numbering, progress),
+        Format::Parquet => parquet::load(path, reading, numbering, progress),
     }
 }
 
 /// The images at a path, all of them to validate with: of the classes and the shape of the training images.
 fn load_validation(
     path: &Path,
-    reading: &Reading,
-    main: &Loaded,
+    reading: &LoadOptions,
+    main: &RawDataset,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Images> {
-    let reading = Reading { format: None, ..reading.clone() };
-    let loaded = load_path(path, &reading, Some(Numbering::like(&main.classes)), progress)?;
+    let reading = LoadOptions { format: None, ..reading.clone() };
+    let loaded = load_path(path, &reading, Some(LabelEncoding::like(&main.classes)), progress)?;
     ensure!(
         loaded.test.is_none() && loaded.validation.is_none(),
-        "has images of several sides; name a file or folder that holds those to validate with alone"
+        "has images of several splits; name a file or folder that holds those to validate with alone"
     );
     let Images { pixels, labels } = loaded.train;
     let (kind, kind_of_train) = (pixels.kind(), main.train.pixels.kind());

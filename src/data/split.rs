@@ -27,7 +27,7 @@ impl SplitMethod {
 
 /// The row numbers of both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
+pub struct SplitRows {
     /// Rows to train on: shuffled, or in file order for [`SplitMethod::Last`].
     pub train: Vec<i64>,
     /// Rows held out; empty for a share of 0.
@@ -41,7 +41,7 @@ pub struct Split {
 ///
 /// # Errors
 /// A share outside [0, 1), or one that leaves a side empty.
-pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Result<Split> {
+pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Result<SplitRows> {
     let total = labels.len();
     if !(0.0..1.0).contains(&share) {
         bail!("a validation share of {share} is not in the range from 0 to below 1");
@@ -59,12 +59,12 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
     let mut rows: Vec<i64> = (0..total as i64).collect();
     if method == SplitMethod::Last {
         let validation = rows.split_off(train_size);
-        return Ok(Split { train: rows, validation });
+        return Ok(SplitRows { train: rows, validation });
     }
     shuffle(&mut rows, seed, Purpose::Split);
     let mut quota = match method {
         SplitMethod::Stratified => stratified_quota(labels, validation_size),
-        _ => return Ok(Split { train: rows.split_off(validation_size), validation: rows }),
+        _ => return Ok(SplitRows { train: rows.split_off(validation_size), validation: rows }),
     };
     let (validation, train) = rows.into_iter().partition(|&row| {
         let left = &mut quota[labels[row as usize] as usize];
@@ -72,7 +72,7 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
         *left -= usize::from(held_out);
         held_out
     });
-    Ok(Split { train, validation })
+    Ok(SplitRows { train, validation })
 }
 
 /// How many rows of each class are held out: proportional, rounded by largest remainder, so that the
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn both_sides_together_are_all_rows_once() {
         for method in [SplitMethod::Stratified, SplitMethod::Shuffled, SplitMethod::Last] {
-            let Split { train, validation } = split(&labels(997, 7), 0.23, method, 3).unwrap();
+            let SplitRows { train, validation } = split(&labels(997, 7), 0.23, method, 3).unwrap();
             let mut all: Vec<i64> = train.into_iter().chain(validation).collect();
             all.sort();
             assert_eq!(all, (0..997).collect::<Vec<_>>(), "{method:?}");
@@ -135,7 +135,7 @@ mod tests {
         // A validation share of 0.4 would round 0.4 rows of each rare class up to one.
         let labels = [0, 0, 0, 1, 0, 0, 0, 2];
         for seed in 0..20 {
-            let Split { train, validation } = split(&labels, 0.4, SplitMethod::Stratified, seed).unwrap();
+            let SplitRows { train, validation } = split(&labels, 0.4, SplitMethod::Stratified, seed).unwrap();
             assert_eq!(validation.len(), 4);
             assert!(train.contains(&3) && train.contains(&7), "{train:?}");
         }

@@ -1,8 +1,11 @@
-use super::idx_set::find_file;
+use super::dataset::*;
+use super::formats::idx::find_file;
 use super::*;
+use anyhow::Result;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use tch::Kind;
 
 /// An IDX file of uint8 values.
 fn idx(sizes: &[u32], values: &[u8]) -> Vec<u8> {
@@ -25,7 +28,7 @@ fn folder(train_labels: &[u8], test_labels: &[u8]) -> tempfile::TempDir {
 }
 
 fn load(folder: &Path) -> Result<Dataset> {
-    Source::find(folder.to_str().unwrap())?.load(&Reading::default(), &mut |_| ())
+    Source::find(folder.to_str().unwrap())?.load(&LoadOptions::default(), &mut |_| ())
 }
 
 fn fault(folder: &Path) -> String {
@@ -42,7 +45,7 @@ fn a_folder_of_idx_files_is_a_data_set() {
     assert_eq!(set.train.pixels.kind(), tch::Kind::Uint8);
     assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
     let source = Source::find(folder.path().to_str().unwrap()).unwrap();
-    assert_eq!(source.shape_and_classes(&Reading::default()).unwrap(), (vec![2, 2], 3));
+    assert_eq!(source.shape_and_classes(&LoadOptions::default()).unwrap(), (vec![2, 2], 3));
 }
 
 #[test]
@@ -98,7 +101,10 @@ fn labels_beyond_the_classes_of_a_known_set_are_refused() {
     fs::rename(folder(&[0, 10], &[0, 1]).keep(), &set).unwrap();
     let fault = format!(
         "{:#}",
-        Source::find("mnist").unwrap().load(&Reading::with_data_dir(data.path()), &mut |_| ()).unwrap_err()
+        Source::find("mnist")
+            .unwrap()
+            .load(&LoadOptions::with_data_dir(data.path()), &mut |_| ())
+            .unwrap_err()
     );
     assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("10"), "{fault}");
 }
@@ -122,7 +128,7 @@ fn without_test_files_some_images_are_kept_apart() {
 /// Trains on `main`, validates with `other`.
 fn load_both(main: &Path, other: &Path) -> Result<Dataset> {
     let kept = tempfile::tempdir().unwrap();
-    let reading = Reading { validation: Some(other.into()), ..Reading::with_data_dir(kept.path()) };
+    let reading = LoadOptions { validation: Some(other.into()), ..LoadOptions::with_data_dir(kept.path()) };
     Source::find(main.to_str().unwrap())?.load(&reading, &mut |_| ())
 }
 
@@ -135,8 +141,10 @@ fn validation_images_may_come_from_elsewhere_in_another_form() {
     let set = load_both(main.path(), &rows).unwrap();
     let validation = set.validation.as_ref().unwrap();
     assert_eq!((&validation.labels, validation.pixels.size()), (&vec![2, 1], vec![2, 2, 2]));
-    let without =
-        Source::find(main.path().to_str().unwrap()).unwrap().load(&Reading::default(), &mut |_| ()).unwrap();
+    let without = Source::find(main.path().to_str().unwrap())
+        .unwrap()
+        .load(&LoadOptions::default(), &mut |_| ())
+        .unwrap();
     assert_ne!(set.fingerprint().unwrap(), without.fingerprint().unwrap());
     let kept = set.keep_classes(&["3".to_string(), "1".to_string()]).unwrap();
     assert_eq!(kept.validation.unwrap().labels, [0]);
@@ -146,7 +154,7 @@ fn validation_images_may_come_from_elsewhere_in_another_form() {
     assert_eq!(load_both(main.path(), idx_alone.path()).unwrap().validation.unwrap().labels, [2, 0]);
 
     let fault = |other: &Path| format!("{:#}", load_both(main.path(), other).unwrap_err());
-    assert!(fault(main.path()).contains("has images of several sides"));
+    assert!(fault(main.path()).contains("has images of several splits"));
     fs::write(&rows, "label,a,b,c,d\n3,1,2,3,4\nzebra,5,6,7,8\n").unwrap();
     assert!(fault(&rows).contains("rows.csv: class zebra is none of the training set's"));
     fs::write(&rows, "label,a\n3,1\n").unwrap();
@@ -200,7 +208,8 @@ fn mnist_is_read_whole() {
         writeln!(std::io::stderr(), "SKIPPED mnist_is_read_whole: FITCH_DATA_DIR has no mnist").unwrap();
         return;
     };
-    let mnist = Source::find("mnist").unwrap().load(&Reading::with_data_dir(folder), &mut |_| ()).unwrap();
+    let mnist =
+        Source::find("mnist").unwrap().load(&LoadOptions::with_data_dir(folder), &mut |_| ()).unwrap();
     assert_eq!(mnist.train.pixels.size(), [60_000, 28, 28]);
     assert_eq!(mnist.test.pixels.size(), [10_000, 28, 28]);
     // The counts of each class and the first labels as published; sums computed with numpy.

@@ -2,10 +2,8 @@
 //! specification, and TorchScript read back. It must not know how a model was trained, nor where the
 //! files go.
 
-pub(crate) mod archive;
 mod card;
 pub mod onnx;
-pub(crate) mod pickle;
 mod script_model;
 pub mod torchscript;
 

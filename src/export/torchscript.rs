@@ -5,9 +5,9 @@
 //! they would find in a module of their own. No device and no type is written into the code: values
 //! follow the weights.
 
-use super::archive::{Archive, PACKAGE};
-use super::pickle::Pickle;
 use super::{CARD_NAME, ModelCard, ScriptModel, TrainedModel, weights_of};
+use crate::kernels::script::archive::{Archive, PACKAGE};
+use crate::kernels::script::pickle::Pickle;
 use crate::model::{Model, PlacedLayer};
 use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;

@@ -1,18 +1,18 @@
 //! The model as an ordered specification: the one source for names, shapes, parameter counts, the
 //! summary and the trainable network. It must not know data or training.
 
+mod explicit_gradients;
 pub(crate) mod layers;
-mod manual;
+mod layers_text;
 pub mod presets;
-mod specification;
 mod summary;
 
-pub use manual::ManualNetwork;
-pub use specification::{Layers, ParseError};
-pub use summary::{SummaryStyle, summary, with_separators};
+pub use explicit_gradients::ExplicitGradients;
+pub use layers_text::{Layers, ParseError};
+pub use summary::{SummaryStyle, summary};
 
 use anyhow::{Context, Result, bail, ensure};
-use layers::{Dense, Flatten, Layer, Parameter, Takes, softmax};
+use layers::{Dense, Flatten, InputKind, Layer, Parameter, softmax};
 use std::collections::HashMap;
 use tch::{Tensor, nn};
 
@@ -81,7 +81,7 @@ impl Model {
         let pixels: i64 = sample_shape.iter().product();
         ensure!(pixels > 0, "a classifier needs at least one input value, not the shape {sample_shape:?}");
         let logits: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
-        let has_pictures = hidden.0.iter().any(|layer| layer.takes() == Takes::Pictures);
+        let has_pictures = hidden.0.iter().any(|layer| layer.takes() == InputKind::Pictures);
         let first = if has_pictures { as_picture(sample_shape)? } else { vec![pixels] };
         let mut layers: Vec<PlacedLayer> = Vec::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
@@ -96,7 +96,7 @@ impl Model {
         };
         for layer in hidden.0.into_iter().chain([logits]) {
             let dimensions = layers.last().map_or(first.len(), |previous| previous.output.len());
-            if layer.takes() == Takes::Rows && dimensions > 1 {
+            if layer.takes() == InputKind::Rows && dimensions > 1 {
                 place(Box::new(Flatten), &mut layers)?;
             }
             place(layer, &mut layers)?;
@@ -110,7 +110,7 @@ impl Model {
     /// The hidden layers as `--layers` takes them.
     pub fn hidden_layers(&self) -> String {
         let hidden = &self.layers[..self.layers.len() - 1];
-        specification::format(hidden.iter().map(|placed| &placed.layer))
+        layers_text::format(hidden.iter().map(|placed| &placed.layer))
     }
 
     /// All layers in order, softmax included.

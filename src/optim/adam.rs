@@ -3,9 +3,9 @@
 
 use super::Decay;
 use super::adam_step::{Moved, adam_step};
-use super::open::{Parameter, Part, Rule};
-use crate::operators;
-use crate::values::values_mut;
+use super::stateful::{Parameter, Part, Rule};
+use crate::kernels::tensor_slice::as_mut_slice;
+use crate::kernels::torch_ops;
 use anyhow::{Context, Result};
 use tch::nn;
 use tch::{CModule, Device, IValue, Kind, Tensor};
@@ -60,7 +60,7 @@ impl Adam {
             Decay::Gradient => METHODS.to_string(),
             Decay::Decoupled => METHODS.replace("_fused_adam_", "_fused_adamw_"),
         };
-        let load = || operators::load("Adam", &methods, device);
+        let load = || torch_ops::load("Adam", &methods, device);
         let operators = by_libtorch.then(load).transpose().context("libtorch has no fused Adam")?;
         Ok(Adam { operators, settings, decay })
     }
@@ -92,7 +92,7 @@ fn moved_by<'a>(parameter: &'a mut Parameter, gradient: &'a Tensor) -> Moved<'a>
     let [first_moment, second_moment, count, ..] = parameter.state.as_mut_slice() else {
         unreachable!("the parts of the state are those of the rule")
     };
-    let count = &mut values_mut::<f32>(count)[0];
+    let count = &mut as_mut_slice::<f32>(count)[0];
     *count += 1.0;
     let count = f64::from(*count);
     Moved { value: &mut parameter.value, first_moment, second_moment, gradient, count }
@@ -132,7 +132,7 @@ fn step_by_libtorch(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::open::tests::assert_equal_to_tch;
+    use crate::optim::stateful::tests::assert_equal_to_tch;
 
     #[test]
     fn every_setting_of_tch_is_heeded() {

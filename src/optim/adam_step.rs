@@ -3,8 +3,8 @@
 //! know where the parameters belong.
 
 use super::Decay;
-use crate::parallel::for_each_chunk;
-use crate::values::{Value, values, values_mut};
+use crate::kernels::tensor_slice::{Value, as_mut_slice, as_slice};
+use crate::kernels::threads::for_each_chunk;
 use anyhow::{Context, Result};
 use half::bf16;
 use multiversion::multiversion;
@@ -34,7 +34,7 @@ pub fn adam_step(parameters: Vec<Moved>, settings: &Adam, decay: Decay, learning
     for moved in parameters {
         let scales = Scales::new(settings, decay, learning_rate, moved.count);
         let state = [moved.value, moved.first_moment, moved.second_moment];
-        let [value, first, second] = state.map(|of| values_mut::<f32>(of).chunks_mut(CHUNK));
+        let [value, first, second] = state.map(|of| as_mut_slice::<f32>(of).chunks_mut(CHUNK));
         let gradient = Gradient::of(moved.gradient);
         let gradient = gradient.context("a gradient is neither float32 nor bfloat16, or not contiguous")?;
         for (number, ((value, first), second)) in value.zip(first).zip(second).enumerate() {
@@ -71,7 +71,7 @@ enum Gradient<'a> {
 
 impl<'a> Gradient<'a> {
     fn of(tensor: &'a Tensor) -> Option<Gradient<'a>> {
-        values(tensor).map(Gradient::Single).or_else(|| values(tensor).map(Gradient::Half))
+        as_slice(tensor).map(Gradient::Single).or_else(|| as_slice(tensor).map(Gradient::Half))
     }
 
     fn part(&self, start: usize, count: usize) -> Gradient<'a> {

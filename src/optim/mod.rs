@@ -3,12 +3,12 @@
 
 mod adam;
 mod adam_step;
-mod open;
 mod rms_prop;
 mod sgd;
+mod stateful;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use open::{OpenOptimizer, Rule};
+use stateful::{Rule, StatefulOptimizer};
 use std::collections::BTreeMap;
 use tch::Tensor;
 use tch::nn::{self, OptimizerConfig};
@@ -43,7 +43,7 @@ pub struct Optimizer {
 
 #[derive(Debug)]
 enum Kind {
-    Open(OpenOptimizer),
+    Open(StatefulOptimizer),
     Tch(nn::Optimizer),
 }
 
@@ -97,7 +97,7 @@ impl Optimizer {
 
     fn open(rule: impl Rule + 'static, variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
         check_learning_rate(learning_rate)?;
-        let open = OpenOptimizer::new(rule, variables).context("cannot set up the optimizer")?;
+        let open = StatefulOptimizer::new(rule, variables).context("cannot set up the optimizer")?;
         Ok(Optimizer { kind: Kind::Open(open), learning_rate, greatest_norm: None })
     }
 
@@ -149,7 +149,7 @@ impl Optimizer {
         self.opened()?.load_state(saved)
     }
 
-    fn opened(&mut self) -> Result<&mut OpenOptimizer> {
+    fn opened(&mut self) -> Result<&mut StatefulOptimizer> {
         match &mut self.kind {
             Kind::Open(open) => Ok(open),
             Kind::Tch(_) => Err(anyhow!("an optimizer of tch's own keeps its state to itself")),

@@ -1,7 +1,7 @@
 //! RMSprop (Tieleman and Hinton, 2012), as PyTorch has it. It must not know where the gradients come from.
 
-use super::open::{Parameter, Part, Rule};
 use super::sgd::decayed;
+use super::stateful::{Parameter, Part, Rule};
 use anyhow::{Result, ensure};
 use tch::{Tensor, nn};
 
@@ -53,7 +53,7 @@ impl Rule for RmsProp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::open::tests::assert_equal_to_tch;
+    use crate::optim::stateful::tests::assert_equal_to_tch;
 
     #[test]
     fn steps_are_those_of_tch() {

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent with momentum, as PyTorch has it. It must not know where the gradients come from.
 
-use super::open::{Parameter, Part, Rule};
+use super::stateful::{Parameter, Part, Rule};
 use anyhow::{Result, ensure};
 use tch::{Kind, Tensor, nn};
 
@@ -54,7 +54,7 @@ pub(super) fn decayed(value: &Tensor, gradient: &Tensor, weight_decay: f64) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::open::tests::assert_equal_to_tch;
+    use crate::optim::stateful::tests::assert_equal_to_tch;
 
     #[test]
     fn steps_are_those_of_tch() {

@@ -3,7 +3,7 @@
 
 use super::axis::Axis;
 use super::curves::Curves;
-use super::svg::{Anchor, FAINT, Font, GREY, INK, PALETTE, Picture};
+use super::svg::{Anchor, Drawing, FAINT, Font, GREY, INK, PALETTE};
 
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 74.0;
@@ -22,10 +22,10 @@ const AXIS: &str = "stroke=\"#8a8a8a\" stroke-width=\"1\"";
 
 /// Draws a panel for each metric, named without `val_`. Training is a solid line with filled markers,
 /// validation a dashed one with open markers, so that both are told apart without colour.
-pub fn chart(runs: &[Curves], metrics: &[String]) -> Picture {
+pub fn chart(runs: &[Curves], metrics: &[String]) -> Drawing {
     let panels: Vec<Panel> = metrics.iter().map(|metric| Panel::new(runs, metric)).collect();
     let height: f64 = panels.iter().map(Panel::height).sum();
-    let mut picture = Picture::new(WIDTH, height + 8.0);
+    let mut picture = Drawing::new(WIDTH, height + 8.0);
     let mut top = 0.0;
     for panel in &panels {
         panel.draw(&mut picture, top);
@@ -59,10 +59,10 @@ impl Curve<'_> {
         if self.is_validation { " stroke-dasharray=\"7 4\"" } else { "" }
     }
 
-    fn draw_marker(&self, picture: &mut Picture, (x, y): (f64, f64)) {
+    fn draw_marker(&self, picture: &mut Drawing, (x, y): (f64, f64)) {
         let fill = if self.is_validation { "#ffffff" } else { self.color };
         let style = format!("fill=\"{fill}\" stroke=\"{}\" stroke-width=\"1.4\"", self.color);
-        let outline = |picture: &mut Picture, points: &[(f64, f64)]| {
+        let outline = |picture: &mut Drawing, points: &[(f64, f64)]| {
             let placed: Vec<(f64, f64)> = points.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect();
             picture.polygon(&placed, &style);
         };
@@ -134,7 +134,7 @@ impl<'a> Panel<'a> {
         self.head_height() + PLOT_HEIGHT + if self.has_strip { STRIP_HEIGHT + 22.0 } else { 0.0 } + 50.0
     }
 
-    fn draw(&self, picture: &mut Picture, top: f64) {
+    fn draw(&self, picture: &mut Drawing, top: f64) {
         picture.text(LEFT, top + 28.0, &self.title, TITLE, Anchor::Start);
         if let [run] = self.runs {
             let room = WIDTH - RIGHT - LEFT - TITLE.width(&self.title) - 30.0;
@@ -159,7 +159,7 @@ impl<'a> Panel<'a> {
         draw_epochs(picture, &frame.x, bottom);
     }
 
-    fn draw_legend(&self, picture: &mut Picture, top: f64) {
+    fn draw_legend(&self, picture: &mut Drawing, top: f64) {
         for (row, curves) in self.legend.iter().enumerate() {
             let mut x = LEFT;
             let y = top + ROW * row as f64 + 9.0;
@@ -174,7 +174,7 @@ impl<'a> Panel<'a> {
     }
 
     /// The best epoch and the early stop: a line across the panel, and a word above it.
-    fn draw_marks(&self, picture: &mut Picture, frame: &Frame, run: &Curves) {
+    fn draw_marks(&self, picture: &mut Drawing, frame: &Frame, run: &Curves) {
         let mut mark = |epoch: f64, text: &str, row: f64, style: &str| {
             let x = frame.x_of(epoch);
             picture.line((x, frame.top), (x, frame.top + PLOT_HEIGHT), style);
@@ -194,7 +194,7 @@ impl<'a> Panel<'a> {
     }
 
     /// A ring about each run's best epoch, on the curve that says so or, in another panel, on validation.
-    fn draw_best_points(&self, picture: &mut Picture, frame: &Frame) {
+    fn draw_best_points(&self, picture: &mut Drawing, frame: &Frame) {
         for run in self.runs {
             let Some((epoch, monitor)) = &run.best else { continue };
             let of_run = || self.curves.iter().filter(|curve| std::ptr::eq(curve.run, run));
@@ -212,7 +212,7 @@ impl<'a> Panel<'a> {
     }
 
     /// The learning rate of each run as steps, on a scale of its own.
-    fn draw_strip(&self, picture: &mut Picture, epochs: &Axis, top: f64) {
+    fn draw_strip(&self, picture: &mut Drawing, epochs: &Axis, top: f64) {
         let rates = || self.runs.iter().flat_map(|run| run.learning_rates.iter().flatten().copied());
         let greatest = rates().fold(f64::MIN_POSITIVE, f64::max);
         let least = rates().filter(|&rate| rate > 0.0).fold(greatest, f64::min);
@@ -279,7 +279,7 @@ impl Frame {
         self.top + (1.0 - self.y.position(value)) * PLOT_HEIGHT
     }
 
-    fn draw_grid(&self, picture: &mut Picture) {
+    fn draw_grid(&self, picture: &mut Drawing) {
         for &tick in &self.y.ticks {
             let y = self.y_of(tick);
             picture.line((LEFT, y), (WIDTH - RIGHT, y), &format!("stroke=\"{FAINT}\" stroke-width=\"1\""));
@@ -291,7 +291,7 @@ impl Frame {
     }
 }
 
-fn draw_curve(picture: &mut Picture, frame: &Frame, curve: &Curve) {
+fn draw_curve(picture: &mut Drawing, frame: &Frame, curve: &Curve) {
     let points: Vec<Option<(f64, f64)>> = curve
         .run
         .epochs
@@ -320,7 +320,7 @@ fn draw_curve(picture: &mut Picture, frame: &Frame, curve: &Curve) {
     }
 }
 
-fn draw_epochs(picture: &mut Picture, axis: &Axis, bottom: f64) {
+fn draw_epochs(picture: &mut Drawing, axis: &Axis, bottom: f64) {
     for &tick in &axis.ticks {
         let x = LEFT + axis.position(tick) * (WIDTH - LEFT - RIGHT);
         picture.line((x, bottom), (x, bottom + 4.0), AXIS);

@@ -1,12 +1,13 @@
 //! The diagram of a model: a box a layer, in order. It must not know how a model is trained.
 
-use super::svg::{Anchor, Font, GREY, INK, PALETTE, Picture};
-use crate::model::{Model, PlacedLayer, with_separators};
+use super::svg::{Anchor, Drawing, Font, GREY, INK, PALETTE};
+use crate::model::{Model, PlacedLayer};
+use crate::text::with_separators;
 use std::fmt::Write;
 
 /// Which way the layers follow each other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
+pub enum Orientation {
     /// From top to bottom.
     #[default]
     Down,
@@ -24,12 +25,12 @@ pub struct DiagramOptions {
     /// The numbers of their parameters.
     pub parameters: bool,
     /// The way they follow each other.
-    pub direction: Direction,
+    pub direction: Orientation,
 }
 
 impl Default for DiagramOptions {
     fn default() -> Self {
-        DiagramOptions { names: true, shapes: true, parameters: true, direction: Direction::Down }
+        DiagramOptions { names: true, shapes: true, parameters: true, direction: Orientation::Down }
     }
 }
 
@@ -92,7 +93,7 @@ fn nodes(model: &Model, options: DiagramOptions) -> Vec<Node> {
 }
 
 /// Draws the diagram.
-pub fn diagram(model: &Model, options: DiagramOptions) -> Picture {
+pub fn diagram(model: &Model, options: DiagramOptions) -> Drawing {
     let nodes = nodes(model, options);
     let width_of = |node: &Node| {
         let notes = node.notes.iter().map(|note| NOTE.width(note));
@@ -109,20 +110,20 @@ pub fn diagram(model: &Model, options: DiagramOptions) -> Picture {
     let (box_width, box_height) = (greatest(&width_of).max(150.0), greatest(&height_of));
     let foot_width = total.as_ref().map_or(0.0, |text| NOTE.width(text));
     let (width, height) = match options.direction {
-        Direction::Down => (box_width.max(foot_width) + 2.0 * MARGIN, along(&height_of)),
-        Direction::Right => (along(&width_of).max(foot_width), box_height + 2.0 * MARGIN),
+        Orientation::Down => (box_width.max(foot_width) + 2.0 * MARGIN, along(&height_of)),
+        Orientation::Right => (along(&width_of).max(foot_width), box_height + 2.0 * MARGIN),
     };
-    let mut picture = Picture::new(width, height + foot);
+    let mut picture = Drawing::new(width, height + foot);
     let (mut x, mut y) = (MARGIN, MARGIN);
     for (number, node) in nodes.iter().enumerate() {
         let (node_width, node_height) = match options.direction {
-            Direction::Down => (box_width, height_of(node)),
-            Direction::Right => (width_of(node), box_height),
+            Orientation::Down => (box_width, height_of(node)),
+            Orientation::Right => (width_of(node), box_height),
         };
         draw_node(&mut picture, node, (x, y), (node_width, node_height));
         let is_last = number + 1 == nodes.len();
         match options.direction {
-            Direction::Down => {
+            Orientation::Down => {
                 let middle = x + node_width / 2.0;
                 y += node_height;
                 if !is_last {
@@ -130,7 +131,7 @@ pub fn diagram(model: &Model, options: DiagramOptions) -> Picture {
                 }
                 y += GAP;
             }
-            Direction::Right => {
+            Orientation::Right => {
                 let middle = y + node_height / 2.0;
                 x += node_width;
                 if !is_last {
@@ -146,7 +147,7 @@ pub fn diagram(model: &Model, options: DiagramOptions) -> Picture {
     picture
 }
 
-fn draw_node(picture: &mut Picture, node: &Node, (x, y): (f64, f64), (width, height): (f64, f64)) {
+fn draw_node(picture: &mut Drawing, node: &Node, (x, y): (f64, f64), (width, height): (f64, f64)) {
     let style = "fill=\"#fafafa\" stroke=\"#bdbdbd\" stroke-width=\"1\" rx=\"4\"";
     picture.rectangle(x, y, width, height, style);
     picture.rectangle(x, y, STRIPE, height, &format!("fill=\"{}\" rx=\"2\"", node.color));
@@ -159,7 +160,7 @@ fn draw_node(picture: &mut Picture, node: &Node, (x, y): (f64, f64), (width, hei
 }
 
 /// An arrow between two boxes, from the edge of the first one along a vector.
-fn draw_arrow(picture: &mut Picture, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
+fn draw_arrow(picture: &mut Drawing, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
     let length = dx.hypot(dy);
     let (unit_x, unit_y) = (dx / length, dy / length);
     let tip = (x + dx - 2.0 * unit_x, y + dy - 2.0 * unit_y);
@@ -172,7 +173,7 @@ fn draw_arrow(picture: &mut Picture, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
 /// The diagram in the language of Graphviz, for those who want to lay it out themselves.
 pub fn dot(model: &Model, options: DiagramOptions) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
-    let direction = if options.direction == Direction::Down { "TB" } else { "LR" };
+    let direction = if options.direction == Orientation::Down { "TB" } else { "LR" };
     let mut text =
         format!("digraph model {{\n  rankdir={direction};\n  node [shape=box, fontname=\"Helvetica\"];\n");
     for (number, node) in nodes(model, options).iter().enumerate() {

@@ -1,9 +1,9 @@
 //! The confusion matrix as a picture: darker where a greater share of a true class went. It must not know
 //! where the counts come from.
 
-use super::svg::{Anchor, FAINT, Font, GREY, INK, Picture};
+use super::svg::{Anchor, Drawing, FAINT, Font, GREY, INK};
 use crate::metrics::ConfusionMatrix;
-use crate::model::with_separators;
+use crate::text::with_separators;
 
 const TITLE: Font = Font::new(19.0, INK).bold();
 const LABEL: Font = Font::new(13.0, INK);
@@ -16,7 +16,7 @@ const GREATEST_WITH_NUMBERS: usize = 24;
 
 /// Draws the matrix: a row a true class, a column a predicted one, each cell with its count and, below,
 /// its share of the row.
-pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Picture {
+pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
     let count = classes.len();
     let has_numbers = count <= GREATEST_WITH_NUMBERS;
     let cell = match count {
@@ -43,7 +43,7 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Picture {
     );
     let head_width = TITLE.width(title) + 24.0 + NOTE.width(&subtitle);
     let width = (left + side + overhang.max(MARGIN) + MARGIN).max(MARGIN + head_width + MARGIN);
-    let mut picture = Picture::new(width, top + side + MARGIN);
+    let mut picture = Drawing::new(width, top + side + MARGIN);
     picture.text(MARGIN, 30.0, title, TITLE, Anchor::Start);
     picture.text(MARGIN + TITLE.width(title) + 24.0, 30.0, &subtitle, NOTE, Anchor::Start);
     picture.text(left + side / 2.0, 58.0, "predicted class", NOTE, Anchor::Middle);

@@ -14,10 +14,10 @@ mod workbook;
 
 pub use chart::chart;
 pub use curves::{Curves, metric_names, read_curves};
-pub use diagram::{DiagramOptions, Direction, diagram, dot};
+pub use diagram::{DiagramOptions, Orientation, diagram, dot};
 pub use heat_map::heat_map;
 pub use sheet::{SheetImage, picture_sheet};
-pub use svg::Picture;
+pub use svg::Drawing;
 pub use tensorboard::TensorBoard;
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};

@@ -1,6 +1,6 @@
 //! A sheet of images, each with a few lines below it. It must not know what they are shown for.
 
-use super::svg::{Anchor, Font, GREY, INK, Picture, png};
+use super::svg::{Anchor, Drawing, Font, GREY, INK, png};
 use crate::data::Shown;
 use anyhow::Result;
 use resvg::tiny_skia::{Pixmap, PremultipliedColorU8};
@@ -35,7 +35,7 @@ pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<V
     let cell_height = IMAGE + 26.0 + LINE * lines as f64;
     let rows = images.len().div_ceil(COLUMNS);
     let sheet_width = COLUMNS as f64 * CELL_WIDTH + 2.0 * MARGIN;
-    let mut picture = Picture::new(sheet_width, HEAD + rows as f64 * cell_height + MARGIN);
+    let mut picture = Drawing::new(sheet_width, HEAD + rows as f64 * cell_height + MARGIN);
     picture.text(MARGIN, 32.0, title, TITLE, Anchor::Start);
     picture.text(sheet_width - MARGIN, 32.0, note, NOTE, Anchor::End);
     let corner = |number: usize| {

@@ -93,16 +93,16 @@ impl Font {
 
 /// A picture that is being drawn.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct Drawing {
     width: f64,
     height: f64,
     body: String,
 }
 
-impl Picture {
+impl Drawing {
     /// A white picture of that size in pixels.
-    pub(super) fn new(width: f64, height: f64) -> Picture {
-        let mut picture = Picture { width: width.ceil(), height: height.ceil(), body: String::new() };
+    pub(super) fn new(width: f64, height: f64) -> Drawing {
+        let mut picture = Drawing { width: width.ceil(), height: height.ceil(), body: String::new() };
         picture.rectangle(0.0, 0.0, picture.width, picture.height, "fill=\"#ffffff\"");
         picture
     }
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_users_write_cannot_break_the_file() {
-        let mut picture = Picture::new(100.0, 20.0);
+        let mut picture = Drawing::new(100.0, 20.0);
         picture.text(0.0, 10.0, "<a & \"b\">", Font::new(10.0, INK), Anchor::Start);
         assert!(picture.to_svg().contains("&lt;a &amp; &quot;b&quot;&gt;"));
         picture.to_pixels(1.0).unwrap();
@@ -263,8 +263,8 @@ mod tests {
 
     #[test]
     fn letters_become_dark_pixels() {
-        let mut picture = Picture::new(60.0, 20.0);
-        let dark = |picture: &Picture| {
+        let mut picture = Drawing::new(60.0, 20.0);
+        let dark = |picture: &Drawing| {
             let pixels = picture.to_pixels(1.0).unwrap();
             pixels.data().chunks_exact(4).filter(|pixel| pixel[0] < 128).count()
         };

@@ -46,7 +46,7 @@ fn run(name: &str, epochs: usize, floor: f64) -> Curves {
     }
 }
 
-fn loss(runs: &[Curves]) -> svg::Picture {
+fn loss(runs: &[Curves]) -> svg::Drawing {
     chart(runs, &["loss".to_string()])
 }
 
@@ -71,7 +71,7 @@ fn golden_diagram() {
     assert_is_golden("model.svg", &diagram(&model, DiagramOptions::default()).to_svg());
     assert_is_golden("model.dot", &dot(&model, DiagramOptions::default()));
     let only_types =
-        DiagramOptions { names: false, shapes: false, parameters: false, direction: Direction::Right };
+        DiagramOptions { names: false, shapes: false, parameters: false, direction: Orientation::Right };
     let drawn = diagram(&model, only_types).to_svg();
     assert!(drawn.contains(">Dense 512<") && !drawn.contains("dense_1") && !drawn.contains("784"));
     assert!(!drawn.contains("parameters"));

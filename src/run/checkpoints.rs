@@ -1,8 +1,8 @@
 //! The checkpoints of a run: folders that are whole or absent, the newest ones kept. It must not know what
 //! a checkpoint means.
 
-use super::files::{UNFINISHED, write_folder_whole};
 use super::weights::safetensors_bytes;
+use crate::files::{UNFINISHED, write_folder_whole};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -148,8 +148,8 @@ fn read(path: &Path) -> Result<KeptCheckpoint> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::files::fail_at;
     use super::*;
+    use crate::files::fail_at;
     use tempfile::TempDir;
 
     fn tensors(value: f64) -> BTreeMap<String, Tensor> {

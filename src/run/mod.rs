@@ -1,13 +1,11 @@
 //! The run folder: its name, its files and how they are written. It must not know training.
 
 mod checkpoints;
-mod files;
 mod lock;
 mod record;
 mod weights;
 
 pub use checkpoints::{CheckpointFolder, KeptCheckpoint, UnwrittenCheckpoint};
-pub use files::{write_whole, write_whole_with};
 pub use lock::RunLock;
 pub use record::{DatasetRecord, RunRecord};
 pub use weights::{load_weights, save_weights};

@@ -1,6 +1,7 @@
 //! `run.json`: the record of a run. It must not know how the configuration in it is read.
 
-use super::{RunFolder, write_whole};
+use super::RunFolder;
+use crate::files::write_whole;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;

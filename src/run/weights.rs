@@ -1,7 +1,7 @@
 //! `weights.safetensors`: all variables by name, float32, as PyTorch lays them out. It must not know
 //! which model they belong to.
 
-use super::write_whole;
+use crate::files::write_whole;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};

@@ -22,7 +22,7 @@ pub trait Callback: fmt::Debug {
     }
 
     /// After each step. Reading a value here makes the host wait for the device.
-    fn batch_end(&mut self, _training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
 

@@ -52,7 +52,7 @@ impl History {
 
     /// The epoch in which a metric was best, and its value then; the first one of equals. Values that
     /// are not finite are passed over.
-    pub fn best(&self, metric: &str, direction: crate::metrics::Direction) -> Option<(usize, f64)> {
+    pub fn best(&self, metric: &str, direction: crate::metrics::Better) -> Option<(usize, f64)> {
         let values = self.epochs.iter().filter_map(|row| Some((row.epoch, *row.metrics.get(metric)?)));
         values
             .filter(|(_, value)| value.is_finite())
@@ -63,7 +63,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Direction;
+    use crate::metrics::Better;
 
     #[test]
     fn the_best_epoch_is_the_first_of_the_finite_best() {
@@ -72,9 +72,9 @@ mod tests {
             let metrics = BTreeMap::from([("loss".to_string(), loss)]);
             history.epochs.push(EpochRecord { epoch: epoch + 1, metrics, learning_rate: 0.1, seconds: 1.0 });
         }
-        assert_eq!(history.best("loss", Direction::Minimize), Some((3, 0.3)));
-        assert_eq!(history.best("loss", Direction::Maximize), Some((2, 0.5)));
-        assert_eq!(history.best("val_loss", Direction::Minimize), None);
+        assert_eq!(history.best("loss", Better::Lower), Some((3, 0.3)));
+        assert_eq!(history.best("loss", Better::Higher), Some((2, 0.5)));
+        assert_eq!(history.best("val_loss", Better::Lower), None);
     }
 
     #[test]

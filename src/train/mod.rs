@@ -6,7 +6,7 @@ pub mod callbacks;
 mod checkpoint;
 mod evaluate;
 mod history;
-mod pace;
+mod thread_count;
 mod training;
 
 pub use callback::{Callback, SavedState, Stop, StopReason};
@@ -208,7 +208,7 @@ impl<'a> Fit<'a> {
                 let batch = batch?;
                 tch::manual_seed(step_seed);
                 training.step(&batch)?;
-                callbacks.iter_mut().try_for_each(|callback| callback.batch_end(&mut training))?;
+                callbacks.iter_mut().try_for_each(|callback| callback.step_end(&mut training))?;
                 training.offer_checkpoint(&mut store, &callbacks)?;
                 if training.is_stopping() {
                     break;

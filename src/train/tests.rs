@@ -3,7 +3,7 @@
 
 use super::callbacks::*;
 use super::*;
-use crate::metrics::Direction;
+use crate::metrics::Better;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl Callback for Diary<'_> {
     fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
         self.note(format!("epoch begin {}", training.epoch))
     }
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         self.note(format!("batch end {}/{}", training.step, training.steps))
     }
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
@@ -185,8 +185,8 @@ fn the_best_weights_remain_exactly_as_keras_has_it() {
     let slow = [10.0, 9.0, 8.0, 9.0, 8.9, 8.8, 8.7, 8.6, 8.5];
     let rising = [0.2, 0.15, 0.1, 0.11, 0.12];
     let above_baseline = [0.9, 0.8, 0.7, 0.71, 0.72, 0.73];
-    let patience = |patience| Patience { patience, ..Patience::default() };
-    let with_baseline = Patience { baseline: Some(0.5), ..patience(5) };
+    let patience = |patience| EarlyStoppingSettings { patience, ..EarlyStoppingSettings::default() };
+    let with_baseline = EarlyStoppingSettings { baseline: Some(0.5), ..patience(5) };
     let restore = true;
     for (metric, values, settings, restores, stop_after, expected) in [
         ("val_loss", &slow[..], patience(0), !restore, None, (4, 2, 3)),
@@ -200,7 +200,7 @@ fn the_best_weights_remain_exactly_as_keras_has_it() {
         (
             "val_accuracy",
             &[0.55, 0.76, 0.81, 0.81],
-            Patience { baseline: Some(0.75), ..patience(2) },
+            EarlyStoppingSettings { baseline: Some(0.75), ..patience(2) },
             !restore,
             None,
             (4, 2, 3),
@@ -208,7 +208,7 @@ fn the_best_weights_remain_exactly_as_keras_has_it() {
         (
             "val_loss",
             &[1.0, 2.0, 3.0, 4.0, 5.0],
-            Patience { start_from_epoch: 2, ..patience(0) },
+            EarlyStoppingSettings { start_from_epoch: 2, ..patience(0) },
             !restore,
             None,
             (4, 2, 3),
@@ -240,7 +240,7 @@ fn the_message_of_an_early_stop_tells_what_and_why() {
 
 #[test]
 fn mode_goes_against_the_metric_where_it_is_told_to() {
-    let mut stopping = EarlyStopping::new("val_loss").mode(Direction::Maximize);
+    let mut stopping = EarlyStopping::new("val_loss").mode(Better::Higher);
     let (outcome, weights) = scripted("val_loss", &[0.1, 0.2, 0.15, 0.3], None, &mut stopping);
     assert_eq!((outcome.history.epochs.len(), weights), (3, 1));
 }
@@ -303,7 +303,7 @@ fn gradients_of_the_models_own_need_an_optimizer_that_takes_them() {
 fn a_metric_of_ones_own_is_recorded_and_can_be_monitored() {
     let (store, model) = classifier();
     // Greater is better, and it falls: the weights only grow.
-    let smallness = Metric::new("smallness", Direction::Maximize, |logits, labels| {
+    let smallness = Metric::new("smallness", Better::Higher, |logits, labels| {
         assert_eq!(logits.size()[0], labels.size()[0]);
         -logits.abs().mean(Kind::Float)
     });
@@ -338,9 +338,8 @@ fn any_module_can_be_fitted_a_regression_too() {
     let model = Line(store.root().zeros("slope", &[1]));
     let inputs = Tensor::arange(20, (Kind::Float, Device::Cpu)) / 10.0;
     let samples = Samples::new(&inputs, &(&inputs * 3.0)).unwrap();
-    let squared = Metric::new("mse", Direction::Minimize, |outputs, targets| {
-        outputs.mse_loss(targets, tch::Reduction::Mean)
-    });
+    let squared =
+        Metric::new("mse", Better::Lower, |outputs, targets| outputs.mse_loss(targets, tch::Reduction::Mean));
     let outcome = Fit::new(&model, &store, adam(&store))
         .loss(squared)
         .metrics(Vec::new())
@@ -499,7 +498,7 @@ fn what_cannot_be_monitored_is_told_before_training() {
 fn settings_that_make_no_sense_are_errors() {
     let (store, model) = classifier();
     let fit = || Fit::new(&model, &store, adam(&store));
-    let metric = |name: &str| Metric::new(name, Direction::Minimize, |outputs, _| outputs.mean(Kind::Float));
+    let metric = |name: &str| Metric::new(name, Better::Lower, |outputs, _| outputs.mean(Kind::Float));
     let nothing = points(4).choose(&[]).unwrap();
     for (fit, validation, word) in [
         (fit().epochs(0), None, "epoch"),
@@ -520,7 +519,7 @@ fn the_error_of_a_callback_ends_the_training() {
     #[derive(Debug)]
     struct Failing;
     impl Callback for Failing {
-        fn batch_end(&mut self, _: &mut Training) -> Result<()> {
+        fn step_end(&mut self, _: &mut Training) -> Result<()> {
             anyhow::bail!("the disk is full")
         }
     }

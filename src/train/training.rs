@@ -3,13 +3,13 @@
 
 use super::checkpoint::TrainingState;
 use super::evaluate::evaluate_samples;
-use super::pace::Pace;
+use super::thread_count::ThreadCount;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
 use crate::backpropagation::Backpropagation;
 use crate::data::{Augmentation, Batch, Samples};
-use crate::metrics::{Direction, Metric, RunningMeans};
+use crate::kernels::threads::threads;
+use crate::metrics::{Better, Metric, RunningMeans};
 use crate::optim::Optimizer;
-use crate::parallel::threads;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -33,7 +33,7 @@ pub struct Training<'a> {
     pub history: History,
     model: &'a dyn ModuleT,
     backpropagation: Option<&'a mut dyn Backpropagation>,
-    pace: Pace,
+    thread_count: ThreadCount,
     optimizer: Optimizer,
     loss: Metric,
     /// None for that of training.
@@ -74,7 +74,7 @@ impl<'a> Training<'a> {
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
             backpropagation,
-            pace: Pace::new(threads() as u32),
+            thread_count: ThreadCount::new(threads() as u32),
             optimizer,
             loss,
             validation_loss,
@@ -151,7 +151,7 @@ impl<'a> Training<'a> {
     /// One step: from a batch to gradients, moved weights and the sums of the metrics.
     pub(super) fn step(&mut self, batch: &Batch) -> Result<()> {
         let start = Instant::now();
-        self.pace.use_chosen_threads();
+        self.thread_count.use_chosen_threads();
         let inputs = match &self.augmentation {
             None => batch.inputs.shallow_clone(),
             Some(augmentation) => tch::no_grad(|| augmentation.apply(&batch.inputs))?,
@@ -174,7 +174,7 @@ impl<'a> Training<'a> {
         self.step += 1;
         // What libtorch computes by itself may depend on the number of threads.
         if self.backpropagation.is_some() && self.variables.device() == Device::Cpu {
-            self.pace.step_done(start.elapsed());
+            self.thread_count.step_done(start.elapsed());
         }
         Ok(())
     }
@@ -200,7 +200,7 @@ impl<'a> Training<'a> {
     }
 
     pub(super) fn finish(self) -> Outcome {
-        self.pace.use_all_threads();
+        self.thread_count.use_all_threads();
         let completed = || Stop {
             reason: StopReason::Completed,
             message: format!("completed {} epochs", self.history.epochs.len()),
@@ -251,7 +251,7 @@ impl<'a> Training<'a> {
     /// No validation set, or a fault of the device.
     pub fn validate(&self) -> Result<BTreeMap<String, f64>> {
         let samples = self.validation.as_ref().context("there is no validation set")?;
-        self.pace.use_all_threads();
+        self.thread_count.use_all_threads();
         let batch_size = self.evaluation_batch_size;
         let loss = self.validation_loss.as_ref().unwrap_or(&self.loss);
         let means = evaluate_samples(self.model, samples, loss, &self.metrics, batch_size, |_| ())?;
@@ -266,7 +266,7 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// A name that no epoch will record.
-    pub fn direction_of(&self, metric: &str) -> Result<Direction> {
+    pub fn direction_of(&self, metric: &str) -> Result<Better> {
         let (name, of_validation) = match metric.strip_prefix("val_") {
             Some(name) => (name, true),
             None => (metric, false),
@@ -275,7 +275,7 @@ impl<'a> Training<'a> {
             bail!("cannot monitor {metric}: there is no validation set");
         }
         if name == "loss" {
-            return Ok(Direction::Minimize);
+            return Ok(Better::Lower);
         }
         match self.metrics.iter().find(|known| known.name == name) {
             Some(known) => Ok(known.direction),

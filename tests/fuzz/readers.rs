@@ -2,7 +2,7 @@
 
 use fitch::data::Inversion;
 use fitch::data::inputs::{Wanted, inputs};
-use fitch::data::{Reading, Source, idx};
+use fitch::data::{LoadOptions, Source, idx_file};
 use fitch::export::ModelCard;
 use fitch::model::Layers;
 use fitch::report::{metric_names, read_curves};
@@ -79,8 +79,8 @@ fn idx_samples() -> Vec<Vec<u8>> {
 
 fn read_idx(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
-    let read = idx::read_images(path).map(|images| i64::try_from(images.sum(tch::Kind::Int64)));
-    let _ = idx::read_labels(path);
+    let read = idx_file::read_images(path).map(|images| i64::try_from(images.sum(tch::Kind::Int64)));
+    let _ = idx_file::read_labels(path);
     read.is_ok()
 }
 
@@ -97,7 +97,7 @@ fn read_inputs(bytes: &[u8], path: &Path) -> bool {
 fn read_dataset(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
     let kept = path.with_extension("kept");
-    let reading = Reading { test_share: Some(0.5), ..Reading::with_data_dir(&kept) };
+    let reading = LoadOptions { test_share: Some(0.5), ..LoadOptions::with_data_dir(&kept) };
     let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
     let dataset = source.load(&reading, &mut |_| ());
     if let Ok(dataset) = &dataset {

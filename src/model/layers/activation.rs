@@ -1,6 +1,6 @@
 //! The activations: a function without parameters, of each value alone or, for softmax, of all classes.
 
-use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator};
+use super::{Gradients, Kind, Layer, LayerGradients, OnnxOperator};
 use anyhow::{Context, Result};
 use tch::{Tensor, nn};
 
@@ -113,7 +113,7 @@ impl Layer for Activation {
         Ok(sequence.add_fn(self.function))
     }
 
-    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
         let (function, derivative) = (self.function, self.derivative?);
         Some(Box::new(ManualActivation { function, derivative, used: None }))
     }
@@ -135,7 +135,7 @@ struct ManualActivation {
     used: Option<Tensor>,
 }
 
-impl ManualLayer for ManualActivation {
+impl LayerGradients for ManualActivation {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         let outputs = (self.function)(&inputs);
         self.used = Some(match self.derivative {

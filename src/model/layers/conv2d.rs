@@ -98,8 +98,8 @@ impl Layer for Conv2d {
         format!("{} {}{stride}{padding}", self.filters, self.size)
     }
 
-    fn takes(&self) -> super::Takes {
-        super::Takes::Pictures
+    fn takes(&self) -> super::InputKind {
+        super::InputKind::Pictures
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {

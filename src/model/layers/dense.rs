@@ -1,7 +1,7 @@
 //! The fully connected layer.
 
-use super::{Attribute, Gradients, Kind, Layer, ManualLayer, OnnxOperator, Parameter, Takes};
-use crate::product::{linear, product};
+use super::{Attribute, Gradients, InputKind, Kind, Layer, LayerGradients, OnnxOperator, Parameter};
+use crate::kernels::matmul::{linear, product};
 use anyhow::{Result, bail};
 use tch::nn::{self, Init};
 use tch::{Kind as Type, Tensor};
@@ -42,8 +42,8 @@ impl Layer for Dense {
         self.units.to_string()
     }
 
-    fn takes(&self) -> Takes {
-        Takes::Rows
+    fn takes(&self) -> InputKind {
+        InputKind::Rows
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
@@ -67,7 +67,7 @@ impl Layer for Dense {
         Ok(sequence.add(nn::Linear { ws: weight?, bs: Some(bias?) }))
     }
 
-    fn manual(&self, parameters: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+    fn manual(&self, parameters: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
         let [weight, bias] = parameters.try_into().ok()?;
         Some(Box::new(ManualDense { weight, bias, used: None }))
     }
@@ -103,7 +103,7 @@ struct ManualDense {
     used: Option<(Tensor, Tensor)>,
 }
 
-impl ManualLayer for ManualDense {
+impl LayerGradients for ManualDense {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         let kind = inputs.kind();
         let (weight, bias) = (self.weight.f_to_kind(kind)?, self.bias.f_to_kind(kind)?);

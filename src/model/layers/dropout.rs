@@ -1,9 +1,9 @@
 //! Dropout (Srivastava et al., 2014), inverted: while training, each value is set to 0 with probability
 //! P and the others are scaled by 1 / (1 - P); otherwise values pass unchanged.
 
-use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator};
-use crate::parallel::for_each_chunk;
-use crate::values::values_mut;
+use super::{Gradients, Kind, Layer, LayerGradients, OnnxOperator};
+use crate::kernels::tensor_slice::as_mut_slice;
+use crate::kernels::threads::for_each_chunk;
 use anyhow::{Context, Result};
 use half::bf16;
 use rand::{Fill, SeedableRng};
@@ -53,7 +53,7 @@ impl Layer for Dropout {
         }))
     }
 
-    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
         Some(Box::new(ManualDropout { rate: self.rate, used: None }))
     }
 
@@ -82,7 +82,7 @@ enum Dropped {
     Mask(Tensor),
 }
 
-impl ManualLayer for ManualDropout {
+impl LayerGradients for ManualDropout {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         if inputs.device() != Device::Cpu {
             let (outputs, mask) = inputs.f_native_dropout(self.rate, true)?;
@@ -152,11 +152,11 @@ fn drop_values(values: &mut Tensor, rate: f64, kept: &[u8]) {
     let scale = (1.0 / (1.0 - rate)) as f32;
     // Masks instead of branches, which would be mispredicted as often as values are dropped.
     match values.kind() {
-        Type::BFloat16 => apply(values_mut::<bf16>(values), kept, move |value, kept| {
+        Type::BFloat16 => apply(as_mut_slice::<bf16>(values), kept, move |value, kept| {
             let scaled = bf16::from_f32(value.to_f32() * scale);
             bf16::from_bits(scaled.to_bits() & u16::from(kept).wrapping_neg())
         }),
-        _ => apply(values_mut::<f32>(values), kept, move |value, kept| {
+        _ => apply(as_mut_slice::<f32>(values), kept, move |value, kept| {
             f32::from_bits((value * scale).to_bits() & u32::from(kept).wrapping_neg())
         }),
     }

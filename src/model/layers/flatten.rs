@@ -1,6 +1,6 @@
 //! From pictures to rows of values.
 
-use super::{Gradients, Kind, Layer, ManualLayer, OnnxOperator};
+use super::{Gradients, Kind, Layer, LayerGradients, OnnxOperator};
 use anyhow::Result;
 use tch::{Tensor, nn};
 
@@ -34,7 +34,7 @@ impl Layer for Flatten {
         Ok(sequence.add_fn(|values: &Tensor| values.flatten(1, -1)))
     }
 
-    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
         Some(Box::new(ManualFlatten { shape: Vec::new() }))
     }
 
@@ -54,7 +54,7 @@ struct ManualFlatten {
     shape: Vec<i64>,
 }
 
-impl ManualLayer for ManualFlatten {
+impl LayerGradients for ManualFlatten {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         self.shape = inputs.size();
         Ok(inputs.f_flatten(1, -1)?)

@@ -37,8 +37,8 @@ pub trait Layer: Debug + Send + Sync {
     }
 
     /// What the layer needs of the shape of its input.
-    fn takes(&self) -> Takes {
-        Takes::Anything
+    fn takes(&self) -> InputKind {
+        InputKind::Anything
     }
 
     /// The shape of the output of one sample for that of its input, both without the batch dimension.
@@ -61,7 +61,7 @@ pub trait Layer: Debug + Send + Sync {
 
     /// The layer with its own gradients, over its parameters in their order; none where it has only
     /// libtorch's.
-    fn manual(&self, _parameters: Vec<Tensor>) -> Option<Box<dyn ManualLayer>> {
+    fn manual(&self, _parameters: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
         None
     }
 
@@ -76,7 +76,7 @@ pub trait Layer: Debug + Send + Sync {
 
 /// What a layer needs of the shape of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Takes {
+pub enum InputKind {
     /// Nothing.
     Anything,
     /// One row of values a sample; pictures are flattened before it.
@@ -87,8 +87,8 @@ pub enum Takes {
 
 /// A layer that computes its own gradients, in training mode. Values are float32 or bfloat16, on any
 /// device, and libtorch records nothing meanwhile.
-pub trait ManualLayer: Debug {
-    /// The outputs [b, ...] for inputs [b, ...]; keeps what [`backward`](ManualLayer::backward) needs.
+pub trait LayerGradients: Debug {
+    /// The outputs [b, ...] for inputs [b, ...]; keeps what [`backward`](LayerGradients::backward) needs.
     ///
     /// # Errors
     /// Inputs of the wrong shape, or a fault of the device.
@@ -98,7 +98,7 @@ pub trait ManualLayer: Debug {
     /// `wants_inputs` tells whether those of the inputs are wanted.
     ///
     /// # Errors
-    /// As [`ManualLayer::forward`].
+    /// As [`LayerGradients::forward`].
     fn backward(&mut self, outputs: Tensor, wants_inputs: bool) -> Result<Gradients>;
 }
 

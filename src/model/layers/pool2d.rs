@@ -1,7 +1,7 @@
 //! Pooling: of each square of a picture, its greatest value or its mean.
 
 use super::conv2d::{picture, side_behind};
-use super::{Attribute, Kind, Layer, OnnxOperator, Takes};
+use super::{Attribute, InputKind, Kind, Layer, OnnxOperator};
 use anyhow::{Result, bail};
 use tch::{Tensor, nn};
 
@@ -64,8 +64,8 @@ impl Layer for Pool2d {
         self.size.to_string()
     }
 
-    fn takes(&self) -> Takes {
-        Takes::Pictures
+    fn takes(&self) -> InputKind {
+        InputKind::Pictures
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {

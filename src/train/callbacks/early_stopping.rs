@@ -1,7 +1,7 @@
 //! Early stopping: ends a training when a metric no longer improves, and brings the best weights back.
 
-use super::{Best, BestWeights, Patience, PatienceRule, Verdict};
-use crate::metrics::Direction;
+use super::{Best, BestWeights, EarlyStoppingSettings, PatienceRule, Verdict};
+use crate::metrics::Better;
 use crate::train::{Callback, SavedState, StopReason, Training};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,8 @@ use toml::Table;
 #[derive(Debug)]
 pub struct EarlyStopping {
     monitor: String,
-    mode: Option<Direction>,
-    settings: Patience,
+    mode: Option<Better>,
+    settings: EarlyStoppingSettings,
     rule: Option<PatienceRule>,
     weights: BestWeights,
 }
@@ -25,7 +25,7 @@ impl EarlyStopping {
         EarlyStopping {
             monitor: monitor.into(),
             mode: None,
-            settings: Patience::default(),
+            settings: EarlyStoppingSettings::default(),
             rule: None,
             weights: BestWeights::new(true),
         }
@@ -38,12 +38,12 @@ impl EarlyStopping {
     }
 
     /// All settings of the rule at once.
-    pub fn settings(self, settings: Patience) -> Self {
+    pub fn settings(self, settings: EarlyStoppingSettings) -> Self {
         EarlyStopping { settings, ..self }
     }
 
     /// What is better, against the metric's own word.
-    pub fn mode(self, mode: Direction) -> Self {
+    pub fn mode(self, mode: Better) -> Self {
         EarlyStopping { mode: Some(mode), ..self }
     }
 

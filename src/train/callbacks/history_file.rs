@@ -1,6 +1,6 @@
 //! The history as CSV: one row an epoch, on disk when the epoch ends.
 
-use crate::run::write_whole;
+use crate::files::write_whole;
 use crate::train::{Callback, History, Training};
 use anyhow::Result;
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ impl StopOnRequest {
 }
 
 impl Callback for StopOnRequest {
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if self.requested.load(Ordering::Relaxed) {
             let (epoch, step, steps) = (training.epoch, training.step, training.steps);
             let story = format!("interrupted in epoch {epoch} at step {step} of {steps}");

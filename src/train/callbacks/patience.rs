@@ -4,12 +4,12 @@
 //! with two corrections: a value that is not finite is never the best, and a value that reaches the
 //! stopping threshold counts as the best if it is.
 
-use crate::metrics::Direction;
+use crate::metrics::Better;
 use serde::{Deserialize, Serialize};
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Patience {
+pub struct EarlyStoppingSettings {
     /// How many epochs without improvement end the training; 0 and 1 are the same.
     pub patience: usize,
     /// An improvement must be greater than this.
@@ -26,9 +26,9 @@ pub struct Patience {
     pub check_finite: bool,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for EarlyStoppingSettings {
+    fn default() -> EarlyStoppingSettings {
+        EarlyStoppingSettings {
             patience: 0,
             min_delta: 0.0,
             baseline: None,
@@ -71,9 +71,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PatienceRule {
     /// The settings.
-    pub settings: Patience,
+    pub settings: EarlyStoppingSettings,
     /// What is better.
-    pub direction: Direction,
+    pub direction: Better,
     /// The best value so far.
     pub best: Option<Best>,
     /// The epochs without improvement since.
@@ -82,7 +82,7 @@ pub struct PatienceRule {
 
 impl PatienceRule {
     /// A rule that has seen no value yet.
-    pub fn new(settings: Patience, direction: Direction) -> PatienceRule {
+    pub fn new(settings: EarlyStoppingSettings, direction: Better) -> PatienceRule {
         PatienceRule { settings, direction, best: None, wait: 0 }
     }
 
@@ -93,8 +93,14 @@ impl PatienceRule {
 
     /// Takes the value of an epoch (from 1). Whether it was the best is told by `best.epoch`.
     pub fn observe(&mut self, epoch: usize, value: f64) -> Verdict {
-        let Patience { patience, baseline, stopping_threshold, divergence_threshold, check_finite, .. } =
-            self.settings;
+        let EarlyStoppingSettings {
+            patience,
+            baseline,
+            stopping_threshold,
+            divergence_threshold,
+            check_finite,
+            ..
+        } = self.settings;
         if epoch <= self.settings.start_from_epoch {
             return Verdict::Continue;
         }
@@ -127,8 +133,8 @@ impl PatienceRule {
 
     fn improves(&self, value: f64) -> bool {
         let handicapped = match self.direction {
-            Direction::Minimize => value + self.settings.min_delta.abs(),
-            Direction::Maximize => value - self.settings.min_delta.abs(),
+            Better::Lower => value + self.settings.min_delta.abs(),
+            Better::Higher => value - self.settings.min_delta.abs(),
         };
         let better = |best: Best| self.direction.is_better(handicapped, best.value);
         value.is_finite() && self.best.is_none_or(better)
@@ -138,14 +144,14 @@ impl PatienceRule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Direction::{Maximize, Minimize};
+    use Better::{Higher, Lower};
 
     /// Runs the rule over one value an epoch and gives, counted from 0 as in the source of the vectors:
     /// (epochs run, stopping epoch, best epoch).
     fn run(
         values: &[f64],
-        settings: Patience,
-        direction: Direction,
+        settings: EarlyStoppingSettings,
+        direction: Better,
     ) -> (usize, Option<usize>, Option<usize>) {
         let mut rule = PatienceRule::new(settings, direction);
         for (epoch, &value) in values.iter().enumerate() {
@@ -156,8 +162,8 @@ mod tests {
         (values.len(), None, rule.best.map(|best| best.epoch - 1))
     }
 
-    fn patience(patience: usize) -> Patience {
-        Patience { patience, ..Patience::default() }
+    fn patience(patience: usize) -> EarlyStoppingSettings {
+        EarlyStoppingSettings { patience, ..EarlyStoppingSettings::default() }
     }
 
     #[test]
@@ -166,43 +172,37 @@ mod tests {
         let slow = [10.0, 9.0, 8.0, 9.0, 8.9, 8.8, 8.7, 8.6, 8.5];
         let rising = [0.2, 0.15, 0.1, 0.11, 0.12];
         let above_baseline = [0.9, 0.8, 0.7, 0.71, 0.72, 0.73];
-        let with_baseline = Patience { baseline: Some(0.5), ..patience(5) };
+        let with_baseline = EarlyStoppingSettings { baseline: Some(0.5), ..patience(5) };
         for (why, values, settings, direction, expected) in [
-            ("patience 0 stops at the first rise", &slow[..], patience(0), Minimize, (4, Some(3), Some(2))),
-            ("patience 1 is the same", &slow, patience(1), Minimize, (4, Some(3), Some(2))),
-            ("patience 2", &slow, patience(2), Minimize, (5, Some(4), Some(2))),
-            ("patience 3", &slow, patience(3), Minimize, (6, Some(5), Some(2))),
-            ("two rises", &rising, patience(2), Minimize, (5, Some(4), Some(2))),
-            ("the baseline is never beaten", &above_baseline, with_baseline, Minimize, (5, Some(4), Some(2))),
-            (
-                "something else ends it first",
-                &above_baseline[..4],
-                with_baseline,
-                Minimize,
-                (4, None, Some(2)),
-            ),
+            ("patience 0 stops at the first rise", &slow[..], patience(0), Lower, (4, Some(3), Some(2))),
+            ("patience 1 is the same", &slow, patience(1), Lower, (4, Some(3), Some(2))),
+            ("patience 2", &slow, patience(2), Lower, (5, Some(4), Some(2))),
+            ("patience 3", &slow, patience(3), Lower, (6, Some(5), Some(2))),
+            ("two rises", &rising, patience(2), Lower, (5, Some(4), Some(2))),
+            ("the baseline is never beaten", &above_baseline, with_baseline, Lower, (5, Some(4), Some(2))),
+            ("something else ends it first", &above_baseline[..4], with_baseline, Lower, (4, None, Some(2))),
             (
                 "the first is the best",
                 &[0.0860, 0.1096, 0.1040, 0.1019],
                 patience(2),
-                Minimize,
+                Lower,
                 (3, Some(2), Some(0)),
             ),
             (
                 "a beaten baseline sets the count back",
                 &[0.55, 0.76, 0.81, 0.81],
-                Patience { baseline: Some(0.75), ..patience(2) },
-                Maximize,
+                EarlyStoppingSettings { baseline: Some(0.75), ..patience(2) },
+                Higher,
                 (4, None, Some(2)),
             ),
             (
                 "the first epochs are not looked at",
                 &[1.0, 2.0, 3.0, 4.0, 5.0],
-                Patience { start_from_epoch: 2, ..patience(0) },
-                Minimize,
+                EarlyStoppingSettings { start_from_epoch: 2, ..patience(0) },
+                Lower,
                 (4, Some(3), Some(2)),
             ),
-            ("equal is no improvement", &[0.5, 0.5, 0.5], patience(0), Minimize, (2, Some(1), Some(0))),
+            ("equal is no improvement", &[0.5, 0.5, 0.5], patience(0), Lower, (2, Some(1), Some(0))),
         ] {
             assert_eq!(run(values, settings, direction), expected, "{why}");
         }
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn lightning_vectors() {
         // From the tests of Lightning 2.6.6's EarlyStopping; patience 3 where none is told.
-        let stopping_threshold = Patience { stopping_threshold: Some(2.9), ..patience(3) };
-        let divergence_threshold = Patience { divergence_threshold: Some(15.9), ..patience(3) };
-        let check_finite = Patience { check_finite: true, ..patience(3) };
+        let stopping_threshold = EarlyStoppingSettings { stopping_threshold: Some(2.9), ..patience(3) };
+        let divergence_threshold = EarlyStoppingSettings { divergence_threshold: Some(15.9), ..patience(3) };
+        let check_finite = EarlyStoppingSettings { check_finite: true, ..patience(3) };
         for (values, settings, stopped) in [
             (&[6.0, 5.0, 5.0, 5.0, 5.0, 5.0][..], patience(3), 4),
             (&[6.0, 5.0, 4.0, 4.0, 3.0, 3.0], patience(1), 3),
@@ -222,46 +222,49 @@ mod tests {
             (&[9.0, 4.0, 2.0, 16.0, 32.0, 64.0], divergence_threshold, 3),
             (&[4.0, 3.0, f64::NAN, 2.0, 1.0], check_finite, 2),
         ] {
-            assert_eq!(run(values, settings, Minimize).1, Some(stopped), "{values:?}");
+            assert_eq!(run(values, settings, Lower).1, Some(stopped), "{values:?}");
         }
     }
 
     #[test]
     fn a_value_that_is_not_finite_is_never_the_best() {
         // Keras keeps a NaN of the first epoch as the best for ever.
-        assert_eq!(run(&[f64::NAN, 0.5, 0.4, 0.6], patience(1), Minimize), (4, Some(3), Some(2)));
-        assert_eq!(run(&[0.5, f64::NEG_INFINITY], patience(1), Minimize), (2, Some(1), Some(0)));
-        assert_eq!(run(&[f64::NAN; 3], patience(2), Minimize), (2, Some(1), None));
+        assert_eq!(run(&[f64::NAN, 0.5, 0.4, 0.6], patience(1), Lower), (4, Some(3), Some(2)));
+        assert_eq!(run(&[0.5, f64::NEG_INFINITY], patience(1), Lower), (2, Some(1), Some(0)));
+        assert_eq!(run(&[f64::NAN; 3], patience(2), Lower), (2, Some(1), None));
     }
 
     #[test]
     fn an_improvement_must_be_greater_than_min_delta_and_slow_ones_add_up() {
-        let settings = Patience { min_delta: 0.25, ..patience(2) };
+        let settings = EarlyStoppingSettings { min_delta: 0.25, ..patience(2) };
         assert_eq!(
-            run(&[1.0, 0.75, 0.75], settings, Minimize),
+            run(&[1.0, 0.75, 0.75], settings, Lower),
             (3, Some(2), Some(0)),
             "exactly min_delta is none"
         );
         let slow = [1.0, 0.8, 0.7, 0.6, 0.5, 0.4];
-        let patient = Patience { patience: 3, ..settings };
-        assert_eq!(run(&slow, patient, Minimize), (6, None, Some(5)));
-        assert_eq!(run(&[0.0, 0.2, 0.3], Patience { min_delta: -0.25, ..patience(3) }, Maximize).2, Some(2));
+        let patient = EarlyStoppingSettings { patience: 3, ..settings };
+        assert_eq!(run(&slow, patient, Lower), (6, None, Some(5)));
+        assert_eq!(
+            run(&[0.0, 0.2, 0.3], EarlyStoppingSettings { min_delta: -0.25, ..patience(3) }, Higher).2,
+            Some(2)
+        );
     }
 
     #[test]
     fn a_value_good_enough_to_stop_is_also_the_best() {
-        let settings = Patience { stopping_threshold: Some(0.95), ..patience(3) };
-        assert_eq!(run(&[0.9, 0.96], settings, Maximize), (2, Some(1), Some(1)));
+        let settings = EarlyStoppingSettings { stopping_threshold: Some(0.95), ..patience(3) };
+        assert_eq!(run(&[0.9, 0.96], settings, Higher), (2, Some(1), Some(1)));
     }
 
     #[test]
     fn the_verdict_tells_the_reason() {
         let verdict = |settings, values: &[f64]| {
-            let mut rule = PatienceRule::new(settings, Minimize);
+            let mut rule = PatienceRule::new(settings, Lower);
             values.iter().enumerate().map(|(epoch, &value)| rule.observe(epoch + 1, value)).last().unwrap()
         };
         assert_eq!(verdict(patience(2), &[1.0, 1.0, 1.0]), Verdict::NoImprovement { epochs: 2 });
-        let thresholds = Patience {
+        let thresholds = EarlyStoppingSettings {
             stopping_threshold: Some(0.1),
             divergence_threshold: Some(5.0),
             check_finite: true,

@@ -1,6 +1,6 @@
 //! Lowers the learning rate when a metric stands still, as Keras 3.15.1's `ReduceLROnPlateau`.
 
-use crate::metrics::Direction;
+use crate::metrics::Better;
 use crate::train::{Callback, SavedState, Training};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct ReduceLearningRateOnPlateau {
     pub cooldown: usize,
     /// The learning rate never goes below this; Keras's default is 0.
     pub min_learning_rate: f64,
-    direction: Direction,
+    direction: Better,
     best: Option<f64>,
     wait: usize,
     cooling: usize,
@@ -36,7 +36,7 @@ impl ReduceLearningRateOnPlateau {
             min_delta: 1e-4,
             cooldown: 0,
             min_learning_rate: 0.0,
-            direction: Direction::Minimize,
+            direction: Better::Lower,
             best: None,
             wait: 0,
             cooling: 0,
@@ -50,8 +50,8 @@ impl ReduceLearningRateOnPlateau {
             self.wait = 0;
         }
         let handicapped = match self.direction {
-            Direction::Minimize => value + self.min_delta,
-            Direction::Maximize => value - self.min_delta,
+            Better::Lower => value + self.min_delta,
+            Better::Higher => value - self.min_delta,
         };
         if value.is_finite() && self.best.is_none_or(|best| self.direction.is_better(handicapped, best)) {
             self.best = Some(value);
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn greater_is_better_for_an_accuracy() {
-        let callback = ReduceLearningRateOnPlateau { direction: Direction::Maximize, ..half(1) };
+        let callback = ReduceLearningRateOnPlateau { direction: Better::Higher, ..half(1) };
         assert_eq!(rates(callback, &[0.5, 0.6, 0.6]), [1.0, 1.0, 0.5]);
     }
 }

@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 
 /// How the learning rate goes on after the warm-up.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Curve {
+pub enum ScheduleShape {
     /// It stays.
     Constant,
     /// Along half a cosine down to the final rate, which the last step reaches (Loshchilov and Hutter, 2017,
@@ -29,7 +29,7 @@ pub enum Curve {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepSchedule {
     /// The curve.
-    pub curve: Curve,
+    pub curve: ScheduleShape,
     /// The greatest learning rate.
     pub learning_rate: f64,
     /// What a cosine ends with.
@@ -47,15 +47,15 @@ impl StepSchedule {
         }
         let last = (epochs * steps).saturating_sub(1) as f64;
         match self.curve {
-            Curve::Constant => self.learning_rate,
-            Curve::Cosine => {
+            ScheduleShape::Constant => self.learning_rate,
+            ScheduleShape::Cosine => {
                 let way = (last - warm_up as f64).max(1.0);
                 along_cosine(self.learning_rate, self.final_learning_rate, (done - warm_up) as f64 / way)
             }
-            Curve::Steps { epochs, factor } => {
+            ScheduleShape::Steps { epochs, factor } => {
                 self.learning_rate * factor.powi((done / steps.max(1) / epochs.max(1)) as i32)
             }
-            Curve::OneCycle => {
+            ScheduleShape::OneCycle => {
                 let (least, done) = (self.learning_rate / 25.0, done as f64);
                 let peak = (0.3 * (last + 1.0) - 1.0).max(0.0);
                 if done < peak {
@@ -83,7 +83,7 @@ impl Callback for StepSchedule {
         Ok(())
     }
 
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         // The record of an epoch tells the rate of its last step.
         if training.step < training.steps {
             self.apply(training);
@@ -96,7 +96,7 @@ impl Callback for StepSchedule {
 mod tests {
     use super::*;
 
-    fn schedule(curve: Curve) -> StepSchedule {
+    fn schedule(curve: ScheduleShape) -> StepSchedule {
         StepSchedule { curve, learning_rate: 0.1, final_learning_rate: 0.01, warm_up: 0 }
     }
 
@@ -110,26 +110,29 @@ mod tests {
 
     #[test]
     fn curves_follow_their_formulas() {
-        assert_rates(schedule(Curve::Constant), &[(0, 0.1), (99, 0.1)]);
+        assert_rates(schedule(ScheduleShape::Constant), &[(0, 0.1), (99, 0.1)]);
         // Python: 0.01 + 0.09 * (1 + math.cos(math.pi * 33 / 99)) / 2 = 0.0775
-        assert_rates(schedule(Curve::Cosine), &[(0, 0.1), (33, 0.0775), (99, 0.01)]);
-        let steps = Curve::Steps { epochs: 3, factor: 0.5 };
+        assert_rates(schedule(ScheduleShape::Cosine), &[(0, 0.1), (33, 0.0775), (99, 0.01)]);
+        let steps = ScheduleShape::Steps { epochs: 3, factor: 0.5 };
         assert_rates(schedule(steps), &[(0, 0.1), (29, 0.1), (30, 0.05), (60, 0.025), (99, 0.0125)]);
         // PyTorch 2.11: OneCycleLR(optimizer, max_lr=0.1, total_steps=100) before steps 0, 29 and 99.
-        assert_rates(schedule(Curve::OneCycle), &[(0, 0.004), (29, 0.1), (99, 4e-7)]);
+        assert_rates(schedule(ScheduleShape::OneCycle), &[(0, 0.004), (29, 0.1), (99, 4e-7)]);
     }
 
     #[test]
     fn the_warm_up_comes_first() {
-        let warm = StepSchedule { warm_up: 2, ..schedule(Curve::Cosine) };
+        let warm = StepSchedule { warm_up: 2, ..schedule(ScheduleShape::Cosine) };
         assert_rates(warm, &[(0, 0.005), (9, 0.05), (19, 0.1), (20, 0.1), (99, 0.01)]);
     }
 
     #[test]
     fn trainings_of_few_steps_have_finite_rates() {
-        for curve in
-            [Curve::Constant, Curve::Cosine, Curve::OneCycle, Curve::Steps { epochs: 1, factor: 0.1 }]
-        {
+        for curve in [
+            ScheduleShape::Constant,
+            ScheduleShape::Cosine,
+            ScheduleShape::OneCycle,
+            ScheduleShape::Steps { epochs: 1, factor: 0.1 },
+        ] {
             for (epochs, steps) in [(1, 1), (1, 2), (3, 1)] {
                 for done in 0..epochs * steps {
                     let rate = schedule(curve).rate(done, epochs, steps);

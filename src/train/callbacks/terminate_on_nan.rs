@@ -22,7 +22,7 @@ impl TerminateOnNan {
 }
 
 impl Callback for TerminateOnNan {
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if training.variables.device() == Device::Cpu {
             let loss = training.running_loss()?;
             Self::check(training, Some(loss));

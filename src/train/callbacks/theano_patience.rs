@@ -2,7 +2,7 @@
 //! patience counts steps, and each marked improvement of the validation loss prolongs it.
 
 use super::BestWeights;
-use crate::metrics::Direction;
+use crate::metrics::Better;
 use crate::train::{Callback, SavedState, StopReason, Training};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -156,7 +156,7 @@ impl Callback for TheanoPatience {
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
         let direction = training.direction_of(&self.monitor)?;
         ensure!(
-            direction == Direction::Minimize && self.monitor.starts_with("val_"),
+            direction == Better::Lower && self.monitor.starts_with("val_"),
             "the growing patience watches a loss of the validation set, not {}",
             self.monitor
         );
@@ -165,7 +165,7 @@ impl Callback for TheanoPatience {
         Ok(())
     }
 
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if training.step == training.steps {
             return Ok(()); // The epoch's own validation is about to come.
         }

@@ -18,7 +18,7 @@ impl TimeLimit {
 }
 
 impl Callback for TimeLimit {
-    fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if training.seconds() >= self.limit.as_secs_f64() {
             let story = format!(
                 "the time limit of {:?} is reached: stopped in epoch {} at step {} of {}",

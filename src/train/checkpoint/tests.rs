@@ -2,7 +2,7 @@
 //! libtorch's generator is shared by all tests of the process.
 
 use super::*;
-use crate::metrics::{Direction, Metric};
+use crate::metrics::{Better, Metric};
 use crate::optim::Optimizer;
 use crate::train::callbacks::*;
 use crate::train::tests::{classifier, points};
@@ -36,7 +36,7 @@ fn train(
 ) -> (Outcome, BTreeMap<String, Tensor>) {
     let (variables, model) = classifier();
     // A metric that is no number in some epochs must survive, too.
-    let odd = Metric::new("odd", Direction::Minimize, |outputs, _| {
+    let odd = Metric::new("odd", Better::Lower, |outputs, _| {
         let sum = outputs.sum(Kind::Float);
         let is_odd = (&sum * 1e4).floor().remainder(2.0).gt(0.0);
         (sum * 0.0).where_self(&is_odd, &Tensor::from(f32::NAN))
@@ -126,7 +126,7 @@ fn a_training_whose_loss_is_no_number_keeps_no_such_checkpoint() {
     struct Spoil;
 
     impl Callback for Spoil {
-        fn batch_end(&mut self, training: &mut Training) -> Result<()> {
+        fn step_end(&mut self, training: &mut Training) -> Result<()> {
             if training.epoch == 3 && training.step == 2 {
                 for (_, mut variable) in training.variables.variables() {
                     let _ = tch::no_grad(|| variable.f_fill_(f64::NAN))?;
@@ -171,7 +171,7 @@ fn a_checkpoint_of_another_training_is_refused() {
             true => Optimizer::reference_adam(&variables, 0.1),
             false => Optimizer::adam(&variables, 0.1),
         };
-        let odd = Metric::new("odd", Direction::Minimize, |outputs, _| outputs.sum(Kind::Float));
+        let odd = Metric::new("odd", Better::Lower, |outputs, _| outputs.sum(Kind::Float));
         let mut theano = TheanoPatience::new("val_loss", 10);
         let fit = Fit::new(&model, &variables, optimizer.unwrap()).epochs(9).batch_size(16).metric(odd);
         let fit = fit.callback(&mut theano).resume(checkpoint);

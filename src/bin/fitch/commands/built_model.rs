@@ -1,0 +1,89 @@
+//! A run brought back from its folder: the record, the model and the weights.
+
+use crate::cli::TrainOptions;
+use anyhow::{Context, Result};
+use fitch::export::{InputCard, ModelCard};
+use fitch::model::{Layers, Model};
+use fitch::run::{RunFolder, RunRecord, load_weights};
+use std::path::Path;
+use tch::Device;
+use tch::nn::{SequentialT, VarStore};
+
+/// A run's folder with its record and the options that it was trained with.
+pub struct RecordedRun {
+    pub folder: RunFolder,
+    pub record: RunRecord,
+    pub options: TrainOptions,
+}
+
+impl RecordedRun {
+    pub fn open(path: &Path) -> Result<RecordedRun> {
+        let folder = RunFolder::open(path)?;
+        let record = RunRecord::load(&folder)?;
+        let mut options: TrainOptions = serde_json::from_value(record.config.clone()).with_context(|| {
+            format!("{}: config is not one of this version's", folder.record_file().display())
+        })?;
+        // The recorded folder helps only on the machine that it was recorded on.
+        options.data_dir = options.data_dir.filter(|dir| dir.is_dir());
+        Ok(RecordedRun { folder, record, options })
+    }
+
+    /// Builds the model and gives it its weights.
+    pub fn load(&self, device: Device) -> Result<BuiltModel> {
+        let dataset = &self.record.dataset;
+        let layers = self.options.layers.as_deref().unwrap_or_default();
+        let hidden =
+            Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
+        let model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
+        let variables = VarStore::new(device);
+        let network = model.build(&variables.root())?;
+        load_weights(&self.folder.weights_file(), &variables)?;
+        Ok(BuiltModel { model, variables, network })
+    }
+}
+
+/// A run's model, trained.
+pub struct BuiltModel {
+    pub model: Model,
+    pub variables: VarStore,
+    pub network: SequentialT,
+}
+
+/// What an exported model tells of its run. What belongs to the machine rather than to the model is left
+/// out, so that the same training gives the same file anywhere.
+pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
+    const OF_THE_MACHINE: [&str; 12] = [
+        "dataset",
+        "validation",
+        "data_dir",
+        "device",
+        "threads",
+        "out",
+        "progress",
+        "csv_separator",
+        "csv_decimal",
+        "checkpoint_every",
+        "keep",
+        "time_limit",
+    ];
+    let dataset = &record.dataset;
+    let mut config = record.config.clone();
+    if let Some(options) = config.as_object_mut() {
+        options.retain(|name, value| !OF_THE_MACHINE.contains(&name.as_str()) && !value.is_null());
+        options.insert("dataset".to_string(), dataset.name.clone().into());
+    }
+    let metrics = [
+        ("test_accuracy", record.test_accuracy.into()),
+        ("test_loss", record.test_loss.into()),
+        (record.monitor.as_str(), record.best_value.into()),
+        ("epoch", record.weights_epoch.into()),
+    ];
+    ModelCard {
+        fitch_version: record.fitch_version.clone(),
+        classes: dataset.classes.clone(),
+        input: InputCard { shape: dataset.shape.clone(), maximum: dataset.maximum, border: dataset.border },
+        layers: model.hidden_layers(),
+        metrics: metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        config,
+    }
+}

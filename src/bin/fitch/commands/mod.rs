@@ -1,0 +1,68 @@
+//! One file a subcommand, each a short story in terms of the library.
+
+mod built_model;
+mod checkpoints;
+mod data;
+mod data_guard;
+mod evaluate;
+mod export;
+mod plot;
+mod plots;
+mod predict;
+mod runs;
+mod summary;
+mod sweep;
+mod table;
+mod train;
+
+use crate::cli::Command;
+use crate::config::Machine;
+use crate::exit::Exit;
+use crate::terminal::Terminal;
+use anyhow::Result;
+use fitch::device::{self, ChosenDevice};
+
+/// Before anything else in a command that computes for long: starts the program anew, if need be, with the
+/// environment that libgomp, libtorch's library of threads, reads before `main`.
+///
+/// Its threads spin while they wait for work, for some 3 ms unless told otherwise. A program that keeps one
+/// of the cores busy then holds up the thread on the other, too: an epoch of MNIST on 2 cores took 4 to 27
+/// times as long. With a 150th of the spins it takes 2.5 to 3 times as long (and less where training gives
+/// up a thread), and without such a neighbour no longer that could be told from noise.
+#[cfg(target_os = "linux")]
+fn with_short_spins() {
+    use std::os::unix::process::CommandExt;
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    let Ok(program) = std::env::current_exe() else { return };
+    if !is_set("GOMP_SPINCOUNT") && !is_set("OMP_WAIT_POLICY") {
+        let mut arguments = std::env::args_os();
+        let mut anew = std::process::Command::new(program);
+        anew.arg0(arguments.next().unwrap_or_default()).args(arguments).env("GOMP_SPINCOUNT", "2000");
+        // It returns only if it fails: then training is as it would be without.
+        let _ = anew.exec();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn with_short_spins() {}
+
+/// Finds the device and sets the threads: the first call into libtorch.
+fn start_libtorch(machine: Machine) -> Result<ChosenDevice> {
+    let chosen = device::choose(machine.device)?;
+    tch::set_num_threads(machine.threads as i32);
+    Ok(chosen)
+}
+
+pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
+    match command {
+        Command::Train(options) => train::run(*options, terminal),
+        Command::Evaluate(options) => evaluate::run(options, terminal),
+        Command::Predict(options) => predict::run(options, terminal),
+        Command::Export(options) => export::run(options, terminal),
+        Command::Plot(options) => plot::run(&options, terminal),
+        Command::Runs(options) => runs::run(&options, terminal),
+        Command::Sweep(options) => sweep::run(&options, terminal),
+        Command::Data(command) => data::run(command, terminal),
+        Command::Summary(options) => summary::run(options, terminal),
+    }
+}

@@ -1,0 +1,93 @@
+//! `fitch plot`: curves of runs and of other programs' logs.
+
+use super::plots::{PictureForm, draw_curves, with_marks};
+use crate::cli::PlotOptions;
+use crate::exit::Exit;
+use crate::failure::UsageError;
+use crate::terminal::Terminal;
+use anyhow::{Context, Result, ensure};
+use fitch::files::write_whole;
+use fitch::report::{Curves, chart, metric_names, read_curves, terminal_chart};
+use fitch::run::{RunFolder, RunRecord};
+use std::path::Path;
+
+/// The height of a chart in the terminal.
+const TERMINAL_ROWS: usize = 14;
+
+pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
+    let form = options.to.as_deref().map(picture_form).transpose()?;
+    if let Some(to) = &options.to {
+        check_writable(to)?;
+    }
+    let runs: Vec<Curves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
+    let metrics = chosen_metrics(&options.metrics, &runs)?;
+
+    if options.terminal {
+        for run in &runs {
+            for metric in &metrics {
+                let drawn = terminal_chart(run, metric, terminal.result_columns(), TERMINAL_ROWS);
+                terminal.result(&format!("{}\n{drawn}\n", run.name))?;
+            }
+        }
+        return Ok(Exit::Success);
+    }
+    match (&options.to, form, &options.runs[..]) {
+        (Some(to), Some(form), _) => {
+            let bytes = form.bytes(&chart(&runs, &metrics))?;
+            write_whole(to, &bytes)?;
+            terminal.result(&format!("written to {}\n", to.display()))?;
+        }
+        (_, _, [folder]) if folder.is_dir() && options.metrics.is_empty() => {
+            draw_curves(&RunFolder::open(folder)?, &runs[0])?;
+            let written = "loss.svg, loss.png, accuracy.svg, accuracy.png";
+            terminal.result(&format!("written to {}: {written}\n", folder.display()))?;
+        }
+        _ => {
+            let fault = "--to FILE or --terminal is needed for this: only one run folder alone has its own \
+                         pictures";
+            return Err(UsageError(vec![fault.to_string()]).into());
+        }
+    }
+    Ok(Exit::Success)
+}
+
+fn picture_form(path: &Path) -> Result<PictureForm> {
+    let fault = || UsageError(vec![format!("--to {}: the name must end in .svg or .png", path.display())]);
+    Ok(PictureForm::of(path).ok_or_else(fault)?)
+}
+
+/// Whether a file can be made there, told before anything is drawn.
+fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
+    tempfile::tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(())
+}
+
+fn read_run(path: &Path) -> Result<Curves> {
+    if !path.is_dir() {
+        return read_curves(path);
+    }
+    let folder = RunFolder::open(path)?;
+    let file = folder.history_file();
+    ensure!(file.exists(), "{} has no history.csv, so there is nothing to draw", path.display());
+    Ok(with_marks(read_curves(&file)?, &folder, &RunRecord::load(&folder)?))
+}
+
+/// Those asked for or, of loss and accuracy, those that there are.
+fn chosen_metrics(asked: &[String], runs: &[Curves]) -> Result<Vec<String>> {
+    let known = metric_names(runs);
+    ensure!(!known.is_empty(), "{}: there is no finite value of any metric", runs[0].name);
+    if asked.is_empty() {
+        let usual: Vec<String> =
+            known.iter().filter(|name| ["loss", "accuracy"].contains(&name.as_str())).cloned().collect();
+        return Ok(if usual.is_empty() { known } else { usual });
+    }
+    for metric in asked {
+        if !known.contains(metric) {
+            let fault = format!("--metric {metric}: must be one of {}", known.join(", "));
+            return Err(UsageError(vec![fault]).into());
+        }
+    }
+    Ok(asked.to_vec())
+}

@@ -1,0 +1,204 @@
+//! What people look at in a run folder: drawn while training runs, and when it has ended.
+
+use anyhow::{Context, Result};
+use fitch::data::Dataset;
+use fitch::files::write_whole;
+use fitch::metrics::ConfusionMatrix;
+use fitch::model::Model;
+use fitch::report::Drawing;
+use fitch::report::{
+    self, Curves, DiagramOptions, Fact, SheetImage, TensorBoard, WorkbookContent, chart, heat_map,
+    picture_sheet,
+};
+use fitch::run::{RunFolder, RunRecord};
+use fitch::train::{Callback, Evaluation, History, StopReason, Training};
+use serde_json::Value;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How many mistakes are shown.
+const GREATEST_MISTAKES: usize = 25;
+/// Pictures are drawn again after this time at the earliest.
+const DRAWING_INTERVAL: Duration = Duration::from_secs(3);
+/// And so seldom that drawing takes at most this part of the time.
+const DRAWING_SHARE: u32 = 100;
+
+/// Keeps TensorBoard's files and the curves current while training runs.
+#[derive(Debug)]
+pub struct LivePictures<'a> {
+    folder: &'a RunFolder,
+    tensorboard: TensorBoard,
+    last_drawn: Instant,
+    cost: Duration,
+}
+
+impl LivePictures<'_> {
+    pub fn new<'a>(folder: &'a RunFolder, summary: &str) -> Result<LivePictures<'a>> {
+        let mut tensorboard = TensorBoard::create(&folder.file("tensorboard"))?;
+        // Markdown keeps the lines of what is indented.
+        let indented: String = summary.lines().map(|line| format!("    {line}\n")).collect();
+        tensorboard.text("model summary", &indented)?;
+        Ok(LivePictures { folder, tensorboard, last_drawn: Instant::now(), cost: Duration::ZERO })
+    }
+}
+
+impl Callback for LivePictures<'_> {
+    fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
+        let Some(record) = training.record() else { return Ok(()) };
+        let metrics = record.metrics.iter().map(|(name, &value)| (name.as_str(), value));
+        self.tensorboard.epoch(record.epoch, metrics, record.learning_rate)?;
+        if self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
+            let start = Instant::now();
+            let curves = Curves { name: run_name(self.folder), ..Curves::from(&training.history) };
+            draw_curves(self.folder, &curves)?;
+            self.cost = start.elapsed();
+            self.last_drawn = Instant::now();
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is drawn when a training has ended.
+pub fn draw_run(
+    folder: &RunFolder,
+    record: &RunRecord,
+    history: &History,
+    model: &Model,
+    dataset: &Dataset,
+    test: &Evaluation,
+) -> Result<()> {
+    draw_curves(folder, &with_marks(Curves::from(history), folder, record))?;
+    write_picture(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
+    let classes = &dataset.classes;
+    let matrix = ConfusionMatrix::count(&dataset.test.labels, &test.predictions, classes.len());
+    write_picture(folder, "confusion", &heat_map(&matrix, classes))?;
+    write_whole(&folder.file("confusion.csv"), &confusion_csv(&matrix, classes)?)?;
+    draw_mistakes(folder, dataset, test)?;
+    let workbook = report::workbook(&workbook_content(history, record)?)?;
+    write_whole(&folder.file("history.xlsx"), &workbook)
+}
+
+/// The form of a picture file, by the end of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PictureForm {
+    Svg,
+    Png,
+}
+
+impl PictureForm {
+    /// None for another name.
+    pub fn of(path: &Path) -> Option<PictureForm> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Some(PictureForm::Svg),
+            Some("png") => Some(PictureForm::Png),
+            _ => None,
+        }
+    }
+
+    pub fn bytes(self, picture: &Drawing) -> Result<Vec<u8>> {
+        match self {
+            PictureForm::Svg => Ok(picture.to_svg().into_bytes()),
+            PictureForm::Png => picture.to_png(),
+        }
+    }
+}
+
+/// The curves of a run: one picture for loss, one for accuracy.
+pub fn draw_curves(folder: &RunFolder, curves: &Curves) -> Result<()> {
+    for metric in ["loss", "accuracy"] {
+        let picture = chart(std::slice::from_ref(curves), &[metric.to_string()]);
+        write_picture(folder, metric, &picture)?;
+    }
+    Ok(())
+}
+
+fn write_picture(folder: &RunFolder, name: &str, picture: &Drawing) -> Result<()> {
+    write_whole(&folder.file(&format!("{name}.svg")), picture.to_svg().as_bytes())?;
+    write_whole(&folder.file(&format!("{name}.png")), &picture.to_png()?)
+}
+
+/// Gives curves the name of their run, its best epoch and its early stop.
+pub fn with_marks(curves: Curves, folder: &RunFolder, record: &RunRecord) -> Curves {
+    let stopped_early = record.stop_reason.as_deref() == Some(StopReason::EarlyStopping.name());
+    Curves {
+        name: run_name(folder),
+        best: record.best_epoch.map(|epoch| (epoch as f64, record.monitor.clone())),
+        stopped_early: curves.epochs.last().copied().filter(|_| stopped_early),
+        ..curves
+    }
+}
+
+fn run_name(folder: &RunFolder) -> String {
+    let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_path_buf());
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A row a true class, a column a predicted one.
+fn confusion_csv(matrix: &ConfusionMatrix, classes: &[String]) -> Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let head = std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str));
+    writer.write_record(head)?;
+    for (class, counts) in classes.iter().zip(&matrix.counts) {
+        writer.write_record(std::iter::once(class.clone()).chain(counts.iter().map(u64::to_string)))?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+/// The images that the model was most confidently wrong about; no file where it made no mistake.
+fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Result<()> {
+    let labels = &dataset.test.labels;
+    let mut wrong: Vec<usize> =
+        (0..labels.len()).filter(|&number| labels[number] != test.predictions[number]).collect();
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let total = wrong.len();
+    wrong.sort_by(|&a, &b| test.confidences[b].total_cmp(&test.confidences[a]));
+    wrong.truncate(GREATEST_MISTAKES);
+    let mut mistakes = Vec::new();
+    for number in wrong {
+        let Some(image) = dataset.shown(&dataset.test, number)? else { return Ok(()) };
+        let class = |class: i64| &dataset.classes[class as usize];
+        let lines = vec![
+            class(labels[number]).clone(),
+            format!("taken for {}", class(test.predictions[number])),
+            format!("{:.1} % sure, image {number}", 100.0 * test.confidences[number]),
+        ];
+        mistakes.push(SheetImage { image, lines });
+    }
+    let note = format!("{} of {total} wrong test images", mistakes.len());
+    let sheet = picture_sheet("Most confident mistakes", &note, &mistakes)?;
+    write_whole(&folder.file("mistakes.png"), &sheet)
+}
+
+fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookContent> {
+    let finite = |cell: Option<f64>| cell.filter(|value| value.is_finite());
+    let rows = history.epochs.iter().map(|row| history.cells(row).into_iter().map(finite).collect());
+    let mut facts = Vec::new();
+    let record = serde_json::to_value(record).context("the record of the run has no JSON")?;
+    collect_facts("", &record, &mut facts);
+    Ok(WorkbookContent { columns: history.columns(), rows: rows.collect(), facts })
+}
+
+/// The leaves of a record, named by their path.
+fn collect_facts(path: &str, value: &Value, facts: &mut Vec<(String, Fact)>) {
+    let fact = match value {
+        Value::Null => return,
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                collect_facts(&path, value, facts);
+            }
+            return;
+        }
+        Value::Array(values) => {
+            let texts: Vec<String> =
+                values.iter().map(|value| value.as_str().map_or(value.to_string(), str::to_string)).collect();
+            Fact::Text(texts.join(", "))
+        }
+        Value::Number(number) => Fact::Number(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => Fact::Text(text.clone()),
+        Value::Bool(truth) => Fact::Text(truth.to_string()),
+    };
+    facts.push((path.to_string(), fact));
+}

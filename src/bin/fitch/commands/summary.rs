@@ -1,0 +1,61 @@
+//! `fitch summary`: the layers of a model as a table.
+
+use super::plots::PictureForm;
+use crate::cli::{DiagramFlags, DirectionOption, StyleOption, SummaryOptions, TrainOptions};
+use crate::config::{self, layers_of};
+use crate::exit::Exit;
+use crate::failure::UsageError;
+use crate::terminal::Terminal;
+use anyhow::Result;
+use fitch::files::write_whole;
+use fitch::model::presets::PRESETS;
+use fitch::model::{Layers, Model, SummaryStyle, summary};
+use fitch::report::{self, DiagramOptions, Orientation};
+use std::path::Path;
+
+pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
+    let wrong = |flag: &str, fault: String| UsageError(vec![format!("--{flag}{fault}")]);
+    let layers = match &options.layers {
+        Some(layers) => layers.clone(),
+        None => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
+    };
+    let hidden = Layers::parse(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
+    let data = TrainOptions { dataset: Some(options.dataset), ..TrainOptions::default() };
+    let (source, reading) = config::check_data(&config::with_reading(data, options.reading))?;
+    let (shape, classes) = source.shape_and_classes(&reading)?;
+    let model = Model::classifier(&shape, hidden, classes)?;
+    if let Some(to) = &options.to {
+        draw(&model, &options.diagram, to)?;
+        terminal.result(&format!("written to {}\n", to.display()))?;
+        return Ok(Exit::Success);
+    }
+    let style = match options.style {
+        StyleOption::Keras3 => SummaryStyle::Keras3 { columns: terminal.result_columns() },
+        StyleOption::Keras1 => SummaryStyle::Keras1,
+    };
+    terminal.result(&summary(&model, style))?;
+    Ok(Exit::Success)
+}
+
+fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
+    let shown = DiagramOptions {
+        names: !options.no_names,
+        shapes: !options.no_shapes,
+        parameters: !options.no_parameters,
+        direction: match options.direction {
+            DirectionOption::Down => Orientation::Down,
+            DirectionOption::Right => Orientation::Right,
+        },
+    };
+    let bytes = match PictureForm::of(to) {
+        Some(form) => form.bytes(&report::diagram(model, shown))?,
+        None if to.extension().is_some_and(|extension| extension == "dot") => {
+            report::dot(model, shown).into_bytes()
+        }
+        None => {
+            let fault = format!("--to {}: the name must end in .svg, .png or .dot", to.display());
+            return Err(UsageError(vec![fault]).into());
+        }
+    };
+    write_whole(to, &bytes)
+}

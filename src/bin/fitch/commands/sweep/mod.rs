@@ -1,0 +1,131 @@
+//! `fitch sweep`: a training for each combination of options, several at a time, and a table of what came
+//! of them. It goes on where it was left, however it ended.
+
+mod plan;
+mod results;
+mod slurm;
+mod work;
+
+use crate::cli::SweepOptions;
+use crate::exit::Exit;
+use crate::failure::UsageError;
+use crate::signals;
+use crate::terminal::Terminal;
+use anyhow::{Context, Result, ensure};
+use fitch::files::write_whole;
+use fitch::run::{RunFolder, RunRecord};
+use fitch::train::StopReason;
+use plan::{Plan, PlannedRun};
+use std::fs;
+use std::path::{Path, PathBuf};
+use work::{Ended, Workers};
+
+pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
+    let plan = Plan::read(&options.plan)?;
+    let sweep = Sweep { folder: folder(options), plan };
+    let workers = Workers::new(options, sweep.plan.runs.len())?;
+    if options.slurm {
+        terminal.result(&slurm::script(options, &sweep)?)?;
+        return Ok(Exit::Success);
+    }
+    if options.table {
+        return sweep.tell(terminal);
+    }
+    sweep.write_plan()?;
+    let chosen = sweep.choose(options.run)?;
+    let is_interrupted = signals::listen(*terminal)?;
+    let ended = workers.run(&sweep, &chosen, &is_interrupted, terminal)?;
+    if options.run.is_none() {
+        sweep.tell(terminal)?;
+    }
+    Ok(match ended {
+        Ended::Well => Exit::Success,
+        Ended::WithFailures => Exit::Failure,
+        Ended::Interrupted => Exit::Interrupted,
+    })
+}
+
+/// The plan and where its runs are: `OUT/001` and so on, each beside the options that it has, `001.toml`,
+/// and what it said, `001.log`.
+struct Sweep {
+    folder: PathBuf,
+    plan: Plan,
+}
+
+/// How far a run has come.
+enum State {
+    New,
+    /// With something to go on from.
+    Begun,
+    Finished(Box<RunRecord>),
+}
+
+/// That of `--out`, else one named like the plan.
+fn folder(options: &SweepOptions) -> PathBuf {
+    let name = options.plan.file_stem().unwrap_or_default();
+    options.out.clone().unwrap_or_else(|| Path::new("sweeps").join(name))
+}
+
+impl Sweep {
+    /// `001`, with as many digits as the last run needs.
+    fn name(&self, run: &PlannedRun) -> String {
+        let digits = self.plan.runs.len().to_string().len().max(3);
+        format!("{:0digits$}", run.number)
+    }
+
+    fn path(&self, run: &PlannedRun) -> PathBuf {
+        self.folder.join(self.name(run))
+    }
+
+    fn file(&self, run: &PlannedRun, extension: &str) -> PathBuf {
+        self.folder.join(format!("{}.{extension}", self.name(run)))
+    }
+
+    /// Writes the options of every run; those of an earlier start must be the same.
+    fn write_plan(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot create {}", self.folder.display()))?;
+        for run in &self.plan.runs {
+            let (path, text) = (self.file(run, "toml"), toml::to_string(&run.options)?);
+            match fs::read_to_string(&path) {
+                Ok(before) => ensure!(
+                    before == text,
+                    "{} has other options than the plan: {} holds another sweep; choose another --out",
+                    path.display(),
+                    self.folder.display()
+                ),
+                Err(_) => write_whole(&path, text.as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The run of that number, or all.
+    fn choose(&self, number: Option<i64>) -> Result<Vec<&PlannedRun>> {
+        let Some(number) = number else { return Ok(self.plan.runs.iter().collect()) };
+        let run = usize::try_from(number).ok().and_then(|number| self.plan.runs.get(number.wrapping_sub(1)));
+        let rule = || format!("--run {number}: the plan has the runs 1 to {}", self.plan.runs.len());
+        Ok(vec![run.ok_or_else(|| UsageError(vec![rule()]))?])
+    }
+
+    fn state(&self, run: &PlannedRun) -> Result<State> {
+        let path = self.path(run);
+        let Ok(folder) = RunFolder::open(&path) else { return Ok(State::New) };
+        let record = RunRecord::load(&folder)?;
+        let interrupted = StopReason::Interrupted.name();
+        Ok(match record.stop_reason.as_deref() {
+            Some(reason) if reason != interrupted => State::Finished(Box::new(record)),
+            _ => State::Begun,
+        })
+    }
+
+    /// Shows the table and the best run, and writes the table.
+    fn tell(&self, terminal: &Terminal) -> Result<Exit> {
+        let results = results::Results::of(self)?;
+        write_whole(&self.folder.join("results.csv"), &results.as_csv()?)?;
+        terminal.result(&results.as_table())?;
+        terminal.result(&results.best())?;
+        terminal.say(&format!("written to {}", self.folder.join("results.csv").display()));
+        Ok(Exit::Success)
+    }
+}

@@ -1,0 +1,314 @@
+//! The plan of a sweep: from a TOML file to the options of every run. It must not know how runs are
+//! started, nor what comes of them.
+
+use crate::cli::TrainOptions;
+use crate::config;
+use crate::failure::UsageError;
+use anyhow::{Context, Result};
+use fitch::metrics::Better;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Deserialize;
+use std::path::Path;
+use toml::{Table, Value};
+
+/// More runs than this are a slip of the finger.
+const GREATEST_RUNS: usize = 100_000;
+
+/// Every run of a sweep, checked as `train` would check it.
+#[derive(Debug)]
+pub struct Plan {
+    /// The names of the options that differ from run to run, as they are written.
+    pub varied: Vec<String>,
+    pub runs: Vec<PlannedRun>,
+}
+
+#[derive(Debug)]
+pub struct PlannedRun {
+    /// From 1.
+    pub number: usize,
+    /// The values of the varied options, in their order.
+    pub values: Vec<Value>,
+    /// All options that the plan gives.
+    pub options: TrainOptions,
+    /// What is better in the metric that it monitors.
+    pub direction: Better,
+}
+
+impl PlannedRun {
+    /// `learning-rate 0.01, seed 2`, for people.
+    pub fn describe(&self, varied: &[String]) -> String {
+        let pairs = varied.iter().zip(&self.values).map(|(name, value)| format!("{name} {value}"));
+        pairs.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A value without the quotes that TOML puts around a text.
+pub fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanFile {
+    #[serde(default)]
+    search: Search,
+    /// How many runs a random search makes.
+    runs: Option<i64>,
+    /// What a random search draws from.
+    #[serde(default)]
+    seed: u64,
+    /// The same in every run.
+    #[serde(default)]
+    options: Table,
+    vary: Table,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Search {
+    /// Every combination, the last option changing fastest.
+    #[default]
+    Grid,
+    /// As many runs as were asked for, each option drawn by itself.
+    Random,
+}
+
+/// What an option is taken from.
+enum Choice {
+    Of(Vec<Value>),
+    Whole(i64, i64),
+    Real { least: f64, greatest: f64, is_logarithmic: bool },
+}
+
+impl Plan {
+    /// # Errors
+    /// A file that cannot be read, or options that `train` would refuse, with the run that has them.
+    pub fn read(path: &Path) -> Result<Plan> {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Plan::parse(&text).map_err(|fault| match fault.downcast::<UsageError>() {
+            Ok(UsageError(lines)) => {
+                let lines = lines.into_iter().map(|line| format!("{}: {line}", path.display()));
+                UsageError(lines.collect()).into()
+            }
+            Err(fault) => fault.context(path.display().to_string()),
+        })
+    }
+
+    fn parse(text: &str) -> Result<Plan> {
+        let wrong = |what: String| UsageError(vec![what]);
+        let file: PlanFile =
+            toml::from_str(text).map_err(|fault| wrong(fault.to_string().trim_end().to_string()))?;
+        let mut choices = Vec::new();
+        for (name, value) in &file.vary {
+            let choice =
+                Choice::of(value, file.search).map_err(|rule| wrong(format!("vary.{name}: {rule}")))?;
+            if file.options.contains_key(name) {
+                return Err(wrong(format!("vary.{name}: is among the options, too")).into());
+            }
+            choices.push(choice);
+        }
+        let combinations = match file.search {
+            Search::Grid if file.runs.is_some() => {
+                return Err(wrong(
+                    "runs: is for search = \"random\"; a grid has all combinations".to_string(),
+                )
+                .into());
+            }
+            Search::Grid => grid(&choices).map_err(wrong)?,
+            Search::Random => {
+                let runs = file.runs.and_then(|runs| usize::try_from(runs).ok());
+                let runs = runs.filter(|runs| (1..=GREATEST_RUNS).contains(runs));
+                let rule = format!("runs: a random search needs their number, from 1 to {GREATEST_RUNS}");
+                (0..runs.ok_or_else(|| wrong(rule))?).map(|run| draw(&choices, file.seed, run)).collect()
+            }
+        };
+        let varied: Vec<String> = file.vary.keys().cloned().collect();
+        let mut runs = Vec::new();
+        for (index, values) in combinations.into_iter().enumerate() {
+            let mut table = file.options.clone();
+            table.extend(varied.iter().cloned().zip(values.iter().cloned()));
+            let number = index + 1;
+            let (options, direction) = checked(table).map_err(|lines| {
+                UsageError(lines.into_iter().map(|line| format!("run {number}: {line}")).collect())
+            })?;
+            runs.push(PlannedRun { number, values, options, direction });
+        }
+        Ok(Plan { varied, runs })
+    }
+}
+
+impl Choice {
+    fn of(value: &Value, search: Search) -> Result<Choice, String> {
+        const RULE: &str = "must be a list of values, or in a random search { range = [LEAST, GREATEST] } or \
+                            { log-range = [LEAST, GREATEST] }";
+        if let Value::Array(values) = value {
+            return if values.is_empty() {
+                Err("has no values".to_string())
+            } else {
+                Ok(Choice::Of(values.clone()))
+            };
+        }
+        let range = value.as_table().filter(|table| table.len() == 1 && search == Search::Random);
+        let (kind, ends) = range.and_then(|table| table.iter().next()).ok_or(RULE)?;
+        let is_logarithmic = match kind.as_str() {
+            "range" => false,
+            "log-range" => true,
+            _ => return Err(RULE.to_string()),
+        };
+        let Some([least, greatest]) = ends.as_array().map(Vec::as_slice) else {
+            return Err(RULE.to_string());
+        };
+        if let (Some(least), Some(greatest), false) =
+            (least.as_integer(), greatest.as_integer(), is_logarithmic)
+        {
+            return if least < greatest { Ok(Choice::Whole(least, greatest)) } else { Err(order()) };
+        }
+        let number =
+            |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
+        let (least, greatest) = number(least).zip(number(greatest)).ok_or(RULE)?;
+        if !(least < greatest && least.is_finite() && greatest.is_finite()) {
+            return Err(order());
+        }
+        if is_logarithmic && least <= 0.0 {
+            return Err("a log-range begins above 0".to_string());
+        }
+        Ok(Choice::Real { least, greatest, is_logarithmic })
+    }
+
+    fn draw(&self, generator: &mut ChaCha8Rng) -> Value {
+        match *self {
+            Choice::Of(ref values) => values[generator.gen_range(0..values.len())].clone(),
+            Choice::Whole(least, greatest) => generator.gen_range(least..=greatest).into(),
+            Choice::Real { least, greatest, is_logarithmic: false } => {
+                short(generator.gen_range(least..greatest)).into()
+            }
+            Choice::Real { least, greatest, is_logarithmic: true } => {
+                short(generator.gen_range(least.ln()..greatest.ln()).exp()).into()
+            }
+        }
+    }
+}
+
+fn order() -> String {
+    "the first end of a range must be below the second".to_string()
+}
+
+/// With four digits, which is as exact as a search needs, and can be read.
+fn short(value: f64) -> f64 {
+    format!("{value:.3e}").parse().unwrap_or(value)
+}
+
+fn grid(choices: &[Choice]) -> Result<Vec<Vec<Value>>, String> {
+    let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
+    for choice in choices {
+        let Choice::Of(values) = choice else { return Err("a range needs search = \"random\"".to_string()) };
+        if combinations.len() * values.len() > GREATEST_RUNS {
+            return Err(format!("these are more than {GREATEST_RUNS} runs"));
+        }
+        let longer = |combination: &Vec<Value>| {
+            let longer =
+                values.iter().map(|value| [combination.as_slice(), std::slice::from_ref(value)].concat());
+            longer.collect::<Vec<_>>()
+        };
+        combinations = combinations.iter().flat_map(longer).collect();
+    }
+    Ok(combinations)
+}
+
+/// Each run draws from a stream of its own, so that more runs leave the first ones as they were.
+fn draw(choices: &[Choice], seed: u64, run: usize) -> Vec<Value> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(run as u64);
+    choices.iter().map(|choice| choice.draw(&mut generator)).collect()
+}
+
+/// The options of a run, after `train`'s own checks.
+fn checked(table: Table) -> Result<(TrainOptions, Better), Vec<String>> {
+    let options =
+        config::options_of(table).map_err(|fault| vec![fault.to_string().trim_end().to_string()])?;
+    if options.out.is_some() {
+        return Err(vec!["out: a sweep gives each run its folder; its own is named by --out".to_string()]);
+    }
+    let resolved = config::resolve(&options).and_then(|(whole, _)| config::check(&whole));
+    match resolved {
+        Ok(configuration) => Ok((options, configuration.direction())),
+        Err(fault) => Err(match fault.downcast::<UsageError>() {
+            Ok(UsageError(lines)) => lines,
+            Err(fault) => vec![format!("{fault:#}")],
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(plan: &str) -> Vec<String> {
+        let plan = Plan::parse(plan).unwrap();
+        plan.runs.iter().map(|run| run.describe(&plan.varied)).collect()
+    }
+
+    fn fault(plan: &str) -> String {
+        Plan::parse(plan).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_grid_has_every_combination_the_last_option_changing_fastest() {
+        let plan = "[options]\nepochs = 3\n[vary]\nlayers = ['dense 8', 'dense 9, relu']\nseed = [0, 1]\n";
+        assert_eq!(
+            values(plan),
+            [
+                "layers \"dense 8\", seed 0",
+                "layers \"dense 8\", seed 1",
+                "layers \"dense 9, relu\", seed 0",
+                "layers \"dense 9, relu\", seed 1"
+            ]
+        );
+        let runs = Plan::parse(plan).unwrap().runs;
+        assert_eq!((runs[3].number, runs[3].options.epochs, runs[3].options.seed), (4, Some(3), Some(1)));
+    }
+
+    #[test]
+    fn a_random_search_draws_within_its_ranges_and_more_runs_leave_the_first_as_they_were() {
+        let plan = |runs: usize, seed: u64| {
+            format!(
+                "search = 'random'\nruns = {runs}\nseed = {seed}\n[vary]\n\
+                 learning-rate = {{ log-range = [1e-4, 1] }}\nbatch-size = {{ range = [16, 20] }}\n\
+                 validation-split = {{ range = [0.1, 0.3] }}\nsplit = ['last', 'shuffled']\n"
+            )
+        };
+        let runs = Plan::parse(&plan(200, 0)).unwrap().runs;
+        let rates: Vec<f64> = runs.iter().map(|run| run.options.learning_rate.unwrap()).collect();
+        assert!(rates.iter().all(|rate| (1e-4..=1.0).contains(rate)));
+        // Half of them are below the geometric mean of the ends: 100 of 200, 7 being the deviation.
+        let low = rates.iter().filter(|rate| **rate < 1e-2).count();
+        assert!((65..=135).contains(&low), "{low}");
+        let sizes = |size: i64| runs.iter().filter(|run| run.options.batch_size == Some(size)).count();
+        assert!((16..=20).all(|size| sizes(size) > 10) && (16..=20).map(sizes).sum::<usize>() == 200);
+        assert_eq!(values(&plan(200, 0))[..5], values(&plan(5, 0)));
+        assert_ne!(values(&plan(5, 0)), values(&plan(5, 1)));
+    }
+
+    #[test]
+    fn a_wrong_plan_is_an_error_that_tells_the_place() {
+        assert!(fault("[options]\nepochs = 1\n").contains("vary"));
+        assert!(fault("[vary]\nseed = []\n").contains("vary.seed: has no values"));
+        assert!(fault("[vary]\nseed = 3\n").contains("vary.seed: must be a list"));
+        assert!(fault("[vary]\nseed = { range = [1, 2] }\n").contains("vary.seed: must be a list"));
+        assert!(fault("runs = 3\n[vary]\nseed = [1]\n").contains("runs: is for search = \"random\""));
+        assert!(fault("search = 'random'\n[vary]\nseed = [1]\n").contains("runs: a random search needs"));
+        let random = |vary: &str| fault(&format!("search = 'random'\nruns = 2\n[vary]\n{vary}\n"));
+        assert!(random("seed = { range = [2, 1] }").contains("must be below"));
+        assert!(random("learning-rate = { log-range = [0, 1] }").contains("begins above 0"));
+        assert!(random("seed = { log = [1, 2] }").contains("must be a list"));
+        assert!(fault("[options]\nseed = 1\n[vary]\nseed = [1]\n").contains("among the options, too"));
+        assert!(fault("[vary]\nseed = [1, -1]\n").contains("run 2: --seed -1: must be"));
+        assert!(fault("[vary]\nsead = [1]\n").contains("run 1: unknown field `sead`"));
+        assert!(fault("[options]\nout = 'x'\n[vary]\nseed = [1]\n").contains("named by --out"));
+        assert!(fault("seach = 'random'\n[vary]\nseed = [1]\n").contains("unknown field `seach`"));
+        let long = format!("a = {:?}\n", (0..400).collect::<Vec<_>>());
+        assert!(fault(&format!("[vary]\n{long}{}", long.replace('a', "b"))).contains("more than 100000"));
+    }
+}

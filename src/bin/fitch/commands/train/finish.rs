@@ -1,0 +1,116 @@
+//! The end of a training: which weights remain, what they are worth, and everything that is written of it.
+
+use super::{RunInProgress, Stopper, Work};
+use crate::commands::built_model::model_card;
+use crate::commands::checkpoints::{self, resume_command};
+use crate::commands::export::{IMAGES_TO_VERIFY, write_torchscript};
+use crate::commands::plots::draw_run;
+use crate::commands::table::table;
+use crate::config;
+use crate::exit::Exit;
+use crate::failure::Hint;
+use crate::terminal::Terminal;
+use anyhow::Result;
+use fitch::export::TrainedModel;
+use fitch::run::{RunFolder, RunRecord, save_weights};
+use fitch::text::with_separators;
+use fitch::train::callbacks::Best;
+use fitch::train::{Outcome, StopReason, evaluate};
+use tch::nn::VarStore;
+
+/// Writes what came of a training, shows it, and gives the exit code.
+pub fn finish(
+    work: &Work,
+    run: RunInProgress,
+    outcome: &Outcome,
+    stopper: &Stopper,
+    terminal: &Terminal,
+) -> Result<Exit> {
+    let Work { configuration, dataset, splits, trained, .. } = work;
+    let RunInProgress { folder, mut record, lock: _lock, .. } = run;
+    let reason = outcome.stop.reason;
+    let best = stopper.best().or_else(|| {
+        let best = outcome.history.best(&configuration.monitor, configuration.direction());
+        best.map(|(epoch, value)| Best { epoch, value })
+    });
+    record.stop_reason = Some(reason.name().to_string());
+    record.epochs_run = Some(outcome.history.epochs.len());
+    record.best_epoch = best.map(|best| best.epoch);
+    record.best_value = best.map(|best| best.value);
+    record.seconds = Some(outcome.seconds);
+    record.weights_epoch = stopper
+        .restores()
+        .or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
+    if reason == StopReason::NonFinite && stopper.restores().is_none() {
+        record.weights_epoch = restore_last_good(&folder, &trained.variables, terminal)?;
+        if record.weights_epoch.is_none() {
+            record.save(&folder)?;
+            return Err(diverged(outcome, "no weights were saved").into());
+        }
+    }
+
+    let layers = trained.model.hidden_layers();
+    let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
+    save_weights(&folder.weights_file(), &trained.variables, &metadata)?;
+    let test = evaluate(&trained.network, &splits.test.to_device(work.device)?, configuration.batch_size)?;
+    record.test_loss = Some(test.loss);
+    record.test_accuracy = Some(test.accuracy);
+    let card = model_card(&record, &trained.model);
+    let model = TrainedModel { model: &trained.model, variables: &trained.variables, card: &card };
+    let images = dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?;
+    write_torchscript(&folder.model_file(), model, &trained.network, &images)?;
+    draw_run(&folder, &record, &outcome.history, &trained.model, dataset, &test)?;
+    // Last, so that a run whose record tells its end has all of its files.
+    record.save(&folder)?;
+    terminal.result(&report(outcome, &record, &folder)?)?;
+    match reason {
+        StopReason::Interrupted => {
+            if configuration.optimization.is_resumable() {
+                terminal.hint(&format!("{} goes on from here", resume_command(folder.path())));
+            }
+            Ok(Exit::Interrupted)
+        }
+        StopReason::NonFinite => {
+            let epoch = record.weights_epoch.unwrap_or_default();
+            Err(diverged(outcome, &format!("the weights of epoch {epoch}, before that, were saved")).into())
+        }
+        _ => Ok(Exit::Success),
+    }
+}
+
+/// After a training diverged without best weights: those of the last checkpoint, and their epoch.
+fn restore_last_good(folder: &RunFolder, variables: &VarStore, terminal: &Terminal) -> Result<Option<usize>> {
+    let Some(checkpoint) = checkpoints::newest(&folder.checkpoints(), terminal)? else { return Ok(None) };
+    checkpoint.load_weights(variables)?;
+    Ok(Some(checkpoint.state.history.epochs.len()))
+}
+
+fn diverged(outcome: &Outcome, weights: &str) -> Hint {
+    Hint {
+        message: format!("training diverged: {}; {weights}", outcome.stop.message),
+        hint: "a smaller --learning-rate usually helps".to_string(),
+    }
+}
+
+/// What a user wants to know at the end.
+fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> Result<String> {
+    let Outcome { history, .. } = outcome;
+    let rows = history.metric_names.iter().filter_map(|name| {
+        let (epoch, best) = history.best(name, config::direction_of(name))?;
+        let last = history.epochs.last()?.metrics.get(name)?;
+        Some(vec![name.clone(), format!("{best:.4}"), epoch.to_string(), format!("{last:.4}")])
+    });
+    let mut text = table(["metric", "best", "in epoch", "last"], rows.collect());
+    let weights = match record.weights_epoch {
+        Some(epoch) => format!("the weights of epoch {epoch}"),
+        None => "the weights of an unfinished epoch".to_string(),
+    };
+    if let (Some(accuracy), Some(loss)) = (record.test_accuracy, record.test_loss) {
+        text += &format!(
+            "\ntest accuracy {accuracy:.4}, test loss {loss:.4} ({} images, {weights})\n",
+            with_separators(record.dataset.test as i64)
+        );
+    }
+    text += &format!("\nwritten to {}: {}\n", folder.path().display(), folder.names()?.join(", "));
+    Ok(text)
+}

@@ -1,0 +1,76 @@
+//! The images of a training in their roles. It must not know what is trained.
+
+use crate::config::Configuration;
+use anyhow::Result;
+use fitch::data::{Dataset, Samples, split};
+use fitch::run::DatasetRecord;
+use fitch::text::with_separators;
+
+/// The images in their roles.
+pub struct Splits {
+    pub train: Samples,
+    pub validation: Option<Samples>,
+    pub test: Samples,
+    /// How many training images each class has.
+    pub class_counts: Vec<usize>,
+    /// Whether the validation images are others than those to train with.
+    has_own_validation: bool,
+}
+
+impl Splits {
+    pub fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Splits> {
+        let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
+        // A share of 0 means no validation, unless images for it were named.
+        let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
+        let own_validation = if has_none { None } else { dataset.validation_samples()? };
+        // Nothing is split off where there are other images for it.
+        let share = if own_validation.is_some() { 0.0 } else { validation_share };
+        let mut rows = split::split(&dataset.train.labels, share, method, seed)?;
+        if let Some(limit) = limit {
+            rows.train.truncate(limit);
+        }
+        let has_own_validation = own_validation.is_some();
+        let validation = match rows.validation.as_slice() {
+            [] => own_validation,
+            held_out => Some(dataset.train_samples()?.choose(held_out)?),
+        };
+        let mut class_counts = vec![0; dataset.classes.len()];
+        rows.train.iter().for_each(|&row| class_counts[dataset.train.labels[row as usize] as usize] += 1);
+        Ok(Splits {
+            train: dataset.train_samples()?.choose(&rows.train)?,
+            validation,
+            test: dataset.test_samples()?,
+            class_counts,
+            has_own_validation,
+        })
+    }
+
+    fn validation_size(&self) -> usize {
+        self.validation.as_ref().map_or(0, Samples::len)
+    }
+
+    /// `mnist: 54,000 train, 6,000 validation (stratified), 10,000 test`.
+    pub fn describe(&self, name: &str, configuration: &Configuration) -> String {
+        let count = |number: usize| with_separators(number as i64);
+        let validation = match self.validation_size() {
+            0 => "no validation".to_string(),
+            size if self.has_own_validation => format!("{} validation (its own)", count(size)),
+            size => format!("{} validation ({})", count(size), configuration.split.name()),
+        };
+        format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))
+    }
+
+    pub fn record(&self, dataset: &Dataset) -> Result<DatasetRecord> {
+        Ok(DatasetRecord {
+            name: dataset.name.clone(),
+            train: self.train.len(),
+            validation: self.validation_size(),
+            test: self.test.len(),
+            classes: dataset.classes.clone(),
+            shape: dataset.shape(),
+            maximum: dataset.maximum,
+            border: dataset.border()?,
+            fingerprint: dataset.fingerprint()?,
+        })
+    }
+}

@@ -1,0 +1,207 @@
+use super::*;
+use crate::cli::{Cli, Command};
+use clap::Parser;
+use fitch::model::presets::PRESETS;
+
+/// The options of a command line, as the program reads them.
+fn flags(line: &[&str]) -> TrainOptions {
+    let Command::Train(options) = Cli::parse_from([&["fitch", "train"], line].concat()).command else {
+        panic!("not the options of train")
+    };
+    *options
+}
+
+fn configured(line: &[&str]) -> Result<Configuration> {
+    check(&resolve(&flags(line))?.0)
+}
+
+/// What is wrong with a command line, a fault a line; they must be ones of usage.
+fn faults(line: &[&str]) -> Vec<String> {
+    match configured(line) {
+        Ok(_) => panic!("{line:?} was taken"),
+        Err(fault) => fault.downcast::<UsageError>().unwrap().0,
+    }
+}
+
+/// A TOML file, kept as long as the folder.
+fn toml_file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("options.toml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path.display().to_string())
+}
+
+#[test]
+fn without_options_the_defaults_hold() {
+    let configuration = configured(&[]).unwrap();
+    assert_eq!(configuration.source, Source::Digits);
+    assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
+    assert_eq!((configuration.learning_rate, configuration.validation_share), (0.001, 0.1));
+    assert_eq!(configuration.hidden.to_string(), PRESETS[0].layers);
+    assert_eq!(
+        (configuration.split, configuration.machine.device),
+        (SplitMethod::Stratified, DeviceChoice::Auto)
+    );
+    assert_eq!((configuration.monitor.as_str(), configuration.direction()), ("val_loss", Better::Lower));
+    let Stopping::Patience(settings) = configuration.stopping else { panic!() };
+    assert_eq!(settings, EarlyStoppingSettings { patience: 5, ..EarlyStoppingSettings::default() });
+    assert!(
+        !configuration.keep_last_weights && configuration.plateau.is_none() && configuration.limit.is_none()
+    );
+    assert_eq!(configuration.machine.threads, std::thread::available_parallelism().unwrap().get());
+}
+
+#[test]
+fn every_bad_value_is_told_with_its_flag_and_its_rule() {
+    for (line, expected) in [
+        (["--validation-split", "1"], "--validation-split 1: must be a share from 0 to below 1"),
+        (["--validation-split", "-0.1"], "--validation-split -0.1: must be a share"),
+        (["--validation-split", "nan"], "--validation-split NaN: must be a share"),
+        (["--limit", "0"], "--limit 0: must be a whole number of at least 1"),
+        (["--epochs", "0"], "--epochs 0: must be a whole number of at least 1"),
+        (["--epochs", "-5"], "--epochs -5: must be"),
+        (["--batch-size", "0"], "--batch-size 0: must be"),
+        (["--learning-rate", "0"], "--learning-rate 0: must be a number above 0"),
+        (["--learning-rate", "-1"], "--learning-rate -1: must be"),
+        (["--learning-rate", "inf"], "--learning-rate inf: must be"),
+        (["--seed", "-1"], "--seed -1: must be a whole number of at least 0"),
+        (["--time-limit", "10"], "--time-limit 10: must be a time above 0 with its unit"),
+        (["--time-limit", "0s"], "--time-limit 0s: must be"),
+        (["--monitor", "auc"], "--monitor auc: must be one of accuracy, loss, val_accuracy, val_loss"),
+        (["--patience", "-1"], "--patience -1: must be a whole number of at least 0"),
+        (["--min-delta", "-0.5"], "--min-delta -0.5: must be a finite number of at least 0"),
+        (["--baseline", "nan"], "--baseline NaN: must be a finite number"),
+        (["--start-from-epoch", "-1"], "--start-from-epoch -1: must be"),
+        (["--stopping-threshold", "inf"], "--stopping-threshold inf: must be a finite number"),
+        (["--divergence-threshold", "nan"], "--divergence-threshold NaN: must be a finite number"),
+        (["--plateau-patience", "0"], "--plateau-patience 0: must be a whole number of at least 1"),
+        (["--plateau-factor", "1"], "--plateau-factor 1: must be between 0 and 1"),
+        (["--plateau-min-delta", "-1"], "--plateau-min-delta -1: must be"),
+        (["--plateau-cooldown", "-1"], "--plateau-cooldown -1: must be"),
+        (["--min-learning-rate", "-1"], "--min-learning-rate -1: must be"),
+        (["--device", "gpu"], "--device gpu: must be auto, cpu, cuda or cuda:N"),
+        (["--threads", "0"], "--threads 0: must be a whole number from 1 to 1024"),
+        (["--threads", "5000"], "--threads 5000: must be"),
+        (["--dataset", "mnits"], "--dataset mnits: 'mnits' is neither a data set (digits, mnist"),
+        (["--layers", "dense 5, rely"], "--layers: 'rely' is not a layer kind"),
+    ] {
+        let faults = faults(&line);
+        assert!(faults.len() == 1 && faults[0].starts_with(expected), "{line:?}: {faults:?}");
+    }
+}
+
+#[test]
+fn all_bad_values_are_told_at_once() {
+    let faults = faults(&["--epochs", "0", "--learning-rate", "-1", "--layers", "x", "--device", "tpu"]);
+    for flag in ["--epochs", "--learning-rate", "--layers", "--device"] {
+        assert_eq!(faults.iter().filter(|fault| fault.starts_with(flag)).count(), 1, "{faults:?}");
+    }
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let watch_nothing = faults(&["--validation-split", "0", "--monitor", "val_loss"]);
+    assert!(watch_nothing[0].contains("--validation-split 0 nothing is validated"), "{watch_nothing:?}");
+    let theano = faults(&["--stopping", "theano", "--monitor", "val_accuracy"]);
+    assert!(theano[0].contains("watches val_loss only"), "{theano:?}");
+    assert!(faults(&["--stopping", "theano", "--patience", "0"])[0].contains("at least 1"));
+}
+
+#[test]
+fn without_validation_early_stopping_is_off_and_the_user_is_told() {
+    let (options, warnings) = resolve(&flags(&["--validation-split", "0"])).unwrap();
+    let configuration = check(&options).unwrap();
+    assert!(matches!(configuration.stopping, Stopping::Never));
+    assert_eq!(configuration.monitor, "loss");
+    assert!(warnings.len() == 1 && warnings[0].contains("early stopping is off"), "{warnings:?}");
+
+    let line = ["--validation-split", "0", "--monitor", "accuracy"];
+    let (options, warnings) = resolve(&flags(&line)).unwrap();
+    assert!(matches!(check(&options).unwrap().stopping, Stopping::Patience(_)), "asked for");
+    assert!(warnings.is_empty());
+}
+
+#[test]
+fn the_direction_follows_from_the_metric_unless_told() {
+    let direction = |line: &[&str]| configured(line).unwrap().direction();
+    assert_eq!(direction(&["--monitor", "val_accuracy"]), Better::Higher);
+    assert_eq!(direction(&["--monitor", "loss"]), Better::Lower);
+    assert_eq!(direction(&["--monitor", "loss", "--mode", "max"]), Better::Higher);
+}
+
+#[test]
+fn the_growing_patience_has_a_default_of_its_own() {
+    let stopping = |line: &[&str]| configured(line).unwrap().stopping;
+    assert!(matches!(stopping(&["--stopping", "theano"]), Stopping::Theano(10_000)));
+    assert!(matches!(stopping(&["--stopping", "theano", "--patience", "300"]), Stopping::Theano(300)));
+}
+
+#[test]
+fn a_file_gives_options_and_flags_win() {
+    let (_folder, path) = toml_file(
+        "epochs = 7\nbatch-size = 32\nlearning_rate = 1e-2\nlayers = \"\"\"\ndense 30\nrelu\"\"\"\n\
+         keep-last-weights = true\nsplit = \"last\"\n",
+    );
+    let configuration = configured(&["--config", &path, "--epochs", "3"]).unwrap();
+    assert_eq!((configuration.epochs, configuration.batch_size, configuration.learning_rate), (3, 32, 0.01));
+    assert_eq!(configuration.hidden.to_string(), "dense 30, relu");
+    assert!(configuration.keep_last_weights);
+    assert_eq!(configuration.split, SplitMethod::Last);
+    assert!(!configured(&["--config", &path, "--keep-last-weights=false"]).unwrap().keep_last_weights);
+}
+
+#[test]
+fn faults_of_a_file_name_it_and_its_key() {
+    for (text, expected) in [
+        ("epoch = 3", "unknown field `epoch`"),
+        ("epochs = \"many\"", "expected i64\nin `epochs`"),
+        ("batch-size = 1.5", "expected i64\nin `batch_size`"),
+        ("split = \"first\"", "unknown variant `first`"),
+        ("epochs = ", "TOML parse error"),
+    ] {
+        let (_folder, path) = toml_file(text);
+        let faults = faults(&["--config", &path]);
+        assert!(faults[0].contains("options.toml") && faults[0].contains(expected), "{text}: {faults:?}");
+    }
+    let (_folder, path) = toml_file("epochs = 0");
+    assert!(
+        faults(&["--config", &path])[0].contains("--epochs 0: must be"),
+        "values are checked as those of flags"
+    );
+    let fault = configured(&["--config", "nowhere.toml"]).unwrap_err();
+    assert!(format!("{fault:#}").contains("cannot read nowhere.toml: No such file"), "{fault:#}");
+}
+
+#[test]
+fn recorded_options_read_back_to_the_same_configuration() {
+    let (options, _) = resolve(&flags(&["--epochs", "3", "--baseline", "0.5", "--mode", "min"])).unwrap();
+    let recorded = serde_json::to_value(&options).unwrap();
+    let read: TrainOptions = serde_json::from_value(recorded.clone()).unwrap();
+    assert_eq!(serde_json::to_value(&read).unwrap(), recorded);
+    assert_eq!(check(&read).unwrap().epochs, 3);
+}
+
+#[path = "../../../../tests/fuzz/damage.rs"]
+mod damage;
+
+#[test]
+fn a_damaged_file_of_options_is_an_error_and_nothing_worse() {
+    use rand::SeedableRng;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("options.toml");
+    let whole = b"dataset = \"digits\"\nlayers = \"dense 30, relu\"\nepochs = 3\nlearning-rate = 0.01\n\
+                  patience = 4\nsplit = \"last\"\ntime-limit = \"10m\"\ncheck_finite = true\nkeep = 3\n";
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        check(&resolve(&TrainOptions { config: Some(path.clone()), ..TrainOptions::default() })?.0)
+    };
+    read(whole).unwrap();
+    let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+    let mut refused = 0;
+    for _ in 0..20_000 {
+        let mut bytes = whole.to_vec();
+        damage::damage(&mut bytes, &mut random);
+        refused += usize::from(read(&bytes).is_err());
+    }
+    assert!(refused > 5_000, "{refused}");
+}

@@ -1,0 +1,191 @@
+//! What is shown while a training or a download is under way. It must not decide anything.
+
+use crate::cli::ProgressOption;
+use crate::terminal::Terminal;
+use anyhow::Result;
+use fitch::data::Progress;
+use fitch::report::{Curves, terminal_chart};
+use fitch::train::{Callback, History, Training};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How often the running metrics are read: reading them makes the host wait for the device.
+const METRICS_INTERVAL: Duration = Duration::from_millis(200);
+/// Below this width there is no room for the bar itself.
+const NARROW: usize = 70;
+
+/// A bar or a line an epoch.
+pub struct TrainingProgress<'a> {
+    terminal: &'a Terminal,
+    style: ProgressOption,
+    bar: Option<ProgressBar>,
+    metrics_read: Instant,
+}
+
+impl fmt::Debug for TrainingProgress<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "TrainingProgress({:?})", self.style)
+    }
+}
+
+impl TrainingProgress<'_> {
+    pub fn new(terminal: &Terminal, style: ProgressOption) -> TrainingProgress<'_> {
+        let style = match style {
+            ProgressOption::Auto if terminal.is_interactive => ProgressOption::Bar,
+            ProgressOption::Auto => ProgressOption::Lines,
+            chosen => chosen,
+        };
+        TrainingProgress { terminal, style, bar: None, metrics_read: Instant::now() }
+    }
+
+    /// Where there was a bar, the loss as a small chart below it.
+    pub fn draw_curve(&self, history: &History) {
+        const ROWS: usize = 9;
+        if self.style == ProgressOption::Bar {
+            let columns = self.terminal.columns().min(72);
+            let drawn = terminal_chart(&Curves::from(history), "loss", columns, ROWS);
+            self.terminal.say(&format!("\n{drawn}"));
+        }
+    }
+
+    fn say_notes(&self, training: &mut Training) {
+        for note in training.take_notes() {
+            if self.style != ProgressOption::None {
+                self.terminal.say(&note);
+            }
+        }
+    }
+}
+
+impl Callback for TrainingProgress<'_> {
+    fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
+        if self.style == ProgressOption::Bar {
+            let bar = new_bar(self.terminal, training.steps as u64);
+            bar.set_prefix(epoch_label(training));
+            self.bar = Some(bar);
+            self.metrics_read = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn step_end(&mut self, training: &mut Training) -> Result<()> {
+        let Some(bar) = &self.bar else { return Ok(()) };
+        bar.set_position(training.step as u64);
+        if self.metrics_read.elapsed() >= METRICS_INTERVAL {
+            self.metrics_read = Instant::now();
+            let per_step = training.epoch_seconds() / training.step as f64;
+            let left = per_step * (training.steps - training.step) as f64;
+            let metrics = metrics_text(&training.running_means()?);
+            bar.set_message(format!("{left:.0} s left  {}  {metrics}", per_step_text(per_step)));
+        }
+        Ok(())
+    }
+
+    fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if let (true, Some(record)) = (self.style != ProgressOption::None, training.record()) {
+            let per_step = per_step_text(record.seconds / training.step.max(1) as f64);
+            let label = epoch_label(training);
+            let metrics = metrics_text(&record.metrics);
+            self.terminal.say(&format!("{label}  {:.1} s  {per_step}  {metrics}", record.seconds));
+        }
+        self.say_notes(training);
+        Ok(())
+    }
+
+    fn train_end(&mut self, training: &mut Training) -> Result<()> {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.say_notes(training);
+        Ok(())
+    }
+}
+
+fn epoch_label(training: &Training) -> String {
+    let epochs = training.epochs.to_string();
+    format!("epoch {:>width$}/{epochs}", training.epoch, width = epochs.len())
+}
+
+fn per_step_text(seconds: f64) -> String {
+    if seconds < 0.001 {
+        format!("{:.0} us/step", seconds * 1e6)
+    } else {
+        format!("{:.1} ms/step", seconds * 1e3)
+    }
+}
+
+fn metrics_text(metrics: &BTreeMap<String, f64>) -> String {
+    metrics.iter().map(|(name, value)| format!("{name} {value:.4}")).collect::<Vec<_>>().join("  ")
+}
+
+fn new_bar(terminal: &Terminal, length: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+    let color = if terminal.has_colors() { ".green" } else { "" };
+    let template = match terminal.columns() < NARROW {
+        true => "{prefix} {pos}/{len} {wide_msg}".to_string(),
+        false => format!("{{prefix}} {{bar:20{color}}} {{pos}}/{{len}}  {{wide_msg}}"),
+    };
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("━╸─"));
+    bar
+}
+
+/// Shows the download of a data set.
+pub struct DownloadProgress<'a> {
+    terminal: &'a Terminal,
+    visible: bool,
+    bar: Option<ProgressBar>,
+}
+
+impl DownloadProgress<'_> {
+    pub fn new(terminal: &Terminal, style: ProgressOption) -> DownloadProgress<'_> {
+        DownloadProgress { terminal, visible: style != ProgressOption::None, bar: None }
+    }
+
+    pub fn show(&mut self, event: Progress) {
+        if !self.visible {
+            return;
+        }
+        match event {
+            Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
+            Progress::Waiting => self.terminal.say("another fitch is fetching this file: waiting for it"),
+            Progress::Received { bytes, of } if self.terminal.is_interactive => {
+                self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
+            }
+            Progress::Decoded { images, of: Some(of) } if self.terminal.is_interactive => {
+                self.advance(images as u64, Some(of as u64), "{bar:30} {pos}/{len} images  {eta} left");
+            }
+            Progress::Decoded { images, of: None } if self.terminal.is_interactive => {
+                self.advance(images as u64, None, "{spinner} {pos} images");
+            }
+            Progress::Received { .. } | Progress::Decoded { .. } => {}
+            Progress::MirrorFailed { fault, .. } => {
+                self.clear();
+                self.terminal.warn(&fault);
+            }
+            Progress::Finished => self.clear(),
+        }
+    }
+
+    fn advance(&mut self, position: u64, of: Option<u64>, template: &str) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr());
+            let style =
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(style.progress_chars("━╸─"));
+            bar
+        });
+        bar.set_position(position);
+    }
+
+    fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A folder of IDX files as a data set. It must not know other forms of data.
+
+use crate::data::dataset::max_value;
+use crate::data::label_encoding::LabelEncoding;
+use crate::data::raw_dataset::RawDataset;
+use crate::data::{Images, idx_file};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the four files of an IDX set are called; each may end in `.gz`. Other names are taken where they tell
+/// as much: `emnist-letters-test-labels-idx1-ubyte.gz`.
+pub const IDX_FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+/// The file of that name in a folder, raw or gzipped, if there is one.
+pub(in crate::data) fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
+    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.exists())
+}
+
+/// A file of images and that of their labels.
+type Pair = (PathBuf, PathBuf);
+
+/// The files of a folder: to train with and, if there are such, for the test. A single pair is one to train
+/// with, whatever it is called.
+fn find_pairs(folder: &Path) -> Result<(Pair, Option<Pair>)> {
+    let mut paths = [const { None }; 4];
+    for (path, name) in paths.iter_mut().zip(IDX_FILES) {
+        *path = find_by_name(folder, name)?;
+    }
+    let missing = IDX_FILES.iter().zip(&paths).filter(|(_, path)| path.is_none()).map(|(name, _)| *name);
+    let missing: Vec<&str> = missing.collect();
+    let [train_images, train_labels, test_images, test_labels] = paths;
+    let is_torn =
+        train_images.is_some() != train_labels.is_some() || test_images.is_some() != test_labels.is_some();
+    match (train_images.zip(train_labels), test_images.zip(test_labels)) {
+        (Some(train), test) if !is_torn => Ok((train, test)),
+        (None, Some(only)) if !is_torn => Ok((only, None)),
+        _ => bail!("{}: has no {} (raw or .gz)", folder.display(), missing.join(", no ")),
+    }
+}
+
+/// The four files of a folder are there.
+pub(in crate::data) fn is_whole(folder: &Path) -> bool {
+    matches!(find_pairs(folder), Ok((_, Some(_))))
+}
+
+/// Whether a folder looks like one of IDX files.
+pub(in crate::data) fn has_files(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().to_lowercase())
+        .any(|name| name.contains("idx") && (name.contains("images") || name.contains("labels")))
+}
+
+/// The file of that name, or one whose name tells the same: train or test, images or labels, IDX.
+fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
+    if let Some(path) = find_file(folder, name) {
+        return Ok(Some(path));
+    }
+    let splits: &[&str] = if name.starts_with("train") { &["train"] } else { &["t10k", "test"] };
+    let content = if name.contains("images") { "images" } else { "labels" };
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        name.contains("idx") && name.contains(content) && splits.iter().any(|split| name.contains(split))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut fitting: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(fits).collect();
+    fitting.sort();
+    if let [first, second, ..] = fitting.as_slice() {
+        bail!(
+            "{}: has both {} and {}; keep one set in a folder",
+            folder.display(),
+            first.file_name().unwrap_or_default().display(),
+            second.file_name().unwrap_or_default().display()
+        );
+    }
+    Ok(fitting.pop())
+}
+
+/// Loads the files of a folder. Where the numbering of the classes is not known, the labels tell it.
+///
+/// # Errors
+/// Files that are missing, damaged, or do not fit each other.
+pub(in crate::data) fn load(folder: &Path, numbering: Option<LabelEncoding>) -> Result<RawDataset> {
+    let (train_files, test_files) = find_pairs(folder)?;
+    let mut train = load_pair(&train_files)?;
+    let of_train = || train_files.1.display().to_string();
+    let numbering = match numbering {
+        Some(numbering) => numbering,
+        None => LabelEncoding::from_labels(&train.labels).with_context(of_train)?,
+    };
+    train.labels = numbering.classes(&train.labels).with_context(of_train)?;
+    let test = test_files.map(|files| -> Result<Images> {
+        let mut test = load_pair(&files)?;
+        let (train_shape, test_shape) = (train.shape(), test.shape());
+        ensure!(
+            train_shape == test_shape,
+            "{}: has images of {test_shape:?} pixels, but those of {} have {train_shape:?}",
+            files.0.display(),
+            train_files.0.display()
+        );
+        test.labels = numbering.classes(&test.labels).with_context(|| files.1.display().to_string())?;
+        Ok(test)
+    });
+    let test = test.transpose()?;
+    let maximum = max_value(&train)?;
+    Ok(RawDataset { train, validation: None, test, classes: numbering.names, maximum, notes: Vec::new() })
+}
+
+/// The shape of an image and the number of classes, from the headers and the labels.
+pub(in crate::data) fn shape_and_classes(folder: &Path) -> Result<(Vec<i64>, usize)> {
+    let ((images, labels), _) = find_pairs(folder)?;
+    let numbering = LabelEncoding::from_labels(&idx_file::read_label_numbers(&labels)?);
+    let numbering = numbering.with_context(|| labels.display().to_string())?;
+    Ok((idx_file::image_sizes(&images)?.split_off(1), numbering.names.len()))
+}
+
+fn load_pair((images, labels): &Pair) -> Result<Images> {
+    let pixels = idx_file::read_images(images)?;
+    let numbers = idx_file::read_label_numbers(labels)?;
+    let count = pixels.size()[0];
+    ensure!(
+        count == numbers.len() as i64,
+        "{}: has {} labels, but {} has {count} images",
+        labels.display(),
+        numbers.len(),
+        images.display()
+    );
+    Ok(Images { pixels, labels: numbers })
+}

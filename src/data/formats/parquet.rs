@@ -1,0 +1,70 @@
+//! Parquet as Hugging Face has sets of pictures: a table with a column of encoded pictures (a struct of `bytes` and
+//! `path`, or the bytes themselves) and one of labels, in a file or in a folder of several. It must not know
+//! other forms of data.
+
+use crate::data::label_encoding::LabelEncoding;
+use crate::data::progress::Progress;
+use crate::data::{
+    load_options::LoadOptions,
+    raw_dataset::{RawDataset, Split},
+};
+use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
+use walkdir::WalkDir;
+
+/// The files of a folder and of those in it by their splits, as `train-00000-of-00001.parquet`; none where there is
+/// none to train with.
+pub(in crate::data) fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
+    let mut found = Vec::new();
+    let files = WalkDir::new(folder).follow_links(true).max_depth(2).sort_by_file_name();
+    for path in files.into_iter().flatten().map(|entry| entry.into_path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        if name.ends_with(".parquet")
+            && path.is_file()
+            && let Some(split) = Split::ALL.into_iter().find(|split| split.is_named_in(&name))
+        {
+            found.push((split, path));
+        }
+    }
+    found.sort_by_key(|(split, _)| *split as usize);
+    found.first().is_some_and(|(split, _)| *split == Split::Train).then_some(found)
+}
+
+/// Loads a file, or the files of a folder, from the cache if they were decoded before. Where the numbering of the
+/// classes is not known, the file or the labels tell it.
+///
+/// # Errors
+/// Files that are damaged or have no such columns, and pictures that cannot be used, each named.
+pub(in crate::data) fn load(
+    path: &Path,
+    reading: &LoadOptions,
+    numbering: Option<LabelEncoding>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<RawDataset> {
+    let files = match path.is_dir() {
+        true => find(path).with_context(|| format!("{}: has no train.parquet", path.display()))?,
+        false => vec![(Split::Train, path.to_path_buf())],
+    };
+    tables::load(path, &files, reading, numbering, progress)
+}
+
+#[cfg(not(feature = "parquet"))]
+mod tables {
+    use super::*;
+
+    pub fn load(
+        path: &Path,
+        _: &[(Split, PathBuf)],
+        _: &LoadOptions,
+        _: Option<LabelEncoding>,
+        _: &mut dyn FnMut(Progress),
+    ) -> Result<RawDataset> {
+        anyhow::bail!("{}: this fitch was built without its feature parquet", path.display())
+    }
+}
+
+#[cfg(feature = "parquet")]
+mod tables;
+
+#[cfg(all(test, feature = "parquet"))]
+mod tests;
