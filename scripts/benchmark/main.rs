@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     let threads = options.threads.unwrap_or(std::thread::available_parallelism()?.get());
     tch::set_num_threads(threads as i32);
     let folder = data::default_folder().context("set FITCH_DATA_DIR to the folder that holds mnist/")?;
-    let mnist = Source::find("mnist")?.load(&data::LoadOptions::with_data_dir(&folder), &mut |_| ())?;
+    let mnist = Source::find("mnist")?.load_with(&data::LoadOptions::with_data_dir(&folder), &mut |_| ())?;
     let rows = split::split(&mnist.train.labels, 0.1, split::SplitMethod::Last, 0)?.train;
     let samples = mnist.train_samples()?.choose(&rows)?;
     let test = mnist.test_samples()?;

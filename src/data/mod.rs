@@ -5,6 +5,7 @@
 //! a path means, and how its images become a data set.
 
 mod augmentation;
+mod batches;
 mod cache;
 pub mod catalogue;
 mod csv_inputs;
@@ -27,14 +28,16 @@ mod source;
 pub mod split;
 
 pub use augmentation::Augmentation;
+pub use batches::{Batch, BatchIterator, BatchSource};
 pub use dataset::{Dataset, Images, Shown};
 pub use formats::{Format, IDX_FILES};
 pub use image_file::Inversion;
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
 pub use progress::Progress;
-pub use samples::{Batch, Batches, Samples};
+pub use samples::{Batches, Samples};
 pub use source::Source;
+pub use split::SplitMethod;
 
 #[cfg(test)]
 mod tests;

@@ -79,12 +79,21 @@ impl Source {
         }
     }
 
-    /// Loads the data set; files of a catalogued one that are missing below the data folder are fetched
-    /// first, `progress` being told.
+    /// Loads the data set with default options. A catalogued set that is not in the [default
+    /// folder](super::default_folder) yet is fetched.
     ///
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named.
-    pub fn load(&self, reading: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
+    pub fn load(&self) -> Result<Dataset> {
+        self.load_with(&LoadOptions::default(), &mut |_| ())
+    }
+
+    /// Loads the data set; files of a catalogued set that are missing below the data folder are fetched first.
+    /// `progress` is called at each step.
+    ///
+    /// # Errors
+    /// Files that are missing, unreadable or wrong, each named.
+    pub fn load_with(&self, reading: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
         let mut loaded = match self {
             Source::Digits => digits::load()?,
             Source::Known(set) => {
@@ -145,7 +154,7 @@ impl Source {
                 Source::Path(_) => {}
             }
         }
-        let dataset = self.load(reading, &mut |_| ())?;
+        let dataset = self.load_with(reading, &mut |_| ())?;
         Ok((dataset.shape(), dataset.classes.len()))
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::random::{Purpose, shuffle};
 use anyhow::{Result, bail};
+use std::collections::HashMap;
 
 /// How the validation side is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +63,13 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
         return Ok(SplitRows { train: rows, validation });
     }
     shuffle(&mut rows, seed, Purpose::Split);
-    let mut quota = match method {
-        SplitMethod::Stratified => stratified_quota(labels, validation_size),
-        _ => return Ok(SplitRows { train: rows.split_off(validation_size), validation: rows }),
-    };
+    if method == SplitMethod::Shuffled {
+        return Ok(SplitRows { train: rows.split_off(validation_size), validation: rows });
+    }
+    let classes = class_indices(labels);
+    let mut quota = stratified_quota(&classes, validation_size);
     let (validation, train) = rows.into_iter().partition(|&row| {
-        let left = &mut quota[labels[row as usize] as usize];
+        let left = &mut quota[classes[row as usize]];
         let held_out = *left > 0;
         *left -= usize::from(held_out);
         held_out
@@ -75,18 +77,25 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
     Ok(SplitRows { train, validation })
 }
 
+/// The labels numbered from 0 without gaps, in their order: users' labels may be any numbers.
+fn class_indices(labels: &[i64]) -> Vec<usize> {
+    let mut distinct = labels.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let index_of: HashMap<i64, usize> = distinct.into_iter().zip(0..).collect();
+    labels.iter().map(|label| index_of[label]).collect()
+}
+
 /// How many rows of each class are held out: proportional, rounded by largest remainder, so that the
 /// numbers add up to `validation_size`. Where that is possible, one row of each class is left to train on.
-fn stratified_quota(labels: &[i64], validation_size: usize) -> Vec<usize> {
-    let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
+fn stratified_quota(of_rows: &[usize], validation_size: usize) -> Vec<usize> {
+    let classes = of_rows.iter().max().map_or(0, |&class| class + 1);
     let mut counts = vec![0usize; classes];
-    for &label in labels {
-        counts[label as usize] += 1;
-    }
+    of_rows.iter().for_each(|&class| counts[class] += 1);
     let exact = |class: usize| counts[class] * validation_size; // in units of 1 / n
-    let mut quota: Vec<usize> = (0..classes).map(|class| exact(class) / labels.len()).collect();
+    let mut quota: Vec<usize> = (0..classes).map(|class| exact(class) / of_rows.len()).collect();
     let mut by_remainder: Vec<usize> = (0..classes).collect();
-    by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(class) % labels.len()));
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(class) % of_rows.len()));
     let mut missing = validation_size - quota.iter().sum::<usize>();
     for left_to_train in [1, 0] {
         for &class in &by_remainder {

@@ -28,7 +28,7 @@ fn folder(train_labels: &[u8], test_labels: &[u8]) -> tempfile::TempDir {
 }
 
 fn load(folder: &Path) -> Result<Dataset> {
-    Source::find(folder.to_str().unwrap())?.load(&LoadOptions::default(), &mut |_| ())
+    Source::find(folder.to_str().unwrap())?.load()
 }
 
 fn fault(folder: &Path) -> String {
@@ -52,7 +52,7 @@ fn a_folder_of_idx_files_is_a_data_set() {
 fn samples_are_pixels_over_the_maximum() {
     let folder = folder(&[0, 1], &[0, 1]);
     let samples = load(folder.path()).unwrap().train_samples().unwrap();
-    let batch = samples.batches(2).next().unwrap().unwrap();
+    let batch = samples.batches(2).unwrap().next().unwrap().unwrap();
     let values: Vec<f32> = Vec::try_from(batch.inputs.view([-1])).unwrap();
     assert_eq!(values, (0..8).map(|value| value as f32 / 255.0).collect::<Vec<_>>());
     assert_eq!(Vec::<i64>::try_from(&batch.targets).unwrap(), [0, 1]);
@@ -103,7 +103,7 @@ fn labels_beyond_the_classes_of_a_known_set_are_refused() {
         "{:#}",
         Source::find("mnist")
             .unwrap()
-            .load(&LoadOptions::with_data_dir(data.path()), &mut |_| ())
+            .load_with(&LoadOptions::with_data_dir(data.path()), &mut |_| ())
             .unwrap_err()
     );
     assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("10"), "{fault}");
@@ -129,7 +129,7 @@ fn without_test_files_some_images_are_kept_apart() {
 fn load_both(main: &Path, other: &Path) -> Result<Dataset> {
     let kept = tempfile::tempdir().unwrap();
     let reading = LoadOptions { validation: Some(other.into()), ..LoadOptions::with_data_dir(kept.path()) };
-    Source::find(main.to_str().unwrap())?.load(&reading, &mut |_| ())
+    Source::find(main.to_str().unwrap())?.load_with(&reading, &mut |_| ())
 }
 
 #[test]
@@ -141,10 +141,7 @@ fn validation_images_may_come_from_elsewhere_in_another_form() {
     let set = load_both(main.path(), &rows).unwrap();
     let validation = set.validation.as_ref().unwrap();
     assert_eq!((&validation.labels, validation.pixels.size()), (&vec![2, 1], vec![2, 2, 2]));
-    let without = Source::find(main.path().to_str().unwrap())
-        .unwrap()
-        .load(&LoadOptions::default(), &mut |_| ())
-        .unwrap();
+    let without = Source::find(main.path().to_str().unwrap()).unwrap().load().unwrap();
     assert_ne!(set.fingerprint().unwrap(), without.fingerprint().unwrap());
     let kept = set.keep_classes(&["3".to_string(), "1".to_string()]).unwrap();
     assert_eq!(kept.validation.unwrap().labels, [0]);
@@ -209,7 +206,7 @@ fn mnist_is_read_whole() {
         return;
     };
     let mnist =
-        Source::find("mnist").unwrap().load(&LoadOptions::with_data_dir(folder), &mut |_| ()).unwrap();
+        Source::find("mnist").unwrap().load_with(&LoadOptions::with_data_dir(folder), &mut |_| ()).unwrap();
     assert_eq!(mnist.train.pixels.size(), [60_000, 28, 28]);
     assert_eq!(mnist.test.pixels.size(), [10_000, 28, 28]);
     // The counts of each class and the first labels as published; sums computed with numpy.
@@ -247,7 +244,7 @@ fn values_of_other_types_are_scaled_by_the_greatest() {
     }
     let set = load(folder.path()).unwrap();
     assert_eq!((set.maximum, set.train.pixels.kind()), (8.0, Kind::Float));
-    let batch = set.train_samples().unwrap().batches(2).next().unwrap().unwrap();
+    let batch = set.train_samples().unwrap().batches(2).unwrap().next().unwrap().unwrap();
     assert_eq!(Vec::<f32>::try_from(batch.inputs.view([-1])).unwrap(), [0.0625, -1.0, 0.125, 0.25]);
     assert!(set.fingerprint().is_ok() && set.border().is_ok());
 }

@@ -1,5 +1,5 @@
 use crate::place::{Finished, IDX_FILES, Place, idx, real_mnist};
-use fitch::data::{LoadOptions, Source};
+use fitch::data::Source;
 use flate2::{Compression, write::GzEncoder};
 use image::{GrayImage, Luma, RgbImage};
 use std::fs;
@@ -91,7 +91,7 @@ fn idx_and_csv_files_are_classified_row_by_row_the_same() {
 fn dark_ink_on_bright_paper_is_inverted_and_said_to_be() {
     let place = Place::new();
     place.train_quickly("run", &[]).well();
-    let digits = Source::find("digits").unwrap().load(&LoadOptions::default(), &mut |_| ()).unwrap();
+    let digits = Source::find("digits").unwrap().load().unwrap();
     let pixels: Vec<u8> = Vec::try_from(digits.test.pixels.get(3).view([-1])).unwrap();
     let bright = pixels.iter().map(|&pixel| pixel * 15).collect();
     let mut picture = GrayImage::from_raw(8, 8, bright).unwrap();

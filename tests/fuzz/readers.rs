@@ -99,7 +99,7 @@ fn read_dataset(bytes: &[u8], path: &Path) -> bool {
     let kept = path.with_extension("kept");
     let reading = LoadOptions { test_share: Some(0.5), ..LoadOptions::with_data_dir(&kept) };
     let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
-    let dataset = source.load(&reading, &mut |_| ());
+    let dataset = source.load_with(&reading, &mut |_| ());
     if let Ok(dataset) = &dataset {
         dataset.inspect().expect("what was read can be looked at");
     }

@@ -70,7 +70,7 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
     let (source, reading) = config::check_data(&config::with_reading(options, reading))?;
     let mut progress = DownloadProgress::new(terminal, ProgressOption::Auto);
-    let dataset = source.load(&reading, &mut |event| progress.show(event))?;
+    let dataset = source.load_with(&reading, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     terminal.result(&describe(&dataset, source.form(&reading)?, &dataset.inspect()?))?;
     if let Some(to) = to {

@@ -83,7 +83,8 @@ fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
     let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
-    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    let dataset =
+        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     Ok(dataset)
 }

@@ -66,7 +66,7 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     // What is no longer there is no longer a configuration either.
     let configuration = config::check(options).ok();
     if let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading.data_dir)) {
-        let dataset = configuration.source.load(&configuration.reading, &mut |_| ())?;
+        let dataset = configuration.source.load_with(&configuration.reading, &mut |_| ())?;
         return Ok(dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?);
     }
     let dataset = &record.dataset;

@@ -31,7 +31,7 @@ impl Place {
     }
 
     fn load(&self, reading: &LoadOptions) -> Result<crate::data::Dataset> {
-        Source::find(self.data.path().to_str().unwrap())?.load(reading, &mut |_| ())
+        Source::find(self.data.path().to_str().unwrap())?.load_with(reading, &mut |_| ())
     }
 
     fn fault(&self, reading: &LoadOptions) -> String {
@@ -189,7 +189,7 @@ fn what_is_trained_on_is_what_would_be_classified() {
     for (name, in_colour) in [("colour", true), ("grey", false)] {
         let reading = LoadOptions { image_size: Some([3, 2]), ..place.reading() };
         let folder = place.data.path().join(name);
-        let set = Source::find(folder.to_str().unwrap()).unwrap().load(&reading, &mut |_| ()).unwrap();
+        let set = Source::find(folder.to_str().unwrap()).unwrap().load_with(&reading, &mut |_| ()).unwrap();
         let trained: Vec<u8> = Vec::try_from(set.train.pixels.get(0).contiguous().view([-1])).unwrap();
         let wanted = image_file::read_picture(
             &folder.join("train/a/1.png"),
