@@ -118,10 +118,7 @@ impl LockedFile {
         locked?.with_context(|| format!("cannot lock {}", path.display()))
     }
 
-    fn take(
-        path: &Path,
-        mut lock: impl FnMut(&File) -> std::io::Result<bool>,
-    ) -> Result<Option<LockedFile>> {
+    fn take(path: &Path, mut lock: impl FnMut(&File) -> std::io::Result<bool>) -> Result<Option<LockedFile>> {
         loop {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false).open(path);

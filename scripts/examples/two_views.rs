@@ -73,7 +73,7 @@ fn top_two(logits: &Tensor, labels: &Tensor) -> Tensor {
 pub fn main() -> Result<()> {
     let device = Device::cuda_if_available();
     let digits = Source::find("digits")?.load()?;
-    let rows = split(&digits.train.labels, 0.1, SplitMethod::Stratified, 0)?;
+    let rows = split(digits.train.labels(), 0.1, SplitMethod::Stratified, 0)?;
     let train = digits.train_samples()?.choose(&rows.train)?;
     let validation = digits.train_samples()?.choose(&rows.validation)?;
 

@@ -1,10 +1,10 @@
-//! Which training images are held out for validation. Pure: it sees labels, never pixels or models.
+//! Which rows are held out for validation. Pure: it sees labels only.
 
 use crate::random::{Purpose, shuffle};
 use anyhow::{Result, bail};
 use std::collections::HashMap;
 
-/// How the validation side is chosen.
+/// How the validation rows are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitMethod {
     /// At random, each class in the same proportion as in the whole.
@@ -16,7 +16,7 @@ pub enum SplitMethod {
 }
 
 impl SplitMethod {
-    /// The word that users write.
+    /// As users write it.
     pub fn name(self) -> &'static str {
         match self {
             SplitMethod::Stratified => "stratified",
@@ -26,7 +26,7 @@ impl SplitMethod {
     }
 }
 
-/// The row numbers of both sides.
+/// The rows of both parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitRows {
     /// Rows to train on: shuffled, or in file order for [`SplitMethod::Last`].
@@ -35,13 +35,13 @@ pub struct SplitRows {
     pub validation: Vec<i64>,
 }
 
-/// Splits the rows of `labels` (one class number a row): `share` of them are held out.
+/// Splits the rows of `labels` (one label a row): `share` of them are held out.
 ///
-/// The sizes follow Keras 3.15 (`train_validation_split`): the training side has
-/// `floor(n * (1.0 - share))` rows, computed in f64.
+/// The sizes follow Keras 3.15 (`train_validation_split`): `floor(n * (1.0 -
+/// share))` rows are left to train on, computed in f64.
 ///
 /// # Errors
-/// A share outside [0, 1), or one that leaves a side empty.
+/// A share outside [0, 1), or one that leaves a part empty.
 pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Result<SplitRows> {
     let total = labels.len();
     if !(0.0..1.0).contains(&share) {
@@ -53,8 +53,8 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
     let train_size = (total as f64 * (1.0 - share)).floor() as usize;
     let validation_size = total - train_size;
     if train_size == 0 || (share > 0.0 && validation_size == 0) {
-        let side = if train_size == 0 { "training" } else { "validation" };
-        bail!("a validation share of {share} of {total} images leaves the {side} side empty");
+        let part = if train_size == 0 { "training" } else { "validation" };
+        bail!("a validation share of {share} of {total} images leaves the {part} part empty");
     }
 
     let mut rows: Vec<i64> = (0..total as i64).collect();
@@ -186,8 +186,8 @@ mod tests {
         for share in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
             assert!(fails(100, share).contains("range"), "{share}");
         }
-        assert!(fails(3, 0.99).contains("training side empty"));
-        assert!(fails(3, 1e-20).contains("validation side empty"));
+        assert!(fails(3, 0.99).contains("training part empty"));
+        assert!(fails(3, 1e-20).contains("validation part empty"));
         assert!(fails(0, 0.1).contains("no training images"));
     }
 }

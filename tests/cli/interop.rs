@@ -47,7 +47,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
     fs::write(folder.join("uint8.onnx"), model_bytes(trained, OnnxInput::Uint8).unwrap()).unwrap();
     fs::write(folder.join("float.onnx"), model_bytes(trained, OnnxInput::Float).unwrap()).unwrap();
     fs::write(folder.join("fitch.json"), serde_json::to_string(&card).unwrap()).unwrap();
-    let pixels = &dataset.test.pixels;
+    let pixels = &dataset.test.pixels().unwrap();
     let values = pixels.to_kind(Kind::Float) / dataset.maximum;
     let logits = tch::no_grad(|| network.forward_t(&values, false));
     let probabilities = logits.softmax(-1, Kind::Float);
@@ -110,7 +110,7 @@ fn python_computes_the_same_with_every_layer_kind() {
 fn run_with_picture(place: &Place) -> (PathBuf, PathBuf, String) {
     place.train_quickly("run", &[]).well();
     let dataset = Source::find("digits").unwrap().load().unwrap();
-    let pixels: Vec<u8> = Vec::try_from(dataset.test.pixels.get(0).view([-1])).unwrap();
+    let pixels: Vec<u8> = Vec::try_from(dataset.test.gather(&[0]).unwrap().view([-1])).unwrap();
     let bright = pixels.iter().map(|&pixel| (u16::from(pixel) * 255 / 16) as u8).collect();
     let picture = GrayImage::from_raw(8, 8, bright).unwrap();
     let (png, pgm) = (place.path("digit.png"), place.path("digit.pgm"));
