@@ -8,6 +8,7 @@ pub mod presets;
 mod summary;
 
 pub use explicit_gradients::ExplicitGradients;
+pub use layers::usage as layers_usage;
 pub use layers_text::{Layers, ParseError};
 pub use summary::{SummaryStyle, summary};
 

@@ -48,7 +48,7 @@ enum Kind {
 }
 
 /// Adam's settings as Keras has them.
-fn keras_adam() -> nn::Adam {
+pub fn keras_adam() -> nn::Adam {
     nn::Adam::default().eps(KERAS_EPSILON)
 }
 

@@ -3,11 +3,11 @@
 use super::built_model::{BuiltModel, RecordedRun};
 use super::start_libtorch;
 use super::table::table;
-use crate::cli::{EvaluateFormat, EvaluateOptions, ProgressOption, TrainOptions};
+use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::UsageError;
-use crate::progress::DownloadProgress;
+use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::data::{Dataset, Samples};
@@ -38,7 +38,7 @@ fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset,
     let mut options = TrainOptions { validation: None, ..run.options.clone() };
     let is_other = given.dataset.is_some();
     if is_other {
-        options.data_format = None;
+        options.data.data_format = None;
     }
     options = config::with_reading(options, given.reading);
     options.dataset = given.dataset.or(options.dataset);
@@ -46,7 +46,7 @@ fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset,
     options.threads = given.threads.or(Some(run.record.threads as i64));
     let mut configuration = config::check(&options)?;
     let record = &run.record.dataset;
-    if is_other && options.image_size.is_none() {
+    if is_other && options.data.image_size.is_none() {
         configuration.reading.image_size = image_size(&record.shape);
     }
     let chosen = start_libtorch(configuration.machine)?;
@@ -64,13 +64,13 @@ fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset
         let fault = "--dataset is needed: a file does not tell where its test images are".to_string();
         return Err(UsageError(vec![fault]).into());
     }
-    let defaults = config::defaults();
+    let defaults = TrainOptions::defaults();
     let device = device.or(defaults.device.clone());
     let options = config::with_reading(TrainOptions { dataset, device, threads, ..defaults }, reading);
     let mut configuration = config::check(&options)?;
     let chosen = start_libtorch(configuration.machine)?;
     let model = ScriptModel::load(&path, chosen.device)?;
-    if options.image_size.is_none() {
+    if options.data.image_size.is_none() {
         configuration.reading.image_size = image_size(&model.card().input.shape);
     }
     let dataset = load_data(&configuration, terminal)?;
@@ -82,7 +82,7 @@ fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset
 }
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
-    let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
+    let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
     let dataset =
         configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));

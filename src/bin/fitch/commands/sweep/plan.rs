@@ -226,8 +226,7 @@ fn draw(choices: &[Choice], seed: u64, run: usize) -> Vec<Value> {
 
 /// The options of a run, after `train`'s own checks.
 fn checked(table: Table) -> Result<(TrainOptions, Better), Vec<String>> {
-    let options =
-        config::options_of(table).map_err(|fault| vec![fault.to_string().trim_end().to_string()])?;
+    let options = config::options_of(table)?;
     if options.out.is_some() {
         return Err(vec!["out: a sweep gives each run its folder; its own is named by --out".to_string()]);
     }
@@ -305,7 +304,7 @@ mod tests {
         assert!(random("seed = { log = [1, 2] }").contains("must be a list"));
         assert!(fault("[options]\nseed = 1\n[vary]\nseed = [1]\n").contains("among the options, too"));
         assert!(fault("[vary]\nseed = [1, -1]\n").contains("run 2: --seed -1: must be"));
-        assert!(fault("[vary]\nsead = [1]\n").contains("run 1: unknown field `sead`"));
+        assert!(fault("[vary]\nsead = [1]\n").contains("run 1: unknown option 'sead'; did you mean seed?"));
         assert!(fault("[options]\nout = 'x'\n[vary]\nseed = [1]\n").contains("named by --out"));
         assert!(fault("seach = 'random'\n[vary]\nseed = [1]\n").contains("unknown field `seach`"));
         let long = format!("a = {:?}\n", (0..400).collect::<Vec<_>>());
