@@ -6,6 +6,7 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use clap::CommandFactory;
+use clap::error::ErrorKind;
 use std::fmt::Write;
 
 /// A guide that the program carries with it.
@@ -51,28 +52,24 @@ const TOPICS: [Topic; 6] = [
 
 /// Prints the overview, a guide, or the help of a command.
 pub fn run(options: &HelpOptions, terminal: &Terminal) -> Result<Exit> {
-    let mut cli = Cli::command().max_term_width(100);
-    cli.build();
+    let topic = |word: &String| TOPICS.iter().find(|topic| topic.name == word);
     let text = match options.subject.as_slice() {
-        [] => overview(&cli),
-        [word] => match TOPICS.iter().find(|topic| topic.name == word) {
-            Some(topic) => page(topic, &cli),
-            None => command_help(&mut cli, &options.subject)?,
-        },
-        words => command_help(&mut cli, words)?,
+        [] => overview(),
+        [word] => topic(word).map_or_else(|| command_help(&options.subject), |topic| Ok(page(topic)))?,
+        words => command_help(words)?,
     };
     terminal.result(&text)?;
     Ok(Exit::Success)
 }
 
 /// Topics and commands, a line each.
-fn overview(cli: &clap::Command) -> String {
+fn overview() -> String {
     let mut text = String::from("Usage: fitch help [TOPIC or COMMAND]\n\nTopics:\n");
     for topic in &TOPICS {
         let _ = writeln!(text, "  {:<14}{}", topic.name, topic.about);
     }
     text.push_str("\nCommands:\n");
-    for command in cli.get_subcommands() {
+    for command in Cli::command().get_subcommands() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  {:<14}{about}", command.get_name());
     }
@@ -80,8 +77,8 @@ fn overview(cli: &clap::Command) -> String {
 }
 
 /// The guide, and the way to the help of a command of the same name.
-fn page(topic: &Topic, cli: &clap::Command) -> String {
-    match cli.find_subcommand(topic.name) {
+fn page(topic: &Topic) -> String {
+    match Cli::command().find_subcommand(topic.name) {
         Some(_) => {
             format!("{}\nThis is the guide. For the command: fitch {} --help\n", topic.text, topic.name)
         }
@@ -93,17 +90,14 @@ fn page(topic: &Topic, cli: &clap::Command) -> String {
 ///
 /// # Errors
 /// There is no such command: a usage error that lists the topics.
-fn command_help(cli: &mut clap::Command, words: &[String]) -> Result<String> {
-    let topics = TOPICS.map(|topic| topic.name).join(", ");
-    let unknown = || {
-        let subject = words.join(" ");
-        UsageError(vec![format!(
-            "there is no topic or command '{subject}'; topics: {topics}; `fitch help` lists the commands too"
-        )])
-    };
-    let mut command = cli;
-    for word in words {
-        command = command.find_subcommand_mut(word).ok_or_else(unknown)?;
+fn command_help(words: &[String]) -> Result<String> {
+    let arguments = ["fitch"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
+    match Cli::command().try_get_matches_from(arguments) {
+        Err(answer) if answer.kind() == ErrorKind::DisplayHelp => Ok(answer.render().to_string()),
+        _ => {
+            let (subject, topics) = (words.join(" "), TOPICS.map(|topic| topic.name).join(", "));
+            let fault = format!("there is no topic or command '{subject}'; the topics are {topics}");
+            Err(UsageError(vec![fault]).into())
+        }
     }
-    Ok(command.render_long_help().to_string())
 }
