@@ -1,6 +1,7 @@
 //! From an error to what the user reads of it, and the exit code. It must not know what failed.
 
 use crate::exit::Exit;
+use crate::hints::hint_for_data_fault;
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use std::fmt;
@@ -76,6 +77,9 @@ pub fn report(fault: &Error, terminal: &Terminal) -> Exit {
     // anyhow looks through all contexts here, which the causes in its chain hide.
     if let Some(Hint { hint, .. }) = fault.downcast_ref() {
         terminal.hint(hint);
+    }
+    if let Some(hint) = fault.downcast_ref().and_then(hint_for_data_fault) {
+        terminal.hint(&hint);
     }
     if out_of_memory(&text) {
         terminal.hint("a smaller --batch-size or smaller --layers need less memory");

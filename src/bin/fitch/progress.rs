@@ -153,7 +153,9 @@ impl DownloadProgress<'_> {
         }
         match event {
             Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
-            Progress::Waiting => self.terminal.say("another fitch is fetching this file: waiting for it"),
+            Progress::Waiting => {
+                self.terminal.say("another fitch is fetching or decoding the same data: waiting for it")
+            }
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
                 self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
             }

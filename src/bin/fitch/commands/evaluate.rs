@@ -24,7 +24,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         false => evaluate_run(options, terminal)?,
     };
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes.len());
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len());
     terminal.result(&match format {
         EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
@@ -83,7 +83,8 @@ fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
     let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
-    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    let dataset =
+        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     Ok(dataset)
 }
@@ -108,7 +109,7 @@ fn check_fit(what: &str, classes: &[String], shape: &[i64], dataset: &Dataset) -
         dataset.name,
         dataset.classes.join(", ")
     );
-    let found = &dataset.test.pixels.size()[1..];
+    let found = &dataset.test.shape();
     ensure!(
         found == shape,
         "{what} takes images of {shape:?} pixels, but those of {} have {found:?}",
