@@ -1,5 +1,5 @@
-//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest, renamed
-//! into place.
+//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest,
+//! renamed into place.
 
 use super::Progress;
 use super::catalogue::Digest;
