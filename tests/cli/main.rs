@@ -6,6 +6,7 @@ mod evaluate;
 mod export;
 mod interop;
 mod models;
+mod number_types;
 mod pictures;
 mod place;
 mod plot;
