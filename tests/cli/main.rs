@@ -13,6 +13,7 @@ mod plot;
 mod predict;
 mod resume;
 mod runs;
+mod signals;
 mod summary;
 mod sweep;
 mod train;
