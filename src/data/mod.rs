@@ -11,6 +11,7 @@ mod csv_inputs;
 mod dataset;
 mod decoding;
 mod digits;
+#[cfg(feature = "download")]
 pub mod download;
 mod formats;
 mod gzip;

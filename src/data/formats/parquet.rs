@@ -59,7 +59,7 @@ mod tables {
         _: Option<LabelEncoding>,
         _: &mut dyn FnMut(Progress),
     ) -> Result<RawDataset> {
-        anyhow::bail!("{}: this fitch was built without its feature parquet", path.display())
+        anyhow::bail!("{}: this build of fitch has no feature 'parquet'", path.display())
     }
 }
 
