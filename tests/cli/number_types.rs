@@ -69,12 +69,8 @@ fn float_images_of_an_npz_archive_are_trained_on() {
     let place = Place::new();
     let array = |count: usize| Tensor::from_slice(&values(count, -0.5, 3.5)).view([-1, 4, 4]);
     let classes = |count: usize| Tensor::from_slice(&labels(count));
-    let arrays = [
-        ("x_train", array(60)),
-        ("y_train", classes(60)),
-        ("x_test", array(20)),
-        ("y_test", classes(20)),
-    ];
+    let arrays =
+        [("x_train", array(60)), ("y_train", classes(60)), ("x_test", array(20)), ("y_test", classes(20))];
     assert_eq!(arrays[0].1.kind(), Kind::Float);
     Tensor::write_npz(&arrays, place.path("set.npz")).unwrap();
     place.write(".", "images.idx", &idx_images(0x0d, &values(20, -0.5, 3.5)));

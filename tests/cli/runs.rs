@@ -51,5 +51,8 @@ fn the_record_counts_parameters_as_the_summary_does() {
     // 64 * 8 + 8, four times 8 for batchnorm, half of which is running statistics, 8 * 10 + 10.
     assert_eq!(place.record("run")["parameters"], 642);
     let summary = place.read("run/summary.txt");
-    assert!(summary.contains("Total params: 642 ") && summary.contains("Non-trainable params: 16 "), "{summary}");
+    assert!(
+        summary.contains("Total params: 642 ") && summary.contains("Non-trainable params: 16 "),
+        "{summary}"
+    );
 }

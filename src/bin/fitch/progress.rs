@@ -4,7 +4,7 @@ use crate::cli::ProgressOption;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::Progress;
-use fitch::report::{Curves, terminal_chart};
+use fitch::report::{HistoryCurves, terminal_chart};
 use fitch::train::{Callback, History, Training};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl TrainingProgress<'_> {
         const ROWS: usize = 9;
         if self.style == ProgressOption::Bar {
             let columns = self.terminal.columns().min(72);
-            let drawn = terminal_chart(&Curves::from(history), "loss", columns, ROWS);
+            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", columns, ROWS);
             self.terminal.say(&format!("\n{drawn}"));
         }
     }
@@ -149,7 +149,9 @@ impl DownloadProgress<'_> {
         }
         match event {
             Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
-            Progress::Waiting => self.terminal.say("waiting for another fitch that is preparing the same data"),
+            Progress::Waiting => {
+                self.terminal.say("waiting for another fitch that is preparing the same data")
+            }
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
                 self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
             }

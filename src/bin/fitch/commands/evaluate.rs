@@ -121,7 +121,8 @@ impl LoadedModel {
             dataset.name
         );
         // Data without class names number their classes.
-        let is_numbered = dataset.classes.iter().enumerate().all(|(index, class)| *class == index.to_string());
+        let is_numbered =
+            dataset.classes.iter().enumerate().all(|(index, class)| *class == index.to_string());
         ensure!(
             is_numbered || dataset.classes == *classes,
             "{name} has the classes {}, but {} has {}",
