@@ -72,6 +72,7 @@ pub mod data;
 pub mod device;
 pub mod export;
 pub mod files;
+pub mod guide;
 mod kernels;
 pub mod metrics;
 pub mod model;

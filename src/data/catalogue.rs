@@ -1,5 +1,5 @@
-//! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts; how a
-//! file is fetched is the matter of [`super::download`].
+//! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts;
+//! [`download`](super::download) fetches them.
 
 use super::Progress;
 #[cfg(feature = "download")]
@@ -23,7 +23,7 @@ pub enum Digest {
 /// A set in four IDX files, offered gzipped by public mirrors.
 #[derive(Debug, PartialEq)]
 pub struct KnownSet {
-    /// The name that users write, and the name of its folder below the data folder.
+    /// Its name, and that of its folder below the data folder.
     pub name: &'static str,
     /// The names of the classes.
     pub classes: [&'static str; 10],
@@ -87,7 +87,7 @@ pub static KNOWN: [KnownSet; 3] = [
     },
 ];
 
-/// Every name that `--dataset` knows, the built-in one first.
+/// Every name of a data set, the built-in one first.
 pub fn names() -> Vec<&'static str> {
     std::iter::once("digits").chain(KNOWN.iter().map(|set| set.name)).collect()
 }

@@ -3,7 +3,7 @@
 use super::drawing::{Drawing, GREY, INK, Style};
 use super::font::{Anchor, Font};
 use super::png::png;
-use crate::data::Shown;
+use crate::data::RgbImage;
 use anyhow::Result;
 use tiny_skia::{Pixmap, PremultipliedColorU8};
 
@@ -11,7 +11,7 @@ use tiny_skia::{Pixmap, PremultipliedColorU8};
 #[derive(Clone, Debug, PartialEq)]
 pub struct SheetImage {
     /// The image.
-    pub image: Shown,
+    pub image: RgbImage,
     /// At most three; the first one stands out, the last one stands back.
     pub lines: Vec<String>,
 }
@@ -63,7 +63,7 @@ pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<V
 }
 
 /// Puts an image into a square, each of its pixels as a block, its proportions kept.
-fn draw_image(pixels: &mut Pixmap, [left, top, room_x, room_y]: [usize; 4], image: &Shown) {
+fn draw_image(pixels: &mut Pixmap, [left, top, room_x, room_y]: [usize; 4], image: &RgbImage) {
     let [height, width] = image.size;
     let scale = (room_x as f64 / width as f64).min(room_y as f64 / height as f64);
     let shown = |side: usize| ((side as f64 * scale) as usize).max(1);

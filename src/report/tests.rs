@@ -162,7 +162,7 @@ fn every_picture_becomes_pixels() {
     }
     let color = [112, 3, 90];
     let lines = vec!["a".to_string(), "b".repeat(100), "c".to_string()];
-    let image = SheetImage { image: crate::data::Shown { size: [3, 2], pixels: vec![color; 6] }, lines };
+    let image = SheetImage { image: crate::data::RgbImage { size: [3, 2], pixels: vec![color; 6] }, lines };
     let sheet = picture_sheet("Title", "note", &[image.clone(), image]).unwrap();
     let sheet = image::load_from_memory(&sheet).unwrap().to_rgb8();
     assert!(sheet.pixels().filter(|pixel| pixel.0 == color).count() > 10_000, "the image is there");

@@ -47,7 +47,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
     fs::write(folder.join("uint8.onnx"), model_bytes(trained, OnnxInput::Uint8).unwrap()).unwrap();
     fs::write(folder.join("float.onnx"), model_bytes(trained, OnnxInput::Float).unwrap()).unwrap();
     fs::write(folder.join("fitch.json"), serde_json::to_string(&card).unwrap()).unwrap();
-    let pixels = &dataset.test.pixels;
+    let pixels = &dataset.test.pixels().unwrap();
     let values = pixels.to_kind(Kind::Float) / dataset.maximum;
     let logits = tch::no_grad(|| network.forward_t(&values, false));
     let probabilities = logits.softmax(-1, Kind::Float);
@@ -72,7 +72,7 @@ fn python_computes_the_same_on_all_test_images_of_mnist() {
     let config = place.record("run")["config"].clone();
     let hidden = Layers::parse(config["layers"].as_str().unwrap()).unwrap();
     let dataset =
-        Source::find("mnist").unwrap().load(&LoadOptions::with_data_dir(data), &mut |_| ()).unwrap();
+        Source::find("mnist").unwrap().load_with(&LoadOptions::with_data_dir(data), &mut |_| ()).unwrap();
     let model = Model::classifier(&[28, 28], hidden, 10).unwrap();
     let variables = VarStore::new(Device::Cpu);
     let network = model.build(&variables.root()).unwrap();
@@ -98,7 +98,7 @@ fn python_computes_the_same_with_every_layer_kind() {
         assert!(all.split([' ', ',']).any(|word| Some(word) == kind), "no {example}");
     }
     let hidden = Layers::parse(all).unwrap();
-    let dataset = Source::find("digits").unwrap().load(&LoadOptions::default(), &mut |_| ()).unwrap();
+    let dataset = Source::find("digits").unwrap().load().unwrap();
     let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
     let variables = VarStore::new(Device::Cpu);
     let network = model.build(&variables.root()).unwrap();
@@ -125,8 +125,8 @@ impl Example {
     /// Trains on the built-in digits and takes one of their test images.
     fn grey(place: &Place) -> Example {
         place.train_quickly("run", &[]).well();
-        let dataset = Source::find("digits").unwrap().load(&LoadOptions::default(), &mut |_| ()).unwrap();
-        let pixels: Vec<u8> = Vec::try_from(dataset.test.pixels.get(0).view([-1])).unwrap();
+        let dataset = Source::find("digits").unwrap().load().unwrap();
+        let pixels: Vec<u8> = Vec::try_from(dataset.test.gather(&[0]).unwrap().view([-1])).unwrap();
         let bright = pixels.iter().map(|&pixel| (u16::from(pixel) * 255 / 16) as u8).collect();
         let image = GrayImage::from_raw(8, 8, bright).unwrap();
         let (png, pgm) = (place.path("digit.png"), place.path("digit.pgm"));

@@ -4,6 +4,7 @@ mod bad_input;
 mod data;
 mod evaluate;
 mod export;
+mod help;
 mod interop;
 mod models;
 mod number_types;

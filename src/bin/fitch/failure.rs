@@ -6,6 +6,7 @@
 //! [`Hint`], or the program derives it from the type of a fault in the library, which knows no options.
 
 use crate::exit::Exit;
+use crate::hints::hint_for_data_fault;
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use std::fmt;
@@ -116,6 +117,7 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
 fn hints(fault: &Error) -> Vec<String> {
     let mut hints = Vec::new();
     hints.extend(fault.downcast_ref().map(|Hint { hint, .. }| hint.clone()));
+    hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
     if out_of_memory(&message(fault)) {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }

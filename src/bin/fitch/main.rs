@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod exit;
 mod failure;
+mod hints;
 mod progress;
 mod signals;
 mod terminal;

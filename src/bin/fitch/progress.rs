@@ -150,7 +150,7 @@ impl DownloadProgress<'_> {
         match event {
             Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
             Progress::Waiting => {
-                self.terminal.say("waiting for another fitch that is preparing the same data")
+                self.terminal.say("waiting for another fitch that is fetching or decoding the same data")
             }
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
                 self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");

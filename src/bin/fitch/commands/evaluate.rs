@@ -37,7 +37,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let evaluation = evaluate(&*model.network, &samples, configuration.batch_size)?;
 
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes.len());
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len());
     terminal.result(&match options.format {
         EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
@@ -142,7 +142,8 @@ impl LoadedModel {
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
     let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
-    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    let dataset =
+        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     Ok(dataset)
 }

@@ -65,9 +65,9 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     let RecordedRun { record, options, .. } = run;
     // Options that name missing files are no configuration any more.
     let configuration = config::check(options).ok();
-    if let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading.data_dir)) {
-        let dataset = configuration.source.load(&configuration.reading, &mut |_| ())?;
-        return Ok(dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?);
+    if let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading)) {
+        let dataset = configuration.source.load_with(&configuration.reading, &mut |_| ())?;
+        return dataset.test.slice(0, IMAGES_TO_VERIFY as usize);
     }
     let dataset = &record.dataset;
     terminal.warn(&format!(

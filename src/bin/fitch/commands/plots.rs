@@ -71,7 +71,7 @@ pub fn draw_run(
     draw_curves(folder, &with_marks(HistoryCurves::from(history), folder, record))?;
     write_picture(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(&dataset.test.labels, &test.predictions, classes.len());
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len());
     write_picture(folder, "confusion", &heat_map(&matrix, classes))?;
     write_whole(&folder.file("confusion.csv"), &confusion_csv(&matrix, classes)?)?;
     draw_mistakes(folder, dataset, test)?;
@@ -147,7 +147,7 @@ fn confusion_csv(matrix: &ConfusionMatrix, classes: &[String]) -> Result<Vec<u8>
 
 /// The images that the model was most confidently wrong about; no file where it made no mistake.
 fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Result<()> {
-    let labels = &dataset.test.labels;
+    let labels = dataset.test.labels();
     let mut wrong: Vec<usize> =
         (0..labels.len()).filter(|&number| labels[number] != test.predictions[number]).collect();
     if wrong.is_empty() {
@@ -158,7 +158,7 @@ fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Re
     wrong.truncate(GREATEST_MISTAKES);
     let mut mistakes = Vec::new();
     for number in wrong {
-        let Some(image) = dataset.shown(&dataset.test, number)? else { return Ok(()) };
+        let Some(image) = dataset.rgb_image(&dataset.test, number)? else { return Ok(()) };
         let class = |class: i64| &dataset.classes[class as usize];
         let lines = vec![
             class(labels[number]).clone(),

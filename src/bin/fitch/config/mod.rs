@@ -206,7 +206,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let augmentation = match options.augment.as_deref().map(str::parse::<Augmentation>) {
         None => Some(None),
         Some(Ok(augmentation)) => Some(Some(augmentation)),
-        Some(Err(rule)) => checker.fault("augment", options.augment.as_deref()?, &rule),
+        Some(Err(rule)) => checker.fault("augment", options.augment.as_deref()?, &rule.to_string()),
     };
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);

@@ -10,7 +10,7 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::data::Inversion;
-use fitch::data::inputs::{Input, Wanted, inputs};
+use fitch::data::inputs::{Input, InputSpec, inputs};
 use fitch::export::ScriptModel;
 use fitch::run::RunFolder;
 use output::Output;
@@ -33,7 +33,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
         InvertOption::Always => Inversion::Always,
         InvertOption::Never => Inversion::Never,
     };
-    let wanted = Wanted::new(&input.shape, input.maximum, inversion)
+    let spec = InputSpec::new(&input.shape, input.maximum, inversion)
         .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?;
     let format = match options.format {
         PredictFormat::Auto if terminal.shows_results => PredictFormat::Table,
@@ -46,7 +46,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
 
     terminal.result(&classifier.output.head()?)?;
     let mut failed = 0;
-    for input in options.inputs.iter().flat_map(|path| inputs(path, wanted)) {
+    for input in options.inputs.iter().flat_map(|path| inputs(path, spec)) {
         match input {
             Ok(input) => classifier.push(input)?,
             Err(fault) => {

@@ -85,7 +85,8 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
 
     signals::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    let dataset =
+        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     if configuration.augmentation.is_some() {
         Augmentation::check_shape(&dataset.shape()).context("--augment")?;
