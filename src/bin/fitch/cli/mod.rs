@@ -6,6 +6,7 @@ mod data;
 mod data_options;
 mod evaluate;
 mod export;
+mod help;
 mod keyword;
 mod plot;
 mod predict;
@@ -19,6 +20,7 @@ pub use data::{DataCommand, FetchOptions, InspectOptions};
 pub use data_options::DataOptions;
 pub use evaluate::{EvaluateFormat, EvaluateOptions};
 pub use export::ExportOptions;
+pub use help::HelpOptions;
 pub use keyword::OneOf;
 pub use plot::PlotOptions;
 pub use predict::{InvertOption, PredictFormat, PredictOptions};
@@ -32,6 +34,10 @@ use clap::{Parser, Subcommand};
 /// fit for tch: trains image classifiers on libtorch
 #[derive(Debug, Parser)]
 #[command(name = "fitch", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "`fitch help` lists the guides; `fitch help training` prints one."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -62,6 +68,8 @@ pub enum Command {
     Data(DataCommand),
     /// Print the layers of a model with their shapes and parameters, or draw them
     Summary(SummaryOptions),
+    /// Print a guide or the help of a command
+    Help(HelpOptions),
 }
 
 #[cfg(test)]

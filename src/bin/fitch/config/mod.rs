@@ -29,6 +29,7 @@ use anyhow::Result;
 use checker::{Checker, given_or_none};
 use fitch::data::{Augmentation, LoadOptions, Source, split::SplitMethod};
 use fitch::metrics::Better;
+use fitch::model::Layers;
 use fitch::train::callbacks::{CsvForm, ReduceLearningRateOnPlateau};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,8 +42,8 @@ pub struct Configuration {
     pub validation_share: f64,
     pub split: SplitMethod,
     pub limit: Option<usize>,
-    /// Hidden layers, in the form that the library writes them.
-    pub layers: String,
+    /// The hidden layers.
+    pub layers: Layers,
     pub epochs: usize,
     pub batch_size: usize,
     pub seed: u64,

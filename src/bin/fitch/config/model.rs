@@ -51,10 +51,10 @@ pub fn layers_of(model: &str) -> Result<String> {
     })
 }
 
-/// The layers of a configuration, in the form that the library writes them.
-pub fn check_layers(options: &TrainOptions, checker: &mut Checker) -> Option<String> {
+/// The hidden layers.
+pub fn check_layers(options: &TrainOptions, checker: &mut Checker) -> Option<Layers> {
     match Layers::parse(options.layers.as_deref()?) {
-        Ok(layers) => Some(layers.to_string()),
+        Ok(layers) => Some(layers),
         Err(fault) => checker.fault_in("layers", fault),
     }
 }

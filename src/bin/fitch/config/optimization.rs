@@ -2,7 +2,7 @@
 
 use super::{Checker, given_or_none, schedule};
 use crate::cli::{OptimizerOption, TrainOptions};
-use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate, keras_adam};
+use fitch::optim::{KERAS_EPSILON, MAX_LEARNING_RATE, is_learning_rate, keras_adam};
 use fitch::train::callbacks::StepSchedule;
 use tch::nn;
 
@@ -36,7 +36,7 @@ pub enum ClassWeights {
 }
 
 pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Optimization> {
-    let rate_rule = format!("must be a number above 0 and at most {GREATEST_LEARNING_RATE}");
+    let rate_rule = format!("must be a number above 0 and at most {MAX_LEARNING_RATE}");
     let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
     let optimizer = check_optimizer(options, checker);
     let clip_norm = options.clip_norm.map(|norm| {
@@ -65,16 +65,11 @@ fn check_optimizer(options: &TrainOptions, checker: &mut Checker) -> Option<Opti
     if is_adam && momentum > 0.0 {
         return checker.fault("momentum", momentum, "is for --optimizer sgd and rmsprop");
     }
-    let adam = nn::Adam { wd, ..keras_adam() };
     Some(match optimizer {
-        OptimizerOption::Adam => OptimizerChoice::Adam(adam),
-        OptimizerOption::AdamW => OptimizerChoice::AdamW(nn::AdamW {
-            beta1: adam.beta1,
-            beta2: adam.beta2,
-            wd,
-            eps: adam.eps,
-            amsgrad: adam.amsgrad,
-        }),
+        OptimizerOption::Adam => OptimizerChoice::Adam(nn::Adam { wd, ..keras_adam() }),
+        OptimizerOption::AdamW => {
+            OptimizerChoice::AdamW(nn::AdamW { wd, eps: KERAS_EPSILON, ..nn::AdamW::default() })
+        }
         OptimizerOption::Sgd => OptimizerChoice::Sgd(nn::Sgd { momentum, wd, ..nn::Sgd::default() }),
         OptimizerOption::RmsProp => {
             OptimizerChoice::RmsProp(nn::RmsProp { momentum, wd, ..nn::RmsProp::default() })

@@ -40,7 +40,7 @@ fn without_options_the_defaults_hold() {
     assert_eq!(configuration.source, Source::Digits);
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
     assert_eq!((configuration.optimization.learning_rate, configuration.validation_share), (0.001, 0.1));
-    assert_eq!(configuration.layers, PRESETS[0].layers);
+    assert_eq!(configuration.layers.to_string(), PRESETS[0].layers);
     assert_eq!(
         (configuration.split, configuration.machine.device),
         (SplitMethod::Stratified, DeviceChoice::Auto)
@@ -151,7 +151,7 @@ fn a_file_gives_options_and_flags_win() {
     let configuration = configured(&["--config", &path, "--epochs", "3"]).unwrap();
     assert_eq!((configuration.epochs, configuration.batch_size), (3, 32));
     assert_eq!(configuration.optimization.learning_rate, 0.01);
-    assert_eq!(configuration.layers, "dense 30, relu");
+    assert_eq!(configuration.layers.to_string(), "dense 30, relu");
     assert!(configuration.keep_last_weights);
     assert_eq!(configuration.split, SplitMethod::Last);
     assert!(!configured(&["--config", &path, "--keep-last-weights=false"]).unwrap().keep_last_weights);
@@ -198,7 +198,7 @@ fn all_faults_of_a_file_are_reported_at_once() {
 fn a_file_may_list_layers_and_give_whole_numbers_for_real_ones() {
     let (_folder, path) = toml_file("layers = ['dense 30', 'relu']\nbaseline = 1\ntest-split = 0\n");
     let configuration = configured(&["--config", &path]).unwrap();
-    assert_eq!(configuration.layers, "dense 30, relu");
+    assert_eq!(configuration.layers.to_string(), "dense 30, relu");
     assert_eq!(configuration.reading.test_share, Some(0.0));
 }
 

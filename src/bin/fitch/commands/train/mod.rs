@@ -23,7 +23,7 @@ use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, Dataset};
 use fitch::device;
 use fitch::metrics::Metric;
-use fitch::model::{Layers, Model};
+use fitch::model::Model;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
 use fitch::train::{Callback, Checkpoint, Fit, Outcome, StopReason};
@@ -97,8 +97,7 @@ fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
 
     tch::manual_seed(configuration.seed as i64);
     let variables = VarStore::new(chosen.device);
-    let hidden = Layers::parse(&configuration.layers)?;
-    let model = Model::classifier(&dataset.shape(), hidden, dataset.classes.len())?;
+    let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
     let network = model.build(&variables.root())?;
     let trained = BuiltModel { model, variables, network };
     Ok(Work { configuration, device: chosen.device, dataset, splits, trained })
@@ -126,7 +125,7 @@ fn train(
     let mut plateau = configuration.plateau.clone();
     let mut schedule = configuration.optimization.schedule;
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
-    let mut stop_on_request = StopOnRequest::new(signals::listen(*terminal)?);
+    let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
     let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
     let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);

@@ -5,7 +5,7 @@ use crate::config::{ClassWeights, Configuration, Optimization, OptimizerChoice};
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::metrics::Metric;
-use fitch::optim::{Decay, Optimizer};
+use fitch::optim::Optimizer;
 use tch::Tensor;
 use tch::nn::VarStore;
 
@@ -13,14 +13,10 @@ use tch::nn::VarStore;
 pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<Optimizer> {
     let Optimization { optimizer, learning_rate: rate, clip_norm, .. } = configuration.optimization;
     let optimizer = match optimizer {
-        OptimizerChoice::Adam(settings) => {
-            Optimizer::adam_with_decay(variables, rate, settings.wd, Decay::Gradient)?
-        }
-        OptimizerChoice::AdamW(settings) => {
-            Optimizer::adam_with_decay(variables, rate, settings.wd, Decay::Decoupled)?
-        }
-        OptimizerChoice::Sgd(settings) => Optimizer::sgd(variables, rate, settings)?,
-        OptimizerChoice::RmsProp(settings) => Optimizer::rms_prop(variables, rate, settings)?,
+        OptimizerChoice::Adam(settings) => Optimizer::new(variables, settings, rate)?,
+        OptimizerChoice::AdamW(settings) => Optimizer::new(variables, settings, rate)?,
+        OptimizerChoice::Sgd(settings) => Optimizer::new(variables, settings, rate)?,
+        OptimizerChoice::RmsProp(settings) => Optimizer::new(variables, settings, rate)?,
     };
     Ok(match clip_norm {
         Some(norm) => optimizer.clip_norm(norm),
