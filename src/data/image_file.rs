@@ -1,7 +1,7 @@
 //! Image files as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier of
 //! small images takes.
 
-use super::memory_limit::DecodingLimits;
+use super::memory_limit::{DecodingLimits, MAX_SIZE};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader};
@@ -17,9 +17,6 @@ pub(super) fn is_named(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
-
-/// Images that state a larger size, in bytes, are refused.
-pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Whether dark and bright are exchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]

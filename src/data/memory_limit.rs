@@ -1,7 +1,9 @@
 //! Bounds the memory that images take while threads read and decode them.
 
-use super::image_file::MAX_SIZE;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Images that state a larger size, in bytes, are refused.
+pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Bytes that threads may hold at once; whoever asks for more waits.
 #[derive(Debug)]
