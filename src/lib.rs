@@ -78,6 +78,7 @@ pub mod metrics;
 pub mod model;
 pub mod optim;
 mod random;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 pub mod text;

@@ -1,5 +1,5 @@
-//! Faults of data that a caller can act on. They come inside an [`anyhow::Error`]: `error.downcast_ref::<Fault>()`
-//! finds them, whatever context was added.
+//! Faults of data that a caller can act on. They come inside an [`anyhow::Error`]:
+//! `error.downcast_ref::<Fault>()` finds them, whatever context was added.
 
 use super::formats::Format;
 use std::fmt;
@@ -32,7 +32,8 @@ pub enum Fault {
         /// Its height and width.
         other_size: [usize; 2],
     },
-    /// No column of a table is known to hold labels: [`LoadOptions::label_column`](super::LoadOptions) names it.
+    /// No column of a table is known to hold labels: [`LoadOptions::label_column`](super::LoadOptions) names
+    /// it.
     NoLabelColumn {
         /// The names of the columns, as far as they are known.
         columns: Vec<String>,
@@ -72,7 +73,8 @@ pub enum Fault {
         /// That of the training images.
         expected: Vec<i64>,
     },
-    /// Decoded images cannot be kept in the folder: [`LoadOptions::data_dir`](super::LoadOptions) chooses another.
+    /// Decoded images cannot be kept in the folder: [`LoadOptions::data_dir`](super::LoadOptions) chooses
+    /// another.
     CacheNotWritable {
         /// The folder.
         folder: PathBuf,

@@ -44,8 +44,8 @@ impl Drop for Held<'_> {
     }
 }
 
-/// What may be in memory at once, over all threads. A thread holds encoded bytes first and decoded ones then, never
-/// the other way round, so that none waits for ever.
+/// What may be in memory at once, over all threads. A thread holds encoded bytes first and decoded ones then,
+/// never the other way round, so that none waits for ever.
 #[derive(Debug)]
 pub(super) struct DecodingLimits {
     pub encoded: MemoryLimit,

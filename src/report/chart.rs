@@ -3,7 +3,8 @@
 
 use super::axis::Axis;
 use super::curves::Curves;
-use super::svg::{Anchor, Drawing, FAINT, Font, GREY, INK, PALETTE};
+use super::drawing::{Drawing, FAINT, GREY, INK, PALETTE, Style};
+use super::font::{Anchor, Font};
 
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 74.0;
@@ -18,7 +19,7 @@ const MARKER_DISTANCE: f64 = 9.0;
 const TITLE: Font = Font::new(19.0, INK).bold();
 const LABEL: Font = Font::new(13.0, INK);
 const NOTE: Font = Font::new(12.5, GREY);
-const AXIS: &str = "stroke=\"#8a8a8a\" stroke-width=\"1\"";
+const AXIS: &str = "#8a8a8a";
 
 /// Draws a panel for each metric, named without `val_`. Training is a solid line with filled markers,
 /// validation a dashed one with open markers, so that both are told apart without colour.
@@ -55,22 +56,21 @@ enum Marker {
 const MARKERS: [Marker; 4] = [Marker::Circle, Marker::Square, Marker::Triangle, Marker::Diamond];
 
 impl Curve<'_> {
-    fn dash(&self) -> &'static str {
-        if self.is_validation { " stroke-dasharray=\"7 4\"" } else { "" }
+    fn stroke(&self) -> Style {
+        Style::stroke(self.color, 2.0).with_dash(self.is_validation.then_some([7.0, 4.0]))
     }
 
     fn draw_marker(&self, picture: &mut Drawing, (x, y): (f64, f64)) {
         let fill = if self.is_validation { "#ffffff" } else { self.color };
-        let style = format!("fill=\"{fill}\" stroke=\"{}\" stroke-width=\"1.4\"", self.color);
-        let outline = |picture: &mut Drawing, points: &[(f64, f64)]| {
-            let placed: Vec<(f64, f64)> = points.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect();
-            picture.polygon(&placed, &style);
-        };
+        let style = Style::fill(fill).with_stroke(self.color, 1.4);
+        let place = |points: &[(f64, f64)]| points.iter().map(|&(dx, dy)| (x + dx, y + dy)).collect();
         match self.marker {
-            Marker::Circle => picture.circle((x, y), 3.0, &style),
-            Marker::Square => picture.rectangle(x - 2.8, y - 2.8, 5.6, 5.6, &style),
-            Marker::Triangle => outline(picture, &[(0.0, -3.8), (3.6, 2.6), (-3.6, 2.6)]),
-            Marker::Diamond => outline(picture, &[(0.0, -4.2), (3.6, 0.0), (0.0, 4.2), (-3.6, 0.0)]),
+            Marker::Circle => picture.circle((x, y), 3.0, style),
+            Marker::Square => picture.rectangle(x - 2.8, y - 2.8, 5.6, 5.6, style),
+            Marker::Triangle => picture.polygon(place(&[(0.0, -3.8), (3.6, 2.6), (-3.6, 2.6)]), style),
+            Marker::Diamond => {
+                picture.polygon(place(&[(0.0, -4.2), (3.6, 0.0), (0.0, 4.2), (-3.6, 0.0)]), style);
+            }
         }
     }
 }
@@ -164,8 +164,7 @@ impl<'a> Panel<'a> {
             let mut x = LEFT;
             let y = top + ROW * row as f64 + 9.0;
             for curve in curves.iter().map(|&number| &self.curves[number]) {
-                let style = format!("stroke=\"{}\" stroke-width=\"2\"{}", curve.color, curve.dash());
-                picture.line((x, y), (x + 34.0, y), &style);
+                picture.line((x, y), (x + 34.0, y), curve.stroke());
                 curve.draw_marker(picture, (x + 17.0, y));
                 picture.text(x + 40.0, y + 4.5, &curve.label, LABEL, Anchor::Start);
                 x += entry_width(curve);
@@ -175,7 +174,7 @@ impl<'a> Panel<'a> {
 
     /// The best epoch and the early stop: a line across the panel, and a word above it.
     fn draw_marks(&self, picture: &mut Drawing, frame: &Frame, run: &Curves) {
-        let mut mark = |epoch: f64, text: &str, row: f64, style: &str| {
+        let mut mark = |epoch: f64, text: &str, row: f64, style: Style| {
             let x = frame.x_of(epoch);
             picture.line((x, frame.top), (x, frame.top + PLOT_HEIGHT), style);
             let half = NOTE.width(text) / 2.0;
@@ -185,11 +184,11 @@ impl<'a> Panel<'a> {
         if let Some((epoch, monitor)) = &run.best {
             let text = format!("best {monitor}: epoch {epoch}");
             let row = if run.stopped_early.is_some() { 1.0 } else { 0.0 };
-            mark(*epoch, &text, row, "stroke=\"#8a8a8a\" stroke-width=\"1\"");
+            mark(*epoch, &text, row, Style::stroke(AXIS, 1.0));
         }
         if let Some(epoch) = run.stopped_early {
             let text = format!("stopped early after epoch {epoch}");
-            mark(epoch, &text, 0.0, "stroke=\"#8a8a8a\" stroke-width=\"1\" stroke-dasharray=\"2 3\"");
+            mark(epoch, &text, 0.0, Style::stroke(AXIS, 1.0).with_dash(Some([2.0, 3.0])));
         }
     }
 
@@ -205,8 +204,8 @@ impl<'a> Panel<'a> {
             let index = run.epochs.iter().position(|known| known == epoch);
             let value = index.and_then(|index| curve.values[index]);
             if let Some(value) = value {
-                let style = format!("fill=\"none\" stroke=\"{}\" stroke-width=\"1.8\"", curve.color);
-                picture.circle((frame.x_of(*epoch), frame.y_of(value)), 7.5, &style);
+                let center = (frame.x_of(*epoch), frame.y_of(value));
+                picture.circle(center, 7.5, Style::stroke(curve.color, 1.8));
             }
         }
     }
@@ -224,7 +223,7 @@ impl<'a> Panel<'a> {
             top + STRIP_HEIGHT - 4.0 - share * (STRIP_HEIGHT - 8.0)
         };
         let right = WIDTH - RIGHT;
-        picture.line((LEFT, top), (right, top), &format!("stroke=\"{FAINT}\" stroke-width=\"1\""));
+        picture.line((LEFT, top), (right, top), Style::stroke(FAINT, 1.0));
         let note = "learning rate";
         picture.text(right, top - 5.0, note, NOTE, Anchor::End);
         for rate in [greatest, least] {
@@ -240,7 +239,7 @@ impl<'a> Panel<'a> {
                 points.push((x, y_of(rate)));
             }
             let color = if self.runs.len() == 1 { INK } else { PALETTE[number % PALETTE.len()] };
-            picture.polyline(&points, &format!("stroke=\"{color}\" stroke-width=\"1.5\""));
+            picture.polyline(points, Style::stroke(color, 1.5));
         }
     }
 }
@@ -282,12 +281,12 @@ impl Frame {
     fn draw_grid(&self, picture: &mut Drawing) {
         for &tick in &self.y.ticks {
             let y = self.y_of(tick);
-            picture.line((LEFT, y), (WIDTH - RIGHT, y), &format!("stroke=\"{FAINT}\" stroke-width=\"1\""));
+            picture.line((LEFT, y), (WIDTH - RIGHT, y), Style::stroke(FAINT, 1.0));
             picture.text(LEFT - 8.0, y + 4.0, &self.y.label(tick), NOTE, Anchor::End);
         }
         let bottom = self.top + PLOT_HEIGHT;
-        picture.line((LEFT, self.top), (LEFT, bottom), AXIS);
-        picture.line((LEFT, bottom), (WIDTH - RIGHT, bottom), AXIS);
+        picture.line((LEFT, self.top), (LEFT, bottom), Style::stroke(AXIS, 1.0));
+        picture.line((LEFT, bottom), (WIDTH - RIGHT, bottom), Style::stroke(AXIS, 1.0));
     }
 }
 
@@ -299,12 +298,10 @@ fn draw_curve(picture: &mut Drawing, frame: &Frame, curve: &Curve) {
         .zip(curve.values)
         .map(|(&epoch, value)| value.map(|value| (frame.x_of(epoch), frame.y_of(value))))
         .collect();
-    let style =
-        format!("stroke=\"{}\" stroke-width=\"2\" stroke-linejoin=\"round\"{}", curve.color, curve.dash());
     for piece in points.split(Option::is_none) {
         let piece: Vec<(f64, f64)> = piece.iter().flatten().copied().collect();
         if piece.len() > 1 {
-            picture.polyline(&piece, &style);
+            picture.polyline(piece, curve.stroke().with_round_joins());
         }
     }
     let spacing = (WIDTH - LEFT - RIGHT) / (points.len().max(2) - 1) as f64;
@@ -323,7 +320,7 @@ fn draw_curve(picture: &mut Drawing, frame: &Frame, curve: &Curve) {
 fn draw_epochs(picture: &mut Drawing, axis: &Axis, bottom: f64) {
     for &tick in &axis.ticks {
         let x = LEFT + axis.position(tick) * (WIDTH - LEFT - RIGHT);
-        picture.line((x, bottom), (x, bottom + 4.0), AXIS);
+        picture.line((x, bottom), (x, bottom + 4.0), Style::stroke(AXIS, 1.0));
         picture.text(x, bottom + 18.0, &axis.label(tick), NOTE, Anchor::Middle);
     }
     picture.text((LEFT + WIDTH - RIGHT) / 2.0, bottom + 38.0, "epoch", LABEL, Anchor::Middle);

@@ -1,7 +1,8 @@
 //! The confusion matrix as a picture: darker where a greater share of a true class went. It must not know
 //! where the counts come from.
 
-use super::svg::{Anchor, Drawing, FAINT, Font, GREY, INK};
+use super::drawing::{Drawing, FAINT, GREY, INK, Style};
+use super::font::{Anchor, Font};
 use crate::metrics::ConfusionMatrix;
 use crate::text::with_separators;
 
@@ -69,10 +70,10 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
             let fill =
                 if truth == prediction { mixed([0, 90, 150], shade) } else { mixed([190, 60, 0], shade) };
             let style = match has_numbers {
-                true => format!("fill=\"{fill}\" stroke=\"{FAINT}\" stroke-width=\"1\""),
-                false => format!("fill=\"{fill}\""),
+                true => Style::fill(fill).with_stroke(FAINT, 1.0),
+                false => Style::fill(fill),
             };
-            picture.rectangle(x, y, cell, cell, &style);
+            picture.rectangle(x, y, cell, cell, style);
             if has_numbers && count > 0 {
                 let ink = if shade > 0.6 { "#ffffff" } else { INK };
                 let size = if cell > 50.0 { 14.0 } else { 12.0 };
@@ -89,7 +90,7 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
             }
         }
     }
-    picture.rectangle(left, top, side, side, "fill=\"none\" stroke=\"#8a8a8a\" stroke-width=\"1\"");
+    picture.rectangle(left, top, side, side, Style::stroke("#8a8a8a", 1.0));
     picture
 }
 

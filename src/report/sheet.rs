@@ -1,9 +1,11 @@
 //! A sheet of images, each with a few lines below it. It must not know what they are shown for.
 
-use super::svg::{Anchor, Drawing, Font, GREY, INK, png};
+use super::drawing::{Drawing, GREY, INK, Style};
+use super::font::{Anchor, Font};
+use super::png::png;
 use crate::data::RgbImage;
 use anyhow::Result;
-use resvg::tiny_skia::{Pixmap, PremultipliedColorU8};
+use tiny_skia::{Pixmap, PremultipliedColorU8};
 
 /// An image with what is told of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +46,7 @@ pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<V
     };
     for (number, image) in images.iter().enumerate() {
         let (x, y) = corner(number);
-        picture.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, "fill=\"#bdbdbd\"");
+        picture.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, Style::fill("#bdbdbd"));
         for (line, text) in image.lines.iter().enumerate() {
             let below = y + IMAGE + 18.0 + LINE * line as f64;
             let font = [LABEL.bold(), LABEL, NOTE][line.min(2)];

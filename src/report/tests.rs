@@ -46,7 +46,7 @@ fn run(name: &str, epochs: usize, floor: f64) -> Curves {
     }
 }
 
-fn loss(runs: &[Curves]) -> svg::Drawing {
+fn loss(runs: &[Curves]) -> Drawing {
     chart(runs, &["loss".to_string()])
 }
 

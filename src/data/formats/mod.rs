@@ -1,6 +1,8 @@
-//! The formats that data come in: one file for each, and the table of them. It must not know what data are used for.
+//! The formats that data come in: one file for each, and the table of them. It must not know what data are
+//! used for.
 //!
-//! A new format is its file and its row in [`READERS`] (and its fuzz target, in tests/fuzz). No format knows another.
+//! A new format is its file and its row in [`READERS`] (and its fuzz target, in tests/fuzz). No format knows
+//! another.
 
 pub(crate) mod csv;
 pub(crate) mod folders;
@@ -36,8 +38,8 @@ pub(super) struct Reader {
     shape_and_classes: Option<fn(&Path) -> Result<(Vec<i64>, usize)>>,
 }
 
-/// Loads what lies at a path. Labels that are numbers are counted as the encoding says, if one is given, else as the
-/// data say.
+/// Loads what lies at a path. Labels that are numbers are counted as the encoding says, if one is given, else
+/// as the data say.
 type Load = fn(&Path, &LoadOptions, Option<LabelEncoding>, OnProgress) -> Result<RawDataset>;
 
 /// What a folder of a format looks like.
