@@ -2,7 +2,7 @@
 //! renamed into place.
 
 use super::Progress;
-use super::catalogue::Digest;
+use super::digest::Digest;
 use crate::files::LockedFile;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::read::MultiGzDecoder;

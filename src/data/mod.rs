@@ -12,6 +12,7 @@ pub mod catalogue;
 mod csv_inputs;
 mod dataset;
 mod decoding;
+mod digest;
 mod digits;
 #[cfg(feature = "download")]
 pub mod download;
@@ -35,6 +36,7 @@ pub mod split;
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
 pub use dataset::{Dataset, RgbImage};
+pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
 pub use image_file::Inversion;

@@ -87,7 +87,9 @@ impl Format {
                 bail!("{}: has no {}", path.display(), needs.join(", nor "))
             }
             [first, second, ..] => {
-                Err(Fault::AmbiguousFormat { path: path.to_path_buf(), formats: [*first, *second] }.into())
+                let names = [first.name(), second.name()];
+                let keywords = [first.keyword(), second.keyword()];
+                Err(Fault::AmbiguousFormat { path: path.to_path_buf(), names, keywords }.into())
             }
         }
     }
@@ -198,8 +200,8 @@ mod tests {
         add("train.csv.gz");
         assert!(fault().contains("holds both folders of images and CSV"), "{}", fault());
         let fault_of_both = Format::detect(path).unwrap_err();
-        let formats = ["pictures", "csv"].map(|keyword| keyword.parse().unwrap());
-        let expected = Fault::AmbiguousFormat { path: path.into(), formats };
+        let (names, keywords) = (["folders of images", "CSV"], ["pictures", "csv"]);
+        let expected = Fault::AmbiguousFormat { path: path.into(), names, keywords };
         assert_eq!(fault_of_both.downcast_ref(), Some(&expected));
         fs::remove_dir_all(path.join("train")).unwrap();
         assert_eq!(found(), "csv");
