@@ -8,8 +8,10 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
+#[cfg(feature = "images")]
 mod decoding;
 mod digits;
 #[cfg(feature = "download")]
@@ -18,11 +20,14 @@ mod fault;
 mod formats;
 mod gzip;
 pub mod idx_file;
+#[cfg(feature = "images")]
 mod image_file;
+#[cfg(feature = "images")]
 pub mod inputs;
 mod inspection;
 mod label_encoding;
 mod load_options;
+#[cfg(feature = "images")]
 mod memory_limit;
 mod progress;
 mod raw_dataset;
@@ -35,6 +40,7 @@ pub use batches::{Batch, BatchIterator, BatchSource};
 pub use dataset::{Dataset, Images, RgbImage};
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
+#[cfg(feature = "images")]
 pub use image_file::Inversion;
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};

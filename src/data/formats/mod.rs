@@ -3,9 +3,11 @@
 //! A new format is its file and its row in [`READERS`] (and its fuzz target, in tests/fuzz). No format knows another.
 
 pub(crate) mod csv;
+#[cfg(feature = "images")]
 pub(crate) mod folders;
 pub(crate) mod idx;
 pub(crate) mod npz;
+#[cfg(feature = "parquet")]
 pub(crate) mod parquet;
 
 use super::Fault;
@@ -19,7 +21,15 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// All formats; a file or folder is tried against them in this order.
-static READERS: [&Reader; 5] = [&idx::READER, &folders::READER, &csv::READER, &npz::READER, &parquet::READER];
+static READERS: &[&Reader] = &[
+    &idx::READER,
+    #[cfg(feature = "images")]
+    &folders::READER,
+    &csv::READER,
+    &npz::READER,
+    #[cfg(feature = "parquet")]
+    &parquet::READER,
+];
 
 /// What there is to know about a format.
 pub(super) struct Reader {
@@ -54,7 +64,7 @@ pub struct Format(&'static Reader);
 impl Format {
     /// All formats.
     pub fn all() -> impl Iterator<Item = Format> {
-        READERS.into_iter().map(Format)
+        READERS.iter().copied().map(Format)
     }
 
     /// For people: `NumPy archive`.
