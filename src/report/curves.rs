@@ -1,7 +1,7 @@
 //! The history of a run as curves, read from CSV: fitch's own, that of Keras's CSVLogger, or that of
 //! Lightning. It must not know how curves are drawn.
 
-use crate::train::History;
+use crate::metrics::History;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -24,7 +24,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         false => evaluate_run(options, terminal)?,
     };
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes.len());
+    let matrix = ConfusionMatrix::count(&dataset.test.labels, &evaluation.predictions, classes.len())?;
     terminal.result(&match format {
         EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,

@@ -21,7 +21,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, Dataset};
 use fitch::device;
-use fitch::metrics::Metric;
+use fitch::metrics::Loss;
 use fitch::model::Model;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
@@ -150,7 +150,7 @@ fn train(
         fit = fit.augmentation(augmentation);
     }
     if let Some(loss) = training_loss {
-        fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
+        fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
     if configuration.optimization.is_resumable() {
         fit = fit.checkpoints(&mut checkpoints);
