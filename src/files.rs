@@ -1,10 +1,12 @@
-//! Writing so that whatever happens, what is on the disk is whole: the old or the new. It must not know
-//! what is written.
+//! Files that are whole, the old or the new, whatever happens; files that one process holds; files that
+//! change.
 
 use anyhow::{Context, Result};
-use std::fs::{self, File};
+use same_file::Handle;
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use tempfile::NamedTempFile;
 
 /// Writes a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed.
@@ -79,6 +81,110 @@ pub(crate) fn write_folder_whole(path: &Path, files: &[(&str, &[u8])]) -> Result
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// A file that this process has locked until this is dropped. The lock is the system's, so that it goes with
+/// its process, however that ends.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    path: PathBuf,
+    // Closing the file releases the lock.
+    file: File,
+}
+
+impl LockedFile {
+    /// Locks a file, which is made if it is not there; gives nothing if another process has it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn try_lock(path: &Path) -> Result<Option<LockedFile>> {
+        LockedFile::take(path, |file| match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(fault)) => Err(fault),
+        })
+    }
+
+    /// The same, but waits for another process that has it, after a call of `waiting`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn lock(path: &Path, mut waiting: impl FnMut()) -> Result<LockedFile> {
+        let locked = LockedFile::take(path, |file| match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => {
+                waiting();
+                file.lock().map(|()| true)
+            }
+            Err(TryLockError::Error(fault)) => Err(fault),
+        });
+        locked?.with_context(|| format!("cannot lock {}", path.display()))
+    }
+
+    fn take(path: &Path, mut lock: impl FnMut(&File) -> std::io::Result<bool>) -> Result<Option<LockedFile>> {
+        loop {
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(false).open(path);
+            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+            if !lock(&file).with_context(|| format!("cannot lock {}", path.display()))? {
+                return Ok(None);
+            }
+            // Whoever had the lock before may have removed or renamed the file: then ours has no name any
+            // more.
+            let ours = Handle::from_file(file.try_clone()?)?;
+            if Handle::from_path(path).is_ok_and(|named| named == ours) {
+                return Ok(Some(LockedFile { path: path.to_path_buf(), file }));
+            }
+        }
+    }
+
+    /// The file, open for reading and writing.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Removes the file while it is locked, where that is possible.
+    pub fn remove(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What changes about a file when it does: its length and its times, and which file has the name. Cheap to
+/// ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileStamp {
+    length: u64,
+    /// Nanoseconds since 1970.
+    modified: u128,
+    /// Seconds, nanoseconds and inode. Unlike the time of modification, the time of change cannot be set, so
+    /// that a file that takes the place of another is noticed.
+    changed: (i64, i64, u64),
+}
+
+impl FileStamp {
+    /// Of the file as it is now.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be asked about.
+    pub fn of(path: &Path) -> Result<FileStamp> {
+        let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        #[cfg(unix)]
+        let changed = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.ctime(), metadata.ctime_nsec(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let changed = (0, 0, 0);
+        let modified = modified.unwrap_or_default().as_nanos();
+        Ok(FileStamp { length: metadata.len(), modified, changed })
+    }
+
+    /// The stamp as one line of text.
+    pub fn text(&self) -> String {
+        let FileStamp { length, modified, changed: (seconds, nanoseconds, inode) } = self;
+        format!("{length} {modified} {seconds}.{nanoseconds} {inode}")
+    }
+}
+
 /// What the names of unfinished folders begin with.
 pub(crate) const UNFINISHED: &str = ".writing-";
 
@@ -139,5 +245,38 @@ mod tests {
         assert!(fault.contains("cannot write") && fault.contains("the disk is full"), "{fault}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_is_locked_once_and_whoever_waits_gets_the_file_of_that_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let first = LockedFile::try_lock(&path).unwrap().unwrap();
+        assert!(LockedFile::try_lock(&path).unwrap().is_none());
+        let (send, receive) = std::sync::mpsc::channel();
+        let waiting = {
+            let path = path.clone();
+            std::thread::spawn(move || LockedFile::lock(&path, || send.send(()).unwrap()).unwrap())
+        };
+        receive.recv().unwrap();
+        // The other thread waits for the lock of this file, which loses its name.
+        first.remove();
+        let second = waiting.join().unwrap();
+        assert!(path.exists() && LockedFile::try_lock(&path).unwrap().is_none());
+        second.remove();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stamp_changes_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, b"old").unwrap();
+        let before = FileStamp::of(&path).unwrap();
+        assert_eq!(FileStamp::of(&path).unwrap(), before);
+        fs::write(&path, b"older").unwrap();
+        let after = FileStamp::of(&path).unwrap();
+        assert!(after != before && after.text() != before.text());
+        assert!(FileStamp::of(&folder.path().join("none")).is_err());
     }
 }

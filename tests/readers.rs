@@ -1,5 +1,5 @@
 //! Every reader of bytes from outside, given bytes that were damaged at random: none may panic, hang or
-//! take memory that the bytes do not account for. `FITCH_MUTATIONS` asks for more than the usual number.
+//! take memory that the bytes do not account for. `FITCH_MUTATIONS` asks for more or fewer than usual.
 //!
 //! The same readers are fuzz targets in tests/fuzz.
 
@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 /// Over all readers together.
 const USUAL_NUMBER: usize = 210_000;
 
-/// Of what is slow there are so many times fewer.
+/// Slow readers get this many times fewer.
 const SLOWNESS: usize = 10;
 
 #[test]
 fn damaged_bytes_are_errors_and_nothing_worse() {
-    let wanted =
+    let mutations =
         std::env::var("FITCH_MUTATIONS").map_or(USUAL_NUMBER, |text| text.parse().expect("a number"));
     let folder = tempfile::tempdir().unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(7);
@@ -35,8 +35,8 @@ fn damaged_bytes_are_errors_and_nothing_worse() {
         }
         let mut refused = 0;
         let share = READERS.len() * if is_slow { SLOWNESS } else { 1 };
-        for number in 0..wanted.div_ceil(share) {
-            let mut bytes = samples[number % samples.len()].clone();
+        for index in 0..mutations.div_ceil(share) {
+            let mut bytes = samples[index % samples.len()].clone();
             damage(&mut bytes, &mut random);
             let start = Instant::now();
             refused += usize::from(!read(&bytes, &path));

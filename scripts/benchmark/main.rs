@@ -59,8 +59,8 @@ fn main() -> Result<()> {
     let threads = options.threads.unwrap_or(std::thread::available_parallelism()?.get());
     tch::set_num_threads(threads as i32);
     let folder = data::default_folder().context("set FITCH_DATA_DIR to the folder that holds mnist/")?;
-    let mnist = Source::find("mnist")?.load(&data::LoadOptions::with_data_dir(&folder), &mut |_| ())?;
-    let rows = split::split(&mnist.train.labels, 0.1, split::SplitMethod::Last, 0)?.train;
+    let mnist = Source::find("mnist")?.load_with(&data::LoadOptions::with_data_dir(&folder), &mut |_| ())?;
+    let rows = split::split(mnist.train.labels(), 0.1, split::SplitMethod::Last, 0)?.train;
     let samples = mnist.train_samples()?.choose(&rows)?;
     let test = mnist.test_samples()?;
     println!("an epoch of MNIST: {} images, batch {BATCH_SIZE}, {threads} threads", samples.len());
@@ -108,7 +108,7 @@ fn main() -> Result<()> {
     if let Some(folder) = &options.large {
         large(folder, &samples, &mnist, options.rounds, &mut table)?;
     }
-    files::export_and_predict(&mnist.test.pixels, options.rounds.max(1), threads, &mut table)?;
+    files::export_and_predict(&mnist.test.pixels()?, options.rounds.max(1), threads, &mut table)?;
     print!("\n{}", table.markdown());
     options.csv.iter().try_for_each(|path| table.write_csv(path))
 }
@@ -302,9 +302,9 @@ fn large(
     std::fs::create_dir_all(folder)?;
     let images = folder.join("train-images-idx3-ubyte");
     if !images.exists() {
-        files::write_idx(&images, &mnist.train.pixels, COPIES)?;
+        files::write_idx(&images, &mnist.train.pixels()?, COPIES)?;
     }
-    let labels = Tensor::from_slice(&mnist.train.labels).repeat([COPIES as i64]);
+    let labels = Tensor::from_slice(mnist.train.labels()).repeat([COPIES as i64]);
     let pixels = data::idx_file::read_images(&images)?;
     let large = Samples::new(&pixels, &labels)?.scaled_by(255.0);
     let seconds = |samples: &Samples, epochs: usize, steps: usize| -> Result<f64> {

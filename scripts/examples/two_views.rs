@@ -6,8 +6,8 @@
 //! ```
 
 use anyhow::Result;
+use fitch::data::Source;
 use fitch::data::split::{SplitMethod, split};
-use fitch::data::{LoadOptions, Source};
 use fitch::metrics::{Better, Metric};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::callbacks::EarlyStopping;
@@ -72,8 +72,8 @@ fn top_two(logits: &Tensor, labels: &Tensor) -> Tensor {
 /// Fits it and tells how good it became.
 pub fn main() -> Result<()> {
     let device = Device::cuda_if_available();
-    let digits = Source::find("digits")?.load(&LoadOptions::default(), &mut |_| ())?;
-    let rows = split(&digits.train.labels, 0.1, SplitMethod::Stratified, 0)?;
+    let digits = Source::find("digits")?.load()?;
+    let rows = split(digits.train.labels(), 0.1, SplitMethod::Stratified, 0)?;
     let train = digits.train_samples()?.choose(&rows.train)?;
     let validation = digits.train_samples()?.choose(&rows.validation)?;
 

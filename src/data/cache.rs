@@ -1,58 +1,51 @@
-//! Images that had to be decoded, kept as IDX files below the data folder and mapped from there the next time. It
-//! must not know what they were decoded from.
+//! Images that had to be decoded, kept as IDX files below the data folder and mapped from there the next
+//! time.
 
-use super::Images;
-use super::idx_file;
+use super::images::Images;
+use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
-use crate::files::write_whole;
+use super::{Fault, Progress, idx_file};
+use crate::files::{FileStamp, LockedFile, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 /// Changes when the files come to mean something else.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Written last: with it a folder is whole.
-const CARD: &str = "card.json";
+const MANIFEST: &str = "manifest.json";
 
-/// What makes decoded images the same as those of another time: how they are read, and the files that they come
-/// from, by name, length and times of change.
+/// What decides whether kept images can be used again: how they are read, and the files that they come from,
+/// by name, length and times of change.
 pub(super) struct Key {
     root: PathBuf,
     digest: Sha256,
 }
 
 impl Key {
-    /// Of files that are all below `root`, or of that file.
-    pub fn new(root: &Path, how: impl std::fmt::Debug) -> Key {
-        let mut digest = Sha256::new();
+    /// Of files that are all below `root`, or of that file, read in a format with such settings.
+    pub fn new(root: &Path, format: &str, settings: &[(&str, String)]) -> Key {
         let whole = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
-        digest.update(format!("{VERSION} {how:?} {}", whole.display()));
+        let mut digest = Sha256::new();
+        digest.update(format!("{VERSION}\0{format}\0{}", whole.display()));
+        settings.iter().for_each(|(name, value)| digest.update(format!("\0{name}={value}")));
         Key { root: root.to_path_buf(), digest }
     }
 
+    /// Another file.
     pub fn add(&mut self, path: &Path) -> Result<()> {
-        let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
         let name = path.strip_prefix(&self.root).unwrap_or(path);
-        let changed = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let changed = changed.unwrap_or_default().as_nanos();
-        self.digest.update(format!("\0{}\0{}\0{changed}", name.display(), metadata.len()));
-        // Unlike the time above it cannot be set, so that a file that took the place of another is told.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::MetadataExt;
-            self.digest.update(format!("\0{}.{}", metadata.ctime(), metadata.ctime_nsec()));
-        }
+        self.digest.update(format!("\0{}\0{}", name.display(), FileStamp::of(path)?.text()));
         Ok(())
     }
 }
 
-/// What is told beside the images.
+/// What is kept along with the images.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Card {
+pub(super) struct Manifest {
     pub classes: Vec<String>,
     pub notes: Vec<String>,
 }
@@ -60,47 +53,70 @@ pub(super) struct Card {
 /// The images under a key; `decode` puts them there if nobody has yet.
 ///
 /// # Errors
-/// Those of `decode`; a folder that cannot be written; kept files that are damaged.
+/// Those of `decode`; [`Fault::CacheNotWritable`]; kept files that are damaged.
 pub(super) fn load(
     data_dir: &Path,
     key: Key,
-    decode: impl FnOnce(&mut Writer) -> Result<Card>,
+    progress: OnProgress,
+    decode: impl FnOnce(&mut Writer, OnProgress) -> Result<Manifest>,
 ) -> Result<RawDataset> {
     let folder = data_dir.join("decoded").join(format!("{:x}", key.digest.finalize()));
-    if !folder.join(CARD).exists() {
-        fill(&folder, decode)?;
+    if !folder.join(MANIFEST).exists() {
+        fill(&folder, progress, decode)?;
     }
     read(&folder).with_context(|| format!("{} (remove it to decode anew)", folder.display()))
 }
 
-fn fill(folder: &Path, decode: impl FnOnce(&mut Writer) -> Result<Card>) -> Result<()> {
-    let hint = || format!("cannot write {}; --data-dir chooses another place", folder.display());
+fn fill(
+    folder: &Path,
+    progress: OnProgress,
+    decode: impl FnOnce(&mut Writer, OnProgress) -> Result<Manifest>,
+) -> Result<()> {
+    let fault = || Fault::CacheNotWritable { folder: folder.to_path_buf() };
     let parent = folder.parent().unwrap_or(folder);
-    fs::create_dir_all(parent).with_context(hint)?;
-    // One process decodes; others wait for it, and then find what they need.
-    let lock = File::create(parent.join("lock")).with_context(hint)?;
-    lock.lock().with_context(hint)?;
-    if folder.join(CARD).exists() {
-        return Ok(());
-    }
-    remove_unfinished(parent);
-    fs::create_dir(folder).with_context(hint)?;
-    let mut writer = Writer { folder: folder.to_path_buf(), shape: Vec::new(), splits: Default::default() };
-    let written = decode(&mut writer).and_then(|card| {
-        writer.finish()?;
-        write_whole(&folder.join(CARD), &serde_json::to_vec_pretty(&card)?)
-    });
-    if written.is_err() {
-        let _ = fs::remove_dir_all(folder);
-    }
-    written
+    fs::create_dir_all(parent).with_context(fault)?;
+    // One process decodes a set; others wait for it, and then find what they need.
+    let lock = LockedFile::lock(&lock_of(folder), || progress(Progress::Waiting)).with_context(fault)?;
+    let filled = || -> Result<()> {
+        if folder.join(MANIFEST).exists() {
+            return Ok(());
+        }
+        remove_unfinished(parent, folder);
+        fs::create_dir(folder).with_context(fault)?;
+        let mut writer =
+            Writer { folder: folder.to_path_buf(), shape: Vec::new(), splits: Default::default() };
+        let written = decode(&mut writer, progress).and_then(|manifest| {
+            writer.finish()?;
+            write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)
+        });
+        if written.is_err() {
+            let _ = fs::remove_dir_all(folder);
+        }
+        written
+    };
+    let filled = filled();
+    lock.remove();
+    filled
 }
 
-/// Removes what processes that were killed have left; whoever holds the lock is the only one that decodes.
-fn remove_unfinished(parent: &Path) {
+/// The file that whoever decodes into a folder holds.
+fn lock_of(folder: &Path) -> PathBuf {
+    folder.with_extension("lock")
+}
+
+/// Removes what killed processes have left: folders without a manifest that nobody decodes into; `ours` is
+/// locked.
+fn remove_unfinished(parent: &Path, ours: &Path) {
+    let _ = fs::remove_dir_all(ours);
     let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
-    for folder in entries.filter(|path| path.is_dir() && !path.join(CARD).exists()) {
-        let _ = fs::remove_dir_all(folder);
+    let is_whole = |folder: &Path| folder.join(MANIFEST).exists();
+    for folder in entries.filter(|path| path != ours && path.is_dir() && !is_whole(path)) {
+        if let Ok(Some(lock)) = LockedFile::try_lock(&lock_of(&folder)) {
+            if !is_whole(&folder) {
+                let _ = fs::remove_dir_all(&folder);
+            }
+            lock.remove();
+        }
     }
 }
 
@@ -117,13 +133,13 @@ struct SplitWriter {
 }
 
 impl Writer {
-    /// The shape of the images that follow; what was written before is forgotten.
+    /// The shape of the images that follow; discards what was written before.
     pub fn begin(&mut self, shape: &[usize]) {
         self.shape = shape.iter().map(|&size| size as u32).collect();
         self.splits = Default::default();
     }
 
-    /// The shape that was begun with; empty before.
+    /// The shape given to [`begin`](Writer::begin); empty before.
     pub fn shape(&self) -> &[u32] {
         &self.shape
     }
@@ -133,7 +149,7 @@ impl Writer {
         self.splits[split as usize].as_ref().map_or(0, |split| split.labels.len())
     }
 
-    /// An image of the shape that was begun with, and its label.
+    /// An image of the shape given to [`begin`](Writer::begin), and its label.
     pub fn push(&mut self, split: Split, values: &[u8], label: i64) -> Result<()> {
         debug_assert_eq!(values.len(), self.shape.iter().product::<u32>() as usize);
         let path = self.folder.join(file_name(split, "images"));
@@ -150,7 +166,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives every label the class that `class_of` has at its place.
+    /// Replaces each label by its class: `class_of[label]`.
     pub fn relabel(&mut self, class_of: &[i64]) {
         for split in self.splits.iter_mut().flatten() {
             split.labels.iter_mut().for_each(|label| *label = class_of[*label as usize]);
@@ -184,42 +200,42 @@ fn file_name(split: Split, what: &str) -> String {
 }
 
 fn read(folder: &Path) -> Result<RawDataset> {
-    let card: Card = serde_json::from_slice(&fs::read(folder.join(CARD))?).context(CARD)?;
+    let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
     let split = |split: Split| -> Result<Option<Images>> {
         let images = folder.join(file_name(split, "images"));
         if !images.exists() {
             return Ok(None);
         }
-        let pixels = idx_file::read_as_stored(&images)?;
+        let (pixels, mapped_from) = idx_file::map_as_stored(&images)?;
         let labels = idx_file::read_label_numbers(&folder.join(file_name(split, "labels")))?;
-        let classes = card.classes.len() as i64;
+        let classes = manifest.classes.len() as i64;
         ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", split.name(), labels.len());
-        ensure!(labels.iter().all(|label| (0..classes).contains(label)), "has a label that is no class");
-        Ok(Some(Images { pixels, labels }))
+        ensure!(labels.iter().all(|label| (0..classes).contains(label)), "has a label that is not a class");
+        Ok(Some(Images::new(pixels, labels)?.mapped_from(mapped_from)))
     };
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
     let maximum = u8::MAX.into();
-    Ok(RawDataset { train, validation, test, classes: card.classes, maximum, notes: card.notes })
+    Ok(RawDataset { train, validation, test, classes: manifest.classes, maximum, notes: manifest.notes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn card() -> Card {
-        Card { classes: vec!["a".into(), "b".into()], notes: vec!["told".into()] }
+    fn manifest() -> Manifest {
+        Manifest { classes: vec!["a".into(), "b".into()], notes: vec!["a note".into()] }
     }
 
     fn key() -> Key {
-        Key::new(Path::new("a"), "how")
+        Key::new(Path::new("a"), "format", &[("size", "3".to_string())])
     }
 
     #[test]
     fn images_are_decoded_once() {
         let folder = tempfile::tempdir().unwrap();
         for time in 0..2 {
-            let loaded = load(folder.path(), key(), |writer| {
+            let loaded = load(folder.path(), key(), &mut |_| (), |writer, _| {
                 assert_eq!(time, 0, "decoded twice");
                 writer.begin(&[1, 2]);
                 writer.push(Split::Train, &[9, 9], 1)?;
@@ -229,13 +245,16 @@ mod tests {
                 writer.push(Split::Test, &[5, 6, 7, 8], 1)?;
                 writer.push(Split::Train, &[9, 9, 9, 9], 0)?;
                 writer.relabel(&[1, 0]);
-                Ok(card())
+                Ok(manifest())
             });
             let RawDataset { train, validation, test, classes, notes, .. } = loaded.unwrap();
-            assert_eq!((train.labels, train.pixels.size()), (vec![1, 1], vec![2, 2, 2]));
-            assert_eq!(Vec::<u8>::try_from(train.pixels.view([-1])).unwrap(), [1, 2, 3, 4, 9, 9, 9, 9]);
-            assert_eq!((test.unwrap().labels, validation.is_none()), (vec![0], true));
-            assert_eq!((classes, notes), (card().classes, card().notes));
+            assert_eq!((train.labels(), train.shape()), (&[1, 1][..], vec![2, 2]));
+            assert_eq!(
+                Vec::<u8>::try_from(train.pixels().unwrap().view([-1])).unwrap(),
+                [1, 2, 3, 4, 9, 9, 9, 9]
+            );
+            assert_eq!((test.unwrap().labels(), validation.is_none()), (&[0][..], true));
+            assert_eq!((classes, notes), (manifest().classes, manifest().notes));
         }
     }
 
@@ -243,39 +262,42 @@ mod tests {
     fn nothing_is_kept_of_what_failed() {
         let folder = tempfile::tempdir().unwrap();
         let fill = |works: bool| {
-            load(folder.path(), key(), |writer| {
+            load(folder.path(), key(), &mut |_| (), |writer, _| {
                 writer.begin(&[1]);
                 writer.push(Split::Train, &[1], 0)?;
                 ensure!(works, "no");
-                Ok(card())
+                Ok(manifest())
             })
         };
         assert!(fill(false).is_err());
-        let kept = fs::read_dir(folder.path().join("decoded")).unwrap().flatten();
-        assert!(kept.map(|entry| entry.file_name()).eq(["lock"]));
-        // As a process that was killed leaves it.
+        assert_eq!(fs::read_dir(folder.path().join("decoded")).unwrap().count(), 0);
+        // As a process that was killed leaves it, and as one that is decoding has it.
         let left = folder.path().join("decoded").join("left");
-        fs::create_dir(&left).unwrap();
-        fs::write(left.join("train-images"), "part").unwrap();
+        let busy = folder.path().join("decoded").join("busy");
+        for unfinished in [&left, &busy] {
+            fs::create_dir(unfinished).unwrap();
+            fs::write(unfinished.join("train-images"), "part").unwrap();
+        }
+        let _held = LockedFile::try_lock(&lock_of(&busy)).unwrap().unwrap();
         assert!(fill(true).is_ok() && fill(false).is_ok());
-        assert!(!left.exists());
+        assert!(!left.exists() && busy.exists());
     }
 
     #[test]
-    fn damage_is_told() {
+    fn damaged_files_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let fill = || {
-            load(folder.path(), key(), |writer| {
+            load(folder.path(), key(), &mut |_| (), |writer, _| {
                 writer.begin(&[1]);
                 writer.push(Split::Train, &[1], 0)?;
-                Ok(card())
+                Ok(manifest())
             })
         };
         fill().unwrap();
         let mut kept =
             fs::read_dir(folder.path().join("decoded")).unwrap().flatten().map(|entry| entry.path());
         let kept = kept.find(|path| path.is_dir()).unwrap();
-        for name in ["train-labels", "train-images", CARD] {
+        for name in ["train-labels", "train-images", MANIFEST] {
             let whole = fs::read(kept.join(name)).unwrap();
             let other_label = idx_file::bytes_of_i32(&[1], &2i32.to_be_bytes());
             for damaged in [&whole[..whole.len() - 1], &[], &other_label] {
@@ -288,6 +310,44 @@ mod tests {
         assert!(fill().is_ok());
         fs::remove_dir_all(folder.path().join("decoded")).unwrap();
         fs::write(folder.path().join("decoded"), "").unwrap();
-        assert!(format!("{:#}", fill().err().unwrap()).contains("--data-dir chooses another place"));
+        let fault = fill().err().unwrap();
+        assert!(matches!(fault.downcast_ref(), Some(Fault::CacheNotWritable { .. })), "{fault:#}");
+    }
+
+    /// REVIEW 9.16: one lock for all sets, and waiting without a word.
+    #[test]
+    fn sets_are_decoded_side_by_side_and_waiting_for_one_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let load_set = |settings: &str, events: &mut Vec<Progress>, decode: &dyn Fn()| {
+            let key = Key::new(Path::new("a"), "format", &[("size", settings.to_string())]);
+            load(folder.path(), key, &mut |event| events.push(event), |writer, _| {
+                decode();
+                writer.begin(&[1]);
+                writer.push(Split::Train, &[1], 0)?;
+                Ok(manifest())
+            })
+            .unwrap();
+        };
+        let (decoding, is_decoding) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let (decoding, may_go_on) = (decoding, may_go_on);
+                load_set("1", &mut Vec::new(), &|| {
+                    decoding.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                });
+            });
+            is_decoding.recv().unwrap();
+            let mut events = Vec::new();
+            load_set("2", &mut events, &|| ());
+            assert!(events.is_empty(), "another set does not wait: {events:?}");
+            let key = Key::new(Path::new("a"), "format", &[("size", "1".to_string())]);
+            let waited = &mut |event| {
+                assert_eq!(event, Progress::Waiting);
+                go_on.send(()).unwrap();
+            };
+            load(folder.path(), key, waited, |_, _| panic!("decoded twice")).unwrap();
+        });
     }
 }

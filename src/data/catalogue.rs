@@ -1,8 +1,10 @@
-//! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts; how a
-//! file is fetched is the matter of [`super::download`].
+//! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts;
+//! [`download`](super::download) fetches them.
 
 use super::Progress;
-use super::download::{self, Digest};
+use super::digest::Digest;
+#[cfg(feature = "download")]
+use super::download;
 use super::formats::idx::{IDX_FILES, find_file};
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -13,7 +15,7 @@ pub const SHAPE: [i64; 2] = [28, 28];
 /// A set in four IDX files, offered gzipped by public mirrors.
 #[derive(Debug, PartialEq)]
 pub struct KnownSet {
-    /// The name that users write, and the name of its folder below the data folder.
+    /// Its name, and that of its folder below the data folder.
     pub name: &'static str,
     /// The names of the classes.
     pub classes: [&'static str; 10],
@@ -77,7 +79,7 @@ pub static KNOWN: [KnownSet; 3] = [
     },
 ];
 
-/// Every name that `--dataset` knows, the built-in one first.
+/// Every name of a data set, the built-in one first.
 pub fn names() -> Vec<&'static str> {
     std::iter::once("digits").chain(KNOWN.iter().map(|set| set.name)).collect()
 }
@@ -110,6 +112,15 @@ impl KnownSet {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(not(feature = "download"))]
+mod download {
+    use super::*;
+
+    pub fn fetch(_: &[String], _: &Path, _: &Digest, _: &mut dyn FnMut(Progress)) -> Result<()> {
+        anyhow::bail!("this build of fitch has no feature 'download'")
     }
 }
 

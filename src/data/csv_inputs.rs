@@ -1,4 +1,4 @@
-//! CSV rows of pixels, raw or gzipped, one image a row. It must not know the classifier.
+//! CSV rows of pixels, raw or gzipped, one image a row.
 
 use super::gzip::is_gzip;
 use anyhow::{Context, Result, ensure};
@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-/// The images of a CSV file one by one: raw pixel values, row by row of the image. A first line that does
-/// not begin with a number is taken for a head and passed over.
+/// The images of a CSV file one by one: raw pixel values, row by row of the image. A first line that
+/// does not begin with a number is taken for a head and passed over.
 pub struct CsvInputs {
     records: StringRecordsIntoIter<Box<dyn Read>>,
     pixels: usize,
@@ -36,18 +36,8 @@ impl CsvInputs {
             record.len(),
             self.pixels
         );
-        let value = |(column, text): (usize, &str)| {
-            let value = text.trim().parse::<u8>().ok().filter(|&value| f64::from(value) <= self.maximum);
-            value.with_context(|| {
-                format!(
-                    "line {line}, column {}: '{}' is not a pixel value, a whole number from 0 to {}",
-                    column + 1,
-                    text.chars().take(40).collect::<String>(),
-                    self.maximum
-                )
-            })
-        };
-        record.iter().enumerate().map(value).collect()
+        let values = record.iter().enumerate();
+        values.map(|(column, text)| pixel_value(text, self.maximum, line, column)).collect()
     }
 }
 
@@ -68,6 +58,21 @@ impl Iterator for CsvInputs {
         self.is_over = values.is_err();
         Some(values)
     }
+}
+
+/// The pixel value in a cell: a whole number from 0 to `maximum`.
+///
+/// # Errors
+/// Anything else, with the line and the column, given from 0 and shown from 1.
+pub(super) fn pixel_value(text: &str, maximum: f64, line: u64, column: usize) -> Result<u8> {
+    let value = text.trim().parse::<u8>().ok().filter(|&value| f64::from(value) <= maximum);
+    value.with_context(|| {
+        format!(
+            "line {line}, column {}: '{}' is not a pixel value, a whole number from 0 to {maximum}",
+            column + 1,
+            text.chars().take(40).collect::<String>(),
+        )
+    })
 }
 
 /// The rows of a file, raw or gzipped.
@@ -106,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_row_is_the_last_and_tells_its_place() {
+    fn a_wrong_row_is_the_last_and_its_error_names_the_place() {
         for (text, fault) in [
             ("1,2,3,4\n1,2,3\n1,2,3,4\n", "line 2 has 3 values, but an image has 4 pixels"),
             ("1,2,3,4\n1,2,x,4\n", "line 2, column 3: 'x' is not a pixel value"),

@@ -1,55 +1,13 @@
-//! Labelled images in memory or mapped from files, and the data set that they make up.
+//! A data set: images to train on, to validate and to test with, and the names of their classes.
 
-use super::Samples;
-use anyhow::{Context, Result, ensure};
+use super::{Fault, Images, Samples};
+use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
 
-/// Images with their labels.
-#[derive(Debug)]
-pub struct Images {
-    /// [n, height, width] where grey, [n, 3, height, width] in colour, [n, values] where they are no pictures;
-    /// of the type that they are stored in, uint8 mostly.
-    pub pixels: Tensor,
-    /// Class numbers, n of them.
-    pub labels: Vec<i64>,
-}
-
-impl Images {
-    /// The number of images.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// The shape of an image.
-    pub fn shape(&self) -> Vec<i64> {
-        self.pixels.size().split_off(1)
-    }
-
-    /// How many images each of so many classes has.
-    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
-        let mut counts = vec![0; classes];
-        self.labels.iter().for_each(|&label| counts[label as usize] += 1);
-        counts
-    }
-
-    /// The images of these rows, in their order.
-    pub(super) fn choose(&self, rows: &[i64]) -> Result<Images> {
-        Ok(Images {
-            pixels: self.pixels.f_index_select(0, &Tensor::f_from_slice(rows)?)?,
-            labels: rows.iter().map(|&row| self.labels[row as usize]).collect(),
-        })
-    }
-}
-
-/// An image as it can be shown.
+/// An image in 8-bit colour, for display.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Shown {
+pub struct RgbImage {
     /// Height and width.
     pub size: [usize; 2],
     /// Red, green and blue, pixel by pixel, row by row.
@@ -62,17 +20,17 @@ pub struct Shown {
 pub struct Dataset {
     /// A short name, for people and file names.
     pub name: String,
-    /// The training images; validation images are split off from these unless there are others.
+    /// The training images; validation images are split off from these if the data have none.
     pub train: Images,
-    /// Images to validate with, where the data have some of their own.
+    /// Validation images, if the data come with some.
     pub validation: Option<Images>,
     /// The test images: for the end, never for a decision during training.
     pub test: Images,
-    /// A name for each class number.
+    /// The name of each class.
     pub classes: Vec<String>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,
-    /// What users should know of how it was read.
+    /// What users should know about how it was read.
     pub notes: Vec<String>,
 }
 
@@ -102,13 +60,13 @@ impl Dataset {
     }
 
     /// How bright the border of the training images is: the mean of its pixels, from 0 to 1, over the first
-    /// thousand images; 0.5 where it differs much from image to image, 0 where they are no pictures.
+    /// thousand images; 0.5 if it differs much from image to image, 0 for anything but images.
     ///
     /// # Errors
     /// Too little memory.
     pub fn border(&self) -> Result<f64> {
-        const IMAGES: i64 = 1_000;
-        let pixels = self.train.pixels.slice(0, 0, IMAGES, 1);
+        const IMAGES: usize = 1_000;
+        let pixels = self.train.slice(0, IMAGES)?;
         let axes = pixels.dim() as i64;
         if axes < 3 {
             return Ok(0.0);
@@ -124,12 +82,28 @@ impl Dataset {
         let of_each = of_each.f_div_scalar(self.maximum)?;
         let mean = f64::try_from(of_each.f_mean(Kind::Double)?)?;
         let spread = f64::try_from((&of_each - mean).f_square()?.f_mean(Kind::Double)?)?.sqrt();
-        // Neither dark nor bright, where some are the one and some the other.
+        // Neither dark nor bright if some are the one and some the other.
         Ok(if spread > MAX_BORDER_SPREAD { 0.5 } else { mean })
     }
 
-    /// A digest (SHA-256) of the sizes, all labels and a thousand images of each split, to tell whether
-    /// the data are those of another time.
+    /// Whether a file that images are mapped from has changed since, by its length and times. Cheap; a file
+    /// that was only touched counts as changed, and [`fingerprint`](Dataset::fingerprint) then says that it
+    /// was not.
+    pub fn files_have_changed(&self) -> bool {
+        self.splits().any(|(_, images)| images.file_has_changed())
+    }
+
+    /// The splits that there are, with their names: `train`, `validation`, `test`.
+    pub fn splits(&self) -> impl Iterator<Item = (&'static str, &Images)> {
+        let splits = [
+            ("train", Some(&self.train)),
+            ("validation", self.validation.as_ref()),
+            ("test", Some(&self.test)),
+        ];
+        splits.into_iter().filter_map(|(name, images)| Some((name, images?)))
+    }
+
+    /// A digest (SHA-256) of the sizes, all labels and a thousand images of each split: equal for equal data.
     ///
     /// # Errors
     /// Too little memory.
@@ -137,57 +111,58 @@ impl Dataset {
         const IMAGES: usize = 1_000;
         let mut digest = Sha256::new();
         for images in [&self.train, &self.test].into_iter().chain(&self.validation) {
-            digest.update(format!("{:?} of {}", images.pixels.size(), self.maximum));
-            images.labels.iter().for_each(|label| digest.update(label.to_le_bytes()));
+            let size = [vec![images.len() as i64], images.shape()].concat();
+            digest.update(format!("{size:?} of {}", self.maximum));
+            images.labels().iter().for_each(|label| digest.update(label.to_le_bytes()));
             let every = images.len().div_ceil(IMAGES).max(1);
             let rows: Vec<i64> = (0..images.len() as i64).step_by(every).collect();
-            let chosen = images.pixels.f_index_select(0, &Tensor::f_from_slice(&rows)?)?;
-            digest.update(bytes_of(&chosen)?);
+            digest.update(bytes_of(&images.gather(&rows)?)?);
         }
         Ok(format!("{:x}", digest.finalize()))
     }
 
-    /// An image as it can be shown; none where the images are no pictures.
+    /// An image for display; none for anything but images.
     ///
     /// # Errors
-    /// Too little memory.
-    pub fn shown(&self, images: &Images, row: usize) -> Result<Option<Shown>> {
+    /// An index beyond the images, or too little memory.
+    pub fn rgb_image(&self, images: &Images, index: usize) -> Result<Option<RgbImage>> {
         let size = match self.shape()[..] {
             [height, width] | [3, height, width] => [height as usize, width as usize],
             _ => return Ok(None),
         };
-        let image = images.pixels.f_get(row as i64)?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
+        let image = images.gather(&[index as i64])?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
         let values: Vec<f64> = Vec::try_from(&image)?;
         let area = size[0] * size[1];
         let byte = |value: f64| (value / self.maximum * 255.0).round().clamp(0.0, 255.0) as u8;
         let channel = |pixel: usize, channel: usize| byte(values[(channel * area + pixel) % values.len()]);
-        let pixels = (0..area).map(|pixel| [0, 1, 2].map(|number| channel(pixel, number))).collect();
-        Ok(Some(Shown { size, pixels }))
+        let pixels = (0..area).map(|pixel| [0, 1, 2].map(|index| channel(pixel, index))).collect();
+        Ok(Some(RgbImage { size, pixels }))
     }
 
-    /// Only the images of these classes, which are numbered in their new order.
+    /// Only the images of these classes, whose indices follow the order of the names. Pixels are not copied.
     ///
     /// # Errors
-    /// A name that no class has, or one alone.
+    /// [`Fault::UnknownClass`]; a class named twice, fewer than two, or a split without images of these
+    /// classes.
     pub fn keep_classes(self, names: &[String]) -> Result<Dataset> {
-        let mut number_of = vec![None; self.classes.len()];
-        for (number, name) in names.iter().enumerate() {
-            let class = self.classes.iter().position(|class| class == name);
-            let class = class.with_context(|| {
-                format!("{} has no class {name}; there are {}", self.name, self.classes.join(", "))
-            })?;
-            ensure!(number_of[class].is_none(), "the class {name} is named twice");
-            number_of[class] = Some(number as i64);
+        let mut index_of = vec![None; self.classes.len()];
+        for (index, name) in names.iter().enumerate() {
+            let Some(class) = self.classes.iter().position(|class| class == name) else {
+                let fault = Fault::UnknownClass { class: name.clone(), classes: self.classes };
+                return Err(anyhow::Error::new(fault).context(self.name));
+            };
+            ensure!(index_of[class].is_none(), "the class {name} is named twice");
+            index_of[class] = Some(index as i64);
         }
         ensure!(names.len() > 1, "a classifier needs at least two classes");
-        let keep = |images: &Images| -> Result<Images> {
-            let is_kept = |row: &i64| number_of[images.labels[*row as usize] as usize].is_some();
-            let mut kept = images.choose(&(0..images.len() as i64).filter(is_kept).collect::<Vec<_>>())?;
-            kept.labels = kept.labels.iter().filter_map(|&label| number_of[label as usize]).collect();
-            Ok(kept)
+        let keep = |images: &Images| {
+            let kept = |row: &i64| index_of[images.labels()[*row as usize] as usize].is_some();
+            let kept = images.choose(&(0..images.len() as i64).filter(kept).collect::<Vec<_>>());
+            let labels = kept.labels().iter().filter_map(|&label| index_of[label as usize]).collect();
+            kept.with_labels(labels)
         };
-        let (train, test) = (keep(&self.train)?, keep(&self.test)?);
-        let validation = self.validation.as_ref().map(keep).transpose()?;
+        let (train, test) = (keep(&self.train), keep(&self.test));
+        let validation = self.validation.as_ref().map(keep);
         let splits = [("test", Some(&test)), ("validation", validation.as_ref())];
         for (split, images) in splits {
             let is_empty = images.is_some_and(Images::is_empty);
@@ -202,40 +177,15 @@ impl Dataset {
     }
 
     fn samples(&self, images: &Images) -> Result<Samples> {
-        let labels = Tensor::f_from_slice(&images.labels)?;
-        Ok(Samples::new(&images.pixels, &labels)?.scaled_by(self.maximum))
+        Ok(images.samples()?.scaled_by(self.maximum))
     }
 }
 
-/// Borders whose brightness deviates more from their mean tell nothing about a picture's.
+/// Borders whose brightness deviates more from their mean say nothing about another image's.
 const MAX_BORDER_SPREAD: f64 = 0.2;
 
 /// The values as they lie in memory.
 pub(super) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
     let flat = tensor.f_contiguous()?.f_reshape([-1])?;
     Ok(Vec::try_from(&flat.f_view_dtype(Kind::Uint8)?)?)
-}
-
-/// What becomes 1.0: 255 where a pixel is a byte, else the greatest magnitude in the training images.
-pub(super) fn max_value(images: &Images) -> Result<f64> {
-    if images.pixels.kind() == Kind::Uint8 {
-        return Ok(u8::MAX.into());
-    }
-    let max = f64::try_from(images.pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
-    ensure!(max.is_finite(), "a pixel is no finite number");
-    Ok(if max == 0.0 { 1.0 } else { max })
-}
-
-/// The shape of an image of so many values: a square, a square of three colours, or a row.
-pub(super) fn shape_of_row(values: i64) -> Vec<i64> {
-    let side_of = |values: i64| {
-        let split = (values as f64).sqrt().round() as i64;
-        (split > 1 && split * split == values).then_some(split)
-    };
-    let of_colour = if values % 3 == 0 { side_of(values / 3) } else { None };
-    match (side_of(values), of_colour) {
-        (Some(split), _) => vec![split, split],
-        (None, Some(split)) => vec![3, split, split],
-        (None, None) => vec![values],
-    }
 }

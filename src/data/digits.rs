@@ -13,9 +13,9 @@ use tch::Tensor;
 const FILE: &[u8] = include_bytes!("digits.csv.gz");
 const SIDE: i64 = 8;
 const PIXELS: usize = (SIDE * SIDE) as usize;
-/// The greatest pixel value.
+/// The maximum pixel value.
 pub const MAXIMUM: f64 = 16.0;
-/// Of each class, the samples number 0, 5, 10, ... are the test set.
+/// Samples 0, 5, 10, ... of each class are the test set.
 const EVERY: usize = 5;
 
 /// The shape of an image.
@@ -59,7 +59,7 @@ struct Rows {
 impl Rows {
     fn into_images(self) -> Result<Images> {
         let pixels = Tensor::f_from_slice(&self.pixels)?.f_view([-1, SIDE, SIDE])?;
-        Ok(Images { pixels, labels: self.labels })
+        Images::new(pixels, self.labels)
     }
 }
 
@@ -72,7 +72,7 @@ mod tests {
         let digits = load().unwrap();
         let test = digits.test.unwrap();
         assert_eq!((digits.train.len(), test.len()), (1_433, 364));
-        let count = |images: &Images, class| images.labels.iter().filter(|&&l| l == class).count();
+        let count = |images: &Images, class| images.labels().iter().filter(|&&l| l == class).count();
         // Counted in the source file with sort and uniq.
         for (class, total) in [178, 182, 177, 183, 181, 182, 181, 179, 174, 180].into_iter().enumerate() {
             assert_eq!(count(&test, class as i64), usize::div_ceil(total, 5), "class {class}");
@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn values_run_from_0_to_16() {
         let digits = load().unwrap();
-        assert_eq!(digits.train.pixels.size(), [1_433, 8, 8]);
-        assert_eq!(i64::try_from(digits.train.pixels.max()).unwrap(), 16);
-        assert_eq!(i64::try_from(digits.train.pixels.min()).unwrap(), 0);
+        assert_eq!(digits.train.pixels().unwrap().size(), [1_433, 8, 8]);
+        assert_eq!(i64::try_from(digits.train.pixels().unwrap().max()).unwrap(), 16);
+        assert_eq!(i64::try_from(digits.train.pixels().unwrap().min()).unwrap(), 0);
         // The first row of the source file is sample 0 of class 0: a test image.
-        let first: Vec<u8> = Vec::try_from(digits.test.unwrap().pixels.get(0).view([-1])).unwrap();
+        let first: Vec<u8> = Vec::try_from(digits.test.unwrap().gather(&[0]).unwrap().view([-1])).unwrap();
         assert_eq!(&first[..8], [0, 0, 5, 13, 9, 1, 0, 0]);
     }
 }

@@ -1,29 +1,21 @@
-//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its
-//! digest, renamed into place. It must not know what the file is for.
+//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest,
+//! renamed into place.
 
 use super::Progress;
+use super::digest::Digest;
+use crate::files::LockedFile;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::read::MultiGzDecoder;
-use same_file::Handle;
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
 use ureq::tls::{RootCerts, TlsConfig};
 
 /// No file of the catalogue comes near this size; a server that sends more is wrong.
-const GREATEST_SIZE: u64 = 256 << 20;
+const MAX_SIZE: u64 = 256 << 20;
 const CHUNK: usize = 64 << 10;
-
-/// The SHA-256 that a file must have, in lower-case hexadecimal.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Digest {
-    /// Of the file as it is fetched.
-    OfFile(&'static str),
-    /// Of what the gzipped file holds: mirrors may have compressed it anew.
-    OfContent(&'static str),
-}
 
 /// Fetches a file from the first of the `addresses` that delivers it with the right digest.
 ///
@@ -43,14 +35,19 @@ pub fn fetch(
     let mut part_name = destination.as_os_str().to_owned();
     part_name.push(".part");
     let part_path = Path::new(&part_name);
-    let Some(mut part) = open_part(part_path, destination, progress)? else { return Ok(()) };
+    let mut part = LockedFile::lock(part_path, || progress(Progress::Waiting))?;
+    if destination.exists() {
+        // Another process has fetched it meanwhile, or long ago; the part file is an empty leftover.
+        part.remove();
+        return Ok(());
+    }
 
     let mut faults = Vec::new();
     for address in addresses {
         progress(Progress::Started { address: address.clone() });
-        match fetch_into(&mut part, address, digest, progress) {
+        match fetch_into(part.file(), address, digest, progress) {
             Ok(()) => {
-                part.sync_all().with_context(|| format!("cannot write {}", part_path.display()))?;
+                part.file().sync_all().with_context(|| format!("cannot write {}", part_path.display()))?;
                 fs::rename(part_path, destination)
                     .with_context(|| format!("cannot write {}", destination.display()))?;
                 progress(Progress::Finished);
@@ -63,45 +60,10 @@ pub fn fetch(
             }
         }
     }
-    if part.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-        let _ = fs::remove_file(part_path);
+    if part.file().metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        part.remove();
     }
     bail!("{}", faults.join("; "))
-}
-
-/// Opens the part file and locks it; gives nothing if another process has brought the file meanwhile.
-fn open_part(
-    part_path: &Path,
-    destination: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Option<File>> {
-    loop {
-        let mut options = OpenOptions::new();
-        let part = options.read(true).write(true).create(true).truncate(false).open(part_path);
-        let part = part.with_context(|| format!("cannot write {}", part_path.display()))?;
-        lock(&part, progress).with_context(|| format!("cannot lock {}", part_path.display()))?;
-        if destination.exists() {
-            // Ours is an empty leftover.
-            let _ = fs::remove_file(part_path);
-            return Ok(None);
-        }
-        // Who had the lock before may have failed and removed the file: then ours has no name any more.
-        let ours = Handle::from_file(part.try_clone()?)?;
-        if Handle::from_path(part_path).is_ok_and(|named| named == ours) {
-            return Ok(Some(part));
-        }
-    }
-}
-
-fn lock(part: &File, progress: &mut dyn FnMut(Progress)) -> std::io::Result<()> {
-    match part.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            progress(Progress::Waiting);
-            part.lock()
-        }
-        Err(TryLockError::Error(fault)) => Err(fault),
-    }
 }
 
 /// Completes the part file from one address and checks it. A part with the wrong digest is emptied.
@@ -124,9 +86,9 @@ fn fetch_into(
     }
     let start = part.stream_position()?;
     let of = response.body().content_length().map(|rest| start + rest);
-    ensure!(of.is_none_or(|of| of <= GREATEST_SIZE), "the server offers {} bytes, too many", of.unwrap_or(0));
+    ensure!(of.is_none_or(|of| of <= MAX_SIZE), "the server offers {} bytes, too many", of.unwrap_or(0));
 
-    let mut reader = response.body_mut().with_config().limit(GREATEST_SIZE).reader();
+    let mut reader = response.body_mut().with_config().limit(MAX_SIZE).reader();
     let mut chunk = vec![0; CHUNK];
     let mut bytes = start;
     loop {
@@ -195,7 +157,7 @@ fn sha256(reader: &mut dyn Read) -> std::io::Result<String> {
         }
         hasher.update(&chunk[..count]);
         length += count as u64;
-        if length > GREATEST_SIZE {
+        if length > MAX_SIZE {
             return Err(std::io::Error::other("it expands to too many bytes"));
         }
     }

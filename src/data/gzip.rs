@@ -1,4 +1,4 @@
-//! Telling gzipped files from raw ones. It must not know what they hold.
+//! Tells gzipped files from raw ones.
 
 use std::fs::File;
 use std::io::{Read, Result, Seek};

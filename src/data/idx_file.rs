@@ -1,7 +1,7 @@
-//! The IDX format of the MNIST family, raw or gzipped. It must not know which data set a file belongs to.
+//! The IDX format of the MNIST family, raw or gzipped.
 //!
-//! Format: two zero bytes, a type code (8 = uint8), the number of dimensions, the sizes as big-endian
-//! u32, then the values, big-endian too (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is
+//! Format: two zero bytes, a type code (8 = uint8), the number of dimensions, the sizes as big-endian u32,
+//! then the values, big-endian too (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is
 //! trusted with memory: it is compared with the file first.
 
 mod stream;
@@ -9,6 +9,8 @@ mod stream;
 pub(super) use stream::{ImageStream, stream_images};
 
 use super::gzip::is_gzip;
+use super::images::MappedFile;
+use crate::files::FileStamp;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -20,20 +22,28 @@ use tch::{Device, Kind, Tensor};
 const UINT8: u8 = 8;
 const INT32: u8 = 0x0c;
 /// DEFLATE cannot expand its input by more than this (RFC 1951: 258 bytes for two bits, rounded up).
-const GREATEST_EXPANSION: u64 = 1040;
+const MAX_EXPANSION: u64 = 1040;
 
-/// Reads a file of images: [n, height, width], in colour [n, 3, height, width], of values that are no pictures
+/// Reads a file of images: [n, height, width], in colour [n, 3, height, width], of values that are not images
 /// [n, values]; of the file's own type. A raw file of uint8 is mapped, not read: its pages come into memory
-/// as they are used.
+/// as they are used. Until the tensor is dropped the file must not be made shorter: the system would end the
+/// process with SIGBUS.
 ///
 /// # Errors
 /// A file that cannot be read or is not a whole IDX file of values in two to four dimensions.
 pub fn read_images(path: &Path) -> Result<Tensor> {
-    channels_first(read_as_stored(path)?).with_context(|| path.display().to_string())
+    Ok(map_images(path)?.0)
 }
 
-/// The same, of pictures that are known to have their channels first.
-pub(super) fn read_as_stored(path: &Path) -> Result<Tensor> {
+/// The same, and the file if the images are mapped from it.
+pub(super) fn map_images(path: &Path) -> Result<(Tensor, Option<MappedFile>)> {
+    let (stored, mapped_from) = map_as_stored(path)?;
+    Ok((channels_first(stored).with_context(|| path.display().to_string())?, mapped_from))
+}
+
+/// The same, of images that are known to have their channels first.
+pub(super) fn map_as_stored(path: &Path) -> Result<(Tensor, Option<MappedFile>)> {
+    let stamp = FileStamp::of(path)?;
     let file = IdxFile::open(path, IMAGES).with_context(|| path.display().to_string())?;
     let shape = file.header.shape();
     ensure!(
@@ -41,13 +51,15 @@ pub(super) fn read_as_stored(path: &Path) -> Result<Tensor> {
         "{}: holds no pixels: its sizes are {shape:?}",
         path.display()
     );
-    file.read(path).with_context(|| path.display().to_string())
+    let is_mapped = file.is_mapped();
+    let pixels = file.read(path).with_context(|| path.display().to_string())?;
+    Ok((pixels, is_mapped.then(|| MappedFile { path: path.to_path_buf(), stamp })))
 }
 
 /// The dimensions that images have: values, or height and width, or these and channels.
 const IMAGES: RangeInclusive<u8> = 2..=4;
 
-/// Pictures whose channels come last with the channels first, and grey ones without any.
+/// Images whose channels come last with the channels first, and grey ones without any.
 pub(super) fn usual_axes(images: Tensor) -> Result<Tensor> {
     Ok(match images.size()[..] {
         [_, _, _, 3] => images.f_permute([0, 3, 1, 2])?.f_contiguous()?,
@@ -62,7 +74,7 @@ fn channels_first(images: Tensor) -> Result<Tensor> {
     let sizes = images.size();
     ensure!(
         sizes.len() != 4 || sizes[1] == 3,
-        "states the sizes {sizes:?}; pictures have 1 or 3 channels, as the second or the last size"
+        "states the sizes {sizes:?}; images have 1 or 3 channels, as the second or the last size"
     );
     Ok(images)
 }
@@ -95,7 +107,7 @@ pub fn read_labels(path: &Path) -> Result<Tensor> {
 /// The sizes that a file of images states, as [`read_images`] would give them, read from its header alone.
 ///
 /// # Errors
-/// As [`read_images`], for what can be told from the header.
+/// As [`read_images`], for what the header says.
 pub(super) fn image_sizes(path: &Path) -> Result<Vec<i64>> {
     let file = IdxFile::open(path, IMAGES).with_context(|| path.display().to_string())?;
     Ok(usual_sizes(&file.header.shape()))
@@ -208,7 +220,7 @@ fn read_header_bytes(reader: &mut dyn Read, bytes: &mut [u8]) -> Result<()> {
     })
 }
 
-/// What a fault while unpacking means in a user's words.
+/// A fault of unpacking in a user's words.
 fn gzip_fault(fault: std::io::Error) -> anyhow::Error {
     match fault.kind() {
         ErrorKind::UnexpectedEof => anyhow::anyhow!("is a gzip file that was cut short"),
@@ -243,7 +255,7 @@ impl IdxFile {
             let mut stream = MultiGzDecoder::new(BufReader::new(file));
             let header = Header::read(&mut stream, &dimensions)?;
             ensure!(
-                header.whole_length() <= file_length.saturating_mul(GREATEST_EXPANSION),
+                header.whole_length() <= file_length.saturating_mul(MAX_EXPANSION),
                 "states the sizes {:?}, more than a gzip file of {file_length} bytes can hold",
                 header.sizes
             );
@@ -258,6 +270,11 @@ impl IdxFile {
             header.sizes
         );
         Ok(IdxFile { header, contents: Contents::Raw(file) })
+    }
+
+    /// Whether its values are mapped when they are read.
+    fn is_mapped(&self) -> bool {
+        matches!(self.contents, Contents::Raw(_)) && self.header.type_code == UINT8
     }
 
     fn read(self, path: &Path) -> Result<Tensor> {

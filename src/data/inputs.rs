@@ -1,11 +1,10 @@
-//! Images to be classified, from whatever a user points at, one by one: pictures, folders of pictures,
-//! IDX files, CSV rows of pixels. Memory does not grow with their number. It must not know the
-//! classifier.
+//! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX
+//! files, CSV rows of pixels. Memory does not grow with their number.
 
 use super::csv_inputs::CsvInputs;
 use super::gzip;
 use super::idx_file::{self, ImageStream};
-use super::image_file::{self, Inversion, Picture};
+use super::image_file::{self, Inversion, PreparedImage};
 use anyhow::{Context, Result, anyhow, ensure};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -14,54 +13,54 @@ use std::path::Path;
 use std::rc::Rc;
 use walkdir::WalkDir;
 
-/// The images that are wanted.
+/// The images that a classifier takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wanted {
-    /// What they are.
-    pub form: Form,
-    /// Height and width; 1 and their number for values that are no picture.
+pub struct InputSpec {
+    /// What their values are.
+    pub layout: PixelLayout,
+    /// Height and width; for anything but images, 1 and the number of values.
     pub shape: [i64; 2],
     /// The pixel value that becomes 1.0, in IDX and CSV files.
     pub maximum: f64,
-    /// Whether dark and bright are exchanged in pictures.
+    /// Whether dark and bright are exchanged in image files.
     pub inversion: Inversion,
 }
 
 /// What the values of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum PixelLayout {
     /// Grey pixels, row by row.
     Grey,
     /// Red, then green, then blue pixels.
     Colour,
-    /// Anything but a picture.
+    /// Anything but an image.
     Values,
 }
 
-impl Wanted {
+impl InputSpec {
     /// Images of the shape that a model takes.
-    pub fn new(shape: &[i64], maximum: f64, inversion: Inversion) -> Option<Wanted> {
-        let (form, shape) = match *shape {
-            [values] => (Form::Values, [1, values]),
-            [height, width] => (Form::Grey, [height, width]),
-            [3, height, width] => (Form::Colour, [height, width]),
+    pub fn new(shape: &[i64], maximum: f64, inversion: Inversion) -> Option<InputSpec> {
+        let (layout, shape) = match *shape {
+            [values] => (PixelLayout::Values, [1, values]),
+            [height, width] => (PixelLayout::Grey, [height, width]),
+            [3, height, width] => (PixelLayout::Colour, [height, width]),
             _ => return None,
         };
-        Some(Wanted { form, shape, maximum, inversion })
+        Some(InputSpec { layout, shape, maximum, inversion })
     }
 
     fn pixels(&self) -> usize {
-        let channels = if self.form == Form::Colour { 3 } else { 1 };
+        let channels = if self.layout == PixelLayout::Colour { 3 } else { 1 };
         (channels * self.shape[0] * self.shape[1]) as usize
     }
 
-    /// Values as they are stored, scaled so that the greatest of the training images becomes 1. Those of raw
-    /// pixels are never greater; others are not bounded.
+    /// Stored values, scaled so that the maximum of the training images becomes 1. Raw pixels are never
+    /// larger; other values are not bounded.
     fn scaled(&self, values: &[f32], is_raw: bool) -> Result<Vec<f32>> {
-        let greatest = values.iter().copied().fold(0.0, f32::max);
+        let max = values.iter().copied().fold(0.0, f32::max);
         ensure!(
-            !is_raw || f64::from(greatest) <= self.maximum,
-            "has the pixel value {greatest}; those of the training images end at {}",
+            !is_raw || f64::from(max) <= self.maximum,
+            "has the pixel value {max}; those of the training images end at {}",
             self.maximum
         );
         Ok(values.iter().map(|value| value / self.maximum as f32).collect())
@@ -73,7 +72,7 @@ impl Wanted {
 pub struct Input {
     /// The file that it came from.
     pub file: Rc<str>,
-    /// Its number within the file, from 0; none for a picture.
+    /// Its index within the file, from 0; none for an image file.
     pub row: Option<usize>,
     /// Its values from 0 to 1, row by row.
     pub values: Vec<f32>,
@@ -84,64 +83,65 @@ pub struct Input {
 /// An iterator over inputs; an error names its file and takes the place of what could not be read.
 pub type Inputs = Box<dyn Iterator<Item = Result<Input>>>;
 
-/// The images of a file or folder. A folder gives its pictures and those below it, sorted by name.
-pub fn inputs(path: &Path, wanted: Wanted) -> Inputs {
+/// The images of a file or folder. A folder gives its image files and those below it, sorted by name.
+pub fn inputs(path: &Path, spec: InputSpec) -> Inputs {
     if path.is_dir() {
-        return pictures_in(path, wanted);
+        return images_in(path, spec);
     }
-    match Format::of(path) {
-        Ok(Format::Picture) => Box::new(std::iter::once(picture_input(path, wanted))),
-        Ok(Format::Idx) => {
-            let stream = open_idx(path, wanted);
+    match FileKind::of(path) {
+        Ok(FileKind::Image) => Box::new(std::iter::once(image_input(path, spec))),
+        Ok(FileKind::Idx) => {
+            let stream = open_idx(path, spec);
             let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
-            rows(path, wanted, is_raw, stream)
+            rows(path, spec, is_raw, stream)
         }
-        Ok(Format::Csv) => {
-            let pixels = CsvInputs::open(path, wanted.pixels(), wanted.maximum);
+        Ok(FileKind::Csv) => {
+            let pixels = CsvInputs::open(path, spec.pixels(), spec.maximum);
             let as_floats = |row: Vec<u8>| row.into_iter().map(f32::from).collect();
-            rows(path, wanted, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
+            rows(path, spec, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
         }
         Err(fault) => Box::new(std::iter::once(Err(fault.context(path.display().to_string())))),
     }
 }
 
-enum Format {
-    Picture,
+/// What a file holds.
+enum FileKind {
+    Image,
     Idx,
     Csv,
 }
 
-impl Format {
+impl FileKind {
     /// By the first bytes; CSV, which has none of its own, by the name.
-    fn of(path: &Path) -> Result<Format> {
+    fn of(path: &Path) -> Result<FileKind> {
         let mut file = File::open(path).context("cannot be opened")?;
         let mut start = Vec::new();
         file.by_ref().take(4096).read_to_end(&mut start).context("cannot be read")?;
         let is_gzip = start.starts_with(&gzip::MAGIC);
         if is_gzip {
             let mut unpacked = Vec::new();
-            // A fault is met again, and told, by whoever reads the file.
+            // Whoever reads the file meets and reports a fault again.
             let _ = MultiGzDecoder::new(start.as_slice()).take(4).read_to_end(&mut unpacked);
             start = unpacked;
         }
         let name = path.to_string_lossy().to_lowercase();
         let named_csv = name.ends_with(".csv") || name.ends_with(".csv.gz");
         match start.as_slice() {
-            _ if named_csv => Ok(Format::Csv),
-            [0, 0, 1..=16, 1..=16, ..] => Ok(Format::Idx),
+            _ if named_csv => Ok(FileKind::Csv),
+            [0, 0, 1..=16, 1..=16, ..] => Ok(FileKind::Idx),
             _ if is_gzip => Err(anyhow!("is a gzip file of neither IDX images nor, by its name, CSV")),
-            _ => Ok(Format::Picture),
+            _ => Ok(FileKind::Image),
         }
     }
 }
 
-fn open_idx(path: &Path, wanted: Wanted) -> Result<ImageStream> {
+fn open_idx(path: &Path, spec: InputSpec) -> Result<ImageStream> {
     let stream = idx_file::stream_images(path)?;
-    let [height, width] = wanted.shape;
-    let expected = match wanted.form {
-        Form::Values => vec![width],
-        Form::Grey => vec![height, width],
-        Form::Colour => vec![3, height, width],
+    let [height, width] = spec.shape;
+    let expected = match spec.layout {
+        PixelLayout::Values => vec![width],
+        PixelLayout::Grey => vec![height, width],
+        PixelLayout::Colour => vec![3, height, width],
     };
     ensure!(
         stream.shape() == expected,
@@ -162,8 +162,8 @@ fn shape_name(shape: &[i64]) -> String {
     }
 }
 
-/// Numbers the images of a file and names it in errors, after the first of which nothing follows.
-fn rows<I>(path: &Path, wanted: Wanted, is_raw: bool, images: Result<I>) -> Inputs
+/// Numbers the images of a file and names it in errors; nothing follows the first error.
+fn rows<I>(path: &Path, spec: InputSpec, is_raw: bool, images: Result<I>) -> Inputs
 where
     I: Iterator<Item = Result<Vec<f32>>> + 'static,
 {
@@ -177,48 +177,48 @@ where
         if failed {
             return None;
         }
-        let values = pixels.and_then(|pixels| wanted.scaled(&pixels, is_raw));
+        let values = pixels.and_then(|pixels| spec.scaled(&pixels, is_raw));
         failed = values.is_err();
         let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false };
         Some(values.map(input).with_context(|| file.to_string()))
     }))
 }
 
-fn pictures_in(folder: &Path, wanted: Wanted) -> Inputs {
+fn images_in(folder: &Path, spec: InputSpec) -> Inputs {
     let folder_name = folder.display().to_string();
     let mut found = false;
     let files = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-    let pictures = files.filter_map(move |entry| match entry {
-        Ok(entry) if is_picture(entry.path()) => Some(picture_input(entry.path(), wanted)),
+    let images = files.filter_map(move |entry| match entry {
+        Ok(entry) if is_image(entry.path()) => Some(image_input(entry.path(), spec)),
         Ok(_) => None,
         Err(fault) => Some(Err(fault.into())),
     });
-    // A folder without a picture is most likely the wrong one.
-    let pictures = pictures.map(Some).chain([None]).filter_map(move |picture| match picture {
-        Some(picture) => {
+    // A folder without an image is most likely the wrong one.
+    let images = images.map(Some).chain([None]).filter_map(move |image| match image {
+        Some(image) => {
             found = true;
-            Some(picture)
+            Some(image)
         }
         None if found => None,
         None => {
-            Some(Err(anyhow!("{folder_name}: holds no pictures (.{})", image_file::EXTENSIONS.join(", ."))))
+            Some(Err(anyhow!("{folder_name}: holds no images (.{})", image_file::EXTENSIONS.join(", ."))))
         }
     });
-    Box::new(pictures)
+    Box::new(images)
 }
 
-fn is_picture(path: &Path) -> bool {
+fn is_image(path: &Path) -> bool {
     image_file::is_named(path) && path.is_file()
 }
 
-fn picture_input(path: &Path, wanted: Wanted) -> Result<Input> {
+fn image_input(path: &Path, spec: InputSpec) -> Result<Input> {
     let file = path.display().to_string();
-    let read = match wanted.form {
-        Form::Values => Err(anyhow!("is a picture, but the model takes rows of values")),
-        Form::Grey | Form::Colour => {
-            image_file::read_picture(path, wanted.shape, wanted.form == Form::Colour, wanted.inversion)
+    let read = match spec.layout {
+        PixelLayout::Values => Err(anyhow!("is an image, but the model takes rows of values")),
+        PixelLayout::Grey | PixelLayout::Colour => {
+            image_file::read_image(path, spec.shape, spec.layout == PixelLayout::Colour, spec.inversion)
         }
     };
-    let Picture { values, is_inverted } = read.with_context(|| file.clone())?;
+    let PreparedImage { values, is_inverted } = read.with_context(|| file.clone())?;
     Ok(Input { file: file.into(), row: None, values, is_inverted })
 }

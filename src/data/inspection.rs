@@ -1,14 +1,14 @@
-//! What a data set is like, for people: its range of values, its balance, its duplicates. It must not know how
-//! it is shown.
+//! What a data set is like: its range of values, its balance, its duplicates.
 
-use super::dataset::{Dataset, Images, bytes_of};
+use super::dataset::{Dataset, bytes_of};
+use super::images::Images;
 use anyhow::Result;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
-use tch::Kind;
+use tch::{Kind, Tensor};
 
-/// Images that are digested in one go.
-const BATCH: i64 = 1024;
+/// Images that are looked at in one go.
+const BATCH: usize = 1024;
 
 /// What was found out.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,14 +16,14 @@ const BATCH: i64 = 1024;
 pub struct Inspection {
     /// The type of the values as they are stored: `Uint8`.
     pub value_type: String,
-    /// The least and the greatest value in the training images.
+    /// The minimum and the maximum in the training images.
     pub range: (f64, f64),
-    /// The names of the splits that there are, `train` first, with the number of images of each class.
+    /// The names of the splits, `train` first, with the number of images of each class.
     pub counts: Vec<(&'static str, Vec<usize>)>,
     /// How many training images are equal to an earlier one, in every value.
     pub repeated: usize,
-    /// For each other split, how many of its images are equal to a training image: what is measured on them is
-    /// too good.
+    /// For each other split, how many of its images are equal to a training image: what is measured on them
+    /// is too good.
     pub also_in_train: Vec<(&'static str, usize)>,
 }
 
@@ -33,23 +33,18 @@ impl Dataset {
     /// # Errors
     /// Too little memory.
     pub fn inspect(&self) -> Result<Inspection> {
-        let (least, greatest) = (self.train.pixels.f_min()?, self.train.pixels.f_max()?);
-        let value =
-            |tensor: tch::Tensor| Ok::<f64, anyhow::Error>(f64::try_from(tensor.f_to_kind(Kind::Double)?)?);
-        let others = [("validation", self.validation.as_ref()), ("test", Some(&self.test))];
-        let others = || others.iter().filter_map(|&(split, images)| Some((split, images?)));
-        let all = std::iter::once(("train", &self.train)).chain(others());
-        let counts = all.map(|(split, images)| (split, images.class_counts(self.classes.len()))).collect();
+        let counts = self.splits().map(|(split, images)| (split, images.class_counts(self.classes.len())));
+        let counts = counts.collect();
         let train = digests(&self.train)?;
         let distinct: HashSet<&[u8; 32]> = train.iter().collect();
         let mut also_in_train = Vec::new();
-        for (split, images) in others() {
+        for (split, images) in self.splits().skip(1) {
             let repeated = digests(images)?.iter().filter(|digest| distinct.contains(digest)).count();
             also_in_train.push((split, repeated));
         }
         Ok(Inspection {
-            value_type: format!("{:?}", self.train.pixels.kind()),
-            range: (value(least)?, value(greatest)?),
+            value_type: format!("{:?}", self.train.kind()),
+            range: range(&self.train)?,
             counts,
             repeated: train.len() - distinct.len(),
             also_in_train,
@@ -57,13 +52,24 @@ impl Dataset {
     }
 }
 
+/// The minimum and the maximum.
+fn range(images: &Images) -> Result<(f64, f64)> {
+    let value = |tensor: Tensor| Ok::<f64, anyhow::Error>(f64::try_from(tensor.f_to_kind(Kind::Double)?)?);
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    for start in (0..images.len()).step_by(BATCH) {
+        let pixels = images.slice(start, BATCH)?;
+        (min, max) = (min.min(value(pixels.f_min()?)?), max.max(value(pixels.f_max()?)?));
+    }
+    Ok((min, max))
+}
+
 /// A digest of each image.
 fn digests(images: &Images) -> Result<Vec<[u8; 32]>> {
     let mut digests = Vec::with_capacity(images.len());
-    for start in (0..images.len() as i64).step_by(BATCH as usize) {
-        let count = BATCH.min(images.len() as i64 - start);
-        let bytes = bytes_of(&images.pixels.f_narrow(0, start, count)?)?;
-        let images = bytes.chunks(bytes.len() / count as usize);
+    for start in (0..images.len()).step_by(BATCH) {
+        let pixels = images.slice(start, BATCH)?;
+        let bytes = bytes_of(&pixels)?;
+        let images = bytes.chunks(bytes.len() / pixels.size()[0] as usize);
         digests.extend(images.map(|image| <[u8; 32]>::from(Sha256::digest(image))));
     }
     Ok(digests)
@@ -72,13 +78,11 @@ fn digests(images: &Images) -> Result<Vec<[u8; 32]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Tensor;
 
     #[test]
     fn ranges_balance_and_duplicates_are_found() {
-        let images = |values: &[u8], labels: &[i64]| Images {
-            pixels: Tensor::from_slice(values).view([-1, 1, 2]),
-            labels: labels.to_vec(),
+        let images = |values: &[u8], labels: &[i64]| {
+            Images::new(Tensor::from_slice(values).view([-1, 1, 2]), labels.to_vec()).unwrap()
         };
         let dataset = Dataset {
             name: "a".to_string(),

@@ -1,91 +1,98 @@
-//! From labels to class numbers and the names of classes. Pure: it must not know where labels come from.
+//! From labels to class indices and the names of classes. Pure.
 
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
 /// More classes are a sign of a wrong file.
-const MOST_CLASSES: i64 = 1 << 16;
+const MAX_CLASSES: i64 = 1 << 16;
 
-/// Labels that are words, each numbered when it is first met.
+/// Gives an index to each word when it is first met.
 #[derive(Debug, Default)]
-pub(super) struct Words {
-    numbers: HashMap<String, i64>,
+pub(super) struct LabelIndex {
+    indices: HashMap<String, i64>,
 }
 
-impl Words {
-    pub fn number(&mut self, word: &str) -> i64 {
-        if let Some(&number) = self.numbers.get(word) {
-            return number;
+impl LabelIndex {
+    /// The index of a word.
+    pub fn of(&mut self, word: &str) -> i64 {
+        if let Some(&index) = self.indices.get(word) {
+            return index;
         }
-        let number = self.numbers.len() as i64;
-        self.numbers.insert(word.to_string(), number);
-        number
+        let index = self.indices.len() as i64;
+        self.indices.insert(word.to_string(), index);
+        index
     }
 
-    /// How many there are.
+    /// The number of different words.
     pub fn len(&self) -> usize {
-        self.numbers.len()
+        self.indices.len()
     }
 
-    /// The names of the classes, numbers in their order, words in the alphabet's; and the class of each word by
-    /// the number that it was given.
+    /// The names of the classes, numbers in numeric order, words in alphabetical order; and the class of each
+    /// word by its index here.
     pub fn classes(self) -> (Vec<String>, Vec<i64>) {
-        let mut words: Vec<(String, i64)> = self.numbers.into_iter().collect();
+        let mut words: Vec<(String, i64)> = self.indices.into_iter().collect();
         words.sort_unstable();
         if words.iter().all(|(word, _)| word.parse::<i64>().is_ok()) {
             words.sort_by_key(|(word, _)| word.parse::<i64>().unwrap_or_default());
         }
         let mut classes = vec![0; words.len()];
-        for (class, (_, number)) in words.iter().enumerate() {
-            classes[*number as usize] = class as i64;
+        for (class, (_, index)) in words.iter().enumerate() {
+            classes[*index as usize] = class as i64;
         }
         (words.into_iter().map(|(word, _)| word).collect(), classes)
     }
 }
 
 /// Labels as they are stored.
-pub(super) enum Labels {
+pub(super) enum RawLabels {
     Numbers(Vec<i64>),
     Words(Vec<String>),
 }
 
-impl Labels {
+impl RawLabels {
     pub fn len(&self) -> usize {
         match self {
-            Labels::Numbers(numbers) => numbers.len(),
-            Labels::Words(words) => words.len(),
+            RawLabels::Numbers(numbers) => numbers.len(),
+            RawLabels::Words(words) => words.len(),
         }
     }
 }
 
-/// How labels stand for classes: words by themselves, numbers counted from 0, or from 1 as EMNIST's letters.
+/// How labels stand for classes: words are their names; numbers count from 0, or from 1 as in EMNIST Letters.
 #[derive(Debug)]
 pub(super) struct LabelEncoding {
     first: i64,
     has_words: bool,
+    /// The names of the classes.
     pub names: Vec<String>,
 }
 
 impl LabelEncoding {
-    /// Of classes whose names are known, from a number on.
-    pub fn from(first: i64, names: Vec<String>) -> LabelEncoding {
+    /// All that it says, as one line of text.
+    pub fn key(&self) -> String {
+        format!("{} {} {}", self.first, self.has_words, self.names.join("\0"))
+    }
+
+    /// Of classes whose names are known, the first of which has the label `first`.
+    pub fn new(first: i64, names: Vec<String>) -> LabelEncoding {
         LabelEncoding { first, has_words: false, names }
     }
 
-    /// What the labels of training images tell; of numbers, unless it is known already.
+    /// From the labels of training images; from `known` if they are numbers and it is given.
     ///
     /// # Errors
-    /// Words beside numbers; numbers with a gap.
+    /// Words mixed with numbers; numbers with a gap.
     pub fn of<'a>(
-        labels: impl IntoIterator<Item = &'a Labels>,
+        labels: impl IntoIterator<Item = &'a RawLabels>,
         known: Option<LabelEncoding>,
     ) -> Result<LabelEncoding> {
-        let (mut words, mut numbers) = (Words::default(), Vec::new());
+        let (mut words, mut numbers) = (LabelIndex::default(), Vec::new());
         for labels in labels {
             match labels {
-                Labels::Numbers(of_images) => numbers.extend(of_images),
-                Labels::Words(of_images) => of_images.iter().for_each(|word| {
-                    words.number(word);
+                RawLabels::Numbers(of_images) => numbers.extend(of_images),
+                RawLabels::Words(of_images) => of_images.iter().for_each(|word| {
+                    words.of(word);
                 }),
             }
         }
@@ -99,14 +106,14 @@ impl LabelEncoding {
         }
     }
 
-    /// The class numbers of labels.
+    /// The class indices of labels.
     ///
     /// # Errors
-    /// A label that is no class, with the number of its image; words for numbers, or numbers for words.
-    pub fn classes_of(&self, labels: &Labels) -> Result<Vec<i64>> {
+    /// A label that is not a class, with the index of its image; words for numbers, or numbers for words.
+    pub fn classes_of(&self, labels: &RawLabels) -> Result<Vec<i64>> {
         let words = match labels {
-            Labels::Numbers(numbers) if !self.has_words => return self.classes(numbers),
-            Labels::Words(words) if self.has_words => words,
+            RawLabels::Numbers(numbers) if !self.has_words => return self.classes(numbers),
+            RawLabels::Words(words) if self.has_words => words,
             _ => bail!("has words for labels where others are numbers, or numbers where others are words"),
         };
         let class_of: HashMap<&str, i64> = self.names.iter().map(String::as_str).zip(0..).collect();
@@ -118,12 +125,12 @@ impl LabelEncoding {
         words.iter().enumerate().map(class).collect()
     }
 
-    /// The numbering of other labels for the same classes: from 1 where the first is called so.
+    /// The encoding of other labels for the same classes: from 1 if the first class is called 1.
     pub fn like(names: &[String]) -> LabelEncoding {
-        LabelEncoding::from(i64::from(names[0] == "1"), names.to_vec())
+        LabelEncoding::new(i64::from(names[0] == "1"), names.to_vec())
     }
 
-    /// What training labels tell. A class without a single image below the greatest label is the sign of a
+    /// From the numbers of training images. A class below the maximum that has no image is the sign of a
     /// wrong label rather than of a class that cannot be learnt.
     ///
     /// # Errors
@@ -131,23 +138,23 @@ impl LabelEncoding {
     pub fn from_labels(labels: &[i64]) -> Result<LabelEncoding> {
         check_range(labels)?;
         let first = i64::from(labels.iter().min() == Some(&1));
-        let greatest = labels.iter().copied().max().unwrap_or_default();
-        let mut seen = vec![false; (greatest + 1) as usize];
+        let max = labels.iter().copied().max().unwrap_or_default();
+        let mut seen = vec![false; (max + 1) as usize];
         labels.iter().for_each(|&label| seen[label as usize] = true);
-        if let Some(absent) = (first..=greatest).find(|&label| !seen[label as usize]) {
-            let row = labels.iter().position(|&label| label == greatest).unwrap_or_default();
+        if let Some(absent) = (first..=max).find(|&label| !seen[label as usize]) {
+            let row = labels.iter().position(|&label| label == max).unwrap_or_default();
             bail!(
-                "label {greatest} (of image {row}, counted from 0) is beyond the classes: no image has label \
+                "label {max} (of image {row}, counted from 0) is beyond the classes: no image has label \
                  {absent}; classes are numbered from {first} without a gap"
             );
         }
-        Ok(LabelEncoding::from(first, (first..=greatest).map(|label| label.to_string()).collect()))
+        Ok(LabelEncoding::new(first, (first..=max).map(|label| label.to_string()).collect()))
     }
 
-    /// The class numbers of labels.
+    /// The class indices of labels.
     ///
     /// # Errors
-    /// A label that is no class, with the number of its image.
+    /// A label that is not a class, with the index of its image.
     pub fn classes(&self, labels: &[i64]) -> Result<Vec<i64>> {
         check_range(labels)?;
         let (first, count) = (self.first, self.names.len() as i64);
@@ -163,8 +170,8 @@ impl LabelEncoding {
 }
 
 fn check_range(labels: &[i64]) -> Result<()> {
-    match labels.iter().position(|label| !(0..=MOST_CLASSES).contains(label)) {
-        Some(row) => bail!("the label {} (of image {row}, counted from 0) is no class", labels[row]),
+    match labels.iter().position(|label| !(0..=MAX_CLASSES).contains(label)) {
+        Some(row) => bail!("the label {} (of image {row}, counted from 0) is not a class", labels[row]),
         None => Ok(()),
     }
 }
@@ -176,10 +183,10 @@ mod tests {
     #[test]
     fn words_are_in_the_order_of_numbers_or_of_the_alphabet() {
         let classes = |words: &[&str]| {
-            let mut known = Words::default();
-            let numbers: Vec<i64> = words.iter().map(|word| known.number(word)).collect();
+            let mut known = LabelIndex::default();
+            let indices: Vec<i64> = words.iter().map(|word| known.of(word)).collect();
             let (names, classes) = known.classes();
-            (names, numbers.iter().map(|&number| classes[number as usize]).collect::<Vec<_>>())
+            (names, indices.iter().map(|&index| classes[index as usize]).collect::<Vec<_>>())
         };
         assert_eq!(classes(&["10", "9", "10"]), (vec!["9".into(), "10".into()], vec![1, 0, 1]));
         assert_eq!(classes(&["dog", "10", "cat"]).0, ["10", "cat", "dog"]);
@@ -187,15 +194,15 @@ mod tests {
 
     #[test]
     fn numbers_begin_with_0_or_1_and_have_no_gap() {
-        let numbering = LabelEncoding::from_labels(&[2, 1, 3]).unwrap();
-        assert_eq!(numbering.names, ["1", "2", "3"]);
-        assert_eq!(numbering.classes(&[3, 1]).unwrap(), [2, 0]);
-        let fault = numbering.classes(&[1, 0]).unwrap_err().to_string();
+        let encoding = LabelEncoding::from_labels(&[2, 1, 3]).unwrap();
+        assert_eq!(encoding.names, ["1", "2", "3"]);
+        assert_eq!(encoding.classes(&[3, 1]).unwrap(), [2, 0]);
+        let fault = encoding.classes(&[1, 0]).unwrap_err().to_string();
         assert!(
             fault.contains("label 0 (of image 1, counted from 0) is beyond the 3 classes, 1 to 3"),
             "{fault}"
         );
-        assert_eq!(LabelEncoding::like(&numbering.names).classes(&[1]).unwrap(), [0]);
+        assert_eq!(LabelEncoding::like(&encoding.names).classes(&[1]).unwrap(), [0]);
         assert_eq!(LabelEncoding::from_labels(&[1, 0]).unwrap().names, ["0", "1"]);
         let fault = LabelEncoding::from_labels(&[0, 3, 1]).unwrap_err().to_string();
         assert!(

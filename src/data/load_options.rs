@@ -1,47 +1,98 @@
-//! How data are read, where there is a choice.
+//! How data are loaded.
 
-use super::formats::Format;
+use super::{Fault, Progress};
 use anyhow::Result;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// How data are read, where there is a choice.
+/// How data are loaded. The default loads all of a set, with its own split or a tenth set aside as the test
+/// set.
+///
+/// ```
+/// # fn load(folder: &std::path::Path) -> anyhow::Result<()> {
+/// use fitch::data::{LoadOptions, Source};
+///
+/// let options = LoadOptions::default().image_size(64, 64).skip_bad().test_share(0.2);
+/// let flowers = Source::find("flowers/")?.load_with(&options, &mut |progress| println!("{progress:?}"))?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadOptions {
-    /// Where fetched sets and decoded images are kept.
-    pub data_dir: PathBuf,
-    /// The form of what lies at a path; none means that it is found out.
-    pub format: Option<Format>,
-    /// Height and width that pictures are stretched to.
+    /// Where fetched sets and decoded images are kept; none means [`default_folder`].
+    pub data_dir: Option<PathBuf>,
+    /// Height and width that images in folders and Parquet files are scaled to.
     pub image_size: Option<[u32; 2]>,
-    /// Whether pictures that cannot be read are left out.
+    /// Whether images that cannot be read are left out.
     pub skips_bad: bool,
-    /// Images to validate with, from another folder or file.
+    /// Validation images from another folder or file.
     pub validation: Option<PathBuf>,
-    /// The share of a set without a test set that is split off as one; none means [`TEST_SHARE`].
+    /// The share of a set without a test set that is set aside as one; none means [`TEST_SHARE`].
     pub test_share: Option<f64>,
-    /// The column of a table that holds the labels, by name or by number from 0.
+    /// The column of a table that holds the labels, by name or by index from 0.
     pub label_column: Option<String>,
-    /// The only classes that are taken, by name; none means all.
+    /// The names of the classes to keep; none means all.
     pub classes: Option<Vec<String>>,
 }
 
-/// What is split off for the test where a set has none.
+/// The share of the images that is set aside as the test set if there is none.
 pub const TEST_SHARE: f64 = 0.1;
 
+/// Is called with each [`Progress`] while data are fetched and decoded.
+pub(super) type OnProgress<'a> = &'a mut dyn FnMut(Progress);
+
 impl LoadOptions {
-    /// Everything by default, with that folder.
+    /// The default options with another folder for fetched sets and decoded images.
     pub fn with_data_dir(data_dir: impl Into<PathBuf>) -> LoadOptions {
-        LoadOptions { data_dir: data_dir.into(), ..LoadOptions::default() }
+        LoadOptions { data_dir: Some(data_dir.into()), ..LoadOptions::default() }
     }
 
-    /// The form of what lies at a path: the one that was named, or what is found out.
-    pub(super) fn format_of(&self, path: &Path) -> Result<Format> {
-        self.format.map_or_else(|| Format::of(path), Ok)
+    /// Scales images in folders and Parquet files to this size.
+    pub fn image_size(self, height: u32, width: u32) -> LoadOptions {
+        LoadOptions { image_size: Some([height, width]), ..self }
+    }
+
+    /// Leaves out images that cannot be read; the notes of the [`Dataset`](super::Dataset) say how many.
+    pub fn skip_bad(self) -> LoadOptions {
+        LoadOptions { skips_bad: true, ..self }
+    }
+
+    /// Takes the validation images from another folder or file.
+    pub fn validation(self, path: impl Into<PathBuf>) -> LoadOptions {
+        LoadOptions { validation: Some(path.into()), ..self }
+    }
+
+    /// Sets aside this share of the images as the test set if there is none.
+    pub fn test_share(self, share: f64) -> LoadOptions {
+        LoadOptions { test_share: Some(share), ..self }
+    }
+
+    /// Takes the labels from this column of a table, by name or by index from 0.
+    pub fn label_column(self, column: impl Into<String>) -> LoadOptions {
+        LoadOptions { label_column: Some(column.into()), ..self }
+    }
+
+    /// Keeps these classes only, in this order.
+    pub fn classes(self, names: impl IntoIterator<Item = impl Into<String>>) -> LoadOptions {
+        LoadOptions { classes: Some(names.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// The settings that decide how encoded images are decoded, for the cache.
+    pub(super) fn decoding_key(&self) -> [(&'static str, String); 2] {
+        let size = self.image_size.map_or(String::new(), |[height, width]| format!("{height}x{width}"));
+        [("image_size", size), ("skips_bad", self.skips_bad.to_string())]
+    }
+
+    /// The folder for fetched sets and decoded images.
+    ///
+    /// # Errors
+    /// [`Fault::NoCacheFolder`]: none was chosen, and there is no default.
+    pub fn folder(&self) -> Result<PathBuf> {
+        Ok(self.data_dir.clone().or_else(default_folder).ok_or(Fault::NoCacheFolder)?)
     }
 }
 
-/// Where catalogued sets are kept unless one says otherwise: `FITCH_DATA_DIR`, else the user's cache
-/// folder; none where there is neither that variable nor a home folder.
+/// Where fetched sets and decoded images are kept by default: `FITCH_DATA_DIR`, else the user's cache folder;
+/// none without that variable and a home folder.
 pub fn default_folder() -> Option<PathBuf> {
     let from_environment = std::env::var_os("FITCH_DATA_DIR").filter(|folder| !folder.is_empty());
     let in_cache =

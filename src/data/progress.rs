@@ -1,36 +1,36 @@
-//! What happens while a data set is fetched and decoded.
+//! The steps of fetching and decoding a data set, for display.
 
 /// A step of fetching or decoding, for display.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
-    /// A file is asked for.
+    /// A file is requested.
     Started {
         /// Its address.
         address: String,
     },
-    /// Bytes have come.
+    /// Bytes were received.
     Received {
-        /// So far, those of an earlier try included.
+        /// So far, including those of an earlier try.
         bytes: u64,
-        /// Of how many, where the server said so.
+        /// In all, if the server said so.
         of: Option<u64>,
     },
-    /// The mirror failed; the next one is tried.
+    /// A mirror failed; the next one is tried.
     MirrorFailed {
         /// Its address.
         address: String,
         /// What went wrong.
         fault: String,
     },
-    /// Images were decoded, for the first time.
+    /// Images were decoded for the first time.
     Decoded {
         /// So far.
         images: usize,
-        /// Of how many, where that is known.
+        /// In all, if that is known.
         of: Option<usize>,
     },
-    /// Another process is fetching this file; it is waited for.
+    /// Another process is fetching the same file or decoding the same images; this one waits for it.
     Waiting,
-    /// The file is in its place.
+    /// The file or the images are in their place.
     Finished,
 }

@@ -1,40 +1,57 @@
-//! What training reads its batches from: rows of inputs with their targets. It must not know models,
-//! nor what a row shows.
+//! Rows of inputs with their targets, in memory or mapped: what training usually reads its batches from.
 
+use super::batches::{Batch, BatchIterator, BatchSource, sent};
+use super::split::{SplitMethod, split};
 use crate::kernels::tensor_slice::{as_slice, filled};
 use crate::kernels::threads::for_each_chunk;
 use crate::random::{Purpose, shuffle};
-use anyhow::{Context, Result, bail};
-use tch::{Device, Kind, Tensor};
+use anyhow::{Context, Result, bail, ensure};
+use tch::{Device, Kind, TchError, Tensor};
 
 /// Inputs and targets of the same number of rows, or a choice of their rows.
 ///
-/// Inputs stay as they are stored (uint8 pixels, say): a batch is gathered first and converted to
-/// float32 then, so that a quarter of the memory is moved.
+/// Inputs stay as they are stored (uint8 pixels, say): a batch is gathered first and converted to float32
+/// then, so that a quarter of the memory is moved. Copies ([`Clone`], [`choose`](Samples::choose),
+/// [`split`](Samples::split)) share the tensors and differ in their row numbers only.
 #[derive(Debug)]
 pub struct Samples {
     inputs: Tensor,
     targets: Tensor,
-    /// The rows in use, int64; none means all, in order.
-    rows: Option<Tensor>,
+    /// The rows in use, on the CPU; none means all, in order.
+    rows: Option<Vec<i64>>,
     divisor: f64,
-    /// Where batches go; all else is there, too, if it fits.
+    /// Where batches go; inputs and targets are there, too, if they fit.
     device: Device,
 }
 
+impl Clone for Samples {
+    fn clone(&self) -> Samples {
+        Samples {
+            inputs: self.inputs.shallow_clone(),
+            targets: self.targets.shallow_clone(),
+            rows: self.rows.clone(),
+            ..*self
+        }
+    }
+}
+
 impl Samples {
-    /// All rows of `inputs` [n, ...] with their `targets` [n, ...].
+    /// All rows of `inputs` [n, ...] with their `targets` [n, ...]. Batches come on the device of the inputs.
     ///
     /// # Errors
-    /// Different numbers of rows.
+    /// Different numbers of rows, or inputs without a single value each.
     pub fn new(inputs: &Tensor, targets: &Tensor) -> Result<Samples> {
-        let rows = |tensor: &Tensor| tensor.size().first().copied().unwrap_or(0);
-        if rows(inputs) != rows(targets) {
-            bail!("there are {} inputs but {} targets", rows(inputs), rows(targets));
-        }
+        let (size, of_targets) = (inputs.size(), targets.size());
+        let (Some((count, of_input)), Some(targets_count)) = (size.split_first(), of_targets.first()) else {
+            bail!(
+                "inputs have the shape {size:?}, targets {of_targets:?}; the first size is the number of rows"
+            )
+        };
+        ensure!(count == targets_count, "there are {count} inputs but {targets_count} targets");
+        ensure!(of_input.iter().all(|&size| size > 0), "inputs of the shape {size:?} hold no values");
         Ok(Samples {
-            inputs: inputs.shallow_clone(),
-            targets: targets.shallow_clone(),
+            inputs: inputs.f_detach()?,
+            targets: targets.f_detach()?.f_to_device(inputs.device())?,
             rows: None,
             divisor: 1.0,
             device: inputs.device(),
@@ -47,42 +64,98 @@ impl Samples {
         self
     }
 
-    /// Only the rows given, in that order.
+    /// Only the rows given, in that order, counted among the rows in use: choosing twice narrows.
     ///
     /// # Errors
     /// A row that does not exist.
     pub fn choose(mut self, rows: &[i64]) -> Result<Samples> {
-        let total = self.inputs.size().first().copied().unwrap_or(0);
+        let total = self.len() as i64;
         if let Some(row) = rows.iter().find(|row| !(0..total).contains(*row)) {
             bail!("there is no row {row} among {total}");
         }
-        self.rows = Some(Tensor::from_slice(rows).to_device(self.inputs.device()));
+        self.rows = Some(match &self.rows {
+            Some(chosen) => rows.iter().map(|&row| chosen[row as usize]).collect(),
+            None => rows.to_vec(),
+        });
         Ok(self)
     }
 
-    /// The same samples on a device. On the CPU nothing is copied, so a mapped file stays mapped. What
-    /// does not fit on another device stays where it is, and batches are copied when their turn comes.
+    /// Two parts, to train on and to validate with: `share` of the rows is held out for the second.
+    ///
+    /// ```
+    /// use fitch::data::{Source, SplitMethod};
+    ///
+    /// let digits = Source::find("digits")?.load()?;
+    /// let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
+    /// assert_eq!((train.len(), validation.len()), (1_289, 144));
+    /// # Ok::<(), anyhow::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// Too little memory on the device even for the numbers of the rows.
+    /// A share outside [0, 1) or one that leaves a part empty; [`SplitMethod::Stratified`] for targets that
+    /// are not one whole number a row.
+    pub fn split(&self, share: f64, method: SplitMethod, seed: u64) -> Result<(Samples, Samples)> {
+        let labels = match method {
+            SplitMethod::Stratified => self.labels()?,
+            SplitMethod::Shuffled | SplitMethod::Last => vec![0; self.len()],
+        };
+        let rows = split(&labels, share, method, seed)?;
+        Ok((self.clone().choose(&rows.train)?, self.clone().choose(&rows.validation)?))
+    }
+
+    /// The targets of the rows in use as whole numbers.
+    fn labels(&self) -> Result<Vec<i64>> {
+        let (size, kind) = (self.targets.size(), self.targets.kind());
+        let is_label =
+            size.len() == 1 && !matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
+        ensure!(
+            is_label,
+            "a stratified split needs one class number a row, but targets are of shape {size:?} and type \
+             {kind:?}"
+        );
+        let all: Vec<i64> = Vec::try_from(self.targets.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?)?;
+        Ok(match &self.rows {
+            Some(rows) => rows.iter().map(|&row| all[row as usize]).collect(),
+            None => all,
+        })
+    }
+
+    /// The same samples on a device. On the device where they lie nothing is copied, so a mapped file stays
+    /// mapped; to another, the rows in use are copied. If they do not fit there, they stay where they are,
+    /// and batches are copied when their turn comes.
+    ///
+    /// # Errors
+    /// Any fault of the device but too little memory for the inputs.
     pub fn to_device(&self, device: Device) -> Result<Samples> {
-        let inputs = self.inputs.f_to_device(device).unwrap_or_else(|_| self.inputs.shallow_clone());
-        let beside = |tensor: &Tensor| {
-            tensor.f_to_device(inputs.device()).context("cannot copy the samples to the device")
+        if self.inputs.device() == device {
+            return Ok(Samples { device, ..self.clone() });
+        }
+        match self.copy_to(device) {
+            Err(fault) if is_out_of_memory(&fault) => Ok(Samples { device, ..self.clone() }),
+            copied => copied,
+        }
+    }
+
+    fn copy_to(&self, device: Device) -> Result<Samples> {
+        let copy = |tensor: &Tensor| match &self.rows {
+            Some(rows) => chosen_on(tensor, rows, device),
+            None => Ok(tensor.f_to_device(device)?),
         };
         Ok(Samples {
-            targets: beside(&self.targets)?,
-            rows: self.rows.as_ref().map(beside).transpose()?,
+            inputs: copy(&self.inputs).context("cannot copy the inputs to the device")?,
+            targets: copy(&self.targets).context("cannot copy the targets to the device")?,
+            rows: None,
             divisor: self.divisor,
             device,
-            inputs,
         })
     }
 
     /// The number of rows in use.
     pub fn len(&self) -> usize {
-        let rows = self.rows.as_ref().unwrap_or(&self.targets);
-        rows.size().first().map_or(0, |&n| n as usize)
+        match &self.rows {
+            Some(rows) => rows.len(),
+            None => self.targets.size().first().map_or(0, |&count| count as usize),
+        }
     }
 
     /// Whether there is no row.
@@ -90,39 +163,88 @@ impl Samples {
         self.len() == 0
     }
 
-    /// Where the batches are.
+    /// The device that batches come on.
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// The batches of an epoch (counted from 1): all rows in a fresh order that follows from seed and
-    /// epoch alone; the last batch may be smaller.
+    /// The batches of an epoch (counted from 1): all rows in a fresh order that follows from seed and epoch
+    /// alone; the last batch may be smaller. A batch size of 0 counts as 1.
+    ///
+    /// # Errors
+    /// Too little memory on the device.
     pub fn shuffled_batches(&self, batch_size: usize, seed: u64, epoch: usize) -> Result<Batches<'_>> {
-        let mut order: Vec<i64> = match &self.rows {
-            Some(rows) => Vec::try_from(&rows.to_device(Device::Cpu))?,
+        let mut order = match &self.rows {
+            Some(rows) => rows.clone(),
             None => (0..self.len() as i64).collect(),
         };
         shuffle(&mut order, seed, Purpose::Order(epoch));
-        let order = Tensor::from_slice(&order).f_to_device(self.inputs.device())?;
-        Ok(Batches { samples: self, order: Some(order), batch_size, position: 0 })
+        self.in_order(Some(&order), batch_size)
     }
 
-    /// The batches in the order of the rows; the last one may be smaller.
-    pub fn batches(&self, batch_size: usize) -> Batches<'_> {
-        let order = self.rows.as_ref().map(Tensor::shallow_clone);
-        Batches { samples: self, order, batch_size, position: 0 }
+    /// The batches in the order of the rows; the last one may be smaller. A batch size of 0 counts as 1.
+    ///
+    /// # Errors
+    /// Too little memory on the device.
+    pub fn batches(&self, batch_size: usize) -> Result<Batches<'_>> {
+        self.in_order(self.rows.as_deref(), batch_size)
+    }
+
+    fn in_order(&self, order: Option<&[i64]>, batch_size: usize) -> Result<Batches<'_>> {
+        let on_device = |order| Tensor::f_from_slice(order)?.f_to_device(self.inputs.device());
+        let order = order.map(on_device).transpose()?;
+        Ok(Batches { samples: self, order, batch_size: batch_size.max(1), position: 0 })
     }
 }
 
-/// One batch: float32 inputs [b, ...] and their targets [b, ...].
-#[derive(Debug)]
-pub struct Batch {
-    /// Inputs, scaled.
-    pub inputs: Tensor,
-    /// Targets, in the type they are stored in.
-    pub targets: Tensor,
-    /// The number of rows, b.
-    pub size: usize,
+impl BatchSource for Samples {
+    fn len(&self) -> usize {
+        Samples::len(self)
+    }
+
+    fn batches(&self, batch_size: usize) -> Result<BatchIterator<'_>> {
+        Ok(Box::new(Samples::batches(self, batch_size)?))
+    }
+
+    fn shuffled_batches(
+        &self,
+        batch_size: usize,
+        seed: u64,
+        epoch: usize,
+        skip: usize,
+    ) -> Result<BatchIterator<'_>> {
+        Ok(Box::new(Samples::shuffled_batches(self, batch_size, seed, epoch)?.after(skip)))
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn copied_to(&self, device: Device) -> Result<Option<Box<dyn BatchSource + '_>>> {
+        Ok(Some(Box::new(self.to_device(device)?)))
+    }
+}
+
+/// Whether libtorch had too little memory.
+fn is_out_of_memory(fault: &anyhow::Error) -> bool {
+    let is_torch = |message: &str| message.contains("out of memory");
+    fault.downcast_ref::<TchError>().is_some_and(|fault| is_torch(&fault.to_string()))
+}
+
+/// The chosen rows of a tensor, copied to a device a part at a time: the host needs no memory for all of
+/// them.
+fn chosen_on(tensor: &Tensor, rows: &[i64], device: Device) -> Result<Tensor> {
+    const PART_VALUES: usize = 16 << 20;
+    let shape: Vec<i64> = [&[rows.len() as i64], &tensor.size()[1..]].concat();
+    let copy = Tensor::f_empty(&shape, (tensor.kind(), device))?;
+    let width = shape[1..].iter().product::<i64>().max(1) as usize;
+    let mut start = 0;
+    for part in rows.chunks((PART_VALUES / width).max(1)) {
+        let chosen = tensor.f_index_select(0, &Tensor::f_from_slice(part)?.f_to_device(tensor.device())?)?;
+        copy.f_narrow(0, start, part.len() as i64)?.f_copy_(&chosen)?;
+        start += part.len() as i64;
+    }
+    Ok(copy)
 }
 
 /// An iterator over the batches of an epoch.
@@ -137,7 +259,7 @@ pub struct Batches<'a> {
 impl Batches<'_> {
     /// Passes over the first batches without gathering them.
     pub fn after(mut self, batches: usize) -> Self {
-        self.position = (batches * self.batch_size).min(self.samples.len());
+        self.position = batches.saturating_mul(self.batch_size).min(self.samples.len());
         self
     }
 
@@ -156,16 +278,6 @@ impl Batches<'_> {
         };
         Ok(Batch { inputs, targets: pick(targets)?, size })
     }
-}
-
-/// The tensor on a device. The host does not wait for the copy: while a CUDA device computes one step, the
-/// batch of the next is gathered and on its way.
-fn sent(tensor: Tensor, device: Device) -> Result<Tensor> {
-    if tensor.device() == device {
-        return Ok(tensor);
-    }
-    let pinned = tensor.f_pin_memory(device)?;
-    Ok(pinned.f_to_device_(device, pinned.kind(), true, false)?)
 }
 
 fn scaled(inputs: &Tensor, divisor: f64) -> Result<Tensor> {
@@ -208,58 +320,4 @@ impl Iterator for Batches<'_> {
 impl ExactSizeIterator for Batches<'_> {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn samples(n: i64) -> Samples {
-        let inputs = Tensor::arange(n * 4, (Kind::Int64, Device::Cpu)).to_kind(Kind::Uint8).view([n, 2, 2]);
-        Samples::new(&inputs, &Tensor::arange(n, (Kind::Int64, Device::Cpu))).unwrap()
-    }
-
-    fn targets(batches: Batches) -> Vec<Vec<i64>> {
-        batches.map(|batch| Vec::try_from(batch.unwrap().targets).unwrap()).collect()
-    }
-
-    #[test]
-    fn the_last_smaller_batch_is_kept() {
-        assert_eq!(targets(samples(7).batches(3)), [vec![0, 1, 2], vec![3, 4, 5], vec![6]]);
-        assert_eq!(samples(7).batches(3).len(), 3);
-        assert_eq!(samples(6).batches(3).len(), 2);
-    }
-
-    #[test]
-    fn batches_can_begin_later() {
-        assert_eq!(targets(samples(7).batches(3).after(1)), [vec![3, 4, 5], vec![6]]);
-        assert!(targets(samples(7).batches(3).after(3)).is_empty());
-    }
-
-    #[test]
-    fn inputs_are_gathered_with_their_targets_and_scaled() {
-        let samples = samples(5).scaled_by(16.0).choose(&[3, 1]).unwrap();
-        let batch = samples.batches(10).next().unwrap().unwrap();
-        assert_eq!(Vec::<i64>::try_from(&batch.targets).unwrap(), [3, 1]);
-        assert_eq!(batch.inputs.size(), [2, 2, 2]);
-        let values: Vec<f32> = Vec::try_from(batch.inputs.view([-1])).unwrap();
-        assert_eq!(values, [12.0, 13.0, 14.0, 15.0, 4.0, 5.0, 6.0, 7.0].map(|v: f32| v / 16.0));
-    }
-
-    #[test]
-    fn every_epoch_has_an_order_of_its_own_that_the_seed_repeats() {
-        let samples = samples(50).choose(&(10..50).collect::<Vec<_>>()).unwrap();
-        let order = |seed, epoch| targets(samples.shuffled_batches(16, seed, epoch).unwrap()).concat();
-        assert_eq!(order(0, 1), order(0, 1));
-        assert_ne!(order(0, 1), order(0, 2));
-        assert_ne!(order(0, 1), order(1, 1));
-        let mut sorted = order(0, 1);
-        sorted.sort();
-        assert_eq!(sorted, (10..50).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn rows_that_do_not_exist_and_unequal_counts_are_errors() {
-        assert!(samples(5).choose(&[5]).is_err());
-        assert!(samples(5).choose(&[-1]).is_err());
-        let inputs = Tensor::zeros([3, 2], (Kind::Float, Device::Cpu));
-        assert!(Samples::new(&inputs, &Tensor::zeros([4], (Kind::Int64, Device::Cpu))).is_err());
-    }
-}
+mod tests;

@@ -1,9 +1,10 @@
-//! Which training images are held out for validation. Pure: it sees labels, never pixels or models.
+//! Which rows are held out for validation. Pure: it sees labels only.
 
 use crate::random::{Purpose, shuffle};
 use anyhow::{Result, bail};
+use std::collections::HashMap;
 
-/// How the validation side is chosen.
+/// How the validation rows are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SplitMethod {
     /// At random, each class in the same proportion as in the whole.
@@ -15,7 +16,7 @@ pub enum SplitMethod {
 }
 
 impl SplitMethod {
-    /// The word that users write.
+    /// As users write it.
     pub fn name(self) -> &'static str {
         match self {
             SplitMethod::Stratified => "stratified",
@@ -25,7 +26,7 @@ impl SplitMethod {
     }
 }
 
-/// The row numbers of both sides.
+/// The rows of both parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitRows {
     /// Rows to train on: shuffled, or in file order for [`SplitMethod::Last`].
@@ -34,13 +35,13 @@ pub struct SplitRows {
     pub validation: Vec<i64>,
 }
 
-/// Splits the rows of `labels` (one class number a row): `share` of them are held out.
+/// Splits the rows of `labels` (one label a row): `share` of them are held out.
 ///
-/// The sizes follow Keras 3.15 (`train_validation_split`): the training side has
-/// `floor(n * (1.0 - share))` rows, computed in f64.
+/// The sizes follow Keras 3.15 (`train_validation_split`): `floor(n * (1.0 -
+/// share))` rows are left to train on, computed in f64.
 ///
 /// # Errors
-/// A share outside [0, 1), or one that leaves a side empty.
+/// A share outside [0, 1), or one that leaves a part empty.
 pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Result<SplitRows> {
     let total = labels.len();
     if !(0.0..1.0).contains(&share) {
@@ -52,8 +53,8 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
     let train_size = (total as f64 * (1.0 - share)).floor() as usize;
     let validation_size = total - train_size;
     if train_size == 0 || (share > 0.0 && validation_size == 0) {
-        let side = if train_size == 0 { "training" } else { "validation" };
-        bail!("a validation share of {share} of {total} images leaves the {side} side empty");
+        let part = if train_size == 0 { "training" } else { "validation" };
+        bail!("a validation share of {share} of {total} images leaves the {part} part empty");
     }
 
     let mut rows: Vec<i64> = (0..total as i64).collect();
@@ -62,12 +63,13 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
         return Ok(SplitRows { train: rows, validation });
     }
     shuffle(&mut rows, seed, Purpose::Split);
-    let mut quota = match method {
-        SplitMethod::Stratified => stratified_quota(labels, validation_size),
-        _ => return Ok(SplitRows { train: rows.split_off(validation_size), validation: rows }),
-    };
+    if method == SplitMethod::Shuffled {
+        return Ok(SplitRows { train: rows.split_off(validation_size), validation: rows });
+    }
+    let classes = class_indices(labels);
+    let mut quota = stratified_quota(&classes, validation_size);
     let (validation, train) = rows.into_iter().partition(|&row| {
-        let left = &mut quota[labels[row as usize] as usize];
+        let left = &mut quota[classes[row as usize]];
         let held_out = *left > 0;
         *left -= usize::from(held_out);
         held_out
@@ -75,18 +77,25 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
     Ok(SplitRows { train, validation })
 }
 
+/// The labels numbered from 0 without gaps, in their order: users' labels may be any numbers.
+fn class_indices(labels: &[i64]) -> Vec<usize> {
+    let mut distinct = labels.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let index_of: HashMap<i64, usize> = distinct.into_iter().zip(0..).collect();
+    labels.iter().map(|label| index_of[label]).collect()
+}
+
 /// How many rows of each class are held out: proportional, rounded by largest remainder, so that the
 /// numbers add up to `validation_size`. Where that is possible, one row of each class is left to train on.
-fn stratified_quota(labels: &[i64], validation_size: usize) -> Vec<usize> {
-    let classes = labels.iter().max().map_or(0, |&label| label as usize + 1);
+fn stratified_quota(of_rows: &[usize], validation_size: usize) -> Vec<usize> {
+    let classes = of_rows.iter().max().map_or(0, |&class| class + 1);
     let mut counts = vec![0usize; classes];
-    for &label in labels {
-        counts[label as usize] += 1;
-    }
+    of_rows.iter().for_each(|&class| counts[class] += 1);
     let exact = |class: usize| counts[class] * validation_size; // in units of 1 / n
-    let mut quota: Vec<usize> = (0..classes).map(|class| exact(class) / labels.len()).collect();
+    let mut quota: Vec<usize> = (0..classes).map(|class| exact(class) / of_rows.len()).collect();
     let mut by_remainder: Vec<usize> = (0..classes).collect();
-    by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(class) % labels.len()));
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(exact(class) % of_rows.len()));
     let mut missing = validation_size - quota.iter().sum::<usize>();
     for left_to_train in [1, 0] {
         for &class in &by_remainder {
@@ -177,8 +186,8 @@ mod tests {
         for share in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
             assert!(fails(100, share).contains("range"), "{share}");
         }
-        assert!(fails(3, 0.99).contains("training side empty"));
-        assert!(fails(3, 1e-20).contains("validation side empty"));
+        assert!(fails(3, 0.99).contains("training part empty"));
+        assert!(fails(3, 1e-20).contains("validation part empty"));
         assert!(fails(0, 0.1).contains("no training images"));
     }
 }

@@ -1,5 +1,5 @@
-use super::dataset::*;
 use super::formats::idx::find_file;
+use super::images::shape_of_row;
 use super::*;
 use anyhow::Result;
 use std::fs;
@@ -28,7 +28,7 @@ fn folder(train_labels: &[u8], test_labels: &[u8]) -> tempfile::TempDir {
 }
 
 fn load(folder: &Path) -> Result<Dataset> {
-    Source::find(folder.to_str().unwrap())?.load(&LoadOptions::default(), &mut |_| ())
+    Source::find(folder.to_str().unwrap())?.load()
 }
 
 fn fault(folder: &Path) -> String {
@@ -42,7 +42,7 @@ fn a_folder_of_idx_files_is_a_data_set() {
     assert_eq!((set.train.len(), set.test.len()), (4, 2));
     assert_eq!(set.classes, ["0", "1", "2"]);
     assert_eq!(set.maximum, 255.0);
-    assert_eq!(set.train.pixels.kind(), tch::Kind::Uint8);
+    assert_eq!(set.train.kind(), tch::Kind::Uint8);
     assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
     let source = Source::find(folder.path().to_str().unwrap()).unwrap();
     assert_eq!(source.shape_and_classes(&LoadOptions::default()).unwrap(), (vec![2, 2], 3));
@@ -52,7 +52,7 @@ fn a_folder_of_idx_files_is_a_data_set() {
 fn samples_are_pixels_over_the_maximum() {
     let folder = folder(&[0, 1], &[0, 1]);
     let samples = load(folder.path()).unwrap().train_samples().unwrap();
-    let batch = samples.batches(2).next().unwrap().unwrap();
+    let batch = samples.batches(2).unwrap().next().unwrap().unwrap();
     let values: Vec<f32> = Vec::try_from(batch.inputs.view([-1])).unwrap();
     assert_eq!(values, (0..8).map(|value| value as f32 / 255.0).collect::<Vec<_>>());
     assert_eq!(Vec::<i64>::try_from(&batch.targets).unwrap(), [0, 1]);
@@ -103,7 +103,7 @@ fn labels_beyond_the_classes_of_a_known_set_are_refused() {
         "{:#}",
         Source::find("mnist")
             .unwrap()
-            .load(&LoadOptions::with_data_dir(data.path()), &mut |_| ())
+            .load_with(&LoadOptions::with_data_dir(data.path()), &mut |_| ())
             .unwrap_err()
     );
     assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("10"), "{fault}");
@@ -116,20 +116,20 @@ fn what_is_neither_a_name_nor_a_folder_is_refused() {
 }
 
 #[test]
-fn without_test_files_some_images_are_kept_apart() {
+fn without_test_files_some_images_are_set_aside() {
     let labels: Vec<u8> = (0..40).map(|number| number % 2).collect();
     let folder = folder(&labels, &[0]);
     IDX_FILES[2..].iter().for_each(|name| fs::remove_file(folder.path().join(name)).unwrap());
     let set = load(folder.path()).unwrap();
     assert_eq!((set.train.len(), set.test.len(), set.test.class_counts(2)), (36, 4, vec![2, 2]));
-    assert!(set.notes[0].contains("10 % of each class are kept apart"), "{:?}", set.notes);
+    assert!(set.notes[0].contains("10 % of each class are set aside"), "{:?}", set.notes);
 }
 
 /// Trains on `main`, validates with `other`.
 fn load_both(main: &Path, other: &Path) -> Result<Dataset> {
     let kept = tempfile::tempdir().unwrap();
-    let reading = LoadOptions { validation: Some(other.into()), ..LoadOptions::with_data_dir(kept.path()) };
-    Source::find(main.to_str().unwrap())?.load(&reading, &mut |_| ())
+    let reading = LoadOptions::with_data_dir(kept.path()).validation(other);
+    Source::find(main.to_str().unwrap())?.load_with(&reading, &mut |_| ())
 }
 
 #[test]
@@ -140,25 +140,22 @@ fn validation_images_may_come_from_elsewhere_in_another_form() {
     fs::write(&rows, "label,a,b,c,d\n3,1,2,3,4\n2,5,6,7,8\n").unwrap();
     let set = load_both(main.path(), &rows).unwrap();
     let validation = set.validation.as_ref().unwrap();
-    assert_eq!((&validation.labels, validation.pixels.size()), (&vec![2, 1], vec![2, 2, 2]));
-    let without = Source::find(main.path().to_str().unwrap())
-        .unwrap()
-        .load(&LoadOptions::default(), &mut |_| ())
-        .unwrap();
+    assert_eq!((validation.labels(), validation.shape()), (&[2, 1][..], vec![2, 2]));
+    let without = Source::find(main.path().to_str().unwrap()).unwrap().load().unwrap();
     assert_ne!(set.fingerprint().unwrap(), without.fingerprint().unwrap());
     let kept = set.keep_classes(&["3".to_string(), "1".to_string()]).unwrap();
-    assert_eq!(kept.validation.unwrap().labels, [0]);
+    assert_eq!(kept.validation.unwrap().labels(), [0]);
     // Numbers are counted as those to train with are, a class may be missing.
     let idx_alone = folder(&[3, 1], &[0]);
     IDX_FILES[2..].iter().for_each(|name| fs::remove_file(idx_alone.path().join(name)).unwrap());
-    assert_eq!(load_both(main.path(), idx_alone.path()).unwrap().validation.unwrap().labels, [2, 0]);
+    assert_eq!(load_both(main.path(), idx_alone.path()).unwrap().validation.unwrap().labels(), [2, 0]);
 
     let fault = |other: &Path| format!("{:#}", load_both(main.path(), other).unwrap_err());
     assert!(fault(main.path()).contains("has images of several splits"));
     fs::write(&rows, "label,a,b,c,d\n3,1,2,3,4\nzebra,5,6,7,8\n").unwrap();
-    assert!(fault(&rows).contains("rows.csv: class zebra is none of the training set's"));
+    assert!(fault(&rows).contains("rows.csv: class zebra is not one of the training set's"));
     fs::write(&rows, "label,a\n3,1\n").unwrap();
-    assert!(fault(&rows).contains("has images of [1] pixels, but those to train with have [2, 2]"));
+    assert!(fault(&rows).contains("has images of [1] pixels, but the training images have [2, 2]"));
 }
 
 #[test]
@@ -177,12 +174,15 @@ fn grey_validation_images_are_taken_in_colour_where_the_others_are() {
     save("other/a/1.png", [7; 3]);
     let (main, other) = (place.path().join("main"), place.path().join("other"));
     let validation = load_both(&main, &other).unwrap().validation.unwrap();
-    assert_eq!((validation.pixels.size(), validation.labels), (vec![2, 3, 2, 2], vec![0, 1]));
-    assert_eq!([0, 1, 2].map(|channel| validation.pixels.int64_value(&[1, channel, 0, 0])), [5; 3]);
+    assert_eq!((validation.pixels().unwrap().size(), validation.labels()), (vec![2, 3, 2, 2], &[0, 1][..]));
+    assert_eq!(
+        [0, 1, 2].map(|channel| validation.pixels().unwrap().int64_value(&[1, channel, 0, 0])),
+        [5; 3]
+    );
 }
 
 #[test]
-fn borders_that_differ_much_tell_nothing() {
+fn borders_that_differ_much_say_nothing() {
     let border = |values: [u8; 4]| {
         let pixels: Vec<u8> = values.iter().flat_map(|&value| [value; 4]).collect();
         let folder = folder(&[0, 1, 0, 1], &[0]);
@@ -209,14 +209,14 @@ fn mnist_is_read_whole() {
         return;
     };
     let mnist =
-        Source::find("mnist").unwrap().load(&LoadOptions::with_data_dir(folder), &mut |_| ()).unwrap();
-    assert_eq!(mnist.train.pixels.size(), [60_000, 28, 28]);
-    assert_eq!(mnist.test.pixels.size(), [10_000, 28, 28]);
+        Source::find("mnist").unwrap().load_with(&LoadOptions::with_data_dir(folder), &mut |_| ()).unwrap();
+    assert_eq!(mnist.train.pixels().unwrap().size(), [60_000, 28, 28]);
+    assert_eq!(mnist.test.pixels().unwrap().size(), [10_000, 28, 28]);
     // The counts of each class and the first labels as published; sums computed with numpy.
-    assert_eq!(&mnist.train.labels[..5], [5, 0, 4, 1, 9]);
-    assert_eq!(&mnist.test.labels[..5], [7, 2, 1, 0, 4]);
-    assert_eq!(mnist.train.labels.iter().filter(|&&label| label == 5).count(), 5_421);
-    let sum = |images: &Images| i64::try_from(images.pixels.sum(tch::Kind::Int64)).unwrap();
+    assert_eq!(mnist.train.labels()[..5], [5, 0, 4, 1, 9]);
+    assert_eq!(mnist.test.labels()[..5], [7, 2, 1, 0, 4]);
+    assert_eq!(mnist.train.labels().iter().filter(|&&label| label == 5).count(), 5_421);
+    let sum = |images: &Images| i64::try_from(images.pixels().unwrap().sum(tch::Kind::Int64)).unwrap();
     assert_eq!((sum(&mnist.train), sum(&mnist.test)), (1_567_298_545, 264_923_200));
 }
 
@@ -229,15 +229,15 @@ fn other_names_and_labels_from_one_are_taken() {
     }
     let set = load(folder.path()).unwrap();
     assert_eq!(
-        (set.classes, set.train.labels, set.test.labels),
-        (vec!["1".to_string(), "2".to_string(), "3".to_string()], vec![0, 1, 2, 1], vec![2, 0])
+        (set.classes, set.train.labels(), set.test.labels()),
+        (vec!["1".to_string(), "2".to_string(), "3".to_string()], &[0, 1, 2, 1][..], &[2, 0][..])
     );
     fs::write(folder.path().join("other-train-labels-idx1-ubyte"), "").unwrap();
     assert!(fault(folder.path()).contains("has both emnist-letters-train-labels-idx1-ubyte and other-train"));
 }
 
 #[test]
-fn values_of_other_types_are_scaled_by_the_greatest() {
+fn values_of_other_types_are_scaled_by_their_maximum() {
     let folder = folder(&[0, 1], &[0, 1]);
     for (name, count) in [(IDX_FILES[0], 2u32), (IDX_FILES[2], 2)] {
         let mut file = idx(&[count, 1, 2], &[]);
@@ -246,14 +246,14 @@ fn values_of_other_types_are_scaled_by_the_greatest() {
         fs::write(folder.path().join(name), file).unwrap();
     }
     let set = load(folder.path()).unwrap();
-    assert_eq!((set.maximum, set.train.pixels.kind()), (8.0, Kind::Float));
-    let batch = set.train_samples().unwrap().batches(2).next().unwrap().unwrap();
+    assert_eq!((set.maximum, set.train.kind()), (8.0, Kind::Float));
+    let batch = set.train_samples().unwrap().batches(2).unwrap().next().unwrap().unwrap();
     assert_eq!(Vec::<f32>::try_from(batch.inputs.view([-1])).unwrap(), [0.0625, -1.0, 0.125, 0.25]);
     assert!(set.fingerprint().is_ok() && set.border().is_ok());
 }
 
 #[test]
-fn rows_of_values_that_make_a_square_are_pictures() {
+fn rows_of_values_that_make_a_square_are_images() {
     assert_eq!(shape_of_row(784), [28, 28]);
     assert_eq!(shape_of_row(3 * 32 * 32), [3, 32, 32]);
     assert_eq!((shape_of_row(5), shape_of_row(1), shape_of_row(3)), (vec![5], vec![1], vec![3]));
@@ -269,15 +269,71 @@ fn some_classes_may_be_taken_alone() {
     };
     let set = keep(&["2", "1"]).unwrap();
     assert_eq!(
-        (set.classes, set.train.labels, set.test.labels),
-        (vec!["2".into(), "1".to_string()], vec![1, 0, 1], vec![0])
+        (set.classes, set.train.labels(), set.test.labels()),
+        (vec!["2".into(), "1".to_string()], &[1, 0, 1][..], &[0][..])
     );
-    assert_eq!(set.train.pixels.get(0).int64_value(&[0, 0]), 4, "the second image");
+    assert_eq!(set.train.slice(0, 1).unwrap().int64_value(&[0, 0, 0]), 4, "the second image");
     for (names, fault) in [
         (&["2", "x"][..], "has no class x; there are 0, 1, 2"),
         (&["1", "1"], "named twice"),
         (&["1"], "two classes"),
     ] {
-        assert!(keep(names).unwrap_err().to_string().contains(fault), "{fault}");
+        assert!(format!("{:#}", keep(names).unwrap_err()).contains(fault), "{fault}");
     }
+}
+
+/// REVIEW 9.6: a set was copied out of its mapping to set a test set aside.
+#[cfg(unix)]
+#[test]
+fn what_is_mapped_stays_mapped_when_images_are_set_aside_or_classes_kept() {
+    let labels: Vec<u8> = (0..40).map(|index| index % 4).collect();
+    let folder = folder(&labels, &[0]);
+    IDX_FILES[2..].iter().for_each(|name| fs::remove_file(folder.path().join(name)).unwrap());
+    let set = load(folder.path()).unwrap().keep_classes(&["3".to_string(), "1".to_string()]).unwrap();
+    assert_eq!((set.train.len(), set.test.len()), (18, 2));
+    // Pixels of image i are 4 i to 4 i + 3; its label is i % 4.
+    for (_, images) in set.splits() {
+        let pixels = images.pixels().unwrap();
+        for (index, label) in images.labels().iter().enumerate() {
+            let image = pixels.int64_value(&[index as i64, 0, 0]) / 4;
+            assert_eq!(image % 4, if *label == 0 { 3 } else { 1 });
+            assert_eq!(images.slice(index, 1).unwrap(), images.gather(&[index as i64]).unwrap());
+        }
+    }
+    let samples = set.train_samples().unwrap();
+    let batch = samples.batches(18).unwrap().next().unwrap().unwrap();
+    assert_eq!(batch.inputs, set.train.pixels().unwrap().to_kind(Kind::Float) / 255.0);
+    assert_eq!(Vec::<i64>::try_from(batch.targets).unwrap(), set.train.labels());
+    // A change of the file shows in what is mapped from it.
+    assert!(!set.files_have_changed());
+    let before = (set.fingerprint().unwrap(), i64::try_from(set.test.pixels().unwrap().sum(Kind::Int64)));
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join(IDX_FILES[0])).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[7; 160], 16).unwrap();
+    assert!(set.files_have_changed());
+    assert_ne!(set.fingerprint().unwrap(), before.0);
+    assert_eq!(i64::try_from(set.test.pixels().unwrap().sum(Kind::Int64)).unwrap(), 2 * 4 * 7);
+}
+
+/// REVIEW 9.10: without a folder, decoded images went into the working directory.
+#[test]
+fn by_default_decoded_images_are_kept_in_the_default_folder() {
+    let options = LoadOptions::default();
+    match default_folder() {
+        Some(folder) => assert_eq!(options.folder().unwrap(), folder),
+        None => assert!(options.folder().unwrap_err().downcast_ref() == Some(&Fault::NoCacheFolder)),
+    }
+    assert_ne!(options.folder().unwrap_or("/".into()), PathBuf::new());
+    assert_eq!(LoadOptions::with_data_dir("here").folder().unwrap(), Path::new("here"));
+}
+
+#[test]
+fn a_folder_is_looked_into_once() {
+    let folder = folder(&[0, 1], &[0]);
+    let source = Source::find(folder.path().to_str().unwrap()).unwrap();
+    assert_eq!(source.format_name(), None);
+    let located = source.located().unwrap();
+    assert_eq!(located.format_name(), Some("IDX files"));
+    // What else comes into the folder does not matter any more.
+    fs::write(folder.path().join("train.csv"), "").unwrap();
+    assert!(located.load().is_ok() && load(folder.path()).is_err());
 }

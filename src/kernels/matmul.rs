@@ -8,7 +8,7 @@
 use crate::kernels::threads::{for_each_index, threads};
 use crate::kernels::torch_ops;
 use anyhow::{Context, Result, bail, ensure};
-use gemm::{Parallelism, gemm};
+use gemm_common::Parallelism;
 use std::sync::LazyLock;
 use tch::{CModule, Device, IValue, Kind, Tensor};
 
@@ -67,10 +67,15 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             true => (a, b.columns(start, end), out.columns(start, end)),
             false => (a.rows(start, end), b, out.rows(start, end)),
         };
+        // The kernel wants its result by columns: (a b)ᵀ = bᵀ aᵀ.
+        let (a, b, out) = match out.column_stride < out.row_stride {
+            true => (b.transposed(), a.transposed(), out.transposed()),
+            false => (a, b, out),
+        };
         // SAFETY: pointers, sizes and strides are those of live tensors whose shapes fit, and no two
         // parts of the result overlap.
         unsafe {
-            gemm(
+            gemm_f32::gemm::f32::get_gemm_fn()(
                 out.rows,
                 out.columns,
                 a.columns,
@@ -121,6 +126,16 @@ impl Matrix {
             row_stride: row_stride as isize,
             column_stride: column_stride as isize,
         })
+    }
+
+    fn transposed(self) -> Matrix {
+        Matrix {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
     }
 
     fn rows(self, start: usize, end: usize) -> Matrix {

@@ -1,6 +1,7 @@
 //! The diagram of a model: a box a layer, in order. It must not know how a model is trained.
 
-use super::svg::{Anchor, Drawing, Font, GREY, INK, PALETTE};
+use super::drawing::{Drawing, GREY, INK, PALETTE, Style};
+use super::font::{Anchor, Font};
 use crate::model::{Model, PlacedLayer};
 use crate::text::with_separators;
 use std::fmt::Write;
@@ -148,9 +149,9 @@ pub fn diagram(model: &Model, options: DiagramOptions) -> Drawing {
 }
 
 fn draw_node(picture: &mut Drawing, node: &Node, (x, y): (f64, f64), (width, height): (f64, f64)) {
-    let style = "fill=\"#fafafa\" stroke=\"#bdbdbd\" stroke-width=\"1\" rx=\"4\"";
+    let style = Style::fill("#fafafa").with_stroke("#bdbdbd", 1.0).with_radius(4.0);
     picture.rectangle(x, y, width, height, style);
-    picture.rectangle(x, y, STRIPE, height, &format!("fill=\"{}\" rx=\"2\"", node.color));
+    picture.rectangle(x, y, STRIPE, height, Style::fill(node.color).with_radius(2.0));
     let left = x + STRIPE + PADDING;
     picture.text(left, y + 23.0, &node.name, TITLE, Anchor::Start);
     picture.text(left + node.title_width(), y + 23.0, &node.kind, KIND, Anchor::End);
@@ -165,9 +166,9 @@ fn draw_arrow(picture: &mut Drawing, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
     let (unit_x, unit_y) = (dx / length, dy / length);
     let tip = (x + dx - 2.0 * unit_x, y + dy - 2.0 * unit_y);
     let neck = (tip.0 - 7.0 * unit_x, tip.1 - 7.0 * unit_y);
-    picture.line((x + 2.0 * unit_x, y + 2.0 * unit_y), neck, "stroke=\"#8a8a8a\" stroke-width=\"1.5\"");
+    picture.line((x + 2.0 * unit_x, y + 2.0 * unit_y), neck, Style::stroke("#8a8a8a", 1.5));
     let side = |sign: f64| (neck.0 - sign * 4.0 * unit_y, neck.1 + sign * 4.0 * unit_x);
-    picture.polygon(&[tip, side(1.0), side(-1.0)], "fill=\"#8a8a8a\"");
+    picture.polygon(vec![tip, side(1.0), side(-1.0)], Style::fill("#8a8a8a"));
 }
 
 /// The diagram in the language of Graphviz, for those who want to lay it out themselves.

@@ -1,15 +1,17 @@
 //! A sheet of images, each with a few lines below it. It must not know what they are shown for.
 
-use super::svg::{Anchor, Drawing, Font, GREY, INK, png};
-use crate::data::Shown;
+use super::drawing::{Drawing, GREY, INK, Style};
+use super::font::{Anchor, Font};
+use super::png::png;
+use crate::data::RgbImage;
 use anyhow::Result;
-use resvg::tiny_skia::{Pixmap, PremultipliedColorU8};
+use tiny_skia::{Pixmap, PremultipliedColorU8};
 
 /// An image with what is told of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SheetImage {
     /// The image.
-    pub image: Shown,
+    pub image: RgbImage,
     /// At most three; the first one stands out, the last one stands back.
     pub lines: Vec<String>,
 }
@@ -44,7 +46,7 @@ pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<V
     };
     for (number, image) in images.iter().enumerate() {
         let (x, y) = corner(number);
-        picture.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, "fill=\"#bdbdbd\"");
+        picture.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, Style::fill("#bdbdbd"));
         for (line, text) in image.lines.iter().enumerate() {
             let below = y + IMAGE + 18.0 + LINE * line as f64;
             let font = [LABEL.bold(), LABEL, NOTE][line.min(2)];
@@ -61,7 +63,7 @@ pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<V
 }
 
 /// Puts an image into a square, each of its pixels as a block, its proportions kept.
-fn draw_image(pixels: &mut Pixmap, [left, top, room_x, room_y]: [usize; 4], image: &Shown) {
+fn draw_image(pixels: &mut Pixmap, [left, top, room_x, room_y]: [usize; 4], image: &RgbImage) {
     let [height, width] = image.size;
     let scale = (room_x as f64 / width as f64).min(room_y as f64 / height as f64);
     let shown = |side: usize| ((side as f64 * scale) as usize).max(1);

@@ -2,21 +2,16 @@
 //! however that ends.
 
 use super::RunFolder;
-use anyhow::{Context, Result, bail};
-use same_file::Handle;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::PathBuf;
+use crate::files::LockedFile;
+use anyhow::{Result, bail};
+use std::fs;
+use std::io::{Seek, Write};
 
 pub(super) const FILE_NAME: &str = "run.lock";
 
 /// A run folder held by this process until this is dropped.
 #[derive(Debug)]
-pub struct RunLock {
-    path: PathBuf,
-    // Closing the file releases the lock.
-    _file: File,
-}
+pub struct RunLock(Option<LockedFile>);
 
 impl RunLock {
     /// Takes the folder.
@@ -25,40 +20,27 @@ impl RunLock {
     /// Another process has it (it is named), or the folder cannot be written.
     pub fn take(folder: &RunFolder) -> Result<RunLock> {
         let path = folder.file(FILE_NAME);
-        loop {
-            let mut options = OpenOptions::new();
-            let file = options.read(true).write(true).create(true).truncate(false).open(&path);
-            let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    let _ = file.read_to_string(&mut holder);
-                    bail!(
-                        "{} is in use by {}; two trainings in one folder would spoil each other",
-                        folder.path().display(),
-                        if holder.is_empty() { "another process" } else { holder.trim() }
-                    );
-                }
-                Err(TryLockError::Error(fault)) => {
-                    return Err(fault).with_context(|| format!("cannot lock {}", path.display()));
-                }
-            }
-            // Who had it before may have removed the file meanwhile: then ours has no name any more.
-            let ours = Handle::from_file(file.try_clone()?)?;
-            if Handle::from_path(&path).is_ok_and(|named| named == ours) {
-                // For people, and for whoever is refused.
-                let _ = file.rewind().and_then(|()| file.set_len(0));
-                let _ = writeln!(file, "process {}", std::process::id());
-                return Ok(RunLock { path, _file: file });
-            }
-        }
+        let Some(mut locked) = LockedFile::try_lock(&path)? else {
+            let holder = fs::read_to_string(&path).unwrap_or_default();
+            bail!(
+                "{} is in use by {}; two trainings in one folder would spoil each other",
+                folder.path().display(),
+                if holder.is_empty() { "another process" } else { holder.trim() }
+            );
+        };
+        // For people, and for whoever is refused.
+        let file = locked.file();
+        let _ = file.rewind().and_then(|()| file.set_len(0));
+        let _ = writeln!(file, "process {}", std::process::id());
+        Ok(RunLock(Some(locked)))
     }
 }
 
 impl Drop for RunLock {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if let Some(locked) = self.0.take() {
+            locked.remove();
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn evaluate_samples(
     ensure!(!samples.is_empty(), "there are no samples to evaluate");
     let _no_gradient = tch::no_grad_guard();
     let mut means = RunningMeans::new(1 + metrics.len(), samples.device())?;
-    for batch in samples.batches(batch_size) {
+    for batch in samples.batches(batch_size)? {
         let batch = batch?;
         let outputs = model.forward_t(&batch.inputs, false);
         let value = loss.call(&outputs, &batch.targets);

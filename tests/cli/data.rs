@@ -44,5 +44,5 @@ fn a_set_is_described_and_drawn() {
     fs::write(place.path("rows.csv"), format!("label,a\n{}", "0,3\n1,4\n".repeat(20))).unwrap();
     place
         .run(&["data", "inspect", "rows.csv", "--to", "sheet.png"])
-        .with_fault(2, &["--to: rows holds no pictures"]);
+        .with_fault(2, &["--to: rows holds no images"]);
 }

@@ -73,11 +73,11 @@ fn what_is_wrong_with_pictures_is_told() {
         place.train(&[&QUICK[..], &["--dataset", "pictures", "--data-dir", "kept"], more].concat())
     };
     fs::write(place.path("pictures/train/up/broken.png"), "no picture").unwrap();
-    train(&[]).with_fault(1, &["train/up/broken.png: cannot be used (--skip-bad", "is no picture"]);
+    train(&[]).with_fault(1, &["train/up/broken.png: cannot be used: is not an image", "hint: --skip-bad"]);
     let finished = train(&["--skip-bad", "--out", "run"]).well();
-    assert!(finished.stderr.contains("1 of 145 pictures could not be read and are left out"), "{finished:?}");
+    assert!(finished.stderr.contains("1 of 145 images could not be read and are left out"), "{finished:?}");
     GrayImage::new(5, 5).save(place.path("pictures/train/up/broken.png")).unwrap();
-    train(&[]).with_fault(1, &["has 8 x 6 pixels", "has 5 x 5", "--image-size"]);
+    train(&[]).with_fault(1, &["has 8 x 6 pixels", "has 5 x 5", "hint: --image-size 6x8"]);
     train(&["--image-size", "6"]).with_fault(2, &["--image-size 6: must be a height and a width"]);
     train(&["--image-size", "4x4", "--out", "small"]).well();
     assert_eq!(place.record("small")["dataset"]["shape"], serde_json::json!([4, 4]));
@@ -96,7 +96,7 @@ fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     let rows: String = (0..100).map(row).collect();
     fs::write(place.path("rows.csv"), format!("label{head}\n{rows}")).unwrap();
     let finished = place.train(&[&QUICK[..], &["--dataset", "rows.csv", "--out", "run"]].concat()).well();
-    assert!(finished.stderr.contains("10 % of each class are kept apart"), "{finished:?}");
+    assert!(finished.stderr.contains("10 % of each class are set aside"), "{finished:?}");
     let record = place.record("run");
     assert_eq!(record["dataset"]["name"], "rows");
     assert_eq!(record["dataset"]["classes"], serde_json::json!(["left", "right"]));
@@ -107,7 +107,7 @@ fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     assert_eq!(place.record("two")["dataset"]["classes"], serde_json::json!(["3", "8"]));
     place.run(&["evaluate", "two"]).well();
     let wrong = [&QUICK[..], &["--dataset", "rows.csv", "--label-column", "what"]].concat();
-    place.train(&wrong).with_fault(1, &["rows.csv: --label-column what: is neither"]);
+    place.train(&wrong).with_fault(1, &["rows.csv: has no label column 'what'", "hint: --label-column"]);
     place.train(&["--test-split", "1"]).with_fault(2, &["--test-split 1: must be a share"]);
 }
 
@@ -146,7 +146,13 @@ fn what_could_be_two_things_is_asked_for() {
     place.write("pictures", "train.csv", b"label,a\n0,1\n1,2\n");
     let inspect =
         |more: &[&str]| place.run(&[&["data", "inspect", "pictures", "--data-dir", "kept"], more].concat());
-    inspect(&[]).with_fault(1, &["holds both folders of pictures and CSV; --data-format pictures or csv"]);
+    inspect(&[]).with_fault(
+        1,
+        &[
+            "holds both folders of images and CSV",
+            "hint: choose with --data-format pictures or --data-format csv",
+        ],
+    );
     assert!(
         inspect(&["--data-format", "pictures"])
             .well()

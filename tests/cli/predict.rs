@@ -1,5 +1,5 @@
 use crate::place::{Finished, IDX_FILES, Place, idx, real_mnist};
-use fitch::data::{LoadOptions, Source};
+use fitch::data::Source;
 use flate2::{Compression, write::GzEncoder};
 use image::{GrayImage, Luma, RgbImage};
 use std::fs;
@@ -91,8 +91,8 @@ fn idx_and_csv_files_are_classified_row_by_row_the_same() {
 fn dark_ink_on_bright_paper_is_inverted_and_said_to_be() {
     let place = Place::new();
     place.train_quickly("run", &[]).well();
-    let digits = Source::find("digits").unwrap().load(&LoadOptions::default(), &mut |_| ()).unwrap();
-    let pixels: Vec<u8> = Vec::try_from(digits.test.pixels.get(3).view([-1])).unwrap();
+    let digits = Source::find("digits").unwrap().load().unwrap();
+    let pixels: Vec<u8> = Vec::try_from(digits.test.gather(&[3]).unwrap().view([-1])).unwrap();
     let bright = pixels.iter().map(|&pixel| pixel * 15).collect();
     let mut picture = GrayImage::from_raw(8, 8, bright).unwrap();
     picture.save(place.path("bright.png")).unwrap();
@@ -110,7 +110,7 @@ fn dark_ink_on_bright_paper_is_inverted_and_said_to_be() {
     let [bright, dark] = &parsed(&auto)[..] else { panic!("{auto:?}") };
     assert_eq!(bright["probability"], dark["probability"]);
     assert_eq!((bright.get("inverted"), &dark["inverted"]), (None, &true.into()));
-    assert!(auto.stderr.contains("a picture was inverted for a bright border"), "{auto:?}");
+    assert!(auto.stderr.contains("1 image was inverted: its bright border is unlike"), "{auto:?}");
     let (never, always) = (predict(&["--invert=never"]), predict(&["--invert"]));
     assert_eq!(parsed(&never)[0], *bright);
     assert_ne!(parsed(&never)[1]["probability"], dark["probability"]);
@@ -165,13 +165,13 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
     let finished = finished.with_fault(1, &[]);
     for (line, (file, fault)) in finished.stderr.lines().zip([
         ("cut.png", "damaged picture"),
-        ("text.png", "is no picture that fitch can read"),
+        ("text.png", "is not an image that fitch can read"),
         ("nothing.png", "cannot be opened: No such file"),
         ("wide.csv", "line 1 has 3 values, but an image has 16 pixels"),
         ("large.idx", "has images of 8 x 8 pixels, but the model takes 4 x 4"),
         ("labels.idx", "has 1 dimensions; images have 2 to 4"),
         ("cut.idx", "is cut short"),
-        ("empty", "holds no pictures"),
+        ("empty", "holds no images"),
     ]) {
         assert!(line.starts_with(&format!("error: {file}: ")) && line.contains(fault), "{line}");
     }

@@ -1,7 +1,7 @@
-//! What fitch reads from outside, each as a function of bytes that tells whether it took them.
+//! What fitch reads from outside, each as a function of bytes that says whether it took them.
 
 use fitch::data::Inversion;
-use fitch::data::inputs::{Wanted, inputs};
+use fitch::data::inputs::{InputSpec, inputs};
 use fitch::data::{LoadOptions, Source, idx_file};
 use fitch::export::ModelCard;
 use fitch::model::Layers;
@@ -25,7 +25,7 @@ pub struct Reader {
     pub samples: fn() -> Vec<Vec<u8>>,
     /// Reads the bytes, which it may write to that path first.
     pub read: fn(&[u8], &Path) -> bool,
-    /// Whether it also writes what it has read to the disk.
+    /// Whether it also writes what it has read to disk.
     #[allow(dead_code)]
     pub is_slow: bool,
 }
@@ -70,7 +70,7 @@ fn idx_stream_samples() -> Vec<Vec<u8>> {
     vec![gzip(&raw), raw, floats]
 }
 
-/// Pictures in colour and rows of values, too.
+/// Images in colour and rows of values, too.
 fn idx_samples() -> Vec<Vec<u8>> {
     let colour = [&[0, 0, 8, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3], &[7; 12][..]].concat();
     let rows = [&[0, 0, 11, 2, 0, 0, 0, 2, 0, 0, 0, 3], &[1; 12][..]].concat();
@@ -84,22 +84,22 @@ fn read_idx(bytes: &[u8], path: &Path) -> bool {
     read.is_ok()
 }
 
-fn wanted() -> Wanted {
-    Wanted::new(&[4, 3], 255.0, Inversion::Never).expect("it is the shape of a picture")
+fn spec() -> InputSpec {
+    InputSpec::new(&[4, 3], 255.0, Inversion::Never).expect("it is the shape of an image")
 }
 
 fn read_inputs(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
-    inputs(path, wanted()).all(|input| input.is_ok())
+    inputs(path, spec()).all(|input| input.is_ok())
 }
 
-/// Reads what the name of the path tells, with a test set split off where there is none.
+/// Reads a data set whose format the path's name gives; a test set is set aside if there is none.
 fn read_dataset(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
     let kept = path.with_extension("kept");
-    let reading = LoadOptions { test_share: Some(0.5), ..LoadOptions::with_data_dir(&kept) };
+    let options = LoadOptions::with_data_dir(&kept).test_share(0.5);
     let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
-    let dataset = source.load(&reading, &mut |_| ());
+    let dataset = source.load_with(&options, &mut |_| ());
     if let Ok(dataset) = &dataset {
         dataset.inspect().expect("what was read can be looked at");
     }

@@ -1,29 +1,36 @@
-//! CSV with a label and the pixels of an image in each row, raw or gzipped, as Kaggle and others have MNIST. It
-//! must not know other forms of data.
+//! CSV with a label and the pixels of an image in each row, raw or gzipped, as Kaggle and others have MNIST.
 
-use crate::data::cache::{self, Card, Key, Writer};
-use crate::data::csv_inputs::records;
-use crate::data::dataset::shape_of_row;
-use crate::data::label_encoding::Words;
-use crate::data::progress::Progress;
-use crate::data::{
-    load_options::LoadOptions,
-    raw_dataset::{RawDataset, Split},
-};
-use anyhow::{Context, Result, bail, ensure};
+use super::{FolderForm, Reader};
+use crate::data::cache::{self, Key, Manifest, Writer};
+use crate::data::csv_inputs::{pixel_value, records};
+use crate::data::images::shape_of_row;
+use crate::data::label_encoding::LabelIndex;
+use crate::data::load_options::{LoadOptions, OnProgress};
+use crate::data::raw_dataset::{RawDataset, Split};
+use crate::data::{Fault, Progress};
+use anyhow::{Context, Result, ensure};
 use csv::{StringRecord, StringRecordsIntoIter};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+pub(super) const READER: Reader = Reader {
+    name: "CSV",
+    keyword: "csv",
+    folder: Some(FolderForm { needs: "train.csv", is_there: |folder| find_files(folder).is_some() }),
+    endings: &[".csv", ".csv.gz"],
+    load: |path, options, _, progress| load(path, options, progress),
+    shape_and_classes: None,
+};
+
 /// What a column of labels is called.
 pub(in crate::data) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
 
-/// Progress is told after so many images.
-const TOLD_EVERY: usize = 1_000;
+/// Progress is reported once every this many images.
+const REPORTED_EVERY: usize = 1_000;
 
-/// The files of a folder by their splits; none where there is none to train with.
-pub(in crate::data) fn find_files(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
+/// The files of a folder by their splits; none without one to train with.
+fn find_files(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     let entries = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
     let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
@@ -38,26 +45,23 @@ pub(in crate::data) fn find_files(folder: &Path) -> Option<Vec<(Split, PathBuf)>
     found.first().is_some_and(|(split, _)| *split == Split::Train).then_some(found)
 }
 
-/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were read
-/// before.
+/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were
+/// read before.
 ///
 /// # Errors
-/// Rows that are no images of one size with a label, each with its file and line.
-pub(in crate::data) fn load(
-    path: &Path,
-    reading: &LoadOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<RawDataset> {
+/// Rows that are not images of one size with a label, each with its file and line.
+fn load(path: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawDataset> {
     let files = match path.is_dir() {
         true => find_files(path).with_context(|| format!("{}: has no train.csv", path.display()))?,
         false => vec![(Split::Train, path.to_path_buf())],
     };
-    let mut key = Key::new(path, ("rows", &reading.label_column));
+    let column = options.label_column.as_deref();
+    let mut key = Key::new(path, "csv", &[("label_column", column.unwrap_or_default().to_string())]);
     files.iter().try_for_each(|(_, path)| key.add(path))?;
-    cache::load(&reading.data_dir, key, |writer| {
-        let card = read(&files, reading.label_column.as_deref(), writer, progress);
+    cache::load(&options.folder()?, key, progress, |writer, progress| {
+        let manifest = read(&files, column, writer, progress);
         progress(Progress::Finished);
-        card
+        manifest
     })
 }
 
@@ -65,21 +69,21 @@ fn read(
     files: &[(Split, PathBuf)],
     label_column: Option<&str>,
     writer: &mut Writer,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Card> {
+    progress: OnProgress,
+) -> Result<Manifest> {
     let mut notes = Vec::new();
-    let mut words = Words::default();
+    let mut words = LabelIndex::default();
     let mut done = 0;
     for (split, path) in files {
-        let shown = || path.display().to_string();
-        let rows = Rows::open(path, label_column).with_context(shown)?;
+        let file = || path.display().to_string();
+        let rows = Rows::open(path, label_column).with_context(file)?;
         let of_train = writer.shape().iter().product::<u32>() as usize;
-        // As Kaggle has them, test rows are without labels: nothing can be measured on them.
+        // Kaggle's test rows have no labels: nothing can be measured on them.
         if *split != Split::Train && rows.has_no_labels(of_train) {
             notes.push(format!("{} has no labels and is not used", path.display()));
             continue;
         }
-        let rows = rows.with_labels(label_column).with_context(shown)?;
+        let rows = rows.with_labels(label_column).with_context(file)?;
         let width = rows.width;
         if *split == Split::Train {
             writer.begin(&shape_of_row(width as i64).iter().map(|&size| size as usize).collect::<Vec<_>>());
@@ -92,27 +96,27 @@ fn read(
         );
         let known = words.len() as i64;
         rows.read(&mut |label, pixels| {
-            let number = words.number(label);
+            let index = words.of(label);
             ensure!(
-                *split == Split::Train || number < known,
+                *split == Split::Train || index < known,
                 "image {} (from 0) has the label '{label}', which no training image has",
                 writer.count(*split)
             );
             done += 1;
-            if done % TOLD_EVERY == 0 {
+            if done % REPORTED_EVERY == 0 {
                 progress(Progress::Decoded { images: done, of: None });
             }
-            writer.push(*split, pixels, number)
+            writer.push(*split, pixels, index)
         })
-        .with_context(shown)?;
+        .with_context(file)?;
         ensure!(writer.count(*split) > 0, "{}: has no images", path.display());
     }
     let (classes, class_of) = words.classes();
     writer.relabel(&class_of);
-    Ok(Card { classes, notes })
+    Ok(Manifest { classes, notes })
 }
 
-/// The rows of a file, of which the first was looked at.
+/// The rows of a file, the first of which has been read.
 struct Rows {
     first: StringRecord,
     has_head: bool,
@@ -165,14 +169,7 @@ impl LabelledRows {
             ensure!(record.len() == width + 1, "line {line} has {} values, not {}", record.len(), width + 1);
             pixels.clear();
             for (column, text) in record.iter().enumerate().filter(|(column, _)| *column != label_column) {
-                let Ok(value) = text.trim().parse::<u8>() else {
-                    bail!(
-                        "line {line}, column {}: '{}' is not a pixel value, a whole number from 0 to 255",
-                        column + 1,
-                        text.chars().take(40).collect::<String>()
-                    )
-                };
-                pixels.push(value);
+                pixels.push(pixel_value(text, u8::MAX.into(), line, column)?);
             }
             let label = record[label_column].trim();
             ensure!(!label.is_empty(), "line {line} has no label");
@@ -182,24 +179,24 @@ impl LabelledRows {
     }
 }
 
-/// The column asked for; else one that has the name of a label; else the first, or a last one called so.
-fn find_label_column(first: &StringRecord, has_head: bool, wanted: Option<&str>) -> Result<usize> {
-    if let Some(wanted) = wanted {
-        let by_name = || first.iter().position(|name| has_head && name.trim() == wanted);
-        let by_number = || wanted.parse().ok().filter(|number| *number < first.len());
-        return by_name().or_else(by_number).with_context(|| {
-            format!(
-                "--label-column {wanted}: is neither a name in the first line nor a number from 0 to {}",
+/// The column asked for; else one that has the name of a label; else the first.
+fn find_label_column(first: &StringRecord, has_head: bool, asked: Option<&str>) -> Result<usize> {
+    if let Some(asked) = asked {
+        let by_name = || first.iter().position(|name| has_head && name.trim() == asked);
+        let by_index = || asked.parse().ok().filter(|index| *index < first.len());
+        return Ok(by_name().or_else(by_index).ok_or_else(|| Fault::UnknownLabelColumn {
+            column: asked.to_string(),
+            expected: format!(
+                "that is neither a name in the first line nor an index from 0 to {}",
                 first.len() - 1
-            )
-        });
+            ),
+        })?);
     }
     if !has_head {
         return Ok(0);
     }
     let is_label = |name: &str| LABEL_NAMES.contains(&name.trim().to_lowercase().as_str());
-    let named = first.iter().position(is_label);
-    named.context("has no column called label or class; --label-column tells which one has the labels")
+    Ok(first.iter().position(is_label).ok_or(Fault::NoLabelColumn { columns: Vec::new() })?)
 }
 
 #[cfg(test)]
@@ -210,8 +207,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         fs::write(&path, text).unwrap();
-        let reading = LoadOptions::with_data_dir(folder.path().join("kept"));
-        load(&path, &LoadOptions { label_column: label_column.map(str::to_string), ..reading }, &mut |_| ())
+        let options = LoadOptions::with_data_dir(folder.path().join("kept"));
+        load(&path, &LoadOptions { label_column: label_column.map(str::to_string), ..options }, &mut |_| ())
     }
 
     #[test]
@@ -227,12 +224,12 @@ mod tests {
         ] {
             let loaded = load_text(text, column).unwrap();
             assert_eq!(
-                (loaded.train.labels, loaded.classes),
-                (vec![1, 0], vec!["5".into(), "7".to_string()])
+                (loaded.train.labels(), &loaded.classes),
+                (&[1, 0][..], &vec!["5".into(), "7".to_string()])
             );
-            assert_eq!(loaded.train.pixels.size(), [2, 2, 2]);
+            assert_eq!(loaded.train.pixels().unwrap().size(), [2, 2, 2]);
             assert_eq!(
-                Vec::<u8>::try_from(loaded.train.pixels.view([-1])).unwrap(),
+                Vec::<u8>::try_from(loaded.train.pixels().unwrap().view([-1])).unwrap(),
                 [1, 2, 3, 4, 5, 6, 7, 255]
             );
         }
@@ -244,12 +241,12 @@ mod tests {
         assert_eq!(load_text("label,a\n10,1\n9,2\n", None).unwrap().classes, ["9", "10"]);
         // 12 pixels are 2 x 2 of three colours, 3 are a row.
         let pixels = |count: usize| format!("label{}\n1{}\n", ",p".repeat(count), ",0".repeat(count));
-        assert_eq!(load_text(&pixels(12), None).unwrap().train.pixels.size(), [1, 3, 2, 2]);
-        assert_eq!(load_text(&pixels(5), None).unwrap().train.pixels.size(), [1, 5]);
+        assert_eq!(load_text(&pixels(12), None).unwrap().train.pixels().unwrap().size(), [1, 3, 2, 2]);
+        assert_eq!(load_text(&pixels(5), None).unwrap().train.pixels().unwrap().size(), [1, 5]);
     }
 
     #[test]
-    fn wrong_rows_are_told_by_file_and_line() {
+    fn errors_name_the_file_and_the_line_of_a_wrong_row() {
         let fault = |text: &str, column| format!("{:#}", load_text(text, column).err().unwrap());
         for (text, expected) in [
             ("", "rows.csv: is empty"),
@@ -263,7 +260,7 @@ mod tests {
             let fault = fault(text, None);
             assert!(fault.contains(expected), "{fault}");
         }
-        assert!(fault("1,2,3\n", Some("3")).contains("--label-column 3: is neither"));
+        assert!(fault("1,2,3\n", Some("3")).contains("has no label column '3': that is neither"));
     }
 
     #[test]
@@ -275,7 +272,7 @@ mod tests {
         let kept = tempfile::tempdir().unwrap();
         let load = || load(folder.path(), &LoadOptions::with_data_dir(kept.path()), &mut |_| ());
         let loaded = load().unwrap();
-        assert_eq!(loaded.test.unwrap().labels, [1]);
+        assert_eq!(loaded.test.unwrap().labels(), [1]);
         let fault = || format!("{:#}", load().err().unwrap());
         write_test("label,a\nzz,3\n");
         assert!(

@@ -1,31 +1,29 @@
-//! Pictures in folders named by their classes: `train/cat/1.png`, `validation/cat/2.png` and `test/cat/3.png`, or
-//! `cat/1.png` alone. It must not know other forms of data.
+//! Images in folders named by their classes: `train/cat/1.png`, `validation/cat/2.png` and `test/cat/3.png`,
+//! or `cat/1.png` alone.
 
-use crate::data::cache::{self, Card, Key};
-use crate::data::decoding::{Encoded, Entry, decode_all};
+use super::{FolderForm, Reader};
+use crate::data::cache::{self, Key, Manifest};
+use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::image_file;
-use crate::data::progress::Progress;
-use crate::data::{
-    load_options::LoadOptions,
-    raw_dataset::{RawDataset, Split},
-};
+use crate::data::load_options::{LoadOptions, OnProgress};
+use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
-/// What the folder of a split is called.
-fn names_of(split: Split) -> &'static [&'static str] {
-    match split {
-        Split::Train => &["train", "training"],
-        Split::Validation => &["validation", "valid", "val"],
-        Split::Test => &["test", "testing"],
-    }
-}
+pub(super) const READER: Reader = Reader {
+    name: "folders of images",
+    keyword: "pictures",
+    folder: Some(FolderForm { needs: "a folder of images for each class", is_there: has_images }),
+    endings: &[],
+    load: |folder, options, _, progress| load(folder, options, progress),
+    shape_and_classes: None,
+};
 
-/// Whether a folder, or a folder in it, holds folders of pictures.
-pub(in crate::data) fn has_pictures(folder: &Path) -> bool {
+/// Whether a folder, or a folder in it, holds folders of images.
+fn has_images(folder: &Path) -> bool {
     let files = WalkDir::new(folder).follow_links(true).min_depth(2).max_depth(3).into_iter().flatten();
     files.take(10_000).any(|entry| image_file::is_named(entry.path()))
 }
@@ -33,31 +31,31 @@ pub(in crate::data) fn has_pictures(folder: &Path) -> bool {
 /// Loads a folder, from the cache if it was decoded before.
 ///
 /// # Errors
-/// Pictures that cannot be read or differ in size, and test classes that cannot be learnt, each named.
-pub(in crate::data) fn load(
-    folder: &Path,
-    reading: &LoadOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<RawDataset> {
-    let shown = || folder.display().to_string();
-    let (entries, classes) = list(folder).with_context(shown)?;
-    let mut key = Key::new(folder, ("pictures", reading.image_size, reading.skips_bad));
-    for entry in &entries {
-        if let Encoded::File(path) = &entry.picture {
-            key.add(path)?;
-        }
+/// Images that cannot be read or differ in size, and test classes that cannot be learnt, each named.
+fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawDataset> {
+    let name = || folder.display().to_string();
+    let (entries, classes) = list(folder).with_context(name)?;
+    let mut key = Key::new(folder, "folders", &options.decoding_key());
+    for (path, ..) in &entries {
+        key.add(path)?;
     }
-    cache::load(&reading.data_dir, key, |writer| {
-        let notes = decode_all(&entries, reading, writer, progress).with_context(shown)?;
-        Ok(Card { classes, notes: notes.into_iter().collect() })
+    cache::load(&options.folder()?, key, progress, |writer, progress| {
+        let entries = || {
+            entries.iter().map(|(path, label, split)| {
+                Ok(Entry { image: EncodedImage::File(path.clone()), label: *label, split: *split })
+            })
+        };
+        let count = entries().len();
+        let notes = decode_all(count, || Ok(entries()), options, writer, progress).with_context(name)?;
+        Ok(Manifest { classes, notes: notes.into_iter().collect() })
     })
 }
 
-/// The pictures of a folder and the names of their classes.
-fn list(folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
+/// The images of a folder with their labels and splits, and the names of their classes.
+fn list(folder: &Path) -> Result<(Vec<(PathBuf, i64, Split)>, Vec<String>)> {
     let folders = folders_in(folder)?;
-    let folder_of = |split| {
-        let names = names_of(split);
+    let folder_of = |split: Split| {
+        let names = split.names();
         folders.iter().find(|path| names.contains(&name_of(path).to_lowercase().as_str()))
     };
     let splits: Vec<(Split, Vec<PathBuf>)> = match folder_of(Split::Train) {
@@ -71,7 +69,7 @@ fn list(folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
     let classes: Vec<String> = classes.into_iter().collect();
     ensure!(
         classes.len() > 1,
-        "needs a folder of pictures for each class; there {}",
+        "needs a folder of images for each class; there {}",
         match classes.as_slice() {
             [only] => format!("is only {only}"),
             _ => "is none".to_string(),
@@ -83,29 +81,28 @@ fn list(folder: &Path) -> Result<(Vec<Entry>, Vec<String>)> {
         let unknown: Vec<String> = unknown.collect();
         ensure!(
             unknown.is_empty(),
-            "has {} pictures of classes without a training picture: {}",
+            "has {} images of classes without a training image: {}",
             split.name(),
             unknown.join(", ")
         );
-        let before_side = entries.len();
+        let before_split = entries.len();
         for folder in folders {
             let class = classes.binary_search(&name_of(folder)).unwrap_or_default();
             let before_class = entries.len();
             for file in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
                 let file = file?;
                 if file.file_type().is_file() && image_file::is_named(file.path()) {
-                    let picture = Encoded::File(file.into_path());
-                    entries.push(Entry { picture, label: class as i64, split: *split });
+                    entries.push((file.into_path(), class as i64, *split));
                 }
             }
             ensure!(
                 *split != Split::Train || entries.len() > before_class,
-                "class {} has no pictures (.{})",
+                "class {} has no images (.{})",
                 classes[class],
                 image_file::EXTENSIONS.join(", .")
             );
         }
-        ensure!(entries.len() > before_side, "has no {} pictures", split.name());
+        ensure!(entries.len() > before_split, "has no {} images", split.name());
     }
     Ok((entries, classes))
 }

@@ -1,15 +1,29 @@
-//! A folder of IDX files as a data set. It must not know other forms of data.
+//! A folder of IDX files as a data set.
 
-use crate::data::dataset::max_value;
+use super::{FolderForm, Reader};
+use crate::data::images::max_value;
 use crate::data::label_encoding::LabelEncoding;
-use crate::data::raw_dataset::RawDataset;
+use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Images, idx_file};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the four files of an IDX set are called; each may end in `.gz`. Other names are taken where they tell
-/// as much: `emnist-letters-test-labels-idx1-ubyte.gz`.
+pub(super) const READER: Reader = Reader {
+    name: "IDX files",
+    keyword: "idx",
+    folder: Some(FolderForm {
+        needs: "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, \
+                t10k-labels-idx1-ubyte (raw or .gz)",
+        is_there: has_files,
+    }),
+    endings: &[],
+    load: |folder, _, encoding, _| load(folder, encoding),
+    shape_and_classes: Some(shape_and_classes),
+};
+
+/// What the four files of an IDX set are called; each may end in `.gz`. Other names that say
+/// as much are taken, too: `emnist-letters-test-labels-idx1-ubyte.gz`.
 pub const IDX_FILES: [&str; 4] = [
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -25,8 +39,8 @@ pub(in crate::data) fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
 /// A file of images and that of their labels.
 type Pair = (PathBuf, PathBuf);
 
-/// The files of a folder: to train with and, if there are such, for the test. A single pair is one to train
-/// with, whatever it is called.
+/// The training files of a folder and, if there are any, the test files. A single pair is one to train with,
+/// whatever it is called.
 fn find_pairs(folder: &Path) -> Result<(Pair, Option<Pair>)> {
     let mut paths = [const { None }; 4];
     for (path, name) in paths.iter_mut().zip(IDX_FILES) {
@@ -50,23 +64,23 @@ pub(in crate::data) fn is_whole(folder: &Path) -> bool {
 }
 
 /// Whether a folder looks like one of IDX files.
-pub(in crate::data) fn has_files(folder: &Path) -> bool {
+fn has_files(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries
         .map(|entry| entry.file_name().to_string_lossy().to_lowercase())
         .any(|name| name.contains("idx") && (name.contains("images") || name.contains("labels")))
 }
 
-/// The file of that name, or one whose name tells the same: train or test, images or labels, IDX.
+/// The file of that name, or one whose name says the same: train or test, images or labels, IDX.
 fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     if let Some(path) = find_file(folder, name) {
         return Ok(Some(path));
     }
-    let splits: &[&str] = if name.starts_with("train") { &["train"] } else { &["t10k", "test"] };
+    let split = if name.starts_with("train") { Split::Train } else { Split::Test };
     let content = if name.contains("images") { "images" } else { "labels" };
     let fits = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        name.contains("idx") && name.contains(content) && splits.iter().any(|split| name.contains(split))
+        name.contains("idx") && name.contains(content) && split.is_named_in(&name)
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut fitting: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(fits).collect();
@@ -82,21 +96,20 @@ fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     Ok(fitting.pop())
 }
 
-/// Loads the files of a folder. Where the numbering of the classes is not known, the labels tell it.
-///
-/// # Errors
-/// Files that are missing, damaged, or do not fit each other.
-pub(in crate::data) fn load(folder: &Path, numbering: Option<LabelEncoding>) -> Result<RawDataset> {
+/// Loads the files of a folder. Without an encoding, the labels say how they are counted.
+fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     let (train_files, test_files) = find_pairs(folder)?;
-    let mut train = load_pair(&train_files)?;
+    let train = load_pair(&train_files)?;
+    let maximum = max_value(&train.pixels()?)?;
     let of_train = || train_files.1.display().to_string();
-    let numbering = match numbering {
-        Some(numbering) => numbering,
-        None => LabelEncoding::from_labels(&train.labels).with_context(of_train)?,
+    let encoding = match encoding {
+        Some(encoding) => encoding,
+        None => LabelEncoding::from_labels(train.labels()).with_context(of_train)?,
     };
-    train.labels = numbering.classes(&train.labels).with_context(of_train)?;
+    let labels = encoding.classes(train.labels()).with_context(of_train)?;
+    let train = train.with_labels(labels);
     let test = test_files.map(|files| -> Result<Images> {
-        let mut test = load_pair(&files)?;
+        let test = load_pair(&files)?;
         let (train_shape, test_shape) = (train.shape(), test.shape());
         ensure!(
             train_shape == test_shape,
@@ -104,24 +117,30 @@ pub(in crate::data) fn load(folder: &Path, numbering: Option<LabelEncoding>) -> 
             files.0.display(),
             train_files.0.display()
         );
-        test.labels = numbering.classes(&test.labels).with_context(|| files.1.display().to_string())?;
-        Ok(test)
+        let labels = encoding.classes(test.labels()).with_context(|| files.1.display().to_string())?;
+        Ok(test.with_labels(labels))
     });
     let test = test.transpose()?;
-    let maximum = max_value(&train)?;
-    Ok(RawDataset { train, validation: None, test, classes: numbering.names, maximum, notes: Vec::new() })
+    let classes = encoding.names;
+    Ok(RawDataset { train, validation: None, test, classes, maximum, notes: Vec::new() })
+}
+
+/// Loads the files of a catalogued set, whose classes are known.
+pub(in crate::data) fn load_known(folder: &Path, classes: Vec<String>) -> Result<RawDataset> {
+    load(folder, Some(LabelEncoding::new(0, classes)))
 }
 
 /// The shape of an image and the number of classes, from the headers and the labels.
-pub(in crate::data) fn shape_and_classes(folder: &Path) -> Result<(Vec<i64>, usize)> {
+fn shape_and_classes(folder: &Path) -> Result<(Vec<i64>, usize)> {
     let ((images, labels), _) = find_pairs(folder)?;
-    let numbering = LabelEncoding::from_labels(&idx_file::read_label_numbers(&labels)?);
-    let numbering = numbering.with_context(|| labels.display().to_string())?;
-    Ok((idx_file::image_sizes(&images)?.split_off(1), numbering.names.len()))
+    let encoding = LabelEncoding::from_labels(&idx_file::read_label_numbers(&labels)?);
+    let encoding = encoding.with_context(|| labels.display().to_string())?;
+    Ok((idx_file::image_sizes(&images)?.split_off(1), encoding.names.len()))
 }
 
+/// Images with their labels as they are stored.
 fn load_pair((images, labels): &Pair) -> Result<Images> {
-    let pixels = idx_file::read_images(images)?;
+    let (pixels, mapped_from) = idx_file::map_images(images)?;
     let numbers = idx_file::read_label_numbers(labels)?;
     let count = pixels.size()[0];
     ensure!(
@@ -131,5 +150,5 @@ fn load_pair((images, labels): &Pair) -> Result<Images> {
         numbers.len(),
         images.display()
     );
-    Ok(Images { pixels, labels: numbers })
+    Ok(Images::new(pixels, numbers)?.mapped_from(mapped_from))
 }

@@ -1,4 +1,8 @@
-//! One file for each format that data come in, and how the format at a path is recognised. No format knows another.
+//! The formats that data come in: one file for each, and the table of them. It must not know what data are
+//! used for.
+//!
+//! A new format is its file and its row in [`READERS`] (and its fuzz target, in tests/fuzz). No format knows
+//! another.
 
 pub(crate) mod csv;
 pub(crate) mod folders;
@@ -6,96 +10,171 @@ pub(crate) mod idx;
 pub(crate) mod npz;
 pub(crate) mod parquet;
 
+use super::Fault;
+use super::label_encoding::LabelEncoding;
+use super::load_options::{LoadOptions, OnProgress};
+use super::raw_dataset::RawDataset;
 use anyhow::{Context, Result, bail};
 pub use idx::IDX_FILES;
+use std::fmt;
 use std::path::Path;
+use std::str::FromStr;
 
-/// The form of what lies at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Format {
-    /// A folder of IDX files.
-    Idx,
-    /// Folders of pictures, one a class.
-    Pictures,
-    /// Rows of pixels with a label, in a file or in a folder of several.
-    Csv,
-    /// NumPy's archive of arrays.
-    Npz,
-    /// Tables of pictures with a label, as Hugging Face has them, in a file or in a folder of several.
-    Parquet,
+/// All formats; a file or folder is tried against them in this order.
+static READERS: [&Reader; 5] = [&idx::READER, &folders::READER, &csv::READER, &npz::READER, &parquet::READER];
+
+/// What there is to know about a format.
+pub(super) struct Reader {
+    /// For people.
+    name: &'static str,
+    /// As users write it.
+    keyword: &'static str,
+    /// What a folder must hold, for people; none if the format is always a single file.
+    folder: Option<FolderForm>,
+    /// What the names of its files end with, in lower case.
+    endings: &'static [&'static str],
+    load: Load,
+    /// The shape of an image and the number of classes, if they can be read without loading everything.
+    shape_and_classes: Option<fn(&Path) -> Result<(Vec<i64>, usize)>>,
 }
+
+/// Loads what lies at a path. Labels that are numbers are counted as the encoding says, if one is given, else
+/// as the data say.
+type Load = fn(&Path, &LoadOptions, Option<LabelEncoding>, OnProgress) -> Result<RawDataset>;
+
+/// What a folder of a format looks like.
+struct FolderForm {
+    /// For people, to go on from "has no".
+    needs: &'static str,
+    is_there: fn(&Path) -> bool,
+}
+
+/// The format of what lies at a path.
+#[derive(Clone, Copy)]
+pub struct Format(&'static Reader);
 
 impl Format {
-    /// For people.
+    /// All formats.
+    pub fn all() -> impl Iterator<Item = Format> {
+        READERS.into_iter().map(Format)
+    }
+
+    /// For people: `NumPy archive`.
     pub fn name(self) -> &'static str {
-        match self {
-            Format::Idx => "IDX files",
-            Format::Pictures => "folders of pictures",
-            Format::Csv => "CSV",
-            Format::Npz => "NumPy archive",
-            Format::Parquet => "Parquet",
-        }
+        self.0.name
     }
 
-    /// As users write it.
-    fn word(self) -> &'static str {
-        match self {
-            Format::Idx => "idx",
-            Format::Pictures => "pictures",
-            Format::Csv => "csv",
-            Format::Npz => "npz",
-            Format::Parquet => "parquet",
-        }
+    /// As users write it: `npz`. Parsing the keyword gives the format again.
+    pub fn keyword(self) -> &'static str {
+        self.0.keyword
     }
 
-    /// Finds out what lies at a path.
+    /// Finds out the format of a file by its name, or of a folder by what it holds.
     ///
     /// # Errors
-    /// Nothing that fitch can read, or a folder that holds several.
-    pub fn of(path: &Path) -> Result<Format> {
+    /// Nothing that can be read, or [`Fault::AmbiguousFormat`].
+    pub fn detect(path: &Path) -> Result<Format> {
         if path.is_file() {
-            return Format::of_file(path).with_context(|| {
-                format!("'{}' is a file that is neither .csv, .csv.gz, .npz nor .parquet", path.display())
-            });
+            return Format::of_file_name(path)
+                .with_context(|| format!("'{}' is a file that is neither {}", path.display(), endings()));
         }
-        let there = [
-            (Format::Idx, idx::has_files(path)),
-            (Format::Pictures, folders::has_pictures(path)),
-            (Format::Csv, csv::find_files(path).is_some()),
-            (Format::Parquet, parquet::find(path).is_some()),
-        ];
-        let found: Vec<Format> =
-            there.into_iter().filter(|(_, is_there)| *is_there).map(|(format, _)| format).collect();
-        match found.as_slice() {
+        let is_there = |format: &Format| format.0.folder.as_ref().is_some_and(|form| (form.is_there)(path));
+        match Format::all().filter(is_there).collect::<Vec<_>>().as_slice() {
             [only] => Ok(*only),
-            [] => bail!(
-                "{}: has no {} (raw or .gz), nor a folder of pictures for each class, train.csv or train.parquet",
-                path.display(),
-                IDX_FILES.join(", no ")
-            ),
-            [first, second, ..] => bail!(
-                "'{}' holds both {} and {}; --data-format {} or {} tells which are meant",
-                path.display(),
-                first.name(),
-                second.name(),
-                first.word(),
-                second.word()
-            ),
+            [] => {
+                let needs: Vec<&str> =
+                    Format::all().filter_map(|format| Some(format.0.folder.as_ref()?.needs)).collect();
+                bail!("{}: has no {}", path.display(), needs.join(", nor "))
+            }
+            [first, second, ..] => {
+                let names = [first.name(), second.name()];
+                let keywords = [first.keyword(), second.keyword()];
+                Err(Fault::AmbiguousFormat { path: path.to_path_buf(), names, keywords }.into())
+            }
         }
     }
 
-    fn of_file(path: &Path) -> Option<Format> {
+    fn of_file_name(path: &Path) -> Option<Format> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
-        let ends: [(&str, Format); 4] = [
-            (".csv", Format::Csv),
-            (".csv.gz", Format::Csv),
-            (".npz", Format::Npz),
-            (".parquet", Format::Parquet),
-        ];
-        ends.into_iter().find(|(end, _)| name.ends_with(end)).map(|(_, format)| format)
+        Format::all().find(|format| format.0.endings.iter().any(|ending| name.ends_with(ending)))
+    }
+
+    /// A file name without the ending of its format.
+    pub(super) fn stem(name: &str) -> &str {
+        let endings = Format::all().flat_map(|format| format.0.endings);
+        let stems = endings.filter_map(|ending| name.strip_suffix(ending));
+        stems.min_by_key(|stem| stem.len()).unwrap_or(name)
+    }
+
+    /// Loads what lies at a path.
+    pub(super) fn load(
+        self,
+        path: &Path,
+        options: &LoadOptions,
+        encoding: Option<LabelEncoding>,
+        progress: OnProgress,
+    ) -> Result<RawDataset> {
+        (self.0.load)(path, options, encoding, progress)
+    }
+
+    /// The shape of an image and the number of classes, if they can be read without loading everything.
+    pub(super) fn shape_and_classes(self, path: &Path) -> Option<Result<(Vec<i64>, usize)>> {
+        self.0.shape_and_classes.map(|read| read(path))
     }
 }
+
+/// `.csv, .csv.gz, .npz nor .parquet`.
+fn endings() -> String {
+    let endings: Vec<&str> = Format::all().flat_map(|format| format.0.endings).copied().collect();
+    match endings.split_last() {
+        Some((last, others)) => format!("{} nor {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+impl PartialEq for Format {
+    fn eq(&self, other: &Format) -> bool {
+        self.keyword() == other.keyword()
+    }
+}
+
+impl Eq for Format {}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "Format({})", self.keyword())
+    }
+}
+
+/// Gives the keyword.
+impl fmt::Display for Format {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str(self.keyword())
+    }
+}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(keyword: &str) -> Result<Format, UnknownFormat> {
+        Format::all()
+            .find(|format| format.keyword() == keyword)
+            .ok_or_else(|| UnknownFormat(keyword.to_string()))
+    }
+}
+
+/// A word that is no format's keyword.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownFormat(String);
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let keywords: Vec<&str> = Format::all().map(Format::keyword).collect();
+        write!(out, "'{}' is not a format; there are {}", self.0, keywords.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
 
 #[cfg(test)]
 mod tests {
@@ -103,44 +182,53 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn what_is_there_tells_the_format() {
+    fn a_folder_is_recognised_by_what_it_holds_and_a_file_by_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let add = |name: &str| {
             fs::create_dir_all(path.join(name).parent().unwrap()).unwrap();
             fs::write(path.join(name), "").unwrap();
         };
-        let fault = || Format::of(path).unwrap_err().to_string();
-        assert!(fault().contains("nor a folder of pictures for each class"));
+        let fault = || Format::detect(path).unwrap_err().to_string();
+        let found = || Format::detect(path).unwrap().keyword();
+        assert!(fault().contains("nor a folder of images for each class, nor train.csv"), "{}", fault());
         add("notes-on-idx.txt");
         add("labels.csv");
-        assert!(fault().contains("nor a folder of pictures for each class"));
+        assert!(fault().contains("nor a folder of images for each class"));
         add("train/cat/1.PNG");
-        assert_eq!(Format::of(path).unwrap(), Format::Pictures);
+        assert_eq!(found(), "pictures");
         add("train.csv.gz");
-        assert!(
-            fault().contains("both folders of pictures and CSV; --data-format pictures or csv tells"),
-            "{}",
-            fault()
-        );
+        assert!(fault().contains("holds both folders of images and CSV"), "{}", fault());
+        let fault_of_both = Format::detect(path).unwrap_err();
+        let (names, keywords) = (["folders of images", "CSV"], ["pictures", "csv"]);
+        let expected = Fault::AmbiguousFormat { path: path.into(), names, keywords };
+        assert_eq!(fault_of_both.downcast_ref(), Some(&expected));
         fs::remove_dir_all(path.join("train")).unwrap();
-        assert_eq!(Format::of(path).unwrap(), Format::Csv);
+        assert_eq!(found(), "csv");
         fs::remove_file(path.join("train.csv.gz")).unwrap();
         add("emnist-letters-train-images-idx3-ubyte.gz");
-        assert_eq!(Format::of(path).unwrap(), Format::Idx);
+        assert_eq!(found(), "idx");
         fs::remove_file(path.join("emnist-letters-train-images-idx3-ubyte.gz")).unwrap();
         add("mnist/train-00000-of-00001.parquet");
-        assert_eq!(Format::of(path).unwrap(), Format::Parquet);
-        for (name, format) in [("a.CSV", Format::Csv), ("a.npz", Format::Npz), ("a.parquet", Format::Parquet)]
-        {
+        assert_eq!(found(), "parquet");
+        for (name, keyword) in [("a.CSV", "csv"), ("a.npz", "npz"), ("a.parquet", "parquet")] {
             add(name);
-            assert_eq!(Format::of(&path.join(name)).unwrap(), format);
+            assert_eq!(Format::detect(&path.join(name)).unwrap().keyword(), keyword);
         }
-        assert!(Format::of(&path.join("labels.csv.txt")).is_err());
+        assert!(Format::detect(&path.join("labels.csv.txt")).is_err());
         add("a.txt");
+        let fault = format!("{:#}", Format::detect(&path.join("a.txt")).unwrap_err());
+        assert!(fault.contains("is a file that is neither .csv, .csv.gz, .npz nor .parquet"), "{fault}");
+    }
+
+    #[test]
+    fn keywords_stand_for_one_format_each() {
+        for format in Format::all() {
+            assert_eq!(format.keyword().parse(), Ok(format));
+        }
         assert!(
-            format!("{:#}", Format::of(&path.join("a.txt")).unwrap_err())
-                .contains("is a file that is neither")
+            "jpeg".parse::<Format>().unwrap_err().to_string().contains("idx, pictures, csv, npz, parquet")
         );
+        assert_eq!(["a.csv.gz", "a.npz", "a.b"].map(Format::stem), ["a", "a", "a.b"]);
     }
 }

@@ -1,10 +1,11 @@
-//! NumPy's `.npz` with `x_train`, `y_train` and, if there are such, `x_val`, `y_val` and `x_test`, `y_test`, as
-//! Keras keeps MNIST. It must not know other forms of data.
+//! NumPy's `.npz` with `x_train`, `y_train` and, if there are such, `x_val`, `y_val` and `x_test`, `y_test`,
+//! as Keras keeps MNIST.
 //!
 //! The format of an array: numpy.lib.format, version 1 to 3.
 
-use crate::data::dataset::max_value;
-use crate::data::label_encoding::{LabelEncoding, Labels};
+use super::Reader;
+use crate::data::images::max_value;
+use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Images, idx_file};
 use anyhow::{Context, Result, bail, ensure};
@@ -14,28 +15,28 @@ use std::path::Path;
 use tch::{Kind, Tensor};
 use zip::ZipArchive;
 
-/// A header longer than this describes no array of images.
-const LONGEST_HEADER: usize = 1 << 16;
+/// A longer header, in bytes, does not describe an array of images.
+const MAX_HEADER: usize = 1 << 16;
 
-/// In letters; the name of a class is shorter.
-const LONGEST_WORD: u64 = 4096;
+/// The name of a class is shorter.
+const MAX_LETTERS: u64 = 4096;
 
-/// What may stand behind `x_` and `y_`.
-fn names_of(split: Split) -> &'static [&'static str] {
-    match split {
-        Split::Train => &["train"],
-        Split::Validation => &["val", "valid", "validation"],
-        Split::Test => &["test"],
-    }
-}
+pub(super) const READER: Reader = Reader {
+    name: "NumPy archive",
+    keyword: "npz",
+    folder: None,
+    endings: &[".npz"],
+    load: |path, _, encoding, _| load(path, encoding).with_context(|| path.display().to_string()),
+    shape_and_classes: None,
+};
 
-/// Loads an archive. Where the numbering of the classes is not known, the labels tell it.
+/// Loads an archive. Without an encoding, the labels say how they are counted.
 ///
 /// # Errors
 /// Arrays that are missing, damaged, of another type, or do not fit each other.
-pub(in crate::data) fn load(path: &Path, numbering: Option<LabelEncoding>) -> Result<RawDataset> {
+fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     let file = File::open(path).context("cannot be opened")?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).context("is no NumPy archive")?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).context("is not a NumPy archive")?;
     let names: Vec<String> =
         archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_>>()?;
     let has = |name: &str| names.contains(&format!("{name}.npy"));
@@ -44,7 +45,7 @@ pub(in crate::data) fn load(path: &Path, numbering: Option<LabelEncoding>) -> Re
     }
     let mut splits = Vec::new();
     for split in Split::ALL {
-        let name = names_of(split).iter().find(|name| has(&format!("x_{name}")) || has(&format!("y_{name}")));
+        let name = split.names().iter().find(|name| has(&format!("x_{name}")) || has(&format!("y_{name}")));
         let Some(name) = name else { continue };
         let (x, y) = (format!("x_{name}"), format!("y_{name}"));
         ensure!(has(&x) && has(&y), "has only one of {x} and {y}");
@@ -58,7 +59,7 @@ pub(in crate::data) fn load(path: &Path, numbering: Option<LabelEncoding>) -> Re
     }
     let (_, train, train_labels, ..) = &splits[0];
     let (of_train, kind) = (train.size().split_off(1), train.kind());
-    let numbering = LabelEncoding::of([train_labels], numbering).context("y_train")?;
+    let encoding = LabelEncoding::of([train_labels], encoding).context("y_train")?;
     let [mut train, mut validation, mut test] = [const { None }; 3];
     for (split, pixels, labels, x, y) in splits {
         let (shape, other) = (pixels.size().split_off(1), pixels.kind());
@@ -66,7 +67,7 @@ pub(in crate::data) fn load(path: &Path, numbering: Option<LabelEncoding>) -> Re
         ensure!(shape == of_train, "{x} has images of {shape:?}, but x_train has {of_train:?}");
         let (count, of_labels) = (pixels.size()[0], labels.len());
         ensure!(of_labels as i64 == count, "{y} has {of_labels} labels, but {x} has {count} images");
-        let images = Images { pixels, labels: numbering.classes_of(&labels).context(y)? };
+        let images = Images::new(pixels, encoding.classes_of(&labels).context(y)?)?;
         match split {
             Split::Train => train = Some(images),
             Split::Validation => validation = Some(images),
@@ -74,8 +75,8 @@ pub(in crate::data) fn load(path: &Path, numbering: Option<LabelEncoding>) -> Re
         }
     }
     let train = train.context("has no images")?;
-    let maximum = max_value(&train)?;
-    Ok(RawDataset { train, validation, test, classes: numbering.names, maximum, notes: Vec::new() })
+    let maximum = max_value(&train.pixels()?)?;
+    Ok(RawDataset { train, validation, test, classes: encoding.names, maximum, notes: Vec::new() })
 }
 
 fn images(array: Array, name: &str) -> Result<Tensor> {
@@ -90,18 +91,18 @@ fn images(array: Array, name: &str) -> Result<Tensor> {
         Kind::Float | Kind::Double => pixels.f_isfinite()?.f_all()?.int64_value(&[]) != 0,
         _ => true,
     };
-    ensure!(is_finite, "{name} has a value that is no finite number");
+    ensure!(is_finite, "{name} has a value that is not a finite number");
     ensure!(pixels.numel() > 0, "{name} holds no images");
     Ok(pixels)
 }
 
-fn labels(array: Array, name: &str) -> Result<Labels> {
+fn labels(array: Array, name: &str) -> Result<RawLabels> {
     match array {
-        Array::Words(words) => Ok(Labels::Words(words)),
+        Array::Words(words) => Ok(RawLabels::Words(words)),
         Array::Numbers(numbers) => {
             let is_whole = !matches!(numbers.kind(), Kind::Float | Kind::Double);
             ensure!(is_whole, "{name}: labels must be whole numbers or words");
-            Ok(Labels::Numbers(Vec::try_from(&numbers.f_reshape([-1])?.f_to_kind(Kind::Int64)?)?))
+            Ok(RawLabels::Numbers(Vec::try_from(&numbers.f_reshape([-1])?.f_to_kind(Kind::Int64)?)?))
         }
     }
 }
@@ -118,7 +119,10 @@ fn array(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Array>
     read_array(entry, stated).with_context(|| format!("array {name}"))
 }
 
-/// An array from its bytes, of which there are said to be so many.
+/// An array from its bytes; the archive states how many there are.
+///
+/// Written by hand: it trusts no header with memory and reads words, both of which tch's `read_npz` does not,
+/// and the few lines of header parsing spare a dependency.
 fn read_array(mut bytes: impl Read, stated: u64) -> Result<Array> {
     let mut start = [0; 8];
     bytes.read_exact(&mut start).context("is cut short")?;
@@ -135,14 +139,14 @@ fn read_array(mut bytes: impl Read, stated: u64) -> Result<Array> {
             u32::from_le_bytes(length) as usize
         }
     };
-    ensure!(length <= LONGEST_HEADER, "has a header of {length} bytes");
+    ensure!(length <= MAX_HEADER, "has a header of {length} bytes");
     let mut header = vec![0; length];
     bytes.read_exact(&mut header).context("is cut short")?;
     let header = String::from_utf8_lossy(&header).into_owned();
     let (kind, size) = kind_of(value_of(&header, "descr")?)?;
     let is_transposed = value_of(&header, "fortran_order")?.starts_with("True");
     let mut shape = shape_of(value_of(&header, "shape")?)?;
-    let count = shape.iter().try_fold(1u64, |product, &split| product.checked_mul(split as u64));
+    let count = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
     let expected = count.and_then(|count| count.checked_mul(size)).filter(|&bytes| bytes <= stated);
     let expected =
         expected.with_context(|| format!("states the shape {shape:?}, more than the file holds"))?;
@@ -158,22 +162,22 @@ fn read_array(mut bytes: impl Read, stated: u64) -> Result<Array> {
     Ok(Array::Numbers(Tensor::f_from_data_size(&values, &shape, kind)?.f_permute(axes)?.f_contiguous()?))
 }
 
-/// Words of so many bytes each, four a letter.
+/// Words of `size` bytes each, four to a letter.
 fn words(bytes: &[u8], size: usize) -> Result<Vec<String>> {
     let letter = |bytes: &[u8; 4]| char::from_u32(u32::from_le_bytes(*bytes));
     let word = |bytes: &[u8]| bytes.as_chunks().0.iter().map(letter).collect::<Option<String>>();
     let words: Option<Vec<String>> = bytes.chunks(size).map(word).collect();
-    let words = words.context("has a letter that is none of Unicode's")?;
+    let words = words.context("has a letter that is not Unicode")?;
     Ok(words.iter().map(|word| word.trim_end_matches('\0').to_string()).collect())
 }
 
-/// What stands behind a name in the header, which is a dictionary of Python.
+/// What follows a name in the header, a Python dictionary.
 fn value_of<'a>(header: &'a str, name: &str) -> Result<&'a str> {
     let behind = header.split_once(&format!("'{name}':")).map(|(_, behind)| behind.trim_start());
     behind.with_context(|| format!("has no {name} in its header"))
 }
 
-/// The type of the values, none of words, and their size in bytes.
+/// The type of the values, none for words, and their size in bytes.
 fn kind_of(descr: &str) -> Result<(Option<Kind>, u64)> {
     let name = descr.trim_start_matches('\'').split('\'').next().unwrap_or_default();
     let (kind, size) = match name {
@@ -186,7 +190,7 @@ fn kind_of(descr: &str) -> Result<(Option<Kind>, u64)> {
         "<f8" => (Kind::Double, 8),
         _ => {
             let letters = name.strip_prefix("<U").and_then(|letters| letters.parse::<u64>().ok());
-            let letters = letters.filter(|letters| (1..=LONGEST_WORD).contains(letters));
+            let letters = letters.filter(|letters| (1..=MAX_LETTERS).contains(letters));
             let letters = letters.with_context(|| {
                 format!(
                     "has values of the type {name:.20}; those of u1, i1, i2, i4, i8, f4, f8 and U are read"
@@ -201,11 +205,11 @@ fn kind_of(descr: &str) -> Result<(Option<Kind>, u64)> {
 fn shape_of(text: &str) -> Result<Vec<i64>> {
     let inner = text.strip_prefix('(').and_then(|text| text.split_once(')')).map(|(inner, _)| inner);
     let inner = inner.context("has no shape in its header")?;
-    let splits = inner.split(',').map(str::trim).filter(|split| !split.is_empty());
-    let splits: Vec<i64> =
-        splits.map(str::parse).collect::<Result<_, _>>().context("has no shape in its header")?;
-    ensure!(splits.len() <= 8 && splits.iter().all(|&split| split >= 0), "has the shape {splits:?}");
-    Ok(splits)
+    let sizes = inner.split(',').map(str::trim).filter(|size| !size.is_empty());
+    let sizes: Vec<i64> =
+        sizes.map(str::parse).collect::<Result<_, _>>().context("has no shape in its header")?;
+    ensure!(sizes.len() <= 8 && sizes.iter().all(|&size| size >= 0), "has the shape {sizes:?}");
+    Ok(sizes)
 }
 
 #[cfg(test)]
@@ -247,8 +251,8 @@ mod tests {
             ("y_test", npy("|u1", "(1,)", &[1])),
         ])
         .unwrap();
-        assert_eq!((loaded.train.labels, loaded.test.unwrap().labels), (vec![1, 0], vec![1]));
-        assert_eq!((loaded.train.pixels.size(), loaded.maximum), (vec![2, 1, 2], 255.0));
+        assert_eq!((loaded.train.labels(), loaded.test.unwrap().labels()), (&[1, 0][..], &[1][..]));
+        assert_eq!((loaded.train.pixels().unwrap().size(), loaded.maximum), (vec![2, 1, 2], 255.0));
         let floats: Vec<u8> = [0.5f32, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
         let loaded =
             load_arrays(&[("x_train", npy("<f4", "(2, 1)", &floats)), ("y_train", labels.clone())]).unwrap();
@@ -256,8 +260,11 @@ mod tests {
         let colour: Vec<u8> = (0..12).collect();
         let loaded =
             load_arrays(&[("x_train", npy("|u1", "(2, 1, 2, 3)", &colour)), ("y_train", labels)]).unwrap();
-        assert_eq!(loaded.train.pixels.size(), [2, 3, 1, 2]);
-        assert_eq!(Vec::<u8>::try_from(loaded.train.pixels.get(0).view([-1])).unwrap(), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(loaded.train.pixels().unwrap().size(), [2, 3, 1, 2]);
+        assert_eq!(
+            Vec::<u8>::try_from(loaded.train.pixels().unwrap().get(0).view([-1])).unwrap(),
+            [0, 3, 1, 4, 2, 5]
+        );
     }
 
     /// As NumPy has words: four bytes a letter, filled up with zeros.
@@ -281,7 +288,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(loaded.classes, ["a", "dog"]);
-        assert_eq!((loaded.train.labels, loaded.validation.unwrap().labels), (vec![1, 0], vec![0, 0]));
+        assert_eq!((loaded.train.labels(), loaded.validation.unwrap().labels()), (&[1, 0][..], &[0, 0][..]));
         let fault = |y_test: Vec<u8>| {
             let arrays = [
                 ("x_train", x.clone()),
@@ -298,7 +305,7 @@ mod tests {
         );
         let from_1 =
             load_arrays(&[("x_train", x.clone()), ("y_train", npy("|u1", "(2,)", &[2, 1]))]).unwrap();
-        assert_eq!((from_1.classes, from_1.train.labels), (vec!["1".into(), "2".to_string()], vec![1, 0]));
+        assert_eq!((from_1.train.labels(), from_1.classes), (&[1, 0][..], vec!["1".into(), "2".to_string()]));
         let gap = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 2]))]);
         assert!(format!("{:#}", gap.err().unwrap()).contains("y_train: label 2 (of image 1"));
     }
@@ -309,11 +316,14 @@ mod tests {
         let at = x.windows(5).position(|part| part == b"False").unwrap();
         x.splice(at..at + 5, *b"True ");
         let loaded = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 1]))]).unwrap();
-        assert_eq!(Vec::<u8>::try_from(loaded.train.pixels.view([-1])).unwrap(), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(
+            Vec::<u8>::try_from(loaded.train.pixels().unwrap().view([-1])).unwrap(),
+            [1, 2, 3, 4, 5, 6]
+        );
     }
 
     #[test]
-    fn wrong_arrays_are_told() {
+    fn errors_name_the_wrong_array() {
         let fault = |x: Vec<u8>, y: Vec<u8>| {
             format!("{:#}", load_arrays(&[("x_train", x), ("y_train", y)]).err().unwrap())
         };
@@ -337,7 +347,7 @@ mod tests {
             fault(npy("|u1", "(1, 2, 1, 2)", &[1, 2, 3, 4]), y.clone()).contains("x_train has the shape")
         );
         let not_finite = npy("<f4", "(1, 1)", &f32::NAN.to_le_bytes());
-        assert!(fault(not_finite, y.clone()).contains("no finite number"));
+        assert!(fault(not_finite, y.clone()).contains("not a finite number"));
         assert!(fault(npy("|O", "(2, 2)", &[1, 2, 3, 4]), y.clone()).contains("values of the type |O"));
         assert!(fault(npy("|u1", "(0, 2)", &[]), npy("|u1", "(0,)", &[])).contains("holds no images"));
         assert!(

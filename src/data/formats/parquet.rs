@@ -1,20 +1,26 @@
-//! Parquet as Hugging Face has sets of pictures: a table with a column of encoded pictures (a struct of `bytes` and
-//! `path`, or the bytes themselves) and one of labels, in a file or in a folder of several. It must not know
-//! other forms of data.
+//! Parquet as Hugging Face has sets of images: a table with a column of encoded images (a struct of `bytes`
+//! and `path`, or the bytes themselves) and one of labels, in a file or in a folder of several.
 
+use super::{FolderForm, Reader};
 use crate::data::label_encoding::LabelEncoding;
-use crate::data::progress::Progress;
-use crate::data::{
-    load_options::LoadOptions,
-    raw_dataset::{RawDataset, Split},
-};
+use crate::data::load_options::{LoadOptions, OnProgress};
+use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
-/// The files of a folder and of those in it by their splits, as `train-00000-of-00001.parquet`; none where there is
-/// none to train with.
-pub(in crate::data) fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
+pub(super) const READER: Reader = Reader {
+    name: "Parquet",
+    keyword: "parquet",
+    folder: Some(FolderForm { needs: "train.parquet", is_there: |folder| find(folder).is_some() }),
+    endings: &[".parquet"],
+    load,
+    shape_and_classes: None,
+};
+
+/// The files of a folder and of those in it by their splits, as `train-00000-of-00001.parquet`; none
+/// without one to train with.
+fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     let mut found = Vec::new();
     let files = WalkDir::new(folder).follow_links(true).max_depth(2).sort_by_file_name();
     for path in files.into_iter().flatten().map(|entry| entry.into_path()) {
@@ -30,22 +36,22 @@ pub(in crate::data) fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     found.first().is_some_and(|(split, _)| *split == Split::Train).then_some(found)
 }
 
-/// Loads a file, or the files of a folder, from the cache if they were decoded before. Where the numbering of the
-/// classes is not known, the file or the labels tell it.
+/// Loads a file, or the files of a folder, from the cache if they were decoded before. Without an encoding,
+/// the file or the labels say how labels are counted.
 ///
 /// # Errors
-/// Files that are damaged or have no such columns, and pictures that cannot be used, each named.
-pub(in crate::data) fn load(
+/// Files that are damaged or have no such columns, and images that cannot be used, each named.
+fn load(
     path: &Path,
-    reading: &LoadOptions,
-    numbering: Option<LabelEncoding>,
-    progress: &mut dyn FnMut(Progress),
+    options: &LoadOptions,
+    encoding: Option<LabelEncoding>,
+    progress: OnProgress,
 ) -> Result<RawDataset> {
     let files = match path.is_dir() {
         true => find(path).with_context(|| format!("{}: has no train.parquet", path.display()))?,
         false => vec![(Split::Train, path.to_path_buf())],
     };
-    tables::load(path, &files, reading, numbering, progress)
+    tables::load(path, &files, options, encoding, progress)
 }
 
 #[cfg(not(feature = "parquet"))]
@@ -57,9 +63,9 @@ mod tables {
         _: &[(Split, PathBuf)],
         _: &LoadOptions,
         _: Option<LabelEncoding>,
-        _: &mut dyn FnMut(Progress),
+        _: OnProgress,
     ) -> Result<RawDataset> {
-        anyhow::bail!("{}: this fitch was built without its feature parquet", path.display())
+        anyhow::bail!("{}: this build of fitch has no feature 'parquet'", path.display())
     }
 }
 

@@ -82,7 +82,7 @@ fn wrong_headers_are_refused() {
     assert!(fault(&[1, 2, 8, 3, 0, 0, 0, 0]).contains("not an IDX file"));
     assert!(fault(&idx(0x0a, &[2, 3, 2], &VALUES)).contains("type code 0x0a"));
     assert!(fault(&idx(8, &[12], &VALUES)).contains("1 dimensions; images have 2 to 4"));
-    assert!(fault(&idx(8, &[1, 2, 3, 2], &VALUES)).contains("pictures have 1 or 3 channels"));
+    assert!(fault(&idx(8, &[1, 2, 3, 2], &VALUES)).contains("images have 1 or 3 channels"));
     assert!(fault(&idx(0x0d, &[2, 3, 2], &VALUES)).contains("is cut short"));
     assert!(fault(&[]).contains("is empty"));
     assert!(fault(&[0, 0, 8]).contains("ends within its header"));

@@ -1,7 +1,7 @@
 use super::super::rule::IntoRule;
 use super::super::{Optimizer, keras_adam};
 use super::*;
-use crate::data::{LoadOptions, Source};
+use crate::data::Source;
 use crate::model::{Layers, Model};
 use tch::Device;
 use tch::nn::{self, ModuleT};
@@ -40,7 +40,7 @@ pub fn assert_equal_to_tch(rule: Box<dyn Rule>, config: impl nn::OptimizerConfig
 /// drive the weights apart.
 #[test]
 fn five_hundred_steps_are_those_of_tch() {
-    let digits = Source::Digits.load(&LoadOptions::default(), &mut |_| ()).unwrap().train_samples().unwrap();
+    let digits = Source::Digits.load().unwrap().train_samples().unwrap();
     let hidden = Layers::parse("dense 64, relu, dense 48, tanh").unwrap();
     let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
     let [trained, mut before, mut expected] = [(); 3].map(|()| VarStore::new(Device::Cpu));

@@ -1,4 +1,4 @@
-//! `fitch data`: what sets are known, fetching them, and what a set is like.
+//! `fitch data`: lists the known sets, fetches them, and describes a set.
 
 use super::table::table;
 use crate::cli::{DataCommand, FetchOptions, InspectOptions, ProgressOption, TrainOptions};
@@ -9,33 +9,34 @@ use crate::progress::DownloadProgress;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
-use fitch::data::{Dataset, Inspection, LoadOptions, Source, default_folder};
+use fitch::data::{Dataset, Inspection, LoadOptions, Source};
 use fitch::files::write_whole;
 use fitch::report::{SheetImage, picture_sheet};
 use fitch::text::with_separators;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many images a sheet shows.
 const SHEET_IMAGES: usize = 50;
 
 pub fn run(command: DataCommand, terminal: &Terminal) -> Result<Exit> {
     match command {
-        DataCommand::List { data_dir } => list(&reading(data_dir.as_deref()), terminal)?,
+        DataCommand::List { data_dir } => list(&folder(data_dir)?, terminal)?,
         DataCommand::Fetch(options) => fetch(&options, terminal)?,
         DataCommand::Inspect(options) => inspect(*options, terminal)?,
     }
     Ok(Exit::Success)
 }
 
-fn reading(data_dir: Option<&Path>) -> LoadOptions {
-    LoadOptions::with_data_dir(data_dir.map(Path::to_path_buf).or_else(default_folder).unwrap_or_default())
+/// Where data sets are kept.
+fn folder(data_dir: Option<PathBuf>) -> Result<PathBuf> {
+    LoadOptions { data_dir, ..LoadOptions::default() }.folder()
 }
 
-fn list(reading: &LoadOptions, terminal: &Terminal) -> Result<()> {
+fn list(folder: &Path, terminal: &Terminal) -> Result<()> {
     let mut rows = vec![["digits", "1,797", "8 x 8", "10", "built in"].map(str::to_string).to_vec()];
     for set in &KNOWN {
-        let is_here = Source::Known(set).is_here(&reading.data_dir);
-        let place = reading.data_dir.join(set.name).display().to_string();
+        let is_here = Source::Known(set).is_here(&LoadOptions::with_data_dir(folder));
+        let place = folder.join(set.name).display().to_string();
         let [height, width] = catalogue::SHAPE;
         rows.push(vec![
             set.name.to_string(),
@@ -49,7 +50,7 @@ fn list(reading: &LoadOptions, terminal: &Terminal) -> Result<()> {
 }
 
 fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
-    let source = Source::find(&options.name).ok().filter(|source| !matches!(source, Source::Path(_)));
+    let source = Source::find(&options.name).ok().filter(|source| !matches!(source, Source::Path { .. }));
     let source = source.ok_or_else(|| {
         let known = catalogue::names().join(", ");
         UsageError(vec![format!(
@@ -57,10 +58,9 @@ fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
             options.name
         )])
     })?;
-    let reading = reading(options.data_dir.as_deref());
     let mut progress = DownloadProgress::new(terminal, ProgressOption::Auto);
     let Source::Known(set) = source else { return terminal.result("digits are built in\n") };
-    let folder = reading.data_dir.join(set.name);
+    let folder = folder(options.data_dir.clone())?.join(set.name);
     set.fetch_missing(&folder, &mut |event| progress.show(event))?;
     terminal.result(&format!("{}\n", folder.display()))
 }
@@ -68,11 +68,12 @@ fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
 fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let InspectOptions { dataset, to, reading } = options;
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
-    let (source, reading) = config::check_data(&config::with_reading(options, reading))?;
+    let (source, options) = config::check_data(&config::with_reading(options, reading))?;
+    let source = source.located()?;
     let mut progress = DownloadProgress::new(terminal, ProgressOption::Auto);
-    let dataset = source.load(&reading, &mut |event| progress.show(event))?;
+    let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
-    terminal.result(&describe(&dataset, source.form(&reading)?, &dataset.inspect()?))?;
+    terminal.result(&describe(&dataset, source.format_name().unwrap_or_default(), &dataset.inspect()?))?;
     if let Some(to) = to {
         write_whole(&to, &sheet(&dataset)?)?;
         terminal.result(&format!("\nwritten to {}\n", to.display()))?;
@@ -81,7 +82,7 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
 }
 
 fn describe(dataset: &Dataset, format: &str, found: &Inspection) -> String {
-    let count = |number: usize| with_separators(number as i64);
+    let count = |count: usize| with_separators(count as i64);
     let shape: Vec<String> = dataset.shape().iter().map(i64::to_string).collect();
     let kind = match shape.len() {
         1 => "values",
@@ -96,14 +97,14 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection) -> String {
         });
         std::iter::once(name.clone()).chain(cells).collect()
     });
-    let head = found.counts.iter().flat_map(|(side, _)| [*side, "share"]);
+    let head = found.counts.iter().flat_map(|(split, _)| [*split, "share"]);
     let head: Vec<&str> = std::iter::once("class").chain(head).collect();
-    let sizes = found.counts.iter().zip(&totals).map(|((side, _), total)| {
-        let side = if *side == "train" { "training" } else { side };
-        format!("{} {side} images", count(*total))
+    let sizes = found.counts.iter().zip(&totals).map(|((split, _), total)| {
+        let split = if *split == "train" { "training" } else { split };
+        format!("{} {split} images", count(*total))
     });
-    let repeated = found.also_in_train.iter().map(|(side, repeated)| {
-        format!("; {} {side} images are among the training images", count(*repeated))
+    let repeated = found.also_in_train.iter().map(|(split, repeated)| {
+        format!("; {} {split} images are among the training images", count(*repeated))
     });
     format!(
         "{}: {format}\n{}\n{} {kind} of type {}, from {} to {}; {} becomes 1\n\
@@ -124,21 +125,20 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection) -> String {
 /// Training images of all classes in turn.
 fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
-    for (row, &label) in dataset.train.labels.iter().enumerate() {
+    for (row, &label) in dataset.train.labels().iter().enumerate() {
         let rows = &mut by_class[label as usize];
         if rows.len() < SHEET_IMAGES {
             rows.push(row);
         }
     }
-    let in_turn =
-        (0..SHEET_IMAGES).flat_map(|number| by_class.iter().filter_map(move |rows| rows.get(number)));
+    let in_turn = (0..SHEET_IMAGES).flat_map(|index| by_class.iter().filter_map(move |rows| rows.get(index)));
     let mut images = Vec::new();
     for &row in in_turn.take(SHEET_IMAGES) {
-        let Some(image) = dataset.shown(&dataset.train, row)? else {
-            let fault = format!("--to: {} holds no pictures", dataset.name);
+        let Some(image) = dataset.rgb_image(&dataset.train, row)? else {
+            let fault = format!("--to: {} holds no images", dataset.name);
             return Err(UsageError(vec![fault]).into());
         };
-        let class = dataset.classes[dataset.train.labels[row] as usize].clone();
+        let class = dataset.classes[dataset.train.labels()[row] as usize].clone();
         images.push(SheetImage { image, lines: vec![class, format!("image {row}")] });
     }
     let note = format!("{} of {} training images", images.len(), with_separators(dataset.train.len() as i64));

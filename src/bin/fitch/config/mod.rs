@@ -176,8 +176,9 @@ pub fn check_machine(device: &str, threads: Option<i64>) -> Result<Machine> {
 }
 
 fn check_machine_with(device: &str, threads: Option<i64>, checker: &mut Checker) -> Option<Machine> {
-    let choice =
-        device.parse::<DeviceChoice>().or_else(|rule| checker.fault("device", device, &rule).ok_or(()));
+    let choice = device
+        .parse::<DeviceChoice>()
+        .or_else(|rule| checker.fault("device", device, &rule.to_string()).ok_or(()));
     let threads = check_threads(threads, checker);
     Some(Machine { device: choice.ok()?, threads: threads? })
 }
@@ -206,7 +207,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let augmentation = match options.augment.as_deref().map(str::parse::<Augmentation>) {
         None => Some(None),
         Some(Ok(augmentation)) => Some(Some(augmentation)),
-        Some(Err(rule)) => checker.fault("augment", options.augment.as_deref()?, &rule),
+        Some(Err(rule)) => checker.fault("augment", options.augment.as_deref()?, &rule.to_string()),
     };
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = check_time_limit(options.time_limit.as_deref(), checker);

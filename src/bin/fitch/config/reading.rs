@@ -1,12 +1,13 @@
-//! The options that tell where data are and how they are read.
+//! The options that say where data are and how they are loaded.
 
 use super::{Checker, given_or_none};
-use crate::cli::{DataOptions, FormatOption, TrainOptions};
+use crate::cli::{DataOptions, TrainOptions};
+use clap::ValueEnum;
 use fitch::data::{self, Format, LoadOptions, Source};
 use std::path::{Path, PathBuf};
 
-/// Greater pictures are more than a classifier of pixels can take.
-const GREATEST_SIDE: u32 = 4096;
+/// Larger images are more than a classifier of pixels can take.
+const MAX_SIDE: u32 = 4096;
 
 /// The options of `train` with those of another command over them.
 pub fn with_reading(options: TrainOptions, given: DataOptions) -> TrainOptions {
@@ -22,31 +23,26 @@ pub fn with_reading(options: TrainOptions, given: DataOptions) -> TrainOptions {
     }
 }
 
-/// What `--dataset` names; gives nothing only after a fault was noted.
+/// What `--dataset` names, in the format that `--data-format` names; gives nothing only after a fault was noted.
 pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Source> {
     let dataset = options.dataset.as_deref().unwrap_or_default();
-    let source = Source::find(dataset).and_then(|source| match &source {
-        // Other folders are looked into when they are read.
-        Source::Path(path) if path.is_file() && options.data_format.is_none() => {
-            Format::of(path).map(|_| source)
-        }
-        _ => Ok(source),
-    });
-    match source {
+    let value = options.data_format.and_then(|format| format.to_possible_value());
+    let format: Option<Format> = value.and_then(|value| value.get_name().parse().ok());
+    match Source::find_as(dataset, format) {
         Ok(source) => Some(source),
         Err(fault) => checker.fault("dataset", dataset, &fault.to_string()),
     }
 }
 
-/// How it is read; gives nothing only after a fault was noted.
+/// How it is loaded; gives nothing only after a fault was noted.
 pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<LoadOptions> {
     let image_size = options.image_size.as_deref().map(|size| {
         let sides = size
             .split_once('x')
             .and_then(|(height, width)| Some([height.parse().ok()?, width.parse().ok()?]));
-        let rule = format!("must be a height and a width in pixels, up to {GREATEST_SIDE}, such as 28x28");
+        let rule = format!("must be a height and a width in pixels, up to {MAX_SIDE}, such as 28x28");
         sides
-            .filter(|sides: &[u32; 2]| sides.iter().all(|side| (1..=GREATEST_SIDE).contains(side)))
+            .filter(|sides: &[u32; 2]| sides.iter().all(|side| (1..=MAX_SIDE).contains(side)))
             .or_else(|| checker.fault("image-size", size, &rule))
     });
     let share_rule = "must be a share from 0 to below 1";
@@ -60,14 +56,7 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
     let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
     let names = |names: &str| names.split(',').map(|name| name.trim().to_string()).collect();
     Some(LoadOptions {
-        data_dir: data_dir?,
-        format: options.data_format.map(|format| match format {
-            FormatOption::Idx => Format::Idx,
-            FormatOption::Pictures => Format::Pictures,
-            FormatOption::Csv => Format::Csv,
-            FormatOption::Npz => Format::Npz,
-            FormatOption::Parquet => Format::Parquet,
-        }),
+        data_dir: Some(data_dir?),
         image_size: given_or_none(image_size)?,
         skips_bad: options.skip_bad.unwrap_or(false),
         validation,

@@ -81,8 +81,7 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
         if matches!(name.as_str(), "dataset" | "validation") {
             // A folder is recorded by its whole path.
             let path = value.as_str().and_then(|path| Path::new(path).canonicalize().ok());
-            let is_known =
-                value.as_str().is_some_and(|name| !matches!(Source::find(name), Ok(Source::Path(_))));
+            let is_known = value.as_str().is_some_and(|name| Source::named(name).is_some());
             value = path.filter(|_| !is_known).map_or(value, |path| path.display().to_string().into());
         }
         if !MAY_CHANGE.contains(&name.as_str()) && whole.get(&name) != Some(&value) {

@@ -1,18 +1,16 @@
-//! The tables in Parquet files. It must not know how files are found.
+//! The tables in Parquet files. Labels are read first, images a few rows at a time while they are decoded.
 
-use crate::data::cache::{self, Card, Key};
-use crate::data::decoding::{Encoded, Entry, decode_all};
+use crate::data::Fault;
+use crate::data::cache::{self, Key, Manifest};
+use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::formats::csv::LABEL_NAMES;
-use crate::data::label_encoding::{LabelEncoding, Labels};
-use crate::data::progress::Progress;
-use crate::data::{
-    load_options::LoadOptions,
-    raw_dataset::{RawDataset, Split},
-};
+use crate::data::label_encoding::{LabelEncoding, RawLabels};
+use crate::data::load_options::{LoadOptions, OnProgress};
+use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
-use parquet::data_type::DataType;
+use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 use std::fs::File;
@@ -20,109 +18,186 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What a column of pictures is called where it holds the bytes themselves.
+/// What a column of images is called if it holds the bytes themselves.
 const IMAGE_NAMES: [&str; 5] = ["image", "img", "picture", "bytes", "png"];
-/// Rows that are read in one go.
-const ROWS: usize = 1024;
+/// Labels that are read in one go.
+const LABEL_ROWS: usize = 1024;
+/// Images that are read in one go: they are in memory together.
+pub(super) const IMAGE_ROWS: usize = 32;
 
 pub fn load(
     path: &Path,
     files: &[(Split, PathBuf)],
-    reading: &LoadOptions,
-    numbering: Option<LabelEncoding>,
-    progress: &mut dyn FnMut(Progress),
+    options: &LoadOptions,
+    encoding: Option<LabelEncoding>,
+    progress: OnProgress,
 ) -> Result<RawDataset> {
-    let LoadOptions { image_size, skips_bad, label_column, .. } = reading;
-    let mut key = Key::new(path, ("tables", image_size, skips_bad, label_column, numbering.as_ref()));
+    let column = options.label_column.as_deref();
+    let [size, skips] = options.decoding_key();
+    let known = encoding.as_ref().map_or(String::new(), LabelEncoding::key);
+    let label_column = ("label_column", column.unwrap_or_default().to_string());
+    let mut key = Key::new(path, "parquet", &[size, skips, label_column, ("encoding", known)]);
     files.iter().try_for_each(|(_, path)| key.add(path))?;
-    cache::load(&reading.data_dir, key, |writer| {
+    cache::load(&options.folder()?, key, progress, |writer, progress| {
         let mut tables = Vec::new();
         for (split, path) in files {
-            // The reader may panic at a damaged file.
-            let table = catch_unwind(AssertUnwindSafe(|| Table::read(path, label_column.as_deref())));
-            let table = table.unwrap_or_else(|_| Err(anyhow!("is damaged")));
+            let table = without_panic(|| Table::open(path, column));
             tables.push((*split, table.with_context(|| path.display().to_string())?));
         }
-        let (entries, classes, mut notes) = entries(tables, numbering)?;
-        notes.extend(decode_all(&entries, reading, writer, progress)?);
-        Ok(Card { classes, notes })
+        let (tables, classes, mut notes) = labelled(tables, encoding)?;
+        let count = tables.iter().map(|table| table.labels.len()).sum();
+        let entries = || Ok(tables.iter().flat_map(LabelledTable::entries));
+        notes.extend(decode_all(count, entries, options, writer, progress)?);
+        Ok(Manifest { classes, notes })
     })
 }
 
-/// A file's pictures and labels.
+/// The reader may panic at a damaged file.
+fn without_panic<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(anyhow!("is damaged")))
+}
+
+/// A file's labels, and where its images are.
 struct Table {
-    file: Arc<str>,
-    pictures: Vec<Option<Vec<u8>>>,
-    labels: Labels,
-    /// Where the file tells them.
+    name: Arc<str>,
+    reader: Arc<SerializedFileReader<File>>,
+    image_column: usize,
+    labels: RawLabels,
+    /// If the file holds them.
     class_names: Option<Vec<String>>,
 }
 
-/// The pictures of all files with their classes, and what users should be told.
-fn entries(
+/// A file whose labels have become classes.
+struct LabelledTable {
+    name: Arc<str>,
+    reader: Arc<SerializedFileReader<File>>,
+    image_column: usize,
+    split: Split,
+    labels: Vec<i64>,
+}
+
+/// The files with the classes of their rows, the names of the classes, and what users should know.
+fn labelled(
     tables: Vec<(Split, Table)>,
-    numbering: Option<LabelEncoding>,
-) -> Result<(Vec<Entry>, Vec<String>, Vec<String>)> {
+    encoding: Option<LabelEncoding>,
+) -> Result<(Vec<LabelledTable>, Vec<String>, Vec<String>)> {
     let names = tables.iter().find_map(|(_, table)| table.class_names.clone());
-    let known = names.map(|names| LabelEncoding::from(0, names)).or(numbering);
+    let known = names.map(|names| LabelEncoding::new(0, names)).or(encoding);
     let of_train = tables.iter().filter(|(split, _)| *split == Split::Train).map(|(_, table)| &table.labels);
-    let numbering = LabelEncoding::of(of_train, known).with_context(|| tables[0].1.file.to_string())?;
-    let (mut entries, mut notes) = (Vec::new(), Vec::new());
-    for (split, table) in tables {
-        let Table { file, pictures, labels, .. } = table;
-        // As Hugging Face marks what is not told.
+    let encoding = LabelEncoding::of(of_train, known).with_context(|| tables[0].1.name.to_string())?;
+    let (mut with_classes, mut notes) = (Vec::new(), Vec::new());
+    for (split, Table { name, reader, image_column, labels, .. }) in tables {
+        // Hugging Face marks labels that are kept secret so.
         let are_secret = match &labels {
-            Labels::Numbers(numbers) => numbers.iter().all(|&label| label == -1),
-            Labels::Words(_) => false,
+            RawLabels::Numbers(numbers) => numbers.iter().all(|&label| label == -1),
+            RawLabels::Words(_) => false,
         };
         if split != Split::Train && are_secret {
-            notes.push(format!("{file} has no labels and is not used"));
+            notes.push(format!("{name} has no labels and is not used"));
             continue;
         }
-        let labels = numbering.classes_of(&labels).with_context(|| file.to_string())?;
-        for (row, (bytes, label)) in pictures.into_iter().zip(labels).enumerate() {
-            entries.push(Entry { picture: Encoded::Row { file: file.clone(), row, bytes }, label, split });
-        }
+        let labels = encoding.classes_of(&labels).with_context(|| name.to_string())?;
+        with_classes.push(LabelledTable { name, reader, image_column, split, labels });
     }
-    Ok((entries, numbering.names, notes))
+    Ok((with_classes, encoding.names, notes))
 }
 
 impl Table {
-    fn read(path: &Path, label_column: Option<&str>) -> Result<Table> {
+    fn open(path: &Path, label_column: Option<&str>) -> Result<Table> {
         let file = File::open(path).context("cannot be opened")?;
-        let reader = SerializedFileReader::new(file).context("is no Parquet file")?;
+        let reader = SerializedFileReader::new(file).context("is not a Parquet file")?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let columns = schema.columns();
-        let image = find_images(columns)?;
+        let image_column = find_images(columns)?;
         let label = find_labels(columns, label_column)?;
         let class_names = class_names(&reader, &columns[label].path().string());
         let is_word = columns[label].physical_type() == Type::BYTE_ARRAY;
-        let (mut pictures, mut numbers, mut words) = (Vec::new(), Vec::new(), Vec::new());
-        for number in 0..reader.num_row_groups() {
-            let group = reader.get_row_group(number).context("cannot be read")?;
-            pictures.extend(bytes_in(&*group, image, &columns[image])?);
+        let (mut numbers, mut words) = (Vec::new(), Vec::new());
+        for index in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(index).context("cannot be read")?;
             if is_word {
-                let found = bytes_in(&*group, label, &columns[label])?;
-                words.extend(found.into_iter().map(word).collect::<Result<Vec<_>>>()?);
+                words.extend(words_in(&*group, label, &columns[label])?);
             } else {
                 numbers.extend(numbers_in(&*group, label, &columns[label])?);
             }
         }
-        let labels = if is_word { Labels::Words(words) } else { Labels::Numbers(numbers) };
-        let count = labels.len();
-        ensure!(count == pictures.len(), "has {} pictures, but {count} labels", pictures.len());
-        ensure!(count > 0, "holds no pictures");
-        Ok(Table { file: path.display().to_string().into(), pictures, labels, class_names })
+        let labels = if is_word { RawLabels::Words(words) } else { RawLabels::Numbers(numbers) };
+        ensure!(labels.len() > 0, "holds no images");
+        let name = path.display().to_string().into();
+        Ok(Table { name, reader: Arc::new(reader), image_column, labels, class_names })
     }
 }
 
-fn word(bytes: Option<Vec<u8>>) -> Result<String> {
-    let bytes = bytes.context("has a row without a label")?;
-    String::from_utf8(bytes).ok().context("has a label that is not UTF-8")
+impl LabelledTable {
+    /// The images with their classes, read as they are asked for.
+    fn entries(&self) -> impl Iterator<Item = Result<Entry>> + '_ {
+        let mut images = ImageRows::new(self);
+        (0..=self.labels.len()).map_while(move |row| {
+            let entry = |bytes| Entry {
+                image: EncodedImage::Row { file: self.name.clone(), row, bytes },
+                label: self.labels[row],
+                split: self.split,
+            };
+            let count = self.labels.len();
+            match (images.next_row(), row < count) {
+                (Ok(Some(bytes)), true) => Some(Ok(entry(bytes))),
+                (Ok(None), false) => None,
+                (Ok(_), _) => {
+                    Some(Err(anyhow!("{}: has another number of images than labels, {count}", self.name)))
+                }
+                (Err(fault), _) => Some(Err(fault.context(self.name.to_string()))),
+            }
+        })
+    }
+}
+
+/// Reads the column of images, a few rows at a time.
+struct ImageRows<'a> {
+    table: &'a LabelledTable,
+    group: usize,
+    column: Option<ColumnReaderImpl<ByteArrayType>>,
+    /// Read and not yet given, the next one last.
+    waiting: Vec<Option<ByteArray>>,
+}
+
+impl ImageRows<'_> {
+    fn new(table: &LabelledTable) -> ImageRows<'_> {
+        ImageRows { table, group: 0, column: None, waiting: Vec::new() }
+    }
+
+    /// The bytes of the next row's image, if it has one; nothing after the last row.
+    fn next_row(&mut self) -> Result<Option<Option<Vec<u8>>>> {
+        while self.waiting.is_empty() {
+            let Some(column) = &mut self.column else {
+                if self.group == self.table.reader.num_row_groups() {
+                    return Ok(None);
+                }
+                self.column = Some(without_panic(|| self.open_column())?);
+                self.group += 1;
+                continue;
+            };
+            let file = self.table.reader.metadata().file_metadata();
+            let levels = file.schema_descr().column(self.table.image_column).max_def_level();
+            let rows = without_panic(|| read_rows(column, IMAGE_ROWS, levels))?;
+            match rows.is_empty() {
+                true => self.column = None,
+                false => self.waiting = rows.into_iter().rev().collect(),
+            }
+        }
+        Ok(self.waiting.pop().map(|bytes| bytes.map(|bytes| bytes.data().to_vec())))
+    }
+
+    fn open_column(&self) -> Result<ColumnReaderImpl<ByteArrayType>> {
+        let group = self.table.reader.get_row_group(self.group).context("cannot be read")?;
+        match group.get_column_reader(self.table.image_column).context("cannot be read")? {
+            ColumnReader::ByteArrayColumnReader(column) => Ok(column),
+            _ => bail!("the column of images does not hold bytes"),
+        }
+    }
 }
 
 fn find_images(columns: &[ColumnDescPtr]) -> Result<usize> {
-    let holds_pictures = |column: &ColumnDescPtr| {
+    let holds_images = |column: &ColumnDescPtr| {
         let parts = column.path().parts();
         let is_named = match parts {
             [_, last] => last == "bytes",
@@ -131,32 +206,31 @@ fn find_images(columns: &[ColumnDescPtr]) -> Result<usize> {
         };
         is_named && column.physical_type() == Type::BYTE_ARRAY && column.max_rep_level() == 0
     };
-    let found = columns.iter().position(holds_pictures);
-    found.with_context(|| format!("has no column of pictures (image); there are {}", names(columns)))
+    let found = columns.iter().position(holds_images);
+    found.with_context(|| format!("has no column of images (image); there are {}", names(columns)))
 }
 
-fn find_labels(columns: &[ColumnDescPtr], wanted: Option<&str>) -> Result<usize> {
-    let index = match wanted {
-        Some(wanted) => {
-            let by_name = columns.iter().position(|column| column.path().string() == wanted);
-            let by_number = || wanted.parse().ok().filter(|number| *number < columns.len());
-            by_name.or_else(by_number).with_context(|| {
-                format!("--label-column {wanted}: is none of the columns, {}", names(columns))
-            })?
+fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> {
+    let found = match asked {
+        Some(asked) => {
+            let by_name = columns.iter().position(|column| column.path().string() == asked);
+            let by_index = || asked.parse().ok().filter(|index| *index < columns.len());
+            by_name.or_else(by_index).ok_or_else(|| Fault::UnknownLabelColumn {
+                column: asked.to_string(),
+                expected: format!("the columns are {}", names(columns)),
+            })
         }
         None => {
             let is_label = |column: &ColumnDescPtr| {
                 let name = column.path().string().to_lowercase();
                 LABEL_NAMES.contains(&name.as_str()) || ["labels", "fine_label"].contains(&name.as_str())
             };
-            columns.iter().position(is_label).with_context(|| {
-                let names = names(columns);
-                format!(
-                    "has no column called label or class; --label-column tells which one has them: {names}"
-                )
-            })?
+            let columns_there = || columns.iter().map(|column| column.path().string()).collect();
+            let found = columns.iter().position(is_label);
+            found.ok_or_else(|| Fault::NoLabelColumn { columns: columns_there() })
         }
     };
+    let index = found?;
     let column = &columns[index];
     let is_label = matches!(column.physical_type(), Type::INT32 | Type::INT64 | Type::BYTE_ARRAY);
     ensure!(
@@ -181,18 +255,17 @@ fn class_names(reader: &SerializedFileReader<File>, label: &str) -> Option<Vec<S
     (names.len() > 1).then_some(names)
 }
 
-fn bytes_in(
-    group: &dyn RowGroupReader,
-    index: usize,
-    column: &ColumnDescPtr,
-) -> Result<Vec<Option<Vec<u8>>>> {
-    match group.get_column_reader(index).context("cannot be read")? {
-        ColumnReader::ByteArrayColumnReader(reader) => {
-            let values = values_in(reader, column)?;
-            Ok(values.into_iter().map(|value| value.map(|bytes| bytes.data().to_vec())).collect())
-        }
-        _ => bail!("{}: is no column of bytes", column.path().string()),
-    }
+fn words_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) -> Result<Vec<String>> {
+    let ColumnReader::ByteArrayColumnReader(reader) =
+        group.get_column_reader(index).context("cannot be read")?
+    else {
+        bail!("{}: is not a column of bytes", column.path().string())
+    };
+    let word = |bytes: Option<ByteArray>| {
+        let bytes = bytes.context("has a row without a label")?;
+        String::from_utf8(bytes.data().to_vec()).ok().context("has a label that is not UTF-8")
+    };
+    values_in(reader, column)?.into_iter().map(word).collect()
 }
 
 fn numbers_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) -> Result<Vec<i64>> {
@@ -201,30 +274,38 @@ fn numbers_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) 
         ColumnReader::Int32ColumnReader(reader) => {
             values_in(reader, column)?.into_iter().map(|value| value.map(i64::from)).collect()
         }
-        _ => bail!("{}: is no column of numbers", column.path().string()),
+        _ => bail!("{}: is not a column of numbers", column.path().string()),
     };
     numbers.into_iter().collect::<Option<_>>().context("has a row without a label")
 }
 
-/// The values of a column, none where a row has none.
+/// The values of a column, none for a row without one.
 fn values_in<T: DataType>(
     mut reader: ColumnReaderImpl<T>,
     column: &ColumnDescPtr,
 ) -> Result<Vec<Option<T::T>>> {
-    let greatest = column.max_def_level();
     let mut all = Vec::new();
     loop {
-        let (mut levels, mut values) = (Vec::new(), Vec::new());
-        let (rows, ..) =
-            reader.read_records(ROWS, Some(&mut levels), None, &mut values).context("cannot be read")?;
-        if rows == 0 {
+        let rows = read_rows(&mut reader, LABEL_ROWS, column.max_def_level())?;
+        if rows.is_empty() {
             return Ok(all);
         }
-        let mut values = values.into_iter();
-        if greatest == 0 {
-            all.extend(values.map(Some));
-        } else {
-            all.extend(levels.iter().map(|&level| if level == greatest { values.next() } else { None }));
-        }
+        all.extend(rows);
     }
+}
+
+/// The next values of a column, none for a row without one; nothing after the last row.
+fn read_rows<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    rows: usize,
+    max_level: i16,
+) -> Result<Vec<Option<T::T>>> {
+    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    reader.read_records(rows, Some(&mut levels), None, &mut values).context("cannot be read")?;
+    let mut values = values.into_iter();
+    Ok(if max_level == 0 {
+        values.map(Some).collect()
+    } else {
+        levels.iter().map(|&level| if level == max_level { values.next() } else { None }).collect()
+    })
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::Fault;
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::metadata::KeyValue;
@@ -28,7 +29,7 @@ enum Column<'a> {
 }
 
 /// A table as `datasets` writes it: a struct of bytes and path, and a label.
-fn write(path: &Path, pictures: &[Option<Vec<u8>>], labels: Column, names: Option<&str>) {
+fn write(path: &Path, images: &[Option<Vec<u8>>], labels: Column, names: Option<&str>) {
     let label = if matches!(labels, Column::Words(_)) { "BYTE_ARRAY label (UTF8)" } else { "INT64 label" };
     let schema = format!(
         "message schema {{ OPTIONAL GROUP image {{ OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (UTF8); }} \
@@ -45,9 +46,9 @@ fn write(path: &Path, pictures: &[Option<Vec<u8>>], labels: Column, names: Optio
     let mut writer =
         SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
     let mut group = writer.next_row_group().unwrap();
-    let there: Vec<ByteArray> = pictures.iter().flatten().map(|bytes| bytes.clone().into()).collect();
-    let levels: Vec<i16> = pictures.iter().map(|bytes| if bytes.is_some() { 2 } else { 1 }).collect();
-    for (bytes, levels) in [(there, levels), (Vec::new(), vec![1; pictures.len()])] {
+    let there: Vec<ByteArray> = images.iter().flatten().map(|bytes| bytes.clone().into()).collect();
+    let levels: Vec<i16> = images.iter().map(|bytes| if bytes.is_some() { 2 } else { 1 }).collect();
+    for (bytes, levels) in [(there, levels), (Vec::new(), vec![1; images.len()])] {
         let mut column = group.next_column().unwrap().unwrap();
         column.typed::<ByteArrayType>().write_batch(&bytes, Some(&levels), None).unwrap();
         column.close().unwrap();
@@ -67,9 +68,9 @@ fn write(path: &Path, pictures: &[Option<Vec<u8>>], labels: Column, names: Optio
     writer.close().unwrap();
 }
 
-fn load_from(path: &Path, reading: LoadOptions) -> Result<RawDataset> {
+fn load_from(path: &Path, options: LoadOptions) -> Result<RawDataset> {
     let kept = TempDir::new().unwrap();
-    load(path, &LoadOptions { data_dir: kept.path().into(), ..reading }, None, &mut |_| ())
+    load(path, &LoadOptions { data_dir: Some(kept.path().into()), ..options }, None, &mut |_| ())
 }
 
 fn fault(path: &Path) -> String {
@@ -82,22 +83,26 @@ fn shards_are_read_in_their_order_with_the_names_of_their_classes() {
     fs::create_dir(folder.path().join("data")).unwrap();
     let file = |name: &str| folder.path().join("data").join(name);
     let names = Some(r#"["cat", "dog", "owl"]"#);
-    let pictures = |greys: &[u8]| greys.iter().map(|&grey| Some(png(grey))).collect::<Vec<_>>();
-    write(&file("train-00001-of-00002.parquet"), &pictures(&[3]), Column::Numbers(&[2]), names);
-    write(&file("train-00000-of-00002.parquet"), &pictures(&[1, 2]), Column::Numbers(&[1, 0]), names);
-    write(&file("validation-00000-of-00001.parquet"), &pictures(&[9]), Column::Numbers(&[2]), names);
-    write(&file("test-00000-of-00001.parquet"), &pictures(&[8, 7]), Column::Numbers(&[0, 1]), names);
+    let images = |greys: &[u8]| greys.iter().map(|&grey| Some(png(grey))).collect::<Vec<_>>();
+    write(&file("train-00001-of-00002.parquet"), &images(&[3]), Column::Numbers(&[2]), names);
+    write(&file("train-00000-of-00002.parquet"), &images(&[1, 2]), Column::Numbers(&[1, 0]), names);
+    write(&file("validation-00000-of-00001.parquet"), &images(&[9]), Column::Numbers(&[2]), names);
+    write(&file("test-00000-of-00001.parquet"), &images(&[8, 7]), Column::Numbers(&[0, 1]), names);
     let loaded = load_from(folder.path(), LoadOptions::default()).unwrap();
     assert_eq!(loaded.classes, ["cat", "dog", "owl"]);
-    assert_eq!((loaded.train.pixels.size(), loaded.train.labels), (vec![3, 2, 3], vec![1, 0, 2]));
-    let first: Vec<u8> = Vec::try_from(loaded.train.pixels.select(1, 0).select(1, 0).contiguous()).unwrap();
+    assert_eq!(
+        (loaded.train.pixels().unwrap().size(), loaded.train.labels()),
+        (vec![3, 2, 3], &[1, 0, 2][..])
+    );
+    let first: Vec<u8> =
+        Vec::try_from(loaded.train.pixels().unwrap().select(1, 0).select(1, 0).contiguous()).unwrap();
     assert_eq!(first, [1, 2, 3]);
-    assert_eq!((loaded.validation.unwrap().labels, loaded.test.unwrap().labels), (vec![2], vec![0, 1]));
+    assert_eq!((loaded.validation.unwrap().labels(), loaded.test.unwrap().labels()), (&[2][..], &[0, 1][..]));
     // As Hugging Face marks that labels are kept secret.
-    write(&file("test-00000-of-00001.parquet"), &pictures(&[8]), Column::Numbers(&[-1]), names);
+    write(&file("test-00000-of-00001.parquet"), &images(&[8]), Column::Numbers(&[-1]), names);
     let loaded = load_from(folder.path(), LoadOptions::default()).unwrap();
     assert!(loaded.test.is_none() && loaded.notes[0].contains("has no labels and is not used"));
-    write(&file("test-00000-of-00001.parquet"), &pictures(&[8]), Column::Numbers(&[3]), names);
+    write(&file("test-00000-of-00001.parquet"), &images(&[8]), Column::Numbers(&[3]), names);
     assert!(
         fault(folder.path())
             .contains("parquet: label 3 (of image 0, counted from 0) is beyond the 3 classes")
@@ -105,45 +110,76 @@ fn shards_are_read_in_their_order_with_the_names_of_their_classes() {
 }
 
 #[test]
-fn labels_may_be_words_or_numbers_without_names_and_pictures_in_colour() {
+fn labels_may_be_words_or_numbers_without_names_and_images_in_colour() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
     write(&path, &[Some(png(1)), Some(png_in_colour())], Column::Words(&["dog", "cat"]), None);
     let loaded = load_from(&path, LoadOptions::default()).unwrap();
-    assert_eq!((loaded.classes, loaded.train.labels), (vec!["cat".into(), "dog".to_string()], vec![1, 0]));
-    assert_eq!(loaded.train.pixels.size(), [2, 3, 2, 3]);
-    assert_eq!([0, 1, 2].map(|channel| loaded.train.pixels.int64_value(&[1, channel, 0, 0])), [1, 2, 3]);
+    assert_eq!((loaded.train.labels(), loaded.classes), (&[1, 0][..], vec!["cat".into(), "dog".to_string()]));
+    assert_eq!(loaded.train.pixels().unwrap().size(), [2, 3, 2, 3]);
+    assert_eq!(
+        [0, 1, 2].map(|channel| loaded.train.pixels().unwrap().int64_value(&[1, channel, 0, 0])),
+        [1, 2, 3]
+    );
     write(&path, &[Some(png(1)), Some(png(2))], Column::Numbers(&[1, 2]), None);
     assert_eq!(load_from(&path, LoadOptions::default()).unwrap().classes, ["1", "2"]);
 }
 
 #[test]
-fn what_cannot_be_used_is_told_or_left_out() {
+fn images_that_cannot_be_used_are_errors_or_left_out() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.parquet");
-    let pictures = [Some(png(1)), None, Some(png(2)), Some(b"no picture".to_vec())];
-    write(&path, &pictures, Column::Numbers(&[0, 1, 1, 0]), None);
+    let images = [Some(png(1)), None, Some(png(2)), Some(b"no picture".to_vec())];
+    write(&path, &images, Column::Numbers(&[0, 1, 1, 0]), None);
     assert!(
-        fault(&path).contains("a.parquet: row 1 (from 0): cannot be used (--skip-bad"),
+        fault(&path).contains("a.parquet: row 1 (from 0): cannot be used: holds no image"),
         "{}",
         fault(&path)
     );
     let loaded = load_from(&path, LoadOptions { skips_bad: true, ..LoadOptions::default() }).unwrap();
     assert_eq!(
-        (loaded.train.labels, loaded.notes[0].as_str()),
-        (vec![0, 1], "2 of 4 pictures could not be read and are left out")
+        (loaded.train.labels(), loaded.notes[0].as_str()),
+        (&[0, 1][..], "2 of 4 images could not be read and are left out")
     );
     let other_column = LoadOptions { label_column: Some("what".into()), ..LoadOptions::default() };
-    let told = format!("{:#}", load_from(&path, other_column).err().unwrap());
+    let message = format!("{:#}", load_from(&path, other_column).err().unwrap());
     assert!(
-        told.contains("--label-column what: is none of the columns, image.bytes, image.path, label"),
-        "{told}"
+        message.contains("has no label column 'what': the columns are image.bytes, image.path, label"),
+        "{message}"
     );
-    let not_pictures = LoadOptions { label_column: Some("image.path".into()), ..LoadOptions::default() };
-    assert!(format!("{:#}", load_from(&path, not_pictures).err().unwrap()).contains("a row without a label"));
+    let not_images = LoadOptions { label_column: Some("image.path".into()), ..LoadOptions::default() };
+    assert!(format!("{:#}", load_from(&path, not_images).err().unwrap()).contains("a row without a label"));
     let whole = fs::read(&path).unwrap();
     for length in [0, 3, whole.len() / 2, whole.len() - 1] {
         fs::write(&path, &whole[..length]).unwrap();
         assert!(fault(&path).contains("a.parquet: "), "{}", fault(&path));
     }
+}
+
+/// REVIEW 9.6: the encoded images of all files were in memory at once.
+#[test]
+fn images_are_read_a_few_rows_at_a_time_in_their_order() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let count = 100u8;
+    let images: Vec<_> = (0..count).map(|grey| Some(png(grey))).collect();
+    let labels: Vec<i64> = (0..count).map(|row| i64::from(row % 2)).collect();
+    write(&path, &images, Column::Numbers(&labels), None);
+    let loaded = load_from(&path, LoadOptions::default()).unwrap();
+    assert_eq!(loaded.train.labels(), labels);
+    let first: Vec<u8> = Vec::try_from(loaded.train.pixels().unwrap().select(1, 0).select(1, 0)).unwrap();
+    assert_eq!(first, (0..count).collect::<Vec<u8>>());
+    assert!(tables::IMAGE_ROWS < count.into());
+}
+
+#[test]
+fn a_missing_label_column_is_a_fault_that_a_caller_can_act_on() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    write(&path, &[Some(png(1))], Column::Numbers(&[0]), None);
+    let options = LoadOptions::default().label_column("what");
+    let fault = load_from(&path, options).err().unwrap();
+    assert!(
+        matches!(fault.downcast_ref(), Some(Fault::UnknownLabelColumn { column, .. }) if column == "what")
+    );
 }

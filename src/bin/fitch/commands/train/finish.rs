@@ -57,7 +57,7 @@ pub fn finish(
     record.test_accuracy = Some(test.accuracy);
     let card = model_card(&record, &trained.model);
     let model = TrainedModel { model: &trained.model, variables: &trained.variables, card: &card };
-    let images = dataset.test.pixels.f_slice(0, 0, IMAGES_TO_VERIFY, 1)?;
+    let images = dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?;
     write_torchscript(&folder.model_file(), model, &trained.network, &images)?;
     draw_run(&folder, &record, &outcome.history, &trained.model, dataset, &test)?;
     // Last, so that a run whose record tells its end has all of its files.

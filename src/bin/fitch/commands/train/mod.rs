@@ -75,7 +75,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
     if precision == PrecisionOption::Tf32 {
-        device::allow_tf32();
+        allow_tf32();
     }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
@@ -85,7 +85,8 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
 
     signals::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let dataset = configuration.source.load(&configuration.reading, &mut |event| download.show(event))?;
+    let dataset =
+        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     if configuration.augmentation.is_some() {
         Augmentation::check_shape(&dataset.shape()).context("--augment")?;
@@ -127,7 +128,7 @@ fn train(
     let mut plateau = configuration.plateau.clone();
     let mut schedule = configuration.optimization.schedule;
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
-    let mut stop_on_request = StopOnRequest::new(signals::listen(*terminal)?);
+    let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
     let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
     let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
@@ -162,6 +163,13 @@ fn train(
         fit = fit.resume(checkpoint);
     }
     fit.run(&splits.train, splits.validation.as_ref())
+}
+
+/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
+fn allow_tf32() {
+    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing reads the
+    // environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to tell it.
+    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
 }
 
 /// Whether the device can compute so.

@@ -118,14 +118,14 @@ fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Resu
 /// The options as they are recorded: with what was found out in place of what was not given, so that a
 /// later evaluation finds the same data.
 fn recorded_options(mut options: TrainOptions, configuration: &Configuration) -> Result<serde_json::Value> {
-    if let Source::Path(path) = &configuration.source {
+    if let Source::Path { path, .. } = &configuration.source {
         options.dataset = Some(path.canonicalize()?.display().to_string());
     }
     if let Some(path) = &configuration.reading.validation {
         options.validation = Some(path.canonicalize()?.display().to_string());
     }
     if let Source::Known(_) = &configuration.source {
-        options.data_dir = Some(configuration.reading.data_dir.canonicalize()?);
+        options.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
     }
     options.threads = Some(configuration.machine.threads as i64);
     Ok(serde_json::to_value(options)?)

@@ -1,4 +1,4 @@
-//! The images of a training in their roles. It must not know what is trained.
+//! The images of a training in their roles.
 
 use crate::config::Configuration;
 use anyhow::Result;
@@ -13,19 +13,19 @@ pub struct Splits {
     pub test: Samples,
     /// How many training images each class has.
     pub class_counts: Vec<usize>,
-    /// Whether the validation images are others than those to train with.
+    /// Whether the data came with validation images.
     has_own_validation: bool,
 }
 
 impl Splits {
     pub fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Splits> {
         let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
-        // A share of 0 means no validation, unless images for it were named.
+        // A share of 0 means no validation, unless validation images were named.
         let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
         let own_validation = if has_none { None } else { dataset.validation_samples()? };
-        // Nothing is split off where there are other images for it.
+        // Nothing is held out if the data have validation images.
         let share = if own_validation.is_some() { 0.0 } else { validation_share };
-        let mut rows = split::split(&dataset.train.labels, share, method, seed)?;
+        let mut rows = split::split(dataset.train.labels(), share, method, seed)?;
         if let Some(limit) = limit {
             rows.train.truncate(limit);
         }
@@ -35,7 +35,7 @@ impl Splits {
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
         };
         let mut class_counts = vec![0; dataset.classes.len()];
-        rows.train.iter().for_each(|&row| class_counts[dataset.train.labels[row as usize] as usize] += 1);
+        rows.train.iter().for_each(|&row| class_counts[dataset.train.labels()[row as usize] as usize] += 1);
         Ok(Splits {
             train: dataset.train_samples()?.choose(&rows.train)?,
             validation,
@@ -51,7 +51,7 @@ impl Splits {
 
     /// `mnist: 54,000 train, 6,000 validation (stratified), 10,000 test`.
     pub fn describe(&self, name: &str, configuration: &Configuration) -> String {
-        let count = |number: usize| with_separators(number as i64);
+        let count = |count: usize| with_separators(count as i64);
         let validation = match self.validation_size() {
             0 => "no validation".to_string(),
             size if self.has_own_validation => format!("{} validation (its own)", count(size)),

@@ -1,0 +1,77 @@
+//! What users of the program can do about faults of the library, which knows no flags.
+
+use fitch::data::Fault;
+use fitch::device::{self, NoDevice};
+
+/// The advice for a fault of data, if the program has any.
+pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
+    Some(match fault {
+        Fault::AmbiguousFormat { keywords: [first, second], .. } => {
+            format!("choose with --data-format {first} or --data-format {second}")
+        }
+        Fault::UnreadableImage { .. } => "--skip-bad leaves out images that cannot be read".to_string(),
+        Fault::SizesDiffer { first_size: [height, width], .. } => {
+            format!("--image-size {height}x{width} scales all images to one size")
+        }
+        Fault::NoLabelColumn { .. } => {
+            "--label-column NAME says which column holds the labels (or its index, from 0)".to_string()
+        }
+        Fault::UnknownLabelColumn { .. } => {
+            "--label-column takes the name of a column or its index, from 0".to_string()
+        }
+        Fault::NoTestShare | Fault::TestShare { .. } => {
+            "--test-split SHARE sets aside another share of the images as the test set".to_string()
+        }
+        Fault::UnknownClass { .. } => "--classes takes names of classes, separated by commas".to_string(),
+        Fault::ValidationShape { expected, .. } => match expected[..] {
+            [height, width] | [_, height, width] => {
+                format!(
+                    "--image-size {height}x{width} scales images in folders and Parquet files to one size"
+                )
+            }
+            _ => return None,
+        },
+        Fault::CacheNotWritable { .. } | Fault::NoCacheFolder => {
+            "--data-dir FOLDER chooses another place for downloads and decoded images".to_string()
+        }
+        _ => return None,
+    })
+}
+
+/// The advice for a device that cannot be used, if the program has any.
+pub fn hint_for_device_fault(fault: &device::Fault) -> Option<String> {
+    match &fault.cause {
+        NoDevice::LibtorchWithoutCuda { .. } => {
+            Some("FITCH_LIBTORCH=cuda scripts/fitch gets a libtorch that has CUDA".to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_libtorch_without_cuda_can_be_replaced() {
+        let fault = |cause| hint_for_device_fault(&device::Fault { index: 0, cause });
+        let hint = fault(NoDevice::LibtorchWithoutCuda { detail: "no such file".to_string() });
+        assert!(hint.unwrap().contains("FITCH_LIBTORCH=cuda"));
+        assert_eq!(fault(NoDevice::NoDriver), None);
+    }
+
+    #[test]
+    fn a_fault_is_found_below_its_context_and_told_with_the_option_that_helps() {
+        let fault = Fault::SizesDiffer {
+            first: "a.png".into(),
+            first_size: [8, 6],
+            other: "b.png".into(),
+            other_size: [5, 5],
+        };
+        let error = anyhow::Error::new(fault).context("images").context("cannot load");
+        let fault = error.downcast_ref::<Fault>().unwrap();
+        assert_eq!(fault.to_string(), "a.png has 6 x 8 pixels, but b.png has 5 x 5");
+        assert!(hint_for_data_fault(fault).unwrap().starts_with("--image-size 8x6 "));
+        assert_eq!(hint_for_data_fault(&Fault::UnknownValidationClass { class: "owl".into() }), None);
+    }
+}

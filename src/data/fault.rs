@@ -1,0 +1,132 @@
+//! Faults of data that a caller can act on. They come inside an [`anyhow::Error`]:
+//! `error.downcast_ref::<Fault>()` finds them, whatever context was added.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A fault of data that a caller can act on.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A folder holds data in more than one format: a [`Source`](super::Source) of one format chooses.
+    AmbiguousFormat {
+        /// The folder.
+        path: PathBuf,
+        /// The names of two formats in it, for people.
+        names: [&'static str; 2],
+        /// Their keywords.
+        keywords: [&'static str; 2],
+    },
+    /// An image cannot be decoded: [`LoadOptions::skips_bad`](super::LoadOptions) leaves such images out.
+    UnreadableImage {
+        /// The file, with the row in a table.
+        place: String,
+    },
+    /// Two images have different sizes: [`LoadOptions::image_size`](super::LoadOptions) makes them equal.
+    SizesDiffer {
+        /// The file of the first image, with the row in a table.
+        first: String,
+        /// Its height and width.
+        first_size: [usize; 2],
+        /// The file of the other image.
+        other: String,
+        /// Its height and width.
+        other_size: [usize; 2],
+    },
+    /// No column of a table is known to hold labels: [`LoadOptions::label_column`](super::LoadOptions) names
+    /// it.
+    NoLabelColumn {
+        /// The names of the columns, as far as they are known.
+        columns: Vec<String>,
+    },
+    /// A table does not have the [`LoadOptions::label_column`](super::LoadOptions) asked for.
+    UnknownLabelColumn {
+        /// The column asked for.
+        column: String,
+        /// What there is instead.
+        expected: String,
+    },
+    /// There is no test set, and the share to set aside as one is 0.
+    NoTestShare,
+    /// There is no test set, and no such share of the images can be set aside as one.
+    TestShare {
+        /// The share.
+        share: f64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A class to keep that the data do not have.
+    UnknownClass {
+        /// Its name.
+        class: String,
+        /// The names of those that there are.
+        classes: Vec<String>,
+    },
+    /// Validation images of a class that no training image has.
+    UnknownValidationClass {
+        /// Its name.
+        class: String,
+    },
+    /// Validation images of another shape than the training images.
+    ValidationShape {
+        /// Their shape.
+        found: Vec<i64>,
+        /// That of the training images.
+        expected: Vec<i64>,
+    },
+    /// Decoded images cannot be kept in the folder: [`LoadOptions::data_dir`](super::LoadOptions) chooses
+    /// another.
+    CacheNotWritable {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is neither `FITCH_DATA_DIR` nor a home folder, and no folder was chosen.
+    NoCacheFolder,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Fault::AmbiguousFormat { path, names: [first, second], .. } => {
+                write!(out, "'{}' holds both {} and {}", path.display(), first, second)
+            }
+            Fault::UnreadableImage { place } => write!(out, "{place}: cannot be used"),
+            // Width x height, as image viewers show it.
+            Fault::SizesDiffer { first, first_size, other, other_size } => write!(
+                out,
+                "{first} has {} x {} pixels, but {other} has {} x {}",
+                first_size[1], first_size[0], other_size[1], other_size[0]
+            ),
+            Fault::NoLabelColumn { columns } if columns.is_empty() => {
+                write!(out, "has no column called label or class")
+            }
+            Fault::NoLabelColumn { columns } => {
+                write!(out, "has no column called label or class, only {}", columns.join(", "))
+            }
+            Fault::UnknownLabelColumn { column, expected } => {
+                write!(out, "has no label column '{column}': {expected}")
+            }
+            Fault::NoTestShare => {
+                write!(out, "has no test set, and a share of 0 set aside as one leaves nothing to test with")
+            }
+            Fault::TestShare { share, reason } => {
+                write!(out, "has no test set, and a share of {share} cannot be set aside as one: {reason}")
+            }
+            Fault::UnknownClass { class, classes } => {
+                write!(out, "has no class {class}; there are {}", classes.join(", "))
+            }
+            Fault::UnknownValidationClass { class } => {
+                write!(out, "class {class} is not one of the training set's")
+            }
+            Fault::ValidationShape { found, expected } => {
+                write!(out, "has images of {found:?} pixels, but the training images have {expected:?}")
+            }
+            Fault::CacheNotWritable { folder } => write!(out, "cannot write {}", folder.display()),
+            Fault::NoCacheFolder => {
+                write!(out, "no folder to keep data in: there is neither FITCH_DATA_DIR nor a home folder")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
