@@ -123,8 +123,8 @@ pub fn cpu_has_bfloat16() -> bool {
     return false;
 }
 
-/// Finds the device. This must be the first call into libtorch in the process, while it has one thread: after the first
-/// question about CUDA, libtorch no longer takes notice of the libraries for it.
+/// Finds the device. This must be the first call into libtorch in the process, while it has one thread: after
+/// the first question about CUDA, libtorch no longer takes notice of the libraries for it.
 ///
 /// # Errors
 /// A CUDA device that was asked for by its index and cannot be used.

@@ -1,5 +1,5 @@
-//! The libraries that register CUDA with libtorch. The linker leaves them out of a program, which names none of their
-//! symbols; loaded when they are needed, they let one program serve machines with and without CUDA.
+//! The libraries that register CUDA with libtorch. The linker leaves them out of a program, which names none
+//! of their symbols; loaded when they are needed, they let one program serve machines with and without CUDA.
 
 /// Why CUDA cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ impl Better {
         }
     }
 
-    /// Whether `value` is better than the best so far by more than `min_delta`. Any finite value improves on none at
-    /// all; a value that is not finite never improves.
+    /// Whether `value` is better than the best so far by more than `min_delta`. Any finite value improves on
+    /// none at all; a value that is not finite never improves.
     pub fn improves(self, value: f64, best: Option<f64>, min_delta: f64) -> bool {
         let handicapped = match self {
             Better::Lower => value + min_delta,

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use std::fmt;
 
-/// How often samples of each true class were predicted as each class. Its text is a table of the counts, a row for
-/// each true class.
+/// How often samples of each true class were predicted as each class. Its text is a table of the counts, a
+/// row for each true class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     /// `counts[truth][prediction]`.

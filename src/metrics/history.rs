@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 pub struct EpochRecord {
     /// Counted from 1.
     pub epoch: usize,
-    /// The means of loss and metrics by name. Those of the validation set, if there is one, begin with `val_`.
+    /// The means of loss and metrics by name. Those of the validation set, if there is one, begin with
+    /// `val_`.
     pub metrics: BTreeMap<String, f64>,
     /// The learning rate of its last step.
     pub learning_rate: f64,
@@ -50,8 +51,8 @@ impl History {
         std::iter::once(Some(record.epoch as f64)).chain(metrics).chain(ends).collect()
     }
 
-    /// The epoch in which a metric was best, and its value; the first of equal ones. Values that are not finite do not
-    /// count.
+    /// The epoch in which a metric was best, and its value; the first of equal ones. Values that are not
+    /// finite do not count.
     pub fn best(&self, metric: &str, direction: Better) -> Option<(usize, f64)> {
         let values = self.epochs.iter().filter_map(|row| Some((row.epoch, *row.metrics.get(metric)?)));
         values

@@ -28,14 +28,15 @@ impl fmt::Debug for Loss {
 }
 
 impl Loss {
-    /// A loss from a function of (outputs [b, ...], targets [b, ...]) that returns the mean over the batch as a tensor of
-    /// one value, which autograd can differentiate.
+    /// A loss from a function of (outputs [b, ...], targets [b, ...]) that returns the mean over the batch as
+    /// a tensor of one value, which autograd can differentiate.
     pub fn new(function: impl Fn(&Tensor, &Tensor) -> Tensor + 'static) -> Loss {
         Loss { function: Box::new(function), gradient: None }
     }
 
-    /// With a gradient written by hand, for models that compute their own: from outputs and targets to the loss (one
-    /// value) and its gradient with respect to the outputs. It may leave a batch to autograd by returning none.
+    /// With a gradient written by hand, for models that compute their own: from outputs and targets to the
+    /// loss (one value) and its gradient with respect to the outputs. It may leave a batch to autograd by
+    /// returning none.
     pub fn with_gradient(
         self,
         gradient: impl Fn(&Tensor, &Tensor) -> Result<Option<(Tensor, Tensor)>> + 'static,
@@ -49,9 +50,9 @@ impl Loss {
         Loss::new(loss).with_gradient(loss_and_gradient)
     }
 
-    /// The same with smoothed labels and weighted classes, as PyTorch's `cross_entropy` with these arguments: the share
-    /// `smoothing` of each label is spread over all classes (Szegedy et al., 2016), and each sample counts as much as
-    /// its class in `class_weights`, float32 `[classes]`, if there are any.
+    /// The same with smoothed labels and weighted classes, as PyTorch's `cross_entropy` with these arguments:
+    /// the share `smoothing` of each label is spread over all classes (Szegedy et al., 2016), and each sample
+    /// counts as much as its class in `class_weights`, float32 `[classes]`, if there are any.
     pub fn cross_entropy_with(smoothing: f64, class_weights: Option<Tensor>) -> Loss {
         const IGNORED: i64 = -100;
         Loss::new(move |logits, labels| {
@@ -68,7 +69,8 @@ impl Loss {
     /// The loss of a batch and its gradient with respect to the outputs.
     ///
     /// # Errors
-    /// A loss that does not depend on the outputs, targets of another kind or shape, or a fault of the device.
+    /// A loss that does not depend on the outputs, targets of another kind or shape, or a fault of the
+    /// device.
     pub(crate) fn value_and_gradient(&self, outputs: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
         if let Some(gradient) = &self.gradient
             && let Some(known) = gradient(outputs, targets)?

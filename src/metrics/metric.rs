@@ -25,8 +25,8 @@ impl fmt::Debug for Metric {
 }
 
 impl Metric {
-    /// A metric from a function of (outputs [b, ...], targets [b, ...]) that returns the mean over the batch as a tensor
-    /// of one value. It is called for each batch, on the device, with gradients off.
+    /// A metric from a function of (outputs [b, ...], targets [b, ...]) that returns the mean over the batch
+    /// as a tensor of one value. It is called for each batch, on the device, with gradients off.
     pub fn new(
         name: impl Into<String>,
         direction: Better,
@@ -35,8 +35,8 @@ impl Metric {
         Metric { name: name.into(), direction, function: Box::new(function), returns_sum: false }
     }
 
-    /// The share of samples whose largest logit is that of their label; among equal ones the first counts, as in Keras.
-    /// Logits [b, classes], labels int64 `[b]`.
+    /// The share of samples whose largest logit is that of their label; among equal ones the first counts, as
+    /// in Keras. Logits [b, classes], labels int64 `[b]`.
     pub fn accuracy() -> Metric {
         let correct = |logits: &Tensor, labels: &Tensor| match count_correct(logits, labels) {
             Some(count) => Tensor::from(count),

@@ -1,5 +1,5 @@
-//! What is measured while training: losses and metrics, their means over all samples of an epoch, the history of
-//! epochs, and the confusion matrix. The room knows nothing of files or layers.
+//! What is measured while training: losses and metrics, their means over all samples of an epoch, the history
+//! of epochs, and the confusion matrix. The room knows nothing of files or layers.
 
 mod better;
 mod confusion_matrix;
