@@ -1,17 +1,17 @@
-//! Plain tables for results: aligned columns without borders, easy to read and to cut apart.
+//! Plain tables for results: aligned columns without borders, easy to read and to parse.
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// A table with its head; the first column is text, the others are numbers and stand right.
+/// A table with a header; the first column is text, the others are numbers, aligned to the right.
 pub fn table<'a>(head: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(head);
     for row in rows {
         table.add_row(row);
     }
-    for (number, column) in table.column_iter_mut().enumerate() {
+    for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));
-        if number > 0 {
+        if index > 0 {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
