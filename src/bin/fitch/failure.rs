@@ -2,8 +2,9 @@
 //!
 //! How messages are composed, everywhere in fitch: the innermost error is a predicate ("is empty"), and each
 //! context around it is its subject or place ("line 3", "train.csv"). Joined by ": ", outermost first, they
-//! read as one sentence: `train.csv: line 3: is empty`. What to do about it is not part of the sentence: it is a
-//! [`Hint`], or the program derives it from the type of a fault in the library, which knows no options.
+//! read as one sentence: `train.csv: line 3: is empty`. What to do about it is not part of the sentence: it
+//! is a [`Hint`], or the program derives it from the type of the library's fault, since the library knows no
+//! options.
 
 use crate::exit::Exit;
 use crate::hints::{hint_for_data_fault, hint_for_device_fault};
