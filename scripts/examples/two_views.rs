@@ -9,7 +9,7 @@ use anyhow::Result;
 use fitch::data::Source;
 use fitch::data::split::{SplitMethod, split};
 use fitch::metrics::{Better, Metric};
-use fitch::optim::Optimizer;
+use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::callbacks::EarlyStopping;
 use fitch::train::{Callback, Fit, Training, evaluate};
 use tch::nn::{self, Module, ModuleT};
@@ -81,7 +81,7 @@ pub fn main() -> Result<()> {
     let variables = nn::VarStore::new(device);
     let module = TwoViews::new(&variables.root());
     let mut stopping = EarlyStopping::new("val_top_two").patience(10);
-    let outcome = Fit::new(&module, &variables, Optimizer::adam(&variables, 0.003)?)
+    let outcome = Fit::new(&module, &variables, Optimizer::new(&variables, keras_adam(), 0.003)?)
         .metric(Metric::new("top_two", Better::Higher, top_two))
         .epochs(60)
         .callback(&mut stopping)

@@ -2,6 +2,7 @@
 //! [`download`](super::download) fetches them.
 
 use super::Progress;
+use super::digest::Digest;
 #[cfg(feature = "download")]
 use super::download;
 use super::formats::idx::{IDX_FILES, find_file};
@@ -10,15 +11,6 @@ use std::path::Path;
 
 /// The image shape of every set here.
 pub const SHAPE: [i64; 2] = [28, 28];
-
-/// The SHA-256 that a file must have, in lower-case hexadecimal.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Digest {
-    /// Of the file as it is fetched.
-    OfFile(&'static str),
-    /// Of what the gzipped file holds: mirrors may have compressed it anew.
-    OfContent(&'static str),
-}
 
 /// A set in four IDX files, offered gzipped by public mirrors.
 #[derive(Debug, PartialEq)]

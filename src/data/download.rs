@@ -1,8 +1,8 @@
-//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest, renamed
-//! into place.
+//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest,
+//! renamed into place.
 
 use super::Progress;
-use super::catalogue::Digest;
+use super::digest::Digest;
 use crate::files::LockedFile;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::read::MultiGzDecoder;

@@ -1,7 +1,7 @@
-//! Image files as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier of small
-//! images takes.
+//! Image files as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier of
+//! small images takes.
 
-use super::memory_limit::DecodingLimits;
+use super::memory_limit::{DecodingLimits, MAX_IMAGE_BYTES};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader};
@@ -17,9 +17,6 @@ pub(super) fn is_named(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
-
-/// Images that state a larger size, in bytes, are refused.
-pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Whether dark and bright are exchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +56,8 @@ pub struct PreparedImage {
     pub is_inverted: bool,
 }
 
-/// Reads an image: turned upright as its camera noted, transparent parts white, grey (Rec. 709) unless `in_colour`,
-/// and scaled to `height` and `width`.
+/// Reads an image: turned upright as its camera noted, transparent parts white, grey (Rec. 709) unless
+/// `in_colour`, and scaled to `height` and `width`.
 ///
 /// # Errors
 /// A file that cannot be read, is not PNG, JPEG or BMP, is damaged, or states a monstrous size.
@@ -99,8 +96,8 @@ pub(super) fn scaled(image: DynamicImage, [height, width]: [u32; 2]) -> DynamicI
     image.resize_exact(width, height, FilterType::Triangle)
 }
 
-/// Decodes an image, turned upright as its camera noted, with 8 bits a value: grey if it was, else red, green and blue;
-/// what is transparent is white. `take` gets it while its memory counts as used.
+/// Decodes an image, turned upright as its camera noted, with 8 bits a value: grey if it was, else red, green
+/// and blue; what is transparent is white. `take` gets it while its memory counts as used.
 ///
 /// # Errors
 /// As [`read_image`].
@@ -111,10 +108,10 @@ pub(super) fn decode_file<T>(
 ) -> Result<T> {
     let file = File::open(path).context("cannot be opened")?;
     let length = file.metadata().context("cannot be read")?.len();
-    ensure!(length <= MAX_SIZE, "is larger than any image that fitch reads");
+    ensure!(length <= MAX_IMAGE_BYTES, "is larger than any image that fitch reads");
     let _held = limits.encoded.hold(length);
     let mut bytes = Vec::new();
-    file.take(MAX_SIZE).read_to_end(&mut bytes).context("cannot be read")?;
+    file.take(MAX_IMAGE_BYTES).read_to_end(&mut bytes).context("cannot be read")?;
     decode_bytes(&bytes, limits, take)
 }
 
@@ -132,7 +129,7 @@ pub(super) fn decode_bytes<T>(
     let mut decoder = reader.into_decoder().context("is not an image that fitch can read")?;
     let (stated_width, stated_height) = decoder.dimensions();
     ensure!(
-        decoder.total_bytes() <= MAX_SIZE,
+        decoder.total_bytes() <= MAX_IMAGE_BYTES,
         "states a size of {stated_width} x {stated_height} pixels, more than fitch reads"
     );
     ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "is a damaged image: it was cut short");

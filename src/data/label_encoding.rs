@@ -28,8 +28,8 @@ impl LabelIndex {
         self.indices.len()
     }
 
-    /// The names of the classes, numbers in numeric order, words in alphabetical order; and the class of each word
-    /// by its index here.
+    /// The names of the classes, numbers in numeric order, words in alphabetical order; and the class of each
+    /// word by its index here.
     pub fn classes(self) -> (Vec<String>, Vec<i64>) {
         let mut words: Vec<(String, i64)> = self.indices.into_iter().collect();
         words.sort_unstable();
@@ -131,8 +131,8 @@ impl LabelEncoding {
         LabelEncoding::new(i64::from(names[0] == "1"), names.to_vec())
     }
 
-    /// From the numbers of training images. A class below the maximum that has no image is the sign of a wrong label
-    /// rather than of a class that cannot be learnt.
+    /// From the numbers of training images. A class below the maximum that has no image is the sign of a
+    /// wrong label rather than of a class that cannot be learnt.
     ///
     /// # Errors
     /// Labels that are not numbered without a gap.

@@ -4,7 +4,8 @@ use super::{Fault, Progress};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// How data are loaded. The default loads all of a set, with its own split or a tenth set aside as the test set.
+/// How data are loaded. The default loads all of a set, with its own split or a tenth set aside as the test
+/// set.
 ///
 /// ```
 /// # fn load(folder: &std::path::Path) -> anyhow::Result<()> {
@@ -91,8 +92,8 @@ impl LoadOptions {
     }
 }
 
-/// Where fetched sets and decoded images are kept by default: `FITCH_DATA_DIR`, else the user's cache folder; none
-/// without that variable and a home folder.
+/// Where fetched sets and decoded images are kept by default: `FITCH_DATA_DIR`, else the user's cache folder;
+/// none without that variable and a home folder.
 pub fn default_folder() -> Option<PathBuf> {
     let from_environment = std::env::var_os("FITCH_DATA_DIR").filter(|folder| !folder.is_empty());
     from_environment.map(PathBuf::from).or_else(|| Some(user_cache_folder()?.join("fitch")))

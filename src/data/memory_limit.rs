@@ -1,7 +1,9 @@
 //! Bounds the memory that images take while threads read and decode them.
 
-use super::image_file::MAX_SIZE;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// A header is not trusted with more memory than this, in bytes, nor is a file read beyond it.
+pub(super) const MAX_IMAGE_BYTES: u64 = 512 << 20;
 
 /// Bytes that threads may hold at once; whoever asks for more waits.
 #[derive(Debug)]
@@ -44,8 +46,8 @@ impl Drop for Held<'_> {
     }
 }
 
-/// What may be in memory at once, over all threads. A thread holds encoded bytes first and decoded ones then, never
-/// the other way round, so that none waits for ever.
+/// What may be in memory at once, over all threads. A thread holds encoded bytes first and decoded ones then,
+/// never the other way round, so that none waits for ever.
 #[derive(Debug)]
 pub(super) struct DecodingLimits {
     pub encoded: MemoryLimit,
@@ -59,8 +61,8 @@ impl Default for DecodingLimits {
         const PER_CORE: u64 = 64 << 20;
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         DecodingLimits {
-            encoded: MemoryLimit::new(MAX_SIZE),
-            decoded: MemoryLimit::new(MAX_SIZE + cores * PER_CORE),
+            encoded: MemoryLimit::new(MAX_IMAGE_BYTES),
+            decoded: MemoryLimit::new(MAX_IMAGE_BYTES + cores * PER_CORE),
         }
     }
 }

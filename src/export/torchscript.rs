@@ -17,7 +17,7 @@ use tch::{Device, Kind, Tensor};
 
 /// The class of the whole.
 const CLASS: &str = "Classifier";
-/// How far a probability may be off in the file that is loaded back.
+/// How much a probability of the file that is loaded back may differ.
 const TOLERANCE: f64 = 1e-6;
 
 /// The bytes of the file. The same model gives the same bytes.
@@ -124,32 +124,41 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
     code + "    return x\n"
 }
 
-/// Loads a file back through libtorch, onto the device of the network, and compares what both say of
-/// images, uint8 [n, height, width].
+/// Loads a file back through libtorch, onto the device of the network, and compares the two on images
+/// [n, ..] of the model's shape. Integers are raw pixels and are tried raw and scaled; floating-point images
+/// only scaled, because the file takes floating-point input as scaled already.
 ///
 /// # Errors
-/// The file cannot be loaded, gives another class for an image, or a probability that is off by more
-/// than 1e-6.
+/// The file cannot be loaded, predicts another class for an image, or a probability differs by more than
+/// 1e-6.
 pub fn verify(path: &Path, network: &dyn ModuleT, device: Device, images: &Tensor) -> Result<()> {
     let _no_gradient = tch::no_grad_guard();
     let loaded = ScriptModel::load(path, device)?;
     let raw = images.f_to_device(device)?;
     let scaled = raw.f_to_kind(Kind::Float)?.f_div_scalar(loaded.card().input.maximum)?;
     let expected = network.forward_t(&scaled, false).f_softmax(-1, None)?;
-    for input in [&raw, &scaled] {
-        let found = loaded.probabilities(input).context("the file that was written cannot be used")?;
-        ensure!(found.size() == expected.size(), "the file that was written gives {:?} values", found.size());
-        let distance = f64::try_from(found.f_sub(&expected)?.f_abs()?.f_max()?)?;
-        let classes_differ = i64::try_from(
-            found.f_argmax(-1, false)?.f_ne_tensor(&expected.f_argmax(-1, false)?)?.f_sum(Kind::Int64)?,
-        )?;
-        // Written so that NaN fails.
-        ensure!(
-            distance <= TOLERANCE && classes_differ == 0,
-            "the file that was written does not compute what the model does: probabilities are off by up to \
-             {distance:e}, and {classes_differ} of {} images get another class",
-            images.size()[0]
-        );
-    }
+    compare(&loaded, &scaled, &expected)?;
+    if raw.f_is_floating_point()? { Ok(()) } else { compare(&loaded, &raw, &expected) }
+}
+
+fn compare(loaded: &ScriptModel, images: &Tensor, expected: &Tensor) -> Result<()> {
+    let found = loaded.probabilities(images).context("the exported file cannot be used")?;
+    ensure!(
+        found.size() == expected.size(),
+        "the exported file returns the shape {:?}, not {:?}",
+        found.size(),
+        expected.size()
+    );
+    let distance = f64::try_from(found.f_sub(expected)?.f_abs()?.f_max()?)?;
+    let classes_differ = i64::try_from(
+        found.f_argmax(-1, false)?.f_ne_tensor(&expected.f_argmax(-1, false)?)?.f_sum(Kind::Int64)?,
+    )?;
+    // Written so that NaN fails.
+    ensure!(
+        distance <= TOLERANCE && classes_differ == 0,
+        "the exported file does not compute what the model does: probabilities differ by up to \
+         {distance:e}, and {classes_differ} of {} images get another class",
+        images.size()[0]
+    );
     Ok(())
 }

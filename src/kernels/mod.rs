@@ -3,8 +3,10 @@
 //! The room knows nothing of what it is used for.
 
 pub(crate) mod cross_entropy;
+pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod script;
 pub(crate) mod tensor_slice;
 pub(crate) mod threads;
 pub(crate) mod torch_ops;
+pub(crate) mod update;

@@ -1,11 +1,11 @@
-//! Curves as lines of text, for a terminal. Pure.
+//! HistoryCurves as lines of text, for a terminal. Pure.
 
 use super::axis::Axis;
-use super::curves::Curves;
+use super::history_curves::HistoryCurves;
 
 /// Draws a metric's training (`•`) and validation (`○`) of a run, `◉` where both meet, on `rows` rows of at
 /// most `columns` characters. Gives nothing where there is nothing to draw.
-pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize) -> String {
+pub fn terminal_chart(curves: &HistoryCurves, metric: &str, columns: usize, rows: usize) -> String {
     let validation = format!("val_{metric}");
     let series: Vec<(&[Option<f64>], char)> = [(metric, '•'), (validation.as_str(), '○')]
         .into_iter()
@@ -69,12 +69,12 @@ pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize
 mod tests {
     use super::*;
 
-    fn curves(loss: &[Option<f64>], val_loss: &[Option<f64>]) -> Curves {
+    fn curves(loss: &[Option<f64>], val_loss: &[Option<f64>]) -> HistoryCurves {
         let metrics = [("loss".to_string(), loss.to_vec()), ("val_loss".to_string(), val_loss.to_vec())];
-        Curves {
+        HistoryCurves {
             epochs: (1..=loss.len()).map(|epoch| epoch as f64).collect(),
             metrics: metrics.into(),
-            ..Curves::default()
+            ..HistoryCurves::default()
         }
     }
 

@@ -21,9 +21,9 @@ fn assert_is_golden(name: &str, drawn: &str) {
 }
 
 /// The history of a run on MNIST, as fitch wrote it, with what its run.json told.
-fn mnist_run() -> Curves {
+fn mnist_run() -> HistoryCurves {
     let curves = read_curves(&golden("history.csv")).unwrap();
-    Curves {
+    HistoryCurves {
         name: "mnist".to_string(),
         best: Some((6.0, "val_loss".to_string())),
         stopped_early: Some(11.0),
@@ -32,21 +32,21 @@ fn mnist_run() -> Curves {
 }
 
 /// A run of that many epochs, its loss falling to `floor`.
-fn run(name: &str, epochs: usize, floor: f64) -> Curves {
+fn run(name: &str, epochs: usize, floor: f64) -> HistoryCurves {
     let numbers = || (1..=epochs).map(|epoch| epoch as f64);
     let values = |scale: f64| numbers().map(|epoch| Some(floor + scale / epoch)).collect();
     let metrics = [("loss".to_string(), values(0.3)), ("val_loss".to_string(), values(0.1))];
     let learning_rates = vec![Some(0.001); epochs];
-    Curves {
+    HistoryCurves {
         name: name.to_string(),
         epochs: numbers().collect(),
         metrics: metrics.into(),
         learning_rates,
-        ..Curves::default()
+        ..HistoryCurves::default()
     }
 }
 
-fn loss(runs: &[Curves]) -> Drawing {
+fn loss(runs: &[HistoryCurves]) -> Drawing {
     chart(runs, &["loss".to_string()])
 }
 

@@ -15,9 +15,9 @@ pub use evaluate::{Evaluation, evaluate};
 pub use history::{EpochRecord, History};
 pub use training::Training;
 
-use crate::backpropagation::Backpropagation;
 use crate::data::{Augmentation, Samples};
 use crate::metrics::Metric;
+use crate::model::Backpropagation;
 use crate::optim::Optimizer;
 use crate::random::step_seeds;
 use anyhow::{Result, ensure};
@@ -34,7 +34,7 @@ pub fn evaluation_batch_size(batch_size: usize) -> usize {
 /// A training to be run: what is trained, how, and for how long.
 ///
 /// ```
-/// use fitch::{data::Samples, optim::Optimizer, train::{Fit, callbacks::EarlyStopping}};
+/// use fitch::{data::Samples, optim::{Optimizer, keras_adam}, train::{Fit, callbacks::EarlyStopping}};
 /// use tch::{Device, Kind, Tensor, nn};
 ///
 /// # fn main() -> anyhow::Result<()> {
@@ -46,7 +46,7 @@ pub fn evaluation_batch_size(batch_size: usize) -> usize {
 /// let variables = nn::VarStore::new(Device::Cpu);
 /// let model = nn::linear(variables.root(), 2, 2, Default::default());
 /// let mut stopping = EarlyStopping::new("val_loss").patience(3);
-/// let outcome = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1)?)
+/// let outcome = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1)?)
 ///     .epochs(30)
 ///     .callback(&mut stopping)
 ///     .run(&train, Some(&validation))?;
@@ -174,7 +174,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Trains with gradients that the model computes itself, instead of libtorch's autograd; it must work
-    /// on the same variables. This needs an optimizer of [`Optimizer::adam`].
+    /// on the same variables. This needs an optimizer of [`Optimizer::new`].
     pub fn backpropagation(self, backpropagation: &'a mut dyn Backpropagation) -> Self {
         Fit { backpropagation: Some(backpropagation), ..self }
     }
@@ -237,7 +237,7 @@ impl<'a> Fit<'a> {
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
         ensure!(
             self.backpropagation.is_none() || self.optimizer.state().is_some(),
-            "gradients of the model's own need an optimizer that takes them: Optimizer::adam"
+            "gradients of the model's own need an optimizer that takes them: Optimizer::new"
         );
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
         for Metric { name, .. } in &self.metrics {

@@ -4,6 +4,7 @@
 use super::callbacks::*;
 use super::*;
 use crate::metrics::Better;
+use crate::optim::keras_adam;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -28,12 +29,12 @@ pub(super) fn points(count: i64) -> Samples {
 }
 
 fn adam(store: &VarStore) -> Optimizer {
-    Optimizer::adam(store, 0.05).unwrap()
+    Optimizer::new(store, keras_adam(), 0.05).unwrap()
 }
 
 /// Moves nothing.
 fn frozen(store: &VarStore) -> Optimizer {
-    Optimizer::new(nn::Sgd::default(), store, 1e-30).unwrap()
+    Optimizer::opaque(store, nn::Sgd::default(), 1e-30).unwrap()
 }
 
 fn column(outcome: &Outcome, name: &str) -> Vec<f64> {
@@ -296,7 +297,7 @@ fn gradients_of_the_models_own_need_an_optimizer_that_takes_them() {
     let mut gradients = OwnGradients { linear, inputs: Tensor::new() };
     let fit = Fit::new(&model, &store, frozen(&store)).backpropagation(&mut gradients);
     let fault = fit.run(&points(10), None).unwrap_err().to_string();
-    assert!(fault.contains("Optimizer::adam"), "{fault}");
+    assert!(fault.contains("Optimizer::new"), "{fault}");
 }
 
 #[test]
@@ -424,7 +425,7 @@ fn a_time_limit_and_a_request_end_the_training_after_a_step() {
 fn a_schedule_sets_the_learning_rate_of_each_epoch() {
     let run = |mut schedule: LearningRateSchedule| {
         let (store, model) = classifier();
-        let fit = Fit::new(&model, &store, Optimizer::adam(&store, 0.1)?).epochs(3);
+        let fit = Fit::new(&model, &store, Optimizer::new(&store, keras_adam(), 0.1)?).epochs(3);
         fit.callback(&mut schedule).run(&points(8), None)
     };
     let outcome =
@@ -444,7 +445,7 @@ fn a_plateau_lowers_the_learning_rate_of_the_next_epoch() {
     let mut script = Script { metric: "val_loss", values: &values, stop_after: None };
     let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
     plateau.patience = 2;
-    let outcome = Fit::new(&model, &store, Optimizer::adam(&store, 0.1).unwrap())
+    let outcome = Fit::new(&model, &store, Optimizer::new(&store, keras_adam(), 0.1).unwrap())
         .epochs(5)
         .callback(&mut script)
         .callback(&mut plateau)

@@ -5,10 +5,10 @@ use super::checkpoint::TrainingState;
 use super::evaluate::evaluate_samples;
 use super::thread_count::ThreadCount;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
-use crate::backpropagation::Backpropagation;
 use crate::data::{Augmentation, Batch, Samples};
 use crate::kernels::threads::threads;
 use crate::metrics::{Better, Metric, RunningMeans};
+use crate::model::Backpropagation;
 use crate::optim::Optimizer;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -141,7 +141,7 @@ impl<'a> Training<'a> {
     pub(super) fn optimizer_state(&self) -> Result<BTreeMap<String, Tensor>> {
         self.optimizer
             .state()
-            .context("the state of this optimizer cannot be saved; that of Optimizer::adam can")
+            .context("the state of this optimizer cannot be saved; that of Optimizer::new can")
     }
 
     pub(super) fn load_optimizer(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {

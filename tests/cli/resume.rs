@@ -348,7 +348,7 @@ fn data_files_that_change_or_shrink_while_they_are_used_are_noticed() {
     file.set_len(0).unwrap();
     let finished = Finished::from(child.wait_with_output().unwrap());
     finished
-        .with_fault(1, &["error: a data file became shorter while it was in use", "hint: put the file back"]);
+        .with_fault(1, &["error: a data file became shorter while it was in use", "hint: restore the file"]);
     assert!(place.names("run/checkpoint").iter().any(|name| name.starts_with('0')));
 }
 

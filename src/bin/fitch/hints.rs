@@ -5,8 +5,8 @@ use fitch::data::Fault;
 /// The advice for a fault of data, if the program has any.
 pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
     Some(match fault {
-        Fault::AmbiguousFormat { formats: [first, second], .. } => {
-            format!("choose with --data-format {} or --data-format {}", first.keyword(), second.keyword())
+        Fault::AmbiguousFormat { keywords: [first, second], .. } => {
+            format!("choose with --data-format {first} or --data-format {second}")
         }
         Fault::UnreadableImage { .. } => "--skip-bad leaves out images that cannot be read".to_string(),
         Fault::SizesDiffer { first_size: [height, width], .. } => {

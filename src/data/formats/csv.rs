@@ -3,7 +3,7 @@
 use super::{FolderForm, Reader};
 use crate::data::cache::{self, Key, Manifest, Writer};
 use crate::data::csv_inputs::{pixel_value, records};
-use crate::data::dataset::shape_of_row;
+use crate::data::images::shape_of_row;
 use crate::data::label_encoding::LabelIndex;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
@@ -45,8 +45,8 @@ fn find_files(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     found.first().is_some_and(|(split, _)| *split == Split::Train).then_some(found)
 }
 
-/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were read
-/// before.
+/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were
+/// read before.
 ///
 /// # Errors
 /// Rows that are not images of one size with a label, each with its file and line.

@@ -1,7 +1,7 @@
 //! A folder of IDX files as a data set.
 
 use super::{FolderForm, Reader};
-use crate::data::dataset::max_value;
+use crate::data::images::max_value;
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Images, idx_file};

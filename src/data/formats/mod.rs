@@ -1,6 +1,8 @@
-//! The formats that data come in: one file for each, and the table of them. It must not know what data are used for.
+//! The formats that data come in: one file for each, and the table of them. It must not know what data are
+//! used for.
 //!
-//! A new format is its file and its row in [`READERS`] (and its fuzz target, in tests/fuzz). No format knows another.
+//! A new format is its file and its row in [`READERS`] (and its fuzz target, in tests/fuzz). No format knows
+//! another.
 
 pub(crate) mod csv;
 #[cfg(feature = "images")]
@@ -46,8 +48,8 @@ pub(super) struct Reader {
     shape_and_classes: Option<fn(&Path) -> Result<(Vec<i64>, usize)>>,
 }
 
-/// Loads what lies at a path. Labels that are numbers are counted as the encoding says, if one is given, else as the
-/// data say.
+/// Loads what lies at a path. Labels that are numbers are counted as the encoding says, if one is given, else
+/// as the data say.
 type Load = fn(&Path, &LoadOptions, Option<LabelEncoding>, OnProgress) -> Result<RawDataset>;
 
 /// What a folder of a format looks like.
@@ -95,7 +97,9 @@ impl Format {
                 bail!("{}: has no {}", path.display(), needs.join(", nor "))
             }
             [first, second, ..] => {
-                Err(Fault::AmbiguousFormat { path: path.to_path_buf(), formats: [*first, *second] }.into())
+                let names = [first.name(), second.name()];
+                let keywords = [first.keyword(), second.keyword()];
+                Err(Fault::AmbiguousFormat { path: path.to_path_buf(), names, keywords }.into())
             }
         }
     }
@@ -206,8 +210,8 @@ mod tests {
         add("train.csv.gz");
         assert!(fault().contains("holds both folders of images and CSV"), "{}", fault());
         let fault_of_both = Format::detect(path).unwrap_err();
-        let formats = ["pictures", "csv"].map(|keyword| keyword.parse().unwrap());
-        let expected = Fault::AmbiguousFormat { path: path.into(), formats };
+        let (names, keywords) = (["folders of images", "CSV"], ["pictures", "csv"]);
+        let expected = Fault::AmbiguousFormat { path: path.into(), names, keywords };
         assert_eq!(fault_of_both.downcast_ref(), Some(&expected));
         fs::remove_dir_all(path.join("train")).unwrap();
         assert_eq!(found(), "csv");

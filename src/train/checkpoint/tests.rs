@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::metrics::{Better, Metric};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, keras_adam};
 use crate::train::callbacks::*;
 use crate::train::tests::{classifier, points};
 use crate::train::{Fit, Outcome};
@@ -45,7 +45,7 @@ fn train(
     (plateau.patience, plateau.min_delta, plateau.factor) = (1, 0.02, 0.7);
     let mut schedule =
         LearningRateSchedule::new(|epoch, rate| if epoch % 2 == 0 { rate * 0.9 } else { rate });
-    let mut fit = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.3).unwrap())
+    let mut fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.3).unwrap())
         .epochs(epochs)
         .batch_size(16)
         .seed(3)
@@ -139,7 +139,7 @@ fn a_training_whose_loss_is_no_number_keeps_no_such_checkpoint() {
     let (variables, model) = classifier();
     let mut store = Everything::default();
     let (mut spoil, mut terminate) = (Spoil, TerminateOnNan);
-    let fit = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1).unwrap());
+    let fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1).unwrap());
     let fit =
         fit.epochs(9).batch_size(16).callback(&mut spoil).callback(&mut terminate).checkpoints(&mut store);
     let outcome = fit.run(&points(70), None).unwrap();
@@ -168,8 +168,8 @@ fn a_checkpoint_of_another_training_is_refused() {
             tensors: tensors.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect(),
         };
         let optimizer = match other {
-            true => Optimizer::reference_adam(&variables, 0.1),
-            false => Optimizer::adam(&variables, 0.1),
+            true => Optimizer::opaque(&variables, keras_adam(), 0.1),
+            false => Optimizer::new(&variables, keras_adam(), 0.1),
         };
         let odd = Metric::new("odd", Better::Lower, |outputs, _| outputs.sum(Kind::Float));
         let mut theano = TheanoPatience::new("val_loss", 10);

@@ -6,6 +6,7 @@ mod data;
 mod data_guard;
 mod evaluate;
 mod export;
+mod help;
 mod plot;
 mod plots;
 mod predict;
@@ -64,5 +65,6 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),
+        Command::Help(options) => help::run(&options, terminal),
     }
 }

@@ -7,7 +7,7 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::files::write_whole;
-use fitch::report::{Curves, chart, metric_names, read_curves, terminal_chart};
+use fitch::report::{HistoryCurves, chart, metric_names, read_curves, terminal_chart};
 use fitch::run::{RunFolder, RunRecord};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
     if let Some(to) = &options.to {
         check_writable(to)?;
     }
-    let runs: Vec<Curves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
+    let runs: Vec<HistoryCurves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
     let metrics = chosen_metrics(&options.metrics, &runs)?;
 
     if options.terminal {
@@ -64,7 +64,7 @@ fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read_run(path: &Path) -> Result<Curves> {
+fn read_run(path: &Path) -> Result<HistoryCurves> {
     if !path.is_dir() {
         return read_curves(path);
     }
@@ -75,7 +75,7 @@ fn read_run(path: &Path) -> Result<Curves> {
 }
 
 /// Those asked for or, of loss and accuracy, those that there are.
-fn chosen_metrics(asked: &[String], runs: &[Curves]) -> Result<Vec<String>> {
+fn chosen_metrics(asked: &[String], runs: &[HistoryCurves]) -> Result<Vec<String>> {
     let known = metric_names(runs);
     ensure!(!known.is_empty(), "{}: there is no finite value of any metric", runs[0].name);
     if asked.is_empty() {

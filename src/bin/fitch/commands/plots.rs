@@ -7,7 +7,7 @@ use fitch::metrics::ConfusionMatrix;
 use fitch::model::Model;
 use fitch::report::Drawing;
 use fitch::report::{
-    self, Curves, DiagramOptions, Fact, SheetImage, TensorBoard, WorkbookContent, chart, heat_map,
+    self, DiagramOptions, Fact, HistoryCurves, SheetImage, TensorBoard, WorkbookContent, chart, heat_map,
     picture_sheet,
 };
 use fitch::run::{RunFolder, RunRecord};
@@ -49,7 +49,8 @@ impl Callback for LivePictures<'_> {
         self.tensorboard.epoch(record.epoch, metrics, record.learning_rate)?;
         if self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
             let start = Instant::now();
-            let curves = Curves { name: run_name(self.folder), ..Curves::from(&training.history) };
+            let curves =
+                HistoryCurves { name: run_name(self.folder), ..HistoryCurves::from(&training.history) };
             draw_curves(self.folder, &curves)?;
             self.cost = start.elapsed();
             self.last_drawn = Instant::now();
@@ -67,7 +68,7 @@ pub fn draw_run(
     dataset: &Dataset,
     test: &Evaluation,
 ) -> Result<()> {
-    draw_curves(folder, &with_marks(Curves::from(history), folder, record))?;
+    draw_curves(folder, &with_marks(HistoryCurves::from(history), folder, record))?;
     write_picture(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len());
@@ -104,7 +105,7 @@ impl PictureForm {
 }
 
 /// The curves of a run: one picture for loss, one for accuracy.
-pub fn draw_curves(folder: &RunFolder, curves: &Curves) -> Result<()> {
+pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves) -> Result<()> {
     for metric in ["loss", "accuracy"] {
         let picture = chart(std::slice::from_ref(curves), &[metric.to_string()]);
         write_picture(folder, metric, &picture)?;
@@ -118,9 +119,9 @@ fn write_picture(folder: &RunFolder, name: &str, picture: &Drawing) -> Result<()
 }
 
 /// Gives curves the name of their run, its best epoch and its early stop.
-pub fn with_marks(curves: Curves, folder: &RunFolder, record: &RunRecord) -> Curves {
+pub fn with_marks(curves: HistoryCurves, folder: &RunFolder, record: &RunRecord) -> HistoryCurves {
     let stopped_early = record.stop_reason.as_deref() == Some(StopReason::EarlyStopping.name());
-    Curves {
+    HistoryCurves {
         name: run_name(folder),
         best: record.best_epoch.map(|epoch| (epoch as f64, record.monitor.clone())),
         stopped_early: curves.epochs.last().copied().filter(|_| stopped_early),

@@ -20,7 +20,7 @@ use fitch::data::{Augmentation, LoadOptions, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Better;
 use fitch::model::Layers;
-use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate};
+use fitch::optim::{MAX_LEARNING_RATE, is_learning_rate};
 use fitch::train::callbacks::{CsvForm, EarlyStoppingSettings, ReduceLearningRateOnPlateau};
 use reading::{check_reading, check_source};
 use std::fmt::Display;
@@ -200,7 +200,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let limit = checker.count("limit", options.limit, 1);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
-    let rate_rule = format!("must be a number above 0 and at most {GREATEST_LEARNING_RATE}");
+    let rate_rule = format!("must be a number above 0 and at most {MAX_LEARNING_RATE}");
     let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
     let optimization = optimization::check(options, learning_rate, checker);
     let augmentation = match options.augment.as_deref().map(str::parse::<Augmentation>) {

@@ -128,7 +128,7 @@ fn train(
     let mut plateau = configuration.plateau.clone();
     let mut schedule = configuration.optimization.schedule;
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
-    let mut stop_on_request = StopOnRequest::new(signals::listen(*terminal)?);
+    let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
     let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
     let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
