@@ -3,6 +3,9 @@
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
+/// What a column of labels is called, in lower case.
+pub(super) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
+
 /// More classes are a sign of a wrong file.
 const MAX_CLASSES: i64 = 1 << 16;
 

@@ -1,8 +1,8 @@
-//! Plain tables for results: aligned columns without borders, easy to read and to cut apart.
+//! Plain tables for results: aligned columns without borders, easy to read and to parse.
 
 use console::{Alignment, measure_text_width, pad_str};
 
-/// A table with its head; the first column is text, the others are numbers and stand right.
+/// A table with a header; the first column is text, the others are numbers, aligned to the right.
 pub fn table<'a>(head: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>) -> String {
     let head = head.into_iter().map(str::to_string).collect();
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();

@@ -9,8 +9,8 @@ mod stopper;
 use super::built_model::{BuiltModel, RecordedRun};
 use super::checkpoints::{RunCheckpoints, resume_command};
 use super::data_guard::DataGuard;
-use super::plots::LivePictures;
-use super::{start_libtorch, with_short_spins};
+use super::plots::LivePlots;
+use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::{PrecisionOption, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ struct Work {
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
-    with_short_spins();
+    restart_with_short_spins();
     let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
     let (options, warnings) = match &resumed {
         Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
@@ -130,7 +130,7 @@ fn train(
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
-    let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
+    let mut live_plots = LivePlots::new(&run.folder, &run.summary)?;
     let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
     let mut fit = Fit::new(&trained.network, variables, optimizer)
         .epochs(configuration.epochs)
@@ -145,7 +145,7 @@ fn train(
         .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
         .callback(&mut stop_on_request)
         .callback(&mut history_file)
-        .callback(&mut live_pictures)
+        .callback(&mut live_plots)
         .callback(progress);
     if let Some(augmentation) = configuration.augmentation {
         fit = fit.augmentation(augmentation);
