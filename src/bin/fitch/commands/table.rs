@@ -8,7 +8,7 @@ pub fn table<'a>(head: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<String>>
     let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter().filter_map(|row| Some(measure_text_width(row.get(column)?.as_str()))).max()
+        rows.iter().filter_map(|row| row.get(column)).map(|text| measure_text_width(text)).max()
     };
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &Vec<String>| {
