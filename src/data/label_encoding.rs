@@ -73,6 +73,7 @@ pub(super) struct LabelEncoding {
 
 impl LabelEncoding {
     /// All that it says, as one line of text.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
     pub fn key(&self) -> String {
         format!("{} {} {}", self.first, self.has_words, self.names.join("\0"))
     }

@@ -7,7 +7,7 @@
 //! options.
 
 use crate::exit::Exit;
-use crate::hints::hint_for_data_fault;
+use crate::hints::{hint_for_data_fault, hint_for_device_fault};
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use std::fmt;
@@ -119,6 +119,7 @@ fn hints(fault: &Error) -> Vec<String> {
     let mut hints = Vec::new();
     hints.extend(fault.downcast_ref().map(|Hint { hint, .. }| hint.clone()));
     hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
+    hints.extend(fault.downcast_ref().and_then(hint_for_device_fault));
     if out_of_memory(&message(fault)) {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }

@@ -5,9 +5,11 @@
 //! another.
 
 pub(crate) mod csv;
+#[cfg(feature = "images")]
 pub(crate) mod folders;
 pub(crate) mod idx;
 pub(crate) mod npz;
+#[cfg(feature = "parquet")]
 pub(crate) mod parquet;
 mod reader;
 
@@ -23,7 +25,15 @@ use std::path::Path;
 use std::str::FromStr;
 
 /// All formats; a file or folder is tried against them in this order.
-static READERS: [&Reader; 5] = [&idx::READER, &folders::READER, &csv::READER, &npz::READER, &parquet::READER];
+static READERS: &[&Reader] = &[
+    &idx::READER,
+    #[cfg(feature = "images")]
+    &folders::READER,
+    &csv::READER,
+    &npz::READER,
+    #[cfg(feature = "parquet")]
+    &parquet::READER,
+];
 
 /// The format of what lies at a path.
 #[derive(Clone, Copy)]
@@ -32,7 +42,7 @@ pub struct Format(&'static Reader);
 impl Format {
     /// All formats.
     pub fn all() -> impl Iterator<Item = Format> {
-        READERS.into_iter().map(Format)
+        READERS.iter().copied().map(Format)
     }
 
     /// For people: `NumPy archive`.

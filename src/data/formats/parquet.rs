@@ -54,23 +54,7 @@ fn load(
     tables::load(path, &files, options, encoding, progress)
 }
 
-#[cfg(not(feature = "parquet"))]
-mod tables {
-    use super::*;
-
-    pub fn load(
-        path: &Path,
-        _: &[(Split, PathBuf)],
-        _: &LoadOptions,
-        _: Option<LabelEncoding>,
-        _: OnProgress,
-    ) -> Result<RawDataset> {
-        anyhow::bail!("{}: this build of fitch has no feature 'parquet'", path.display())
-    }
-}
-
-#[cfg(feature = "parquet")]
 mod tables;
 
-#[cfg(all(test, feature = "parquet"))]
+#[cfg(test)]
 mod tests;
