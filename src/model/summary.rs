@@ -1,4 +1,4 @@
-//! The table of a model's layers, as users of Keras know it. Pure: text from a specification.
+//! The table of a model's layers, as in Keras.
 
 use super::Model;
 use crate::text::{size_text, with_separators};

@@ -26,8 +26,8 @@ pub const COUNT: usize = 2;
 /// With `amsgrad` only.
 pub const MAX_SECOND_MOMENT: usize = 3;
 
-/// Adam on a CPU, by all threads at once. libtorch's operator computes the same, but takes as long again to be
-/// called, and takes gradients in bfloat16 only after a copy.
+/// Adam on a CPU, by all threads at once. libtorch's operator computes the same, but takes as long again to
+/// be called, and takes gradients in bfloat16 only after a copy.
 #[derive(Debug)]
 struct Adam {
     settings: nn::Adam,

@@ -82,7 +82,7 @@ fn golden_confusion_matrix() {
     let classes = ["cat", "a dog that barks", "owl & mouse"].map(str::to_string);
     let truths = [vec![0; 50], vec![1; 40], vec![2; 1_000]].concat();
     let predictions = [vec![0; 49], vec![1; 31], vec![0; 10], vec![2; 1_000]].concat();
-    let matrix = ConfusionMatrix::count(&truths, &predictions, 3);
+    let matrix = ConfusionMatrix::count(&truths, &predictions, 3).unwrap();
     assert_is_golden("confusion.svg", &heat_map(&matrix, &classes).to_svg());
 }
 
@@ -156,7 +156,7 @@ fn training_and_validation_differ_in_more_than_colour() {
 fn every_drawing_becomes_pixels() {
     let classes: Vec<String> = (0..40).map(|class| format!("class {class}")).collect();
     let numbers: Vec<i64> = (0..40).collect();
-    let matrix = ConfusionMatrix::count(&numbers, &numbers, 40);
+    let matrix = ConfusionMatrix::count(&numbers, &numbers, 40).unwrap();
     for drawing in [loss(&[mnist_run()]), heat_map(&matrix, &classes)] {
         assert!(drawing.to_png().unwrap().len() > 10_000);
     }

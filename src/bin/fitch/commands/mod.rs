@@ -23,8 +23,8 @@ use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::device::{self, ChosenDevice};
 
-/// Restarts the program, if necessary, with the environment that libgomp, libtorch's library of threads, reads
-/// before `main`. To be called before anything else in a command that computes for long.
+/// Restarts the program, if necessary, with the environment that libgomp, libtorch's library of threads,
+/// reads before `main`. To be called before anything else in a command that computes for long.
 ///
 /// By default its threads spin for about 3 ms while they wait for work. Another program that keeps one core
 /// busy then holds up the threads on the other cores, too: an epoch of MNIST on 2 cores took 4 to 27 times as

@@ -43,8 +43,8 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
             terminal.result(&format!("written to {}: {written}\n", folder.display()))?;
         }
         _ => {
-            let fault = "--to FILE or --terminal is needed: without them fitch redraws the plots of a single run \
-                         folder";
+            let fault = "--to FILE or --terminal is needed: without them fitch redraws the plots of a single \
+                         run folder";
             return Err(UsageError(vec![fault.to_string()]).into());
         }
     }

@@ -71,7 +71,7 @@ pub fn draw_run(
     draw_curves(folder, &with_marks(HistoryCurves::from(history), folder, record))?;
     write_drawing(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len());
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len())?;
     write_drawing(folder, "confusion", &heat_map(&matrix, classes))?;
     write_whole(&folder.file("confusion.csv"), &confusion_csv(&matrix, classes)?)?;
     draw_mistakes(folder, dataset, test)?;

@@ -21,7 +21,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, Dataset};
 use fitch::device;
-use fitch::metrics::Metric;
+use fitch::metrics::Loss;
 use fitch::model::Model;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
@@ -75,7 +75,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
     if precision == PrecisionOption::Tf32 {
-        device::allow_tf32();
+        allow_tf32();
     }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
@@ -151,7 +151,7 @@ fn train(
         fit = fit.augmentation(augmentation);
     }
     if let Some(loss) = training_loss {
-        fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
+        fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
     if configuration.optimization.is_resumable() {
         fit = fit.checkpoints(&mut checkpoints);
@@ -163,6 +163,13 @@ fn train(
         fit = fit.resume(checkpoint);
     }
     fit.run(&splits.train, splits.validation.as_ref())
+}
+
+/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
+fn allow_tf32() {
+    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing reads the
+    // environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to tell it.
+    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
 }
 
 /// Whether the device can compute so.
