@@ -79,6 +79,7 @@ mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod optim;
+mod protobuf;
 mod random;
 #[cfg(feature = "report")]
 pub mod report;
