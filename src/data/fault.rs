@@ -8,13 +8,13 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A folder holds data in more than one format: a [`Source`](super::Source) of one format chooses.
+    /// A folder holds data in more than one format: [`Source::find_as`](super::Source::find_as) chooses one.
     AmbiguousFormat {
         /// The folder.
         path: PathBuf,
-        /// The names of two formats in it, for people.
+        /// The names of two of the formats in it, for people.
         names: [&'static str; 2],
-        /// Their keywords.
+        /// Their keywords: each is parsed as a [`Format`](super::Format).
         keywords: [&'static str; 2],
     },
     /// An image cannot be decoded: [`LoadOptions::skips_bad`](super::LoadOptions) leaves such images out.

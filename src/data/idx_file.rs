@@ -4,8 +4,10 @@
 //! then the values, big-endian too (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is
 //! trusted with memory: it is compared with the file first.
 
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod stream;
 
+#[cfg_attr(not(feature = "images"), allow(unused_imports))]
 pub(super) use stream::{ImageStream, stream_images};
 
 use super::gzip::is_gzip;

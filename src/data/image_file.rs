@@ -1,7 +1,7 @@
 //! Image files as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier of
 //! small images takes.
 
-use super::memory_limit::{DecodingLimits, MAX_IMAGE_BYTES};
+use super::memory_limit::{DecodingLimits, MAX_SIZE};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader};
@@ -108,10 +108,10 @@ pub(super) fn decode_file<T>(
 ) -> Result<T> {
     let file = File::open(path).context("cannot be opened")?;
     let length = file.metadata().context("cannot be read")?.len();
-    ensure!(length <= MAX_IMAGE_BYTES, "is larger than any image that fitch reads");
+    ensure!(length <= MAX_SIZE, "is larger than any image that fitch reads");
     let _held = limits.encoded.hold(length);
     let mut bytes = Vec::new();
-    file.take(MAX_IMAGE_BYTES).read_to_end(&mut bytes).context("cannot be read")?;
+    file.take(MAX_SIZE).read_to_end(&mut bytes).context("cannot be read")?;
     decode_bytes(&bytes, limits, take)
 }
 
@@ -129,7 +129,7 @@ pub(super) fn decode_bytes<T>(
     let mut decoder = reader.into_decoder().context("is not an image that fitch can read")?;
     let (stated_width, stated_height) = decoder.dimensions();
     ensure!(
-        decoder.total_bytes() <= MAX_IMAGE_BYTES,
+        decoder.total_bytes() <= MAX_SIZE,
         "states a size of {stated_width} x {stated_height} pixels, more than fitch reads"
     );
     ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "is a damaged image: it was cut short");

@@ -3,6 +3,9 @@
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
+/// What a column of labels is called, in lower case.
+pub(super) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
+
 /// More classes are a sign of a wrong file.
 const MAX_CLASSES: i64 = 1 << 16;
 
@@ -70,6 +73,7 @@ pub(super) struct LabelEncoding {
 
 impl LabelEncoding {
     /// All that it says, as one line of text.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
     pub fn key(&self) -> String {
         format!("{} {} {}", self.first, self.has_words, self.names.join("\0"))
     }

@@ -2,8 +2,8 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A header is not trusted with more memory than this, in bytes, nor is a file read beyond it.
-pub(super) const MAX_IMAGE_BYTES: u64 = 512 << 20;
+/// Images that state a larger size, in bytes, are refused.
+pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Bytes that threads may hold at once; whoever asks for more waits.
 #[derive(Debug)]
@@ -61,8 +61,8 @@ impl Default for DecodingLimits {
         const PER_CORE: u64 = 64 << 20;
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
         DecodingLimits {
-            encoded: MemoryLimit::new(MAX_IMAGE_BYTES),
-            decoded: MemoryLimit::new(MAX_IMAGE_BYTES + cores * PER_CORE),
+            encoded: MemoryLimit::new(MAX_SIZE),
+            decoded: MemoryLimit::new(MAX_SIZE + cores * PER_CORE),
         }
     }
 }

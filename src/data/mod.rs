@@ -9,8 +9,10 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
+#[cfg(feature = "images")]
 mod decoding;
 mod digest;
 mod digits;
@@ -20,12 +22,15 @@ mod fault;
 mod formats;
 mod gzip;
 pub mod idx_file;
+#[cfg(feature = "images")]
 mod image_file;
 mod images;
+#[cfg(feature = "images")]
 pub mod inputs;
 mod inspection;
 mod label_encoding;
 mod load_options;
+#[cfg(feature = "images")]
 mod memory_limit;
 mod progress;
 mod raw_dataset;
@@ -39,6 +44,7 @@ pub use dataset::{Dataset, RgbImage};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
+#[cfg(feature = "images")]
 pub use image_file::Inversion;
 pub use images::Images;
 pub use inspection::Inspection;

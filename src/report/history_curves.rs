@@ -1,6 +1,6 @@
 //! The history of a run as curves to draw.
 
-use crate::train::History;
+use crate::metrics::History;
 use std::collections::BTreeMap;
 
 /// The curves of a run, and the epochs that are marked in them.

@@ -22,7 +22,7 @@ pub use drawing::Drawing;
 pub use heat_map::heat_map;
 pub use history_csv::read_curves;
 pub use history_curves::{HistoryCurves, metric_names};
-pub use sheet::{SheetImage, picture_sheet};
+pub use sheet::{SheetImage, image_sheet};
 pub use tensorboard::TensorBoard;
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};

@@ -2,7 +2,7 @@
 
 use super::evaluation_batch_size;
 use crate::data::Samples;
-use crate::metrics::{Metric, RunningMeans};
+use crate::metrics::{Loss, Metric, RunningMeans};
 use anyhow::{Result, ensure};
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
@@ -27,7 +27,7 @@ pub struct Evaluation {
 /// # Errors
 /// No samples, or a fault of the device.
 pub fn evaluate(model: &dyn ModuleT, samples: &Samples, batch_size: usize) -> Result<Evaluation> {
-    let (loss, metrics) = (Metric::cross_entropy(), [Metric::accuracy()]);
+    let (loss, metrics) = (Loss::cross_entropy(), [Metric::accuracy()]);
     let (mut predictions, mut confidences) = (Vec::new(), Vec::new());
     let keep = |logits: &Tensor| {
         predictions.push(logits.argmax(-1, false));
@@ -47,7 +47,7 @@ pub fn evaluate(model: &dyn ModuleT, samples: &Samples, batch_size: usize) -> Re
 pub(super) fn evaluate_samples(
     model: &dyn ModuleT,
     samples: &Samples,
-    loss: &Metric,
+    loss: &Loss,
     metrics: &[Metric],
     batch_size: usize,
     mut each: impl FnMut(&Tensor),

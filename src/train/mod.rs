@@ -5,18 +5,17 @@ mod callback;
 pub mod callbacks;
 mod checkpoint;
 mod evaluate;
-mod history;
 mod thread_count;
 mod training;
 
+pub use crate::metrics::{EpochRecord, History};
 pub use callback::{Callback, SavedState, Stop, StopReason};
 pub use checkpoint::{Checkpoint, CheckpointStore, TrainingState};
 pub use evaluate::{Evaluation, evaluate};
-pub use history::{EpochRecord, History};
 pub use training::Training;
 
 use crate::data::{Augmentation, Samples};
-use crate::metrics::Metric;
+use crate::metrics::{Loss, Metric};
 use crate::model::Backpropagation;
 use crate::optim::Optimizer;
 use crate::random::step_seeds;
@@ -59,8 +58,8 @@ pub struct Fit<'a> {
     model: &'a dyn ModuleT,
     variables: &'a VarStore,
     optimizer: Optimizer,
-    loss: Metric,
-    validation_loss: Option<Metric>,
+    loss: Loss,
+    validation_loss: Option<Loss>,
     augmentation: Option<Augmentation>,
     metrics: Vec<Metric>,
     epochs: usize,
@@ -95,7 +94,7 @@ impl<'a> Fit<'a> {
             model,
             variables,
             optimizer,
-            loss: Metric::cross_entropy(),
+            loss: Loss::cross_entropy(),
             validation_loss: None,
             augmentation: None,
             metrics: vec![Metric::accuracy()],
@@ -124,13 +123,13 @@ impl<'a> Fit<'a> {
         Fit { seed, ..self }
     }
 
-    /// Another loss; its name in the history is `loss` whatever its own.
-    pub fn loss(self, loss: Metric) -> Self {
+    /// Another loss than cross-entropy.
+    pub fn loss(self, loss: Loss) -> Self {
         Fit { loss, ..self }
     }
 
     /// Another loss for the validation set than for training, where that one is smoothed, say.
-    pub fn validation_loss(self, loss: Metric) -> Self {
+    pub fn validation_loss(self, loss: Loss) -> Self {
         Fit { validation_loss: Some(loss), ..self }
     }
 

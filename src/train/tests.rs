@@ -339,8 +339,7 @@ fn any_module_can_be_fitted_a_regression_too() {
     let model = Line(store.root().zeros("slope", &[1]));
     let inputs = Tensor::arange(20, (Kind::Float, Device::Cpu)) / 10.0;
     let samples = Samples::new(&inputs, &(&inputs * 3.0)).unwrap();
-    let squared =
-        Metric::new("mse", Better::Lower, |outputs, targets| outputs.mse_loss(targets, tch::Reduction::Mean));
+    let squared = Loss::new(|outputs, targets| outputs.mse_loss(targets, tch::Reduction::Mean));
     let outcome = Fit::new(&model, &store, adam(&store))
         .loss(squared)
         .metrics(Vec::new())

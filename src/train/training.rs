@@ -7,7 +7,7 @@ use super::thread_count::ThreadCount;
 use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
 use crate::data::{Augmentation, Batch, Samples};
 use crate::kernels::threads::threads;
-use crate::metrics::{Better, Metric, RunningMeans};
+use crate::metrics::{Better, Loss, Metric, RunningMeans};
 use crate::model::Backpropagation;
 use crate::optim::Optimizer;
 use anyhow::{Context, Result, bail};
@@ -35,9 +35,9 @@ pub struct Training<'a> {
     backpropagation: Option<&'a mut dyn Backpropagation>,
     thread_count: ThreadCount,
     optimizer: Optimizer,
-    loss: Metric,
+    loss: Loss,
     /// None for that of training.
-    validation_loss: Option<Metric>,
+    validation_loss: Option<Loss>,
     augmentation: Option<Augmentation>,
     metrics: Vec<Metric>,
     validation: Option<Samples>,
@@ -166,7 +166,7 @@ impl<'a> Training<'a> {
             Some(backpropagation) => {
                 outputs = backpropagation.forward(&inputs)?;
                 let gradient;
-                (loss, gradient) = self.loss.with_gradient(&outputs, &batch.targets)?;
+                (loss, gradient) = self.loss.value_and_gradient(&outputs, &batch.targets)?;
                 self.optimizer.apply(backpropagation.backward(gradient)?)?;
             }
         }

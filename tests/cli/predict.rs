@@ -164,7 +164,7 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
     assert_eq!(told(&finished), expected);
     let finished = finished.with_fault(1, &[]);
     for (line, (file, fault)) in finished.stderr.lines().zip([
-        ("cut.png", "damaged picture"),
+        ("cut.png", "damaged image"),
         ("text.png", "is not an image that fitch can read"),
         ("nothing.png", "cannot be opened: No such file"),
         ("wide.csv", "line 1 has 3 values, but an image has 16 pixels"),

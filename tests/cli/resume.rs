@@ -121,7 +121,7 @@ fn goes_on_when_interrupted(settings: &[&str]) {
         let interrupted: Finished = child.wait_with_output().unwrap().into();
         assert_eq!(interrupted.code, Some(130), "{interrupted:?}");
         assert_eq!(place.record(&run)["stop_reason"], "interrupted");
-        let command = format!("fitch train --resume {run} goes on from here");
+        let command = format!("fitch train --resume {run} continues from here");
         assert!(interrupted.stderr.contains(&command), "{interrupted:?}");
         let resumed = place.train(&["--resume", &run]).well();
         assert!(resumed.stderr.contains(&format!("resuming {run} in epoch ")), "{resumed:?}");

@@ -2,11 +2,12 @@
 //!
 //! How messages are composed, everywhere in fitch: the innermost error is a predicate ("is empty"), and each
 //! context around it is its subject or place ("line 3", "train.csv"). Joined by ": ", outermost first, they
-//! read as one sentence: `train.csv: line 3: is empty`. What to do about it is not part of the sentence: it is a
-//! [`Hint`], or the program derives it from the type of a fault in the library, which knows no options.
+//! read as one sentence: `train.csv: line 3: is empty`. What to do about it is not part of the sentence: it
+//! is a [`Hint`], or the program derives it from the type of the library's fault, since the library knows no
+//! options.
 
 use crate::exit::Exit;
-use crate::hints::hint_for_data_fault;
+use crate::hints::{hint_for_data_fault, hint_for_device_fault};
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use std::fmt;
@@ -118,6 +119,7 @@ fn hints(fault: &Error) -> Vec<String> {
     let mut hints = Vec::new();
     hints.extend(fault.downcast_ref().map(|Hint { hint, .. }| hint.clone()));
     hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
+    hints.extend(fault.downcast_ref().and_then(hint_for_device_fault));
     if out_of_memory(&message(fault)) {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }

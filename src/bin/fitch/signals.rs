@@ -19,7 +19,7 @@ pub fn listen(terminal: &Terminal) -> Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             Exit::Interrupted.leave_at_once();
         }
-        // In a thread of its own: printing waits while the terminal is stopped, and the second signal must not.
+        // In another thread: printing may wait for a stopped terminal; the second signal must not.
         let terminal = terminal.clone();
         thread::spawn(move || {
             terminal.say("\ninterrupted: saving, then ending; press Ctrl-C again to end at once");
@@ -44,7 +44,7 @@ pub fn explain_bus_errors() {
             }
         }
         let handler: extern "C" fn(libc::c_int) = explain;
-        // SAFETY: the handler calls async-signal-safe functions only, and has the signature that signal expects.
+        // SAFETY: the handler has the right signature and calls async-signal-safe functions only.
         unsafe { libc::signal(libc::SIGBUS, handler as libc::sighandler_t) };
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The format of an array: numpy.lib.format, version 1 to 3.
 
-use super::Reader;
+use super::reader::Reader;
 use crate::data::images::max_value;
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::raw_dataset::{RawDataset, Split};

@@ -5,8 +5,8 @@ mod proto;
 use super::{ModelCard, TrainedModel, Weight, weights_of};
 use crate::model::layers::Attribute as Setting;
 use crate::model::{Model, PlacedLayer};
+use crate::protobuf::{Bytes, Message as _, Packed};
 use anyhow::Result;
-use prost::Message;
 use proto::{
     Attribute, Dimension, Entry, Graph, Node, OnnxModel, Opset, Shape, TensorType, TensorValues, ValueInfo,
     ValueType,
@@ -84,7 +84,7 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
         opsets: vec![Opset { domain: String::new(), version: OPSET }],
         metadata: metadata(card)?,
     };
-    Ok(whole.encode_to_vec())
+    Ok(whole.to_bytes())
 }
 
 /// Scales raw pixels and brings images into the shape that the first layer takes; gives the name of the
@@ -101,10 +101,10 @@ fn add_input(graph: &mut Graph, input: OnnxInput, model: &Model, card: &ModelCar
     // A size of 0 stands for that of the input: n.
     let shape: Vec<i64> = std::iter::once(0).chain(model.first_shape().iter().copied()).collect();
     graph.initializers.push(TensorValues {
-        sizes: vec![shape.len() as i64],
+        sizes: Packed(vec![shape.len() as i64]),
         data_type: INT64,
         name: "shape".to_string(),
-        raw: shape.iter().flat_map(|size| size.to_le_bytes()).collect(),
+        raw: Bytes(shape.iter().flat_map(|size| size.to_le_bytes()).collect()),
     });
     graph.nodes.push(node("Reshape", "reshape", &[current, "shape"], "shaped", &[]));
     "shaped".to_string()
@@ -167,7 +167,12 @@ fn node(
 }
 
 fn tensor(name: &str, shape: &[i64], little_endian: Vec<u8>) -> TensorValues {
-    TensorValues { sizes: shape.to_vec(), data_type: FLOAT, name: name.to_string(), raw: little_endian }
+    TensorValues {
+        sizes: Packed(shape.to_vec()),
+        data_type: FLOAT,
+        name: name.to_string(),
+        raw: Bytes(little_endian),
+    }
 }
 
 /// An input or output: any number of samples of that shape.

@@ -1,126 +1,101 @@
 //! The messages of `onnx.proto` (ONNX 1.15, IR version 9, opset 20), as far as fitch writes them.
 
-use prost::Message;
+use crate::protobuf::{Bytes, Packed, message};
 
-#[derive(Message)]
-pub struct OnnxModel {
-    #[prost(int64, tag = "1")]
-    pub ir_version: i64,
-    #[prost(string, tag = "2")]
-    pub producer_name: String,
-    #[prost(string, tag = "3")]
-    pub producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    pub graph: Option<Graph>,
-    #[prost(message, repeated, tag = "8")]
-    pub opsets: Vec<Opset>,
-    #[prost(message, repeated, tag = "14")]
-    pub metadata: Vec<Entry>,
+message! {
+    pub struct OnnxModel {
+        1 => ir_version: i64,
+        2 => producer_name: String,
+        3 => producer_version: String,
+        7 => graph: Option<Graph>,
+        8 => opsets: Vec<Opset>,
+        14 => metadata: Vec<Entry>,
+    }
 }
 
-#[derive(Message)]
-pub struct Opset {
-    #[prost(string, tag = "1")]
-    pub domain: String,
-    #[prost(int64, tag = "2")]
-    pub version: i64,
+message! {
+    pub struct Opset {
+        1 => domain: String,
+        2 => version: i64,
+    }
 }
 
-#[derive(Message)]
-pub struct Entry {
-    #[prost(string, tag = "1")]
-    pub key: String,
-    #[prost(string, tag = "2")]
-    pub value: String,
+message! {
+    pub struct Entry {
+        1 => key: String,
+        2 => value: String,
+    }
 }
 
-#[derive(Message)]
-pub struct Graph {
-    #[prost(message, repeated, tag = "1")]
-    pub nodes: Vec<Node>,
-    #[prost(string, tag = "2")]
-    pub name: String,
-    #[prost(message, repeated, tag = "5")]
-    pub initializers: Vec<TensorValues>,
-    #[prost(message, repeated, tag = "11")]
-    pub inputs: Vec<ValueInfo>,
-    #[prost(message, repeated, tag = "12")]
-    pub outputs: Vec<ValueInfo>,
+message! {
+    pub struct Graph {
+        1 => nodes: Vec<Node>,
+        2 => name: String,
+        5 => initializers: Vec<TensorValues>,
+        11 => inputs: Vec<ValueInfo>,
+        12 => outputs: Vec<ValueInfo>,
+    }
 }
 
-#[derive(Message)]
-pub struct Node {
-    #[prost(string, repeated, tag = "1")]
-    pub inputs: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub outputs: Vec<String>,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    #[prost(string, tag = "4")]
-    pub operator: String,
-    #[prost(message, repeated, tag = "5")]
-    pub attributes: Vec<Attribute>,
+message! {
+    pub struct Node {
+        1 => inputs: Vec<String>,
+        2 => outputs: Vec<String>,
+        3 => name: String,
+        4 => operator: String,
+        5 => attributes: Vec<Attribute>,
+    }
 }
 
-#[derive(Message)]
-pub struct Attribute {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(float, optional, tag = "2")]
-    pub real: Option<f32>,
-    #[prost(int64, optional, tag = "3")]
-    pub integer: Option<i64>,
-    #[prost(int64, repeated, packed = "false", tag = "8")]
-    pub integers: Vec<i64>,
-    #[prost(int32, tag = "20")]
-    pub kind: i32,
+message! {
+    pub struct Attribute {
+        1 => name: String,
+        2 => real: Option<f32>,
+        3 => integer: Option<i64>,
+        8 => integers: Vec<i64>,
+        20 => kind: i32,
+    }
 }
 
-#[derive(Message)]
-pub struct TensorValues {
-    #[prost(int64, repeated, tag = "1")]
-    pub sizes: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    pub data_type: i32,
-    #[prost(string, tag = "8")]
-    pub name: String,
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw: Vec<u8>,
+message! {
+    pub struct TensorValues {
+        1 => sizes: Packed,
+        2 => data_type: i32,
+        8 => name: String,
+        9 => raw: Bytes,
+    }
 }
 
-#[derive(Message)]
-pub struct ValueInfo {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(message, optional, tag = "2")]
-    pub value_type: Option<ValueType>,
+message! {
+    pub struct ValueInfo {
+        1 => name: String,
+        2 => value_type: Option<ValueType>,
+    }
 }
 
-#[derive(Message)]
-pub struct ValueType {
-    #[prost(message, optional, tag = "1")]
-    pub tensor_type: Option<TensorType>,
+message! {
+    pub struct ValueType {
+        1 => tensor_type: Option<TensorType>,
+    }
 }
 
-#[derive(Message)]
-pub struct TensorType {
-    #[prost(int32, tag = "1")]
-    pub data_type: i32,
-    #[prost(message, optional, tag = "2")]
-    pub shape: Option<Shape>,
+message! {
+    pub struct TensorType {
+        1 => data_type: i32,
+        2 => shape: Option<Shape>,
+    }
 }
 
-#[derive(Message)]
-pub struct Shape {
-    #[prost(message, repeated, tag = "1")]
-    pub dimensions: Vec<Dimension>,
+message! {
+    pub struct Shape {
+        1 => dimensions: Vec<Dimension>,
+    }
 }
 
-/// Either a size or a name.
-#[derive(Message)]
-pub struct Dimension {
-    #[prost(int64, optional, tag = "1")]
-    pub size: Option<i64>,
-    #[prost(string, optional, tag = "2")]
-    pub name: Option<String>,
+message! {
+    /// Either a size or a name.
+    pub struct Dimension {
+        1 => size: Option<i64>,
+        2 => name: Option<String>,
+    }
 }

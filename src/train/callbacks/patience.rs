@@ -132,12 +132,8 @@ impl PatienceRule {
     }
 
     fn improves(&self, value: f64) -> bool {
-        let handicapped = match self.direction {
-            Better::Lower => value + self.settings.min_delta.abs(),
-            Better::Higher => value - self.settings.min_delta.abs(),
-        };
-        let better = |best: Best| self.direction.is_better(handicapped, best.value);
-        value.is_finite() && self.best.is_none_or(better)
+        let best = self.best.map(|best| best.value);
+        self.direction.improves(value, best, self.settings.min_delta.abs())
     }
 }
 

@@ -49,11 +49,7 @@ impl ReduceLearningRateOnPlateau {
             self.cooling -= 1;
             self.wait = 0;
         }
-        let handicapped = match self.direction {
-            Better::Lower => value + self.min_delta,
-            Better::Higher => value - self.min_delta,
-        };
-        if value.is_finite() && self.best.is_none_or(|best| self.direction.is_better(handicapped, best)) {
+        if self.direction.improves(value, self.best, self.min_delta) {
             self.best = Some(value);
             self.wait = 0;
         } else if self.cooling == 0 {

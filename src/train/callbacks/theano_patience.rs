@@ -1,5 +1,6 @@
 //! The growing patience of the Theano deep-learning tutorial (its `logistic_sgd.py` and `mlp.py`):
-//! patience counts steps, and each marked improvement of the validation loss prolongs it.
+//! patience counts steps, and each marked improvement of the validation loss prolongs it. It is here so that
+//! results of those scripts can be reproduced; they depend on where training stopped.
 
 use super::BestWeights;
 use crate::metrics::Better;

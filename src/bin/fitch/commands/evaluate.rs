@@ -37,7 +37,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let evaluation = evaluate(&*model.network, &samples, configuration.batch_size)?;
 
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len());
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     terminal.result(&match options.format {
         EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,

@@ -1,6 +1,6 @@
 //! `fitch summary`: the layers of a model as a table.
 
-use super::plots::PictureForm;
+use super::plots::DrawingFormat;
 use crate::cli::{DiagramFlags, StyleOption, SummaryOptions, TrainOptions};
 use crate::config::{self, layers_of};
 use crate::exit::Exit;
@@ -44,7 +44,7 @@ fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
         parameters: !options.no_parameters,
         direction: options.direction.0,
     };
-    let bytes = match PictureForm::of(to) {
+    let bytes = match DrawingFormat::of(to) {
         Some(form) => form.bytes(&report::diagram(model, shown))?,
         None if to.extension().is_some_and(|extension| extension == "dot") => {
             report::dot(model, shown).into_bytes()

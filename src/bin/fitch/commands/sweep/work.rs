@@ -147,7 +147,7 @@ fn can_go_on(folder: &RunFolder) -> Result<bool> {
     if folder.checkpoints().newest(|_| ())?.is_some() {
         return Ok(true);
     }
-    // Renamed first, while the lock is held, so that no other process begins in a folder that is half removed.
+    // Renamed first, under the lock, so that no other process begins in a half-removed folder.
     let (path, removed) = (folder.path(), folder.path().with_extension("removed"));
     let remove = || {
         if removed.exists() {

@@ -9,8 +9,8 @@ mod stopper;
 use super::built_model::{BuiltModel, RecordedRun};
 use super::checkpoints::{RunCheckpoints, resume_command};
 use super::data_guard::DataGuard;
-use super::plots::LivePictures;
-use super::{start_libtorch, with_short_spins};
+use super::plots::LivePlots;
+use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, Dataset};
 use fitch::device;
-use fitch::metrics::Metric;
+use fitch::metrics::Loss;
 use fitch::model::Model;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
@@ -44,7 +44,7 @@ struct Work {
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
-    with_short_spins();
+    restart_with_short_spins();
     let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
     let (options, warnings) = match &resumed {
         Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
@@ -76,7 +76,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
     if precision == Precision::Tf32 {
-        device::allow_tf32();
+        allow_tf32();
     }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
@@ -127,7 +127,7 @@ fn train(
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
-    let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
+    let mut live_plots = LivePlots::new(&run.folder, &run.summary)?;
     let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
     let mut fit = Fit::new(&trained.network, variables, optimizer)
         .epochs(configuration.epochs)
@@ -142,13 +142,13 @@ fn train(
         .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
         .callback(&mut stop_on_request)
         .callback(&mut history_file)
-        .callback(&mut live_pictures)
+        .callback(&mut live_plots)
         .callback(progress);
     if let Some(augmentation) = configuration.augmentation {
         fit = fit.augmentation(augmentation);
     }
     if let Some(loss) = training_loss {
-        fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
+        fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
     fit = fit.checkpoints(&mut checkpoints);
     if let Some(network) = &mut network {
@@ -158,6 +158,13 @@ fn train(
         fit = fit.resume(checkpoint);
     }
     fit.run(&splits.train, splits.validation.as_ref())
+}
+
+/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
+fn allow_tf32() {
+    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing reads the
+    // environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to tell it.
+    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
 }
 
 /// Whether the device can compute so.

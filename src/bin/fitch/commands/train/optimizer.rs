@@ -4,7 +4,7 @@ use super::splits::Splits;
 use crate::config::{ClassWeights, Configuration, Optimization, OptimizerChoice};
 use crate::failure::UsageError;
 use anyhow::Result;
-use fitch::metrics::Metric;
+use fitch::metrics::Loss;
 use fitch::optim::Optimizer;
 use tch::Tensor;
 use tch::nn::VarStore;
@@ -29,7 +29,7 @@ pub fn training_loss(
     optimization: &Optimization,
     splits: &Splits,
     classes: &[String],
-) -> Result<Option<Metric>> {
+) -> Result<Option<Loss>> {
     let weights = match &optimization.class_weights {
         ClassWeights::Equal => None,
         ClassWeights::Balanced => Some(balanced(&splits.class_counts)),
@@ -44,7 +44,7 @@ pub fn training_loss(
         return Ok(None);
     }
     let weights = weights.map(|weights| Tensor::from_slice(&weights));
-    Ok(Some(Metric::cross_entropy_with(optimization.label_smoothing, weights)))
+    Ok(Some(Loss::cross_entropy_with(optimization.label_smoothing, weights)))
 }
 
 /// Weights in inverse proportion to the image counts: n / (classes * count), as in scikit-learn
