@@ -128,12 +128,24 @@ fn wrong_options_end_with_2_and_write_nothing() {
         (&["--epochs", "x"], &["'x' for '--epochs <N>'"]),
         (&["--batchsize", "3"], &["unexpected argument '--batchsize'", "--batch-size"]),
         (&["--dataset", "nowhere"], &["--dataset nowhere: ", "digits, mnist, fashion-mnist, kmnist"]),
+        (&["--dataset", "minst"], &["--dataset minst: ", "did you mean mnist?"]),
+        (&["--monitor", "val_acc"], &["--monitor val_acc: must be one of", "did you mean val_accuracy?"]),
+        (
+            &["--data-format", "jpg"],
+            &["'jpg' for '--data-format <FORMAT>'", "idx, pictures, csv, npz, parquet"],
+        ),
         (&["--layers", "dense 5 relu"], &["--layers: 'dense' needs", "        ^^^^^^"]),
         (&["--split", "first"], &["'first' for '--split <METHOD>'", "stratified, shuffled, last"]),
         (&["--device", "gpu", "--threads", "0"], &["--device gpu: must", "--threads 0: must"]),
     ] {
         place.train(arguments).with_fault(2, parts);
     }
+    place
+        .run(&["summary", "--direction", "up"])
+        .with_fault(2, &["'up' for '--direction <WAY>'", "down, right"]);
+    place
+        .run(&["export", "run", "--input", "int8"])
+        .with_fault(2, &["'int8' for '--input <TYPE>'", "uint8, float"]);
     place.run(&["trian"]).with_fault(2, &["unrecognized subcommand 'trian'"]);
     assert!(place.names(".").is_empty());
 }
@@ -171,4 +183,20 @@ fn a_model_too_large_for_the_memory_is_an_error_without_a_dump() {
     let finished = Finished::from(command.output().unwrap());
     finished.with_fault(1, &["cannot create dense_2", "hint: a smaller --batch-size or smaller --layers"]);
     assert!(place.names(".").is_empty());
+}
+
+#[test]
+fn faults_of_a_config_file_name_its_options_as_users_write_them() {
+    let place = Place::new();
+    place.write(".", "options.toml", b"datset = 'mnist'\nlearning_rate = 'fast'\n");
+    place.train(&["--config", "options.toml"]).with_fault(
+        2,
+        &[
+            "options.toml: unknown option 'datset'; did you mean dataset?",
+            "options.toml: learning-rate: invalid type: string \"fast\", expected a number",
+        ],
+    );
+    place.write(".", "options.toml", b"layers = ['dense 16', 'relu']\nepochs = 1\nout = 'run'\n");
+    place.train(&["--config", "options.toml"]).well();
+    assert_eq!(place.record("run")["config"]["layers"], "dense 16, relu");
 }

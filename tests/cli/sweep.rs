@@ -85,7 +85,7 @@ fn a_sweep_that_was_interrupted_or_killed_goes_on_to_the_same_end() {
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
     let finished = Finished::from(child.wait_with_output().unwrap());
     assert_eq!(finished.code, Some(130), "{finished:?}");
-    assert!(finished.stderr.contains("the same command goes on from here"), "{finished:?}");
+    assert!(finished.stderr.contains("the same command continues from here"), "{finished:?}");
     assert_eq!(place.record("sweeps/plan/001")["stop_reason"], "interrupted");
     assert!(!place.path("sweeps/plan/002").exists());
 

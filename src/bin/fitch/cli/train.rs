@@ -35,10 +35,10 @@ static LAYERS_HELP: LazyLock<String> = LazyLock::new(|| {
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainOptions {
-    /// digits (built in), mnist, fashion-mnist, kmnist (downloaded once), or a path to your own data: a folder with
-    /// one folder of images per class; a folder of IDX files, raw or .gz; CSV rows of pixels with a label, .csv
-    /// or .csv.gz; a NumPy archive with x_train, y_train, x_test, y_test, .npz; Parquet files of images with a
-    /// label, .parquet [default: digits]
+    /// digits (built in), mnist, fashion-mnist, kmnist (downloaded once), or a path to your own data: a
+    /// folder with one folder of images per class; a folder of IDX files, raw or .gz; CSV rows of pixels with
+    /// a label, .csv or .csv.gz; a NumPy archive with x_train, y_train, x_test, y_test, .npz; Parquet files
+    /// of images with a label, .parquet [default: digits]
     #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
     pub dataset: Option<String>,
 
@@ -110,13 +110,13 @@ pub struct TrainOptions {
     #[arg(long, value_name = "WEIGHTS", help_heading = "Training")]
     pub class_weights: Option<String>,
 
-    /// Randomly shift (share of the side), rotate (degrees) or zoom (share of the size) the training images at
-    /// each step, such as shift,rotate or shift 0.1,rotate 10,zoom 0.1 [default: none]
+    /// Randomly shift (share of the side), rotate (degrees) or zoom (share of the size) the training images
+    /// at each step, such as shift,rotate or shift 0.1,rotate 10,zoom 0.1 [default: none]
     #[arg(long, value_name = "CHANGES", help_heading = "Training")]
     pub augment: Option<String>,
 
-    /// The precision of the layers in training: float32; tf32, faster and less exact, on CUDA devices only; or
-    /// bf16 (bfloat16), also on CPUs with instructions for it. Weights, Adam's moments, the loss and every
+    /// The precision of the layers in training: float32; tf32, faster and less exact, on CUDA devices only;
+    /// or bf16 (bfloat16), also on CPUs with instructions for it. Weights, Adam's moments, the loss and every
     /// evaluation stay float32 [default: float32]
     #[arg(long, value_name = "TYPE", help_heading = "Training")]
     pub precision: Option<Precision>,
@@ -230,8 +230,8 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
     pub threads: Option<i64>,
 
-    /// Continue a run from its newest checkpoint, with its options; --epochs, --patience, --time-limit, --device,
-    /// --threads, --progress, --data-dir, --checkpoint-every and --keep may change [default: none]
+    /// Continue a run from its newest checkpoint, with its options; --epochs, --patience, --time-limit,
+    /// --device, --threads, --progress, --data-dir, --checkpoint-every and --keep may change [default: none]
     #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
     #[serde(skip)]
     pub resume: Option<PathBuf>,

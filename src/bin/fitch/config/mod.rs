@@ -17,7 +17,7 @@ pub use checkpoints::Every;
 pub use data::{check_data, with_reading};
 pub use machine::{Machine, check_machine};
 pub use model::layers_of;
-pub use optimization::{ClassWeights, Optimization, OptimizerChoice};
+pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
 pub use resolve::{had_reference_adam, options_of_record, resolve, resolve_resumed};
 pub use stopping::{Stopping, direction_of};
@@ -85,8 +85,8 @@ pub fn check(options: &TrainOptions) -> Result<Configuration> {
     Checker::run(|checker| check_with(options, checker))
 }
 
-/// Checks every field before the first `?`, so that the user reads of all faults at once. The options have all
-/// defaults; without one, there is no configuration.
+/// Checks every field before the first `?`, so that the user reads of all faults at once. The options have
+/// all defaults; without one, there is no configuration.
 fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configuration> {
     let source = data::check_source(options, checker);
     let reading = data::check_reading(options, checker);

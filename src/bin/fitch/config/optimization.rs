@@ -2,7 +2,8 @@
 
 use super::{Checker, given_or_none, schedule};
 use crate::cli::{OptimizerOption, TrainOptions};
-use fitch::optim::{KERAS_EPSILON, MAX_LEARNING_RATE, is_learning_rate, keras_adam};
+use anyhow::Result;
+use fitch::optim::{KERAS_EPSILON, MAX_LEARNING_RATE, Optimizer, is_learning_rate, keras_adam};
 use fitch::train::callbacks::StepSchedule;
 use tch::nn;
 
@@ -25,6 +26,21 @@ pub enum OptimizerChoice {
     AdamW(nn::AdamW),
     Sgd(nn::Sgd),
     RmsProp(nn::RmsProp),
+}
+
+impl OptimizerChoice {
+    /// The optimizer over the variables of a network.
+    ///
+    /// # Errors
+    /// As [`Optimizer::new`].
+    pub fn build(self, variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+        match self {
+            OptimizerChoice::Adam(settings) => Optimizer::new(variables, settings, learning_rate),
+            OptimizerChoice::AdamW(settings) => Optimizer::new(variables, settings, learning_rate),
+            OptimizerChoice::Sgd(settings) => Optimizer::new(variables, settings, learning_rate),
+            OptimizerChoice::RmsProp(settings) => Optimizer::new(variables, settings, learning_rate),
+        }
+    }
 }
 
 /// The weights of the classes in the training loss.

@@ -1,4 +1,5 @@
-//! Options of `train` in a table of TOML or JSON: a `--config` file, the plan of a sweep, the record of a run.
+//! Options of `train` in a table of TOML or JSON: a `--config` file, the plan of a sweep, the record of a
+//! run.
 
 use crate::cli::{OPTIONS, OptionFacts, TrainOptions};
 use crate::failure::UsageError;

@@ -1,5 +1,5 @@
-//! `fitch sweep`: one training for each combination of options, several at a time, and a table of the results.
-//! After an interruption of any kind, the same command continues.
+//! `fitch sweep`: one training for each combination of options, several at a time, and a table of the
+//! results. After an interruption of any kind, the same command continues.
 
 mod plan;
 mod results;

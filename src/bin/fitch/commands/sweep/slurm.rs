@@ -35,7 +35,7 @@ pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
          #SBATCH --job-name=fitch-{name}\n\
          #SBATCH --array=1-{runs}{limit}\n\
          #SBATCH --cpus-per-task={threads}\n\
-         # Before its time is up, Slurm signals a training, which then stops after its step; submit again to continue.\n\
+         # Slurm signals a training before its time is up; it stops after its step. Submit again to continue.\n\
          #SBATCH --signal=TERM@60\n\
          {gpu}\
          exec {call} --threads {threads} --run \"$SLURM_ARRAY_TASK_ID\"\n",

@@ -1,4 +1,4 @@
-//! The processes of a sweep: one a run, so many at a time. It must not know what distinguishes the runs.
+//! The processes of a sweep: one for each run, several at a time.
 
 use super::plan::PlannedRun;
 use super::{State, Sweep};
@@ -14,19 +14,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a process is looked at.
+/// The time between two looks at a process.
 const PAUSE: Duration = Duration::from_millis(50);
-/// For how long a run that another process has is waited for.
+/// The longest wait for a run that another process holds.
 const TIME_TO_END: Duration = Duration::from_secs(10);
 
-/// How many processes there are at a time, and the threads of each.
+/// The number of processes at a time, and the threads of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Workers {
     pub processes: usize,
     pub threads: usize,
 }
 
-/// How the runs ended, all in all.
+/// How the runs ended, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     Well,
@@ -36,7 +36,7 @@ pub enum Ended {
 
 impl Workers {
     /// # Errors
-    /// Numbers that make no sense.
+    /// Numbers out of range.
     pub fn new(options: &SweepOptions, runs: usize) -> Result<Workers> {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let number = |flag: &str, value: Option<i64>, default: usize| match value {
@@ -48,12 +48,12 @@ impl Workers {
             }
         };
         let processes = number("processes", options.processes, cores.min(2))?.min(runs);
-        let beside = if options.run.is_some() { 1 } else { processes };
-        let threads = number("threads", options.threads, (cores / beside).max(1))?;
+        let side_by_side = if options.run.is_some() { 1 } else { processes };
+        let threads = number("threads", options.threads, (cores / side_by_side).max(1))?;
         Ok(Workers { processes, threads })
     }
 
-    /// Runs those that are not finished, and tells how each ended.
+    /// Trains the runs that are not finished, and reports how each ended.
     pub fn run(
         &self,
         sweep: &Sweep,
@@ -82,7 +82,7 @@ impl Workers {
         let failures = failures.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
         Ok(match (is_interrupted.load(Ordering::Relaxed), failures.is_empty()) {
             (true, _) => {
-                terminal.hint("the same command goes on from here");
+                terminal.hint("the same command continues from here");
                 Ended::Interrupted
             }
             (false, true) => Ended::Well,
@@ -90,7 +90,7 @@ impl Workers {
         })
     }
 
-    /// Begins a run or goes on with it, until it is finished or was interrupted.
+    /// Starts or resumes a run, until it is finished or interrupted.
     fn finish(
         &self,
         sweep: &Sweep,
@@ -100,7 +100,7 @@ impl Workers {
     ) -> Result<()> {
         let arguments = match sweep.state(run)? {
             State::Finished(_) => return Ok(()),
-            State::Begun if can_go_on(&RunFolder::open(&sweep.path(run))?)? => {
+            State::Begun if can_resume(&RunFolder::open(&sweep.path(run))?)? => {
                 vec!["--resume".into(), sweep.path(run)]
             }
             State::New | State::Begun => {
@@ -112,15 +112,15 @@ impl Workers {
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
         let mut command =
-            Command::new(std::env::current_exe().context("cannot tell where this program lies")?);
+            Command::new(std::env::current_exe().context("cannot find the path of this program")?);
         command.arg("train").args(arguments).args(["--progress", "lines"]);
         if run.options.threads.is_none() {
             command.args(["--threads", &self.threads.to_string()]);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        by_itself(&mut command);
+        detach_from_terminal(&mut command);
         let status = wait(command.spawn().context("cannot start a training")?, is_interrupted)?;
-        let told = || last_lines(&fs::read_to_string(&log_path).unwrap_or_default());
+        let end_of_log = || last_lines(&fs::read_to_string(&log_path).unwrap_or_default());
         match sweep.state(run) {
             Ok(State::Finished(record)) if status.success() => {
                 let accuracy = record.test_accuracy.map(|accuracy| format!(", test accuracy {accuracy:.4}"));
@@ -136,14 +136,14 @@ impl Workers {
                 Ok(())
             }
             _ if is_interrupted.load(Ordering::Relaxed) => Ok(()),
-            _ => bail!("ended with {status}; the end of {}:\n{}", log_path.display(), told()),
+            _ => bail!("ended with {status}; the end of {}:\n{}", log_path.display(), end_of_log()),
         }
     }
 }
 
-/// Whether a run that was begun has a checkpoint to go on from; if it has none, its folder is removed.
-fn can_go_on(folder: &RunFolder) -> Result<bool> {
-    let _lock = take_soon(folder)?;
+/// Whether a run that was started has a checkpoint to resume from; if it has none, its folder is removed.
+fn can_resume(folder: &RunFolder) -> Result<bool> {
+    let _lock = wait_for_lock(folder)?;
     if folder.checkpoints().newest(|_| ())?.is_some() {
         return Ok(true);
     }
@@ -161,7 +161,7 @@ fn can_go_on(folder: &RunFolder) -> Result<bool> {
 }
 
 /// The lock of a run. After a sweep was killed, its trainings take a moment to end.
-fn take_soon(folder: &RunFolder) -> Result<RunLock> {
+fn wait_for_lock(folder: &RunFolder) -> Result<RunLock> {
     let start = Instant::now();
     loop {
         match RunLock::take(folder) {
@@ -171,10 +171,10 @@ fn take_soon(folder: &RunFolder) -> Result<RunLock> {
     }
 }
 
-/// Ctrl-C at the terminal goes to the sweep alone, which passes it on once; and a training ends (its files
-/// whole) when the sweep is killed.
+/// Keeps Ctrl-C at the terminal from the training: the sweep alone gets it, and passes it on once. If the
+/// sweep is killed, the training stops too, with its files whole.
 #[cfg(target_os = "linux")]
-fn by_itself(command: &mut Command) {
+fn detach_from_terminal(command: &mut Command) {
     use std::os::unix::process::CommandExt;
     command.process_group(0);
     // SAFETY: prctl may be called between fork and exec.
@@ -187,17 +187,18 @@ fn by_itself(command: &mut Command) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn by_itself(_: &mut Command) {}
+fn detach_from_terminal(_: &mut Command) {}
 
-/// Waits for a process to end. When the sweep is interrupted, the process is, too, and ends after its step.
+/// Waits for a process to end. If the sweep is interrupted, it interrupts the process, which ends after its
+/// step.
 fn wait(mut child: Child, is_interrupted: &AtomicBool) -> Result<ExitStatus> {
-    let mut was_told = false;
+    let mut was_interrupted = false;
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for a training")? {
             return Ok(status);
         }
-        if is_interrupted.load(Ordering::Relaxed) && !was_told {
-            was_told = true;
+        if is_interrupted.load(Ordering::Relaxed) && !was_interrupted {
+            was_interrupted = true;
             interrupt(&child);
         }
         thread::sleep(PAUSE);
@@ -244,7 +245,7 @@ mod tests {
                 }
                 found_torn
             });
-            let removed = can_go_on(&folder);
+            let removed = can_resume(&folder);
             is_removed.store(true, Ordering::Relaxed);
             assert!(!removed.unwrap());
             other.join().unwrap()

@@ -167,7 +167,7 @@ fn allow_tf32() {
     unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
 }
 
-/// Whether the device can compute so.
+/// Refuses a precision that the device does not have.
 fn check_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
     match (precision, device) {
         (Precision::Tf32, Device::Cpu) => {

@@ -1,7 +1,7 @@
 //! From the configuration to an optimizer and a training loss.
 
 use super::splits::Splits;
-use crate::config::{ClassWeights, Configuration, Optimization, OptimizerChoice};
+use crate::config::{ClassWeights, Configuration, Optimization};
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::metrics::Loss;
@@ -11,13 +11,8 @@ use tch::nn::VarStore;
 
 /// The optimizer of the configuration.
 pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<Optimizer> {
-    let Optimization { optimizer, learning_rate: rate, clip_norm, .. } = configuration.optimization;
-    let optimizer = match optimizer {
-        OptimizerChoice::Adam(settings) => Optimizer::new(variables, settings, rate)?,
-        OptimizerChoice::AdamW(settings) => Optimizer::new(variables, settings, rate)?,
-        OptimizerChoice::Sgd(settings) => Optimizer::new(variables, settings, rate)?,
-        OptimizerChoice::RmsProp(settings) => Optimizer::new(variables, settings, rate)?,
-    };
+    let Optimization { optimizer, learning_rate, clip_norm, .. } = configuration.optimization;
+    let optimizer = optimizer.build(variables, learning_rate)?;
     Ok(match clip_norm {
         Some(norm) => optimizer.clip_norm(norm),
         None => optimizer,

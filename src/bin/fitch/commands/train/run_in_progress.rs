@@ -116,7 +116,8 @@ fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Resu
     RunFolder::create_numbered(&PathBuf::from("runs").join(format!("{}-{time}", configuration.source.name())))
 }
 
-/// The options to record: with whole paths and detected values, so that a later evaluation finds the same data.
+/// The options to record: with whole paths and detected values, so that a later evaluation finds the same
+/// data.
 fn recorded_options(mut options: TrainOptions, configuration: &Configuration) -> Result<serde_json::Value> {
     if let Source::Path { path, .. } = &configuration.source {
         options.dataset = Some(path.canonicalize()?.display().to_string());
