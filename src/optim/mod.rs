@@ -2,6 +2,7 @@
 //! knows nothing of the loop that calls them.
 
 mod adam;
+mod adam_state;
 mod fused_adam;
 mod rms_prop;
 mod rule;

@@ -1,6 +1,5 @@
 //! The area of a plot: its scales, grid and axes.
 
-use super::curve::Curve;
 use super::{AXIS, LABEL, LEFT, NOTE, PLOT_HEIGHT, RIGHT, WIDTH};
 use crate::report::axis::Axis;
 use crate::report::drawing::{Drawing, FAINT, Style};
@@ -14,15 +13,10 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub fn new(curves: &[Curve], top: f64) -> Frame {
-        let epochs = || curves.iter().flat_map(|curve| &curve.run.epochs).copied();
-        let values = || curves.iter().flat_map(|curve| curve.values.iter().flatten()).copied();
-        let range = |mut values: Box<dyn Iterator<Item = f64> + '_>| {
-            let first = values.next()?;
-            Some(values.fold((first, first), |(min, max), value| (min.min(value), max.max(value))))
-        };
-        let (first, last) = range(Box::new(epochs())).unwrap_or((1.0, 1.0));
-        let (mut min, mut max) = range(Box::new(values())).unwrap_or((0.0, 1.0));
+    /// A frame that holds all values in all epochs.
+    pub fn new(epochs: impl Iterator<Item = f64>, values: impl Iterator<Item = f64>, top: f64) -> Frame {
+        let (first, last) = range(epochs).unwrap_or((1.0, 1.0));
+        let (mut min, mut max) = range(values).unwrap_or((0.0, 1.0));
         // Some room, so that no point is on the frame; but a share does not go beyond 0 and 1.
         let room = 0.03 * (max - min);
         let is_share = min >= 0.0 && max <= 1.0;
@@ -60,4 +54,10 @@ impl Frame {
         }
         drawing.text((LEFT + WIDTH - RIGHT) / 2.0, bottom + 38.0, "epoch", LABEL, Anchor::Middle);
     }
+}
+
+/// The smallest and the largest value, if there is one.
+fn range(mut values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    let first = values.next()?;
+    Some(values.fold((first, first), |(min, max), value| (min.min(value), max.max(value))))
 }

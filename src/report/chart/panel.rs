@@ -68,7 +68,9 @@ impl<'a> Panel<'a> {
         }
         self.legend.draw(&self.curves, drawing, top + 36.0);
 
-        let frame = Frame::new(&self.curves, top + self.head_height());
+        let epochs = self.curves.iter().flat_map(|curve| &curve.run.epochs).copied();
+        let values = self.curves.iter().flat_map(|curve| curve.values.iter().flatten()).copied();
+        let frame = Frame::new(epochs, values, top + self.head_height());
         frame.draw_grid(drawing);
         if let [run] = self.runs {
             self.draw_marks(drawing, &frame, run);

@@ -1,6 +1,7 @@
 //! A run brought back from its folder: the record, the model and the weights.
 
-use crate::cli::TrainOptions;
+use crate::cli::{OPTIONS, TrainOptions};
+use crate::config;
 use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard};
 use fitch::model::{Layers, Model};
@@ -20,11 +21,10 @@ impl RecordedRun {
     pub fn open(path: &Path) -> Result<RecordedRun> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::load(&folder)?;
-        let mut options: TrainOptions = serde_json::from_value(record.config.clone()).with_context(|| {
-            format!("{}: config is not one of this version's", folder.record_file().display())
-        })?;
+        let mut options = config::options_of_record(&record.config)
+            .with_context(|| folder.record_file().display().to_string())?;
         // The recorded folder helps only on the machine that it was recorded on.
-        options.data_dir = options.data_dir.filter(|dir| dir.is_dir());
+        options.data.data_dir = options.data.data_dir.filter(|dir| dir.is_dir());
         Ok(RecordedRun { folder, record, options })
     }
 
@@ -49,27 +49,14 @@ pub struct BuiltModel {
     pub network: SequentialT,
 }
 
-/// What an exported model tells of its run. What belongs to the machine rather than to the model is left
-/// out, so that the same training gives the same file anywhere.
+/// What an exported model says about its run. Options of the machine are left out, so that the same training
+/// gives the same file on any machine.
 pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
-    const OF_THE_MACHINE: [&str; 12] = [
-        "dataset",
-        "validation",
-        "data_dir",
-        "device",
-        "threads",
-        "out",
-        "progress",
-        "csv_separator",
-        "csv_decimal",
-        "checkpoint_every",
-        "keep",
-        "time_limit",
-    ];
+    let is_of_machine = |name: &str| OPTIONS.iter().any(|option| option.name == name && option.is_of_machine);
     let dataset = &record.dataset;
     let mut config = record.config.clone();
     if let Some(options) = config.as_object_mut() {
-        options.retain(|name, value| !OF_THE_MACHINE.contains(&name.as_str()) && !value.is_null());
+        options.retain(|name, value| !is_of_machine(name) && !value.is_null());
         options.insert("dataset".to_string(), dataset.name.clone().into());
     }
     let metrics = [

@@ -65,9 +65,7 @@ pub fn finish(
     terminal.result(&report(outcome, &record, &folder)?)?;
     match reason {
         StopReason::Interrupted => {
-            if configuration.optimization.is_resumable() {
-                terminal.hint(&format!("{} continues from here", resume_command(folder.path())));
-            }
+            terminal.hint(&format!("{} continues from here", resume_command(folder.path())));
             Ok(Exit::Interrupted)
         }
         StopReason::NonFinite => {

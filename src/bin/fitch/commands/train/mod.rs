@@ -11,10 +11,11 @@ use super::checkpoints::{RunCheckpoints, resume_command};
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
 use super::{restart_with_short_spins, start_libtorch};
-use crate::cli::{PrecisionOption, TrainOptions};
+use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::{Hint, out_of_memory};
+use crate::precision::Precision;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
@@ -72,9 +73,9 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 }
 
 /// The device, the images and the network.
-fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
-    if precision == PrecisionOption::Tf32 {
+    if precision == Precision::Tf32 {
         allow_tf32();
     }
     let chosen = start_libtorch(configuration.machine)?;
@@ -96,8 +97,7 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
 
     tch::manual_seed(configuration.seed as i64);
     let variables = VarStore::new(chosen.device);
-    let hidden = std::mem::take(&mut configuration.hidden);
-    let model = Model::classifier(&dataset.shape(), hidden, dataset.classes.len())?;
+    let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
     let network = model.build(&variables.root())?;
     let trained = BuiltModel { model, variables, network };
     Ok(Work { configuration, device: chosen.device, dataset, splits, trained })
@@ -115,10 +115,7 @@ fn train(
     let variables = &trained.variables;
     let optimizer = optimizer::optimizer(configuration, variables)?;
     let training_loss = optimizer::training_loss(&configuration.optimization, splits, &dataset.classes)?;
-    let kind = match configuration.precision {
-        PrecisionOption::Bf16 => Kind::BFloat16,
-        PrecisionOption::Float32 | PrecisionOption::Tf32 => Kind::Float,
-    };
+    let kind = configuration.precision.kind();
     let mut network = trained.model.explicit_gradients(variables, kind)?;
     if network.is_none() && kind != Kind::Float {
         bail!("--precision bf16: {} has a layer that has no form in it", trained.model.hidden_layers());
@@ -153,11 +150,9 @@ fn train(
     if let Some(loss) = training_loss {
         fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
-    if configuration.optimization.is_resumable() {
-        fit = fit.checkpoints(&mut checkpoints);
-        if let Some(network) = &mut network {
-            fit = fit.backpropagation(network);
-        }
+    fit = fit.checkpoints(&mut checkpoints);
+    if let Some(network) = &mut network {
+        fit = fit.backpropagation(network);
     }
     if let Some(checkpoint) = checkpoint {
         fit = fit.resume(checkpoint);
@@ -173,12 +168,12 @@ fn allow_tf32() {
 }
 
 /// Whether the device can compute so.
-fn check_precision(precision: PrecisionOption, device: Device, terminal: &Terminal) -> Result<()> {
+fn check_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
     match (precision, device) {
-        (PrecisionOption::Tf32, Device::Cpu) => {
-            bail!("--precision tf32 is one of CUDA devices; on the CPU there are float32 and bf16")
+        (Precision::Tf32, Device::Cpu) => {
+            bail!("--precision tf32 works on CUDA devices only; a CPU has float32 and bf16")
         }
-        (PrecisionOption::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
+        (Precision::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
             terminal.warn("this CPU has no instructions for bfloat16: float32 is faster on it");
             Ok(())
         }
