@@ -12,6 +12,7 @@ fn main() {
     if !folder.is_empty() && std::env::var_os("CARGO_CFG_UNIX").is_some() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }
+    println!("cargo:libtorch_lib={folder}");
     println!("cargo:rustc-env=FITCH_LIBTORCH_VERSION={}", libtorch_version(Path::new(&folder)));
 }
 

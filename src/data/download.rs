@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use ureq::tls::{RootCerts, TlsConfig};
 
@@ -110,7 +111,9 @@ fn fetch_into(
 
 fn agent() -> ureq::Agent {
     // The system's certificates, so that a company's own authority is trusted as by its other programs.
-    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    let crypto = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(crypto);
+    let tls = tls.root_certs(RootCerts::PlatformVerifier).build();
     ureq::Agent::config_builder()
         .tls_config(tls)
         .http_status_as_error(false)

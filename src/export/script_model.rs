@@ -116,7 +116,7 @@ fn check_archive(path: &Path) -> Result<ModelCard> {
     let (mut card, mut has_code) = (None, false);
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).context("is a damaged zip archive")?;
-        let name = entry.name().context("is a damaged zip archive")?.into_owned();
+        let name = entry.name().to_string();
         has_code |= name.ends_with("/constants.pkl");
         let mut content = Vec::new();
         let is_card = name.split_once('/').is_some_and(|(_, name)| name == format!("extra/{CARD_NAME}"));

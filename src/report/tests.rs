@@ -187,7 +187,7 @@ fn the_workbook_is_the_same_every_time() {
     let mut parts: BTreeMap<String, String> = BTreeMap::new();
     for index in 0..archive.len() {
         let mut part = archive.by_index(index).unwrap();
-        let name = part.name().unwrap().into_owned();
+        let name = part.name().to_string();
         std::io::Read::read_to_string(&mut part, parts.entry(name).or_default()).unwrap();
     }
     let sheet = &parts["xl/worksheets/sheet1.xml"];

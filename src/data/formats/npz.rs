@@ -37,8 +37,7 @@ pub(super) const READER: Reader = Reader {
 fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     let file = File::open(path).context("cannot be opened")?;
     let mut archive = ZipArchive::new(BufReader::new(file)).context("is not a NumPy archive")?;
-    let names: Vec<String> =
-        archive.file_names().map(|name| Ok(name?.into_owned())).collect::<Result<_>>()?;
+    let names: Vec<String> = archive.file_names().map(str::to_string).collect();
     let has = |name: &str| names.contains(&format!("{name}.npy"));
     for name in ["x_train", "y_train"] {
         ensure!(has(name), "has no array {name}; there are {}", names.join(", ").replace(".npy", ""));
@@ -216,7 +215,7 @@ fn shape_of(text: &str) -> Result<Vec<i64>> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use zip::write::SimpleFileOptions;
+    use zip::write::FileOptions;
 
     /// As `numpy.lib.format` writes version 1.
     fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
@@ -234,7 +233,7 @@ mod tests {
         let path = folder.path().join("a.npz");
         let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
         for (name, bytes) in arrays {
-            writer.start_file(format!("{name}.npy"), SimpleFileOptions::default()).unwrap();
+            writer.start_file(format!("{name}.npy"), FileOptions::default()).unwrap();
             writer.write_all(bytes).unwrap();
         }
         writer.finish().unwrap();

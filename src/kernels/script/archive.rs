@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use std::io::{Cursor, Write};
-use zip::write::SimpleFileOptions;
+use zip::write::FileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 /// The folder within the archive, and the package of the classes.
@@ -27,11 +27,10 @@ impl Archive {
 
     /// Adds a file.
     pub(crate) fn put(&mut self, name: &str, content: &[u8]) -> Result<()> {
-        let options = SimpleFileOptions::default()
+        let options = FileOptions::default()
             .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::default())
-            .with_alignment(ALIGNMENT);
-        self.zip.start_file(format!("{PACKAGE}/{name}"), options)?;
+            .last_modified_time(DateTime::default());
+        self.zip.start_file_aligned(format!("{PACKAGE}/{name}"), options, ALIGNMENT)?;
         Ok(self.zip.write_all(content)?)
     }
 
