@@ -4,7 +4,9 @@
 
 pub(crate) mod cross_entropy;
 pub(crate) mod matmul;
+pub(crate) mod named_tensors;
 pub(crate) mod script;
 pub(crate) mod tensor_slice;
+pub(crate) mod thread_priority;
 pub(crate) mod threads;
 pub(crate) mod torch_ops;

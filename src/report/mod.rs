@@ -8,7 +8,6 @@ mod diagram;
 mod heat_map;
 mod sheet;
 mod svg;
-mod tensorboard;
 mod terminal_chart;
 mod workbook;
 
@@ -18,7 +17,6 @@ pub use diagram::{DiagramOptions, Orientation, diagram, dot};
 pub use heat_map::heat_map;
 pub use sheet::{SheetImage, picture_sheet};
 pub use svg::Drawing;
-pub use tensorboard::TensorBoard;
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};
 
