@@ -3,7 +3,7 @@
 //! Any module in a variable store can be fitted, with a validation set, early stopping and a history:
 //!
 //! ```
-//! use fitch::{data::Samples, optim::Optimizer, train::{Fit, callbacks::EarlyStopping}};
+//! use fitch::{data::Samples, optim::{Optimizer, keras_adam}, train::{Fit, callbacks::EarlyStopping}};
 //! use tch::{Device, Kind, Tensor, nn};
 //!
 //! # fn main() -> anyhow::Result<()> {
@@ -14,7 +14,7 @@
 //! let variables = nn::VarStore::new(Device::cuda_if_available());
 //! let model = nn::linear(variables.root(), 4, 4, Default::default());
 //! let mut stopping = EarlyStopping::new("val_loss").patience(3);
-//! let outcome = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1)?)
+//! let outcome = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1)?)
 //!     .epochs(20)
 //!     .callback(&mut stopping)
 //!     .run(&train, Some(&validation))?;
@@ -67,7 +67,6 @@
 //!
 //! Nothing here prints, ends the process or reads the command line.
 
-pub mod backpropagation;
 pub mod data;
 pub mod device;
 pub mod export;

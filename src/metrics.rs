@@ -2,7 +2,6 @@
 //! once. The confusion matrix and what follows from it. It must not know files or layers.
 
 use crate::kernels::cross_entropy::{count_correct, loss_and_gradient};
-use crate::kernels::tensor_slice::as_mut_slice;
 use anyhow::{Result, ensure};
 use std::fmt;
 use tch::{Device, Kind, Reduction, Tensor};
@@ -23,6 +22,16 @@ impl Better {
             Better::Lower => value < other,
             Better::Higher => value > other,
         }
+    }
+
+    /// Whether `value` is better than the best so far by more than `min_delta`. Any finite value improves on none at
+    /// all; a value that is not finite never improves.
+    pub fn improves(self, value: f64, best: Option<f64>, min_delta: f64) -> bool {
+        let handicapped = match self {
+            Better::Lower => value + min_delta,
+            Better::Higher => value - min_delta,
+        };
+        value.is_finite() && best.is_none_or(|best| self.is_better(handicapped, best))
     }
 }
 
@@ -120,8 +129,15 @@ impl Metric {
 /// adding to them makes the host wait for nothing.
 #[derive(Debug)]
 pub(crate) struct RunningMeans {
-    sums: Tensor,
+    sums: Sums,
     samples: usize,
+}
+
+/// The sums of values times batch sizes, float64, the loss first.
+#[derive(Debug)]
+enum Sums {
+    Host(Vec<f64>),
+    Device(Tensor),
 }
 
 impl RunningMeans {
@@ -130,7 +146,11 @@ impl RunningMeans {
     /// # Errors
     /// Too little memory.
     pub fn new(metrics: usize, device: Device) -> Result<RunningMeans> {
-        Ok(RunningMeans { sums: Tensor::f_zeros(metrics as i64, (Kind::Double, device))?, samples: 0 })
+        let sums = match device {
+            Device::Cpu => Sums::Host(vec![0.0; metrics]),
+            _ => Sums::Device(Tensor::f_zeros(metrics as i64, (Kind::Double, device))?),
+        };
+        Ok(RunningMeans { sums, samples: 0 })
     }
 
     /// Adds a batch: its loss (a mean) first, then each of the metrics.
@@ -152,23 +172,31 @@ impl RunningMeans {
             ensure!(value.numel() == 1, "metric {}: gives {:?} values, not one", metric.name, value.size());
             values.push((value.f_reshape([0i64; 0])?, if metric.gives_sum { 1 } else { batch_size }));
         }
-        if self.sums.device() == Device::Cpu {
-            for (sum, (value, weight)) in as_mut_slice::<f64>(&mut self.sums).iter_mut().zip(values) {
-                *sum += value.f_double_value(&[])? * weight as f64;
+        match &mut self.sums {
+            Sums::Host(sums) => {
+                for (sum, (value, weight)) in sums.iter_mut().zip(values) {
+                    *sum += value.f_double_value(&[])? * weight as f64;
+                }
             }
-        } else {
-            let weighted =
-                |(value, weight): (Tensor, usize)| value.f_to_kind(Kind::Double)?.f_mul_scalar(weight as f64);
-            let weighted = values.into_iter().map(weighted).collect::<Result<Vec<_>, _>>()?;
-            self.sums += Tensor::f_stack(&weighted, 0)?;
+            Sums::Device(sums) => {
+                let weighted = |(value, weight): (Tensor, usize)| {
+                    value.f_to_kind(Kind::Double)?.f_mul_scalar(weight as f64)
+                };
+                let weighted = values.into_iter().map(weighted).collect::<Result<Vec<_>, _>>()?;
+                let _ = sums.f_add_(&Tensor::f_stack(&weighted, 0)?)?;
+            }
         }
         self.samples += batch_size;
         Ok(())
     }
 
     /// The sums (float64, one a metric, the loss first) and the number of samples, to go on from.
-    pub fn parts(&self) -> (&Tensor, usize) {
-        (&self.sums, self.samples)
+    pub fn parts(&self) -> (Tensor, usize) {
+        let sums = match &self.sums {
+            Sums::Host(sums) => Tensor::from_slice(sums),
+            Sums::Device(sums) => sums.shallow_clone(),
+        };
+        (sums, self.samples)
     }
 
     /// Goes on from what [`RunningMeans::parts`] gave.
@@ -176,8 +204,12 @@ impl RunningMeans {
     /// # Errors
     /// Sums of another number of metrics.
     pub fn restore(&mut self, sums: &Tensor, samples: usize) -> Result<()> {
-        ensure!(sums.size() == self.sums.size(), "there are sums of {:?} metrics", sums.size());
-        self.sums.f_copy_(sums)?;
+        let (is, needed) = (sums.size(), self.parts().0.size());
+        ensure!(is == needed, "there are sums of {is:?} metrics, not {needed:?}");
+        match &mut self.sums {
+            Sums::Host(of) => *of = Vec::try_from(sums)?,
+            Sums::Device(of) => of.f_copy_(sums)?,
+        }
         self.samples = samples;
         Ok(())
     }
@@ -187,7 +219,10 @@ impl RunningMeans {
     /// # Errors
     /// A fault of the device.
     pub fn read(&self) -> Result<Vec<f64>> {
-        let sums: Vec<f64> = Vec::try_from(&self.sums)?;
+        let sums = match &self.sums {
+            Sums::Host(sums) => sums.clone(),
+            Sums::Device(sums) => Vec::try_from(sums)?,
+        };
         Ok(sums.into_iter().map(|sum| sum / self.samples as f64).collect())
     }
 }

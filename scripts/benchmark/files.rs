@@ -6,7 +6,7 @@ use crate::{fitch_seconds, network};
 use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
 use fitch::files::{write_whole, write_whole_with};
-use fitch::optim::Optimizer;
+use fitch::optim::{Optimizer, keras_adam};
 use fitch::run::CheckpointFolder;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -35,7 +35,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let test = images.f_narrow(0, 0, 1_000)?;
     let predict = |images: &Path| fitch_seconds("predict", &[&path, images], threads);
     // The weights, Adam's moments, and the best weights: what a checkpoint holds.
-    let optimizer = Optimizer::adam(&variables, 0.001)?;
+    let optimizer = Optimizer::new(&variables, keras_adam(), 0.001)?;
     let mut state = optimizer.state().context("Adam has its state")?;
     state.extend(variables.variables());
     state.extend(variables.variables().into_iter().map(|(name, value)| (format!("best/{name}"), value)));

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fitch::data::{self, Samples, Source, split};
 use fitch::model::{Layers, Model};
-use fitch::optim::Optimizer;
+use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::{self, Callback, Fit, Outcome, StopReason, Training};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
@@ -149,7 +149,7 @@ fn training(samples: &Samples, test: &Samples, kind: Kind) -> Result<Trained> {
 fn train(samples: &Samples, kind: Kind, epochs: usize, steps: usize) -> Result<(SequentialT, Outcome)> {
     let (model, variables, network) = network()?;
     let mut manual = model.explicit_gradients(&variables, kind)?.context("every layer has its gradients")?;
-    let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
+    let outcome = Fit::new(&network, &variables, Optimizer::new(&variables, keras_adam(), 0.001)?)
         .epochs(epochs)
         .batch_size(BATCH_SIZE)
         .callback(&mut Steps(steps))
@@ -282,7 +282,7 @@ struct Steps(usize);
 
 impl Callback for Steps {
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
-        if training.step == self.0 {
+        if training.step() == self.0 {
             training.stop(StopReason::Interrupted, "enough".to_string());
         }
         Ok(())

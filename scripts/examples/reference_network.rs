@@ -7,7 +7,7 @@
 use anyhow::Result;
 use fitch::data::Source;
 use fitch::data::split::{SplitMethod, split};
-use fitch::optim::Optimizer;
+use fitch::optim::{Optimizer, keras_adam};
 use fitch::run::save_weights;
 use fitch::train::callbacks::EarlyStopping;
 use fitch::train::{Fit, evaluate};
@@ -38,7 +38,7 @@ pub fn main() -> Result<()> {
     let variables = nn::VarStore::new(device);
     let network = network(&variables.root());
     let mut stopping = EarlyStopping::new("val_loss").patience(5);
-    let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.001)?)
+    let outcome = Fit::new(&network, &variables, Optimizer::new(&variables, keras_adam(), 0.001)?)
         .epochs(100)
         .callback(&mut stopping)
         .run(&train, Some(&validation))?;

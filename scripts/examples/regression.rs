@@ -8,7 +8,7 @@
 use anyhow::Result;
 use fitch::data::Samples;
 use fitch::metrics::{Better, Metric};
-use fitch::optim::Optimizer;
+use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::Fit;
 use fitch::train::callbacks::{EarlyStopping, ReduceLearningRateOnPlateau};
 use tch::nn::{self, Module};
@@ -40,7 +40,7 @@ pub fn main() -> Result<()> {
     let error = |outputs: &Tensor, targets: &Tensor| (outputs - targets).abs().mean(Kind::Float);
     let mut stopping = EarlyStopping::new("val_loss").patience(20);
     let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
-    let outcome = Fit::new(&network, &variables, Optimizer::adam(&variables, 0.003)?)
+    let outcome = Fit::new(&network, &variables, Optimizer::new(&variables, keras_adam(), 0.003)?)
         .loss(Metric::new("huber", Better::Lower, huber))
         .metrics(vec![Metric::new("mean_absolute_error", Better::Lower, error)])
         .epochs(100)

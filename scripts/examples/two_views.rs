@@ -9,7 +9,7 @@ use anyhow::Result;
 use fitch::data::Source;
 use fitch::data::split::{SplitMethod, split};
 use fitch::metrics::{Better, Metric};
-use fitch::optim::Optimizer;
+use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::callbacks::EarlyStopping;
 use fitch::train::{Callback, Fit, Training, evaluate};
 use tch::nn::{self, Module, ModuleT};
@@ -49,12 +49,12 @@ struct Weights;
 
 impl Callback for Weights {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        if training.epoch.is_multiple_of(10) {
-            let variables = training.variables.variables();
+        if training.epoch().is_multiple_of(10) {
+            let variables = training.variables().variables();
             let size = |name: &str| variables[name].norm().double_value(&[]);
             println!(
                 "epoch {}: left {:.2}, right {:.2}",
-                training.epoch,
+                training.epoch(),
                 size("left.weight"),
                 size("right.weight")
             );
@@ -81,7 +81,7 @@ pub fn main() -> Result<()> {
     let variables = nn::VarStore::new(device);
     let module = TwoViews::new(&variables.root());
     let mut stopping = EarlyStopping::new("val_top_two").patience(10);
-    let outcome = Fit::new(&module, &variables, Optimizer::adam(&variables, 0.003)?)
+    let outcome = Fit::new(&module, &variables, Optimizer::new(&variables, keras_adam(), 0.003)?)
         .metric(Metric::new("top_two", Better::Higher, top_two))
         .epochs(60)
         .callback(&mut stopping)

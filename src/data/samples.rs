@@ -2,7 +2,7 @@
 
 use super::batches::{Batch, BatchIterator, BatchSource, sent};
 use super::split::{SplitMethod, split};
-use crate::kernels::tensor_slice::{as_mut_slice, as_slice};
+use crate::kernels::tensor_slice::{as_slice, filled};
 use crate::kernels::threads::for_each_chunk;
 use crate::random::{Purpose, shuffle};
 use anyhow::{Context, Result, bail, ensure};
@@ -286,17 +286,17 @@ fn scaled(inputs: &Tensor, divisor: f64) -> Result<Tensor> {
 /// What libtorch would do in three passes (gather, convert, divide), in one.
 fn gather_pixels(pixels: &[u8], size: &[i64], rows: &Tensor, divisor: f64) -> Result<Tensor> {
     let shape: Vec<i64> = rows.size().iter().chain(&size[1..]).copied().collect();
-    let mut gathered = Tensor::f_empty(&shape, (Kind::Float, Device::Cpu))?;
     let rows: Vec<i64> = Vec::try_from(rows)?;
     let width = size[1..].iter().product::<i64>() as usize;
     let scaled: [f32; 256] = std::array::from_fn(|byte| byte as f32 / divisor as f32);
-    for_each_chunk(as_mut_slice::<f32>(&mut gathered), width.max(1), |index, row| {
-        let start = rows[index] as usize * width;
-        for (value, byte) in row.iter_mut().zip(&pixels[start..start + width]) {
-            *value = scaled[usize::from(*byte)];
-        }
-    });
-    Ok(gathered)
+    filled(&shape, |gathered| {
+        for_each_chunk(gathered, width.max(1), |index, row| {
+            let start = rows[index] as usize * width;
+            for (value, byte) in row.iter_mut().zip(&pixels[start..start + width]) {
+                *value = scaled[usize::from(*byte)];
+            }
+        });
+    })
 }
 
 impl Iterator for Batches<'_> {

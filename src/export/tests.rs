@@ -69,12 +69,12 @@ fn images(count: i64) -> Tensor {
 #[test]
 fn every_layer_kind_computes_the_same_from_torchscript() {
     for kind in layers::KINDS {
-        let before = match Layers::parse(kind.example).unwrap().0[0].takes() {
-            layers::InputKind::Pictures => "conv2d 2 1",
+        let before = match Layers::parse(kind.example).unwrap().0[0].input_kind() {
+            layers::InputKind::Images => "conv2d 2 1",
             layers::InputKind::Anything | layers::InputKind::Rows => "dense 6",
         };
         let exported = Exported::new(&format!("{before}, {}", kind.example));
-        exported.verify(&exported.network).unwrap_or_else(|fault| panic!("{}: {fault:#}", kind.word));
+        exported.verify(&exported.network).unwrap_or_else(|fault| panic!("{}: {fault:#}", kind.keyword));
     }
 }
 
@@ -83,12 +83,12 @@ fn every_layer_kind_has_an_onnx_operator_or_passes_values_unchanged() {
     for kind in layers::KINDS {
         let layer = Layers::parse(kind.example).unwrap().0.remove(0);
         let variables = VarStore::new(Device::Cpu);
-        let shape: &[i64] = if layer.takes() == layers::InputKind::Rows { &[6] } else { &[2, 6, 6] };
+        let shape: &[i64] = if layer.input_kind() == layers::InputKind::Rows { &[6] } else { &[2, 6, 6] };
         let built = layer.append_to(nn::seq_t(), &variables.root(), shape).unwrap();
         let values = Tensor::randn([&[9], shape].concat(), (Kind::Float, Device::Cpu));
         let outputs = built.forward_t(&values, false);
         let passes_unchanged = outputs.size() == values.size() && outputs == values;
-        assert_eq!(layer.onnx(shape).is_none(), passes_unchanged, "{}", kind.word);
+        assert_eq!(layer.onnx(shape).is_none(), passes_unchanged, "{}", kind.keyword);
     }
 }
 

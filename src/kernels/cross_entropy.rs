@@ -3,7 +3,7 @@
 //! It must not know the model.
 
 use crate::kernels::tensor_slice::{as_mut_slice, as_slice};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tch::Tensor;
 
 /// Logits [b, classes] in float32 and labels int64 [b], both in the CPU's memory; none if they are not.
@@ -23,13 +23,17 @@ pub fn loss_and_gradient(logits: &Tensor, labels: &Tensor) -> Result<Option<(Ten
     let _no_gradient = tch::no_grad_guard();
     let mut gradient = logits.f_internal_log_softmax(-1, false)?;
     let mut loss = 0.0;
-    for (row, &label) in as_mut_slice::<f32>(&mut gradient).chunks(classes).zip(labels) {
+    let log_softmax = as_slice::<f32>(&gradient).context("log_softmax is not contiguous float32")?;
+    for (row, &label) in log_softmax.chunks(classes).zip(labels) {
         ensure!((0..classes as i64).contains(&label), "there is a label {label}, but {classes} classes");
         loss -= f64::from(row[label as usize]);
     }
     let _ = gradient.f_exp_()?;
     let samples = labels.len() as f32;
-    for (row, &label) in as_mut_slice::<f32>(&mut gradient).chunks_mut(classes).zip(labels) {
+    // SAFETY: the tensor is new, and nobody else has it yet.
+    let values = unsafe { as_mut_slice::<f32>(&mut gradient) };
+    let values = values.context("softmax is not contiguous float32")?;
+    for (row, &label) in values.chunks_mut(classes).zip(labels) {
         row[label as usize] -= 1.0;
         row.iter_mut().for_each(|value| *value /= samples);
     }

@@ -3,6 +3,7 @@
 //! The room knows nothing of what it is used for.
 
 pub(crate) mod cross_entropy;
+pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod named_tensors;
 pub(crate) mod script;
@@ -10,3 +11,4 @@ pub(crate) mod tensor_slice;
 pub(crate) mod thread_priority;
 pub(crate) mod threads;
 pub(crate) mod torch_ops;
+pub(crate) mod update;

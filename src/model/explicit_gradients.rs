@@ -1,10 +1,9 @@
-//! A network that computes its gradients itself, layer by layer. It does what libtorch's autograd would
-//! do, with faster matrix products on a CPU, and in bfloat16 where that is asked for.
+//! Gradients computed layer by layer, without autograd: with faster matrix products on a CPU, and in bfloat16 if asked
+//! for.
 
-use super::Model;
 use super::layers::{Gradients, LayerGradients};
-use crate::backpropagation::Backpropagation;
-use anyhow::Result;
+use super::{Backpropagation, Model};
+use anyhow::{Context, Result};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 
@@ -17,9 +16,8 @@ pub struct ExplicitGradients {
 }
 
 impl Model {
-    /// The network over the variables of one that [`Model::build`] made at the root of a store. Layers
-    /// compute in `kind`, float32 or bfloat16; variables are float32 always. None if there is a layer
-    /// kind that cannot compute its own gradients.
+    /// Gradients over the variables that [`Model::build`] made at the root of a store. Layers compute in `kind`, float32
+    /// or bfloat16; variables are float32. None if a layer leaves its gradients to autograd.
     ///
     /// # Errors
     /// A variable that is missing or of another shape.
@@ -28,8 +26,12 @@ impl Model {
         let mut layers = Vec::new();
         for placed in &self.layers {
             let (names, parameters) = placed.variables(&variables)?.into_iter().unzip();
-            let Some(layer) = placed.layer.manual(parameters) else { return Ok(None) };
-            layers.push((layer, names));
+            if !placed.layer.has_gradients() {
+                return Ok(None);
+            }
+            let gradients =
+                placed.layer.explicit_gradients(parameters).with_context(|| placed.name.clone())?;
+            layers.push((gradients, names));
         }
         Ok(Some(ExplicitGradients { layers, kind }))
     }
@@ -38,7 +40,7 @@ impl Model {
 impl Backpropagation for ExplicitGradients {
     fn forward(&mut self, inputs: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
-        // Layers go through values as they lie in memory.
+        // Layers go through the values in the order of memory.
         let mut values = inputs.f_flatten(1, -1)?.f_to_kind(self.kind)?.f_contiguous()?;
         for (layer, _) in &mut self.layers {
             values = layer.forward(values)?;
@@ -50,12 +52,12 @@ impl Backpropagation for ExplicitGradients {
         let _no_gradient = tch::no_grad_guard();
         let mut gradients = Vec::new();
         let mut of_outputs = outputs.f_to_kind(self.kind)?;
-        for (number, (layer, names)) in self.layers.iter_mut().enumerate().rev() {
-            let Gradients { inputs, parameters } = layer.backward(of_outputs, number > 0)?;
+        for (index, (layer, names)) in self.layers.iter_mut().enumerate().rev() {
+            let Gradients { inputs, parameters } = layer.backward(of_outputs, index > 0)?;
             for (name, gradient) in names.iter().zip(parameters) {
                 gradients.push((name.as_str(), gradient));
             }
-            // The first layer was not asked for them.
+            // The first layer leaves these out.
             of_outputs = inputs.unwrap_or_else(Tensor::new);
         }
         Ok(gradients)
@@ -115,18 +117,14 @@ mod tests {
 
     #[test]
     fn gradients_of_every_layer_kind_are_those_of_autograd() {
-        // What the other kinds have is libtorch's.
-        const LEFT_TO_AUTOGRAD: [&str; 5] = ["conv2d", "maxpool2d", "avgpool2d", "batchnorm", "layernorm"];
         for kind in layers::KINDS {
-            if LEFT_TO_AUTOGRAD.contains(&kind.word) {
-                let model = Model::classifier(&[3, 3], Layers::parse(kind.example).unwrap(), 4).unwrap();
+            let parsed = Layers::parse(kind.example).unwrap();
+            if !parsed.0[0].has_gradients() {
+                let model = Model::classifier(&[3, 3], parsed, 4).unwrap();
                 let variables = VarStore::new(Device::Cpu);
                 model.build(&variables.root()).unwrap();
-                assert!(
-                    model.explicit_gradients(&variables, Kind::Float).unwrap().is_none(),
-                    "{}",
-                    kind.word
-                );
+                let gradients = model.explicit_gradients(&variables, Kind::Float).unwrap();
+                assert!(gradients.is_none(), "{}", kind.keyword);
                 continue;
             }
             // Dropout draws from the generator that all tests share: with a rate of 0 it drops nothing.
@@ -137,9 +135,9 @@ mod tests {
             let network = model.build(&variables.root()).unwrap();
             settle(&variables);
             for (computed_in, tolerance) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.05)] {
-                let mut manual = model.explicit_gradients(&variables, computed_in).unwrap().unwrap();
+                let mut gradients_of = model.explicit_gradients(&variables, computed_in).unwrap().unwrap();
                 let (outputs, gradients) = by_autograd(&network, &variables);
-                let (our_outputs, our_gradients) = by_ourselves(&mut manual);
+                let (our_outputs, our_gradients) = by_ourselves(&mut gradients_of);
                 assert!(distance(&our_outputs, &outputs) < tolerance, "{text} in {computed_in:?}");
                 assert!(gradients.keys().eq(our_gradients.keys()), "{text}");
                 for (name, gradient) in gradients {
@@ -156,9 +154,10 @@ mod tests {
         let model = Model::classifier(&[40], hidden, 4).unwrap();
         let variables = VarStore::new(Device::Cpu);
         let network = model.build(&variables.root()).unwrap();
-        let mut manual = model.explicit_gradients(&variables, Kind::Float).unwrap().unwrap();
+        let mut gradients_of = model.explicit_gradients(&variables, Kind::Float).unwrap().unwrap();
         let transposed = batch().0.view([40, 9]).tr();
-        let distance = distance(&manual.forward(&transposed).unwrap(), &network.forward_t(&transposed, true));
+        let distance =
+            distance(&gradients_of.forward(&transposed).unwrap(), &network.forward_t(&transposed, true));
         assert!(distance < 1e-5, "{distance}");
     }
 

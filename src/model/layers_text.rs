@@ -1,22 +1,23 @@
-//! `--layers "dense 512, relu, dropout 0.2"`: text to layers and back.
+//! From text, `dense 512, relu, dropout 0.2`, to layers and back.
 
 use super::layers::{self, KINDS, Layer};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// A fault in the text, with its place.
+/// What is wrong with a text, and where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParseError {
     /// The whole text.
     pub text: String,
-    /// The byte range of the bad word within it.
+    /// The byte range of the wrong word in it.
     pub place: std::ops::Range<usize>,
-    /// What is wrong with it.
+    /// What is wrong.
     pub message: String,
 }
 
 impl fmt::Display for ParseError {
-    /// The message, and below it the text with the bad word underlined.
+    /// The message, and below it the text with the wrong word underlined.
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let before = self.text[..self.place.start].chars().count();
         let width = self.text[self.place.clone()].chars().count().max(1);
@@ -28,16 +29,16 @@ impl fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// Layers in their order, of known kinds, not yet built.
-#[derive(Debug, Default)]
-pub struct Layers(pub(crate) Vec<Box<dyn Layer>>);
+/// Layers in order, not yet built.
+#[derive(Clone, Debug, Default)]
+pub struct Layers(pub(crate) Vec<Arc<dyn Layer>>);
 
 impl Layers {
     /// Reads a list of layers, separated by commas (or line breaks); each is a word and its arguments.
-    /// An empty text is no layer at all: a model of its classifier alone.
+    /// An empty text has no layers: the model is its classifier alone.
     ///
     /// # Errors
-    /// The first word that is wrong, with its place.
+    /// The first wrong word, with its place.
     pub fn parse(text: &str) -> Result<Layers, ParseError> {
         if text.trim().is_empty() {
             return Ok(Layers(Vec::new()));
@@ -54,6 +55,11 @@ impl Layers {
             return Err(ParseError { text: text.to_string(), place, message });
         }
         Ok(Layers(parsed))
+    }
+
+    /// All layer kinds with their arguments, for help: `dense N, relu, ...`.
+    pub fn usage() -> String {
+        layers::usage()
     }
 
     /// A layer of each kind, as users write it: `dense 8`.
@@ -78,7 +84,7 @@ impl fmt::Display for Layers {
     }
 }
 
-fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, ParseError> {
+fn parse_layer(text: &str, start: usize, item: &str) -> Result<Arc<dyn Layer>, ParseError> {
     let fault = |place, message| ParseError { text: text.to_string(), place, message };
     let offset = start + item.len() - item.trim_start().len();
     let mut words = item.split_whitespace();
@@ -86,13 +92,13 @@ fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, P
         let comma = (start + item.len()).min(text.len().saturating_sub(1));
         return Err(fault(comma..comma + 1, "a layer is missing before this comma".to_string()));
     };
-    let Some(kind) = KINDS.iter().find(|kind| kind.word == word) else {
+    let Some(kind) = KINDS.iter().find(|kind| kind.keyword == word) else {
         let message = format!("'{word}' is not a layer kind; there are: {}", layers::usage());
         return Err(fault(offset..offset + word.len(), message));
     };
     let arguments: Vec<&str> = words.collect();
     (kind.parse)(&arguments).map_err(|rule| {
-        // The first argument is taken for the bad one; without arguments it is the word itself.
+        // The arguments are underlined; without any, the word itself.
         let place = match arguments.first() {
             Some(_) => {
                 let behind_word =
@@ -107,10 +113,10 @@ fn parse_layer(text: &str, start: usize, item: &str) -> Result<Box<dyn Layer>, P
 }
 
 /// The text that reads back to the same layers.
-pub(super) fn format<'a>(layers: impl IntoIterator<Item = &'a Box<dyn Layer>>) -> String {
+pub(super) fn format<'a>(layers: impl IntoIterator<Item = &'a Arc<dyn Layer>>) -> String {
     let items = layers
         .into_iter()
-        .map(|layer| format!("{} {}", layer.word(), layer.arguments()).trim_end().to_string());
+        .map(|layer| format!("{} {}", layer.keyword(), layer.arguments()).trim_end().to_string());
     items.collect::<Vec<_>>().join(", ")
 }
 
@@ -134,7 +140,7 @@ mod tests {
     fn every_kind_parses_under_its_own_word() {
         for kind in KINDS {
             let layers: Layers = kind.example.parse().unwrap();
-            assert_eq!(layers.0[0].word(), kind.word);
+            assert_eq!(layers.0[0].keyword(), kind.keyword);
             assert_eq!(layers.to_string(), kind.example);
         }
     }

@@ -1,28 +1,33 @@
-//! The model as an ordered specification: the one source for names, shapes, parameter counts, the
-//! summary and the trainable network. It must not know data or training.
+//! The model as an ordered specification: the one source for names, shapes, parameter counts, the summary and the
+//! trainable network. The room knows nothing of data or training.
 
+mod backpropagation;
 mod explicit_gradients;
 pub(crate) mod layers;
 mod layers_text;
+mod network;
 pub mod presets;
 mod summary;
 
+pub use backpropagation::Backpropagation;
 pub use explicit_gradients::ExplicitGradients;
 pub use layers_text::{Layers, ParseError};
+pub use network::Network;
 pub use summary::{SummaryStyle, summary};
 
 use anyhow::{Context, Result, bail, ensure};
 use layers::{Dense, Flatten, InputKind, Layer, Parameter, softmax};
 use std::collections::HashMap;
+use std::sync::Arc;
 use tch::{Tensor, nn};
 
-/// A layer in its place in a model.
-#[derive(Debug)]
+/// A layer at its place in a model.
+#[derive(Clone, Debug)]
 pub(crate) struct PlacedLayer {
-    /// Its name, unique in the model: the kind's word and a number from 1, as in `dense_2`.
+    /// Its name, unique in the model: the kind's keyword and a number from 1, as in `dense_2`.
     pub name: String,
     /// Its kind and settings.
-    pub layer: Box<dyn Layer>,
+    pub layer: Arc<dyn Layer>,
     /// The shape of one sample's input.
     pub input: Vec<i64>,
     /// The shape of one sample's output.
@@ -58,9 +63,9 @@ impl PlacedLayer {
 
 /// A classifier: the layers in order, every shape known and checked.
 ///
-/// The last ones are always the classifier itself, a dense layer with one unit a class, and softmax.
-/// Training works on the dense layer's output, the logits, so softmax is kept out of [`Model::build`].
-#[derive(Debug)]
+/// The last ones are always the classifier itself, a dense layer with one unit per class, and softmax.
+/// Training works on the dense layer's output, the logits, so [`Model::build`] leaves softmax out.
+#[derive(Clone, Debug)]
 pub struct Model {
     /// The shape of one sample: height and width, channels before them, or a row of values.
     pub sample_shape: Vec<i64>,
@@ -71,8 +76,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Puts a classifier behind the hidden layers, for samples of `sample_shape`. They are taken as pictures
-    /// where a layer needs such, and flattened otherwise. Before a dense layer, pictures are flattened.
+    /// Adds a classifier to the hidden layers, for samples of `sample_shape`. These are images if a layer needs images,
+    /// otherwise they are flattened first. Images are flattened before a dense layer.
     ///
     /// # Errors
     /// No pixels, no classes, or shapes that do not fit each other.
@@ -80,15 +85,15 @@ impl Model {
         ensure!(classes > 0, "a classifier needs at least one class");
         let pixels: i64 = sample_shape.iter().product();
         ensure!(pixels > 0, "a classifier needs at least one input value, not the shape {sample_shape:?}");
-        let logits: Box<dyn Layer> = Box::new(Dense { units: classes as i64 });
-        let has_pictures = hidden.0.iter().any(|layer| layer.takes() == InputKind::Pictures);
-        let first = if has_pictures { as_picture(sample_shape)? } else { vec![pixels] };
+        let logits: Arc<dyn Layer> = Arc::new(Dense { units: classes as i64 });
+        let has_images = hidden.0.iter().any(|layer| layer.input_kind() == InputKind::Images);
+        let first = if has_images { as_image(sample_shape)? } else { vec![pixels] };
         let mut layers: Vec<PlacedLayer> = Vec::new();
         let mut numbers: HashMap<&str, usize> = HashMap::new();
-        let mut place = |layer: Box<dyn Layer>, layers: &mut Vec<PlacedLayer>| {
-            let number = numbers.entry(layer.word()).or_default();
+        let mut place = |layer: Arc<dyn Layer>, layers: &mut Vec<PlacedLayer>| {
+            let number = numbers.entry(layer.keyword()).or_default();
             *number += 1;
-            let name = format!("{}_{number}", layer.word());
+            let name = format!("{}_{number}", layer.keyword());
             let input = layers.last().map_or(&first, |previous| &previous.output).clone();
             let output = layer.output_shape(&input).with_context(|| name.clone())?;
             layers.push(PlacedLayer { name, layer, input, output });
@@ -96,8 +101,8 @@ impl Model {
         };
         for layer in hidden.0.into_iter().chain([logits]) {
             let dimensions = layers.last().map_or(first.len(), |previous| previous.output.len());
-            if layer.takes() == InputKind::Rows && dimensions > 1 {
-                place(Box::new(Flatten), &mut layers)?;
+            if layer.input_kind() == InputKind::Rows && dimensions > 1 {
+                place(Arc::new(Flatten), &mut layers)?;
             }
             place(layer, &mut layers)?;
         }
@@ -107,7 +112,7 @@ impl Model {
         Ok(Model { sample_shape: sample_shape.to_vec(), layers, softmax })
     }
 
-    /// The hidden layers as `--layers` takes them.
+    /// The hidden layers as [`Layers::parse`] reads them.
     pub fn hidden_layers(&self) -> String {
         let hidden = &self.layers[..self.layers.len() - 1];
         layers_text::format(hidden.iter().map(|placed| &placed.layer))
@@ -121,6 +126,11 @@ impl Model {
     /// The number of values in all parameters, whether or not they are trained.
     pub fn parameter_count(&self) -> i64 {
         self.layers.iter().map(PlacedLayer::parameter_count).sum()
+    }
+
+    /// The first layer without gradients of its own, by its name.
+    pub(crate) fn left_to_autograd(&self) -> Option<&str> {
+        self.layers.iter().find(|placed| !placed.layer.has_gradients()).map(|placed| placed.name.as_str())
     }
 
     /// The number of values that the optimizer moves.
@@ -153,14 +163,14 @@ impl Model {
     }
 }
 
-/// Channels, height and width; grey pictures have one channel.
-fn as_picture(sample_shape: &[i64]) -> Result<Vec<i64>> {
+/// Channels, height and width; grey images have one channel.
+fn as_image(sample_shape: &[i64]) -> Result<Vec<i64>> {
     match *sample_shape {
         [height, width] => Ok(vec![1, height, width]),
         [_, _, _] => Ok(sample_shape.to_vec()),
-        _ => bail!(
-            "samples of the shape {sample_shape:?} are no pictures, which convolutions and pooling need"
-        ),
+        _ => {
+            bail!("samples of the shape {sample_shape:?} are not images, which convolutions and pooling need")
+        }
     }
 }
 

@@ -33,7 +33,7 @@ fn every_layer_kind_builds_to_its_stated_shape_and_parameters() {
         let network = model.build(&store.root()).unwrap();
         for train in [false, true] {
             let input = Tensor::rand([6, 5, 6], (Kind::Float, Device::Cpu));
-            assert_eq!(network.forward_t(&input, train).size(), [6, 4], "{}", kind.word);
+            assert_eq!(network.forward_t(&input, train).size(), [6, 4], "{}", kind.keyword);
         }
         let stated: Vec<(String, Vec<i64>)> = model
             .layers
@@ -43,7 +43,7 @@ fn every_layer_kind_builds_to_its_stated_shape_and_parameters() {
             })
             .collect();
         let built = store.variables();
-        assert_eq!(stated.len(), built.len(), "{}", kind.word);
+        assert_eq!(stated.len(), built.len(), "{}", kind.keyword);
         for (name, shape) in stated {
             assert_eq!(built[&name].size(), shape, "{name}");
         }
@@ -90,4 +90,10 @@ fn impossible_models_are_errors() {
 fn a_model_without_hidden_layers_is_its_classifier() {
     let model = Model::classifier(&[8, 8], Layers::default(), 10).unwrap();
     assert_eq!(model.parameter_count(), 650);
+}
+
+#[test]
+fn layers_can_be_cloned() {
+    let layers = Layers::parse("dense 512, relu").unwrap();
+    assert_eq!(layers.clone().to_string(), layers.to_string());
 }

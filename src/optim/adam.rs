@@ -1,132 +1,152 @@
-//! Adam over all parameters in one step: on a CPU by [`adam_step`], elsewhere by an operator of libtorch's that tch
-//! does not bind. It must not know where the gradients come from.
+//! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), in the form of PyTorch's `adam`.
 
-use super::Decay;
-use super::adam_step::{Moved, adam_step};
-use super::stateful::{Parameter, Part, Rule};
-use crate::kernels::tensor_slice::as_mut_slice;
-use crate::kernels::torch_ops;
-use anyhow::{Context, Result};
-use tch::nn;
-use tch::{CModule, Device, IValue, Kind, Tensor};
+use super::Settings;
+use super::fused_adam::FusedAdam;
+use super::rule::{IntoRule, Parameter, Part, Rule, check_below_one, check_not_negative};
+use crate::kernels::tensor_slice::{Value, increment};
+use crate::kernels::update::{Elementwise, Update, update};
+use anyhow::Result;
+use multiversion::multiversion;
+use tch::{Device, Tensor, nn};
 
-/// The step counts live on the device too, so that nothing waits for it.
-const METHODS: &str = "  def step(self: __torch__.fitch.Adam,
-    parameters: List[Tensor],
-    gradients: List[Tensor],
-    first: List[Tensor],
-    second: List[Tensor],
-    greatest: List[Tensor],
-    counts: List[Tensor],
-    learning_rate: float,
-    beta1: float,
-    beta2: float,
-    weight_decay: float,
-    epsilon: float,
-    amsgrad: bool) -> NoneType:
-    torch._foreach_add_(counts, 1)
-    torch._fused_adam_(parameters, gradients, first, second, greatest, counts, lr=learning_rate, beta1=beta1, beta2=beta2, weight_decay=weight_decay, eps=epsilon, amsgrad=amsgrad, maximize=False)
-    return None
-";
+/// What a weight decay shrinks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decay {
+    /// The values, through their gradients: an L2 penalty. Adam.
+    Gradient,
+    /// The values themselves, in proportion to the learning rate. AdamW.
+    Decoupled,
+}
 
-/// Adam with the settings of tch's.
+/// The places of the parts in a parameter's state.
+pub const FIRST_MOMENT: usize = 0;
+pub const SECOND_MOMENT: usize = 1;
+/// How many steps were made.
+pub const COUNT: usize = 2;
+/// With `amsgrad` only.
+pub const MAX_SECOND_MOMENT: usize = 3;
+
+/// Adam on a CPU, by all threads at once. libtorch's operator computes the same, but takes as long again to be
+/// called, and takes gradients in bfloat16 only after a copy.
 #[derive(Debug)]
-pub struct Adam {
-    /// None where the step is ours.
-    operators: Option<CModule>,
+struct Adam {
     settings: nn::Adam,
     decay: Decay,
 }
 
-/// The places of the parts.
-const FIRST_MOMENT: usize = 0;
-const SECOND_MOMENT: usize = 1;
-/// How many steps were made.
-const COUNT: usize = 2;
-const GREATEST_SECOND_MOMENT: usize = 3;
+impl Settings for nn::Adam {}
 
-impl Adam {
-    /// For parameters on a device.
-    ///
-    /// # Errors
-    /// A libtorch without the operator.
-    pub fn new(settings: nn::Adam, decay: Decay, device: Device) -> Result<Adam> {
-        let is_ours = device == Device::Cpu && !settings.amsgrad;
-        Adam::with(settings, decay, device, !is_ours)
+impl IntoRule for nn::Adam {
+    fn into_rule(self, device: Device) -> Result<Box<dyn Rule>> {
+        rule(self, Decay::Gradient, device)
     }
+}
 
-    fn with(settings: nn::Adam, decay: Decay, device: Device, by_libtorch: bool) -> Result<Adam> {
-        let methods = match decay {
-            Decay::Gradient => METHODS.to_string(),
-            Decay::Decoupled => METHODS.replace("_fused_adam_", "_fused_adamw_"),
-        };
-        let load = || torch_ops::load("Adam", &methods, device);
-        let operators = by_libtorch.then(load).transpose().context("libtorch has no fused Adam")?;
-        Ok(Adam { operators, settings, decay })
+impl Settings for nn::AdamW {}
+
+impl IntoRule for nn::AdamW {
+    fn into_rule(self, device: Device) -> Result<Box<dyn Rule>> {
+        let nn::AdamW { beta1, beta2, wd, eps, amsgrad } = self;
+        rule(nn::Adam { beta1, beta2, wd, eps, amsgrad }, Decay::Decoupled, device)
     }
+}
+
+fn rule(settings: nn::Adam, decay: Decay, device: Device) -> Result<Box<dyn Rule>> {
+    check_below_one("beta1", settings.beta1)?;
+    check_below_one("beta2", settings.beta2)?;
+    check_not_negative("wd (weight decay)", settings.wd)?;
+    check_not_negative("eps", settings.eps)?;
+    match device {
+        Device::Cpu if !settings.amsgrad => Ok(Box::new(Adam { settings, decay })),
+        _ => Ok(Box::new(FusedAdam::new(settings, decay, device)?)),
+    }
+}
+
+/// The parts of the state, in the order of the constants above.
+pub fn parts(settings: &nn::Adam) -> Vec<Part> {
+    let mut parts =
+        vec![Part::per_value("first_moment"), Part::per_value("second_moment"), Part::scalar("count")];
+    if settings.amsgrad {
+        parts.push(Part::per_value("max_second_moment"));
+    }
+    parts
 }
 
 impl Rule for Adam {
     fn parts(&self) -> Vec<Part> {
-        let mut parts =
-            vec![Part::of_each("first_moment"), Part::of_each("second_moment"), Part::single("count")];
-        if self.settings.amsgrad {
-            parts.push(Part::of_each("greatest_second_moment"));
-        }
-        parts
+        parts(&self.settings)
     }
 
     fn step(&self, pairs: &mut [(&mut Parameter, Tensor)], learning_rate: f64) -> Result<()> {
-        match &self.operators {
-            Some(operators) => step_by_libtorch(operators, pairs, &self.settings, learning_rate),
-            None => {
-                let moved = pairs.iter_mut().map(|(parameter, gradient)| moved_by(parameter, gradient));
-                adam_step(moved.collect(), &self.settings, self.decay, learning_rate)
-            }
+        let updates = pairs.iter_mut().map(|(parameter, gradient)| {
+            let [first_moment, second_moment, count] = parameter.state.as_mut_slice() else {
+                unreachable!("the state has the parts that the rule stated")
+            };
+            let count = f64::from(increment(count)?);
+            let step = Step::new(&self.settings, self.decay, learning_rate, count);
+            Ok(Update { tensors: [&mut parameter.value, first_moment, second_moment], gradient, step })
+        });
+        update(updates.collect::<Result<_>>()?)
+    }
+}
+
+/// The factors of a parameter's step.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    weight_decay: f32,
+    /// The share of a value that a decoupled decay leaves.
+    kept: f32,
+    epsilon: f32,
+    /// The learning rate over the bias correction of the first moment.
+    rate: f32,
+    /// Corrects the bias of the root of the second moment.
+    second_correction: f32,
+}
+
+impl Step {
+    /// `count` is the number of the step, from 1.
+    fn new(settings: &nn::Adam, decay: Decay, learning_rate: f64, count: f64) -> Step {
+        let (coupled, decoupled) = match decay {
+            Decay::Gradient => (settings.wd, 0.0),
+            Decay::Decoupled => (0.0, settings.wd),
+        };
+        Step {
+            one_minus_beta1: (1.0 - settings.beta1) as f32,
+            beta2: settings.beta2 as f32,
+            one_minus_beta2: (1.0 - settings.beta2) as f32,
+            weight_decay: coupled as f32,
+            kept: (1.0 - learning_rate * decoupled) as f32,
+            epsilon: settings.eps as f32,
+            rate: (learning_rate / (1.0 - settings.beta1.powf(count))) as f32,
+            second_correction: (1.0 - settings.beta2.powf(count)).sqrt().recip() as f32,
         }
     }
 }
 
-/// A parameter and a gradient for its next step on the CPU.
-fn moved_by<'a>(parameter: &'a mut Parameter, gradient: &'a Tensor) -> Moved<'a> {
-    let [first_moment, second_moment, count, ..] = parameter.state.as_mut_slice() else {
-        unreachable!("the parts of the state are those of the rule")
-    };
-    let count = &mut as_mut_slice::<f32>(count)[0];
-    *count += 1.0;
-    let count = f64::from(*count);
-    Moved { value: &mut parameter.value, first_moment, second_moment, gradient, count }
+impl Elementwise<3> for Step {
+    fn apply<G: Value + Into<f32>>(self, [value, first, second]: [&mut [f32]; 3], gradient: &[G]) {
+        step(value, first, second, gradient, self);
+    }
 }
 
-fn step_by_libtorch(
-    operators: &CModule,
-    pairs: &[(&mut Parameter, Tensor)],
-    settings: &nn::Adam,
-    learning_rate: f64,
-) -> Result<()> {
-    let list = |of: &dyn Fn(&Parameter) -> Tensor| {
-        IValue::TensorList(pairs.iter().map(|(parameter, _)| of(parameter)).collect())
-    };
-    let part = |number: usize| list(&|parameter| parameter.state[number].shallow_clone());
-    let gradients = pairs.iter().map(|(_, gradient)| gradient.f_to_kind(Kind::Float));
-    let nn::Adam { beta1, beta2, wd, eps, amsgrad } = *settings;
-    let greatest = if amsgrad { part(GREATEST_SECOND_MOMENT) } else { IValue::TensorList(Vec::new()) };
-    let arguments = [
-        list(&|parameter| parameter.value.shallow_clone()),
-        IValue::TensorList(gradients.collect::<Result<_, _>>()?),
-        part(FIRST_MOMENT),
-        part(SECOND_MOMENT),
-        greatest,
-        part(COUNT),
-        IValue::Double(learning_rate),
-        IValue::Double(beta1),
-        IValue::Double(beta2),
-        IValue::Double(wd),
-        IValue::Double(eps),
-        IValue::Bool(amsgrad),
-    ];
-    operators.method_is("step", &arguments).context("cannot make a step of Adam")?;
-    Ok(())
+/// The formula.
+#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2+fma"))]
+fn step<G: Value + Into<f32>>(
+    value: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradient: &[G],
+    by: Step,
+) {
+    for (((value, first), second), gradient) in value.iter_mut().zip(first).zip(second).zip(gradient) {
+        let gradient: f32 = (*gradient).into() + by.weight_decay * *value;
+        *first += (gradient - *first) * by.one_minus_beta1;
+        *second = *second * by.beta2 + gradient * gradient * by.one_minus_beta2;
+        *value = *value * by.kept - by.rate * *first / (second.sqrt() * by.second_correction + by.epsilon);
+    }
 }
 
 #[cfg(test)]
@@ -135,14 +155,23 @@ mod tests {
     use crate::optim::stateful::tests::assert_equal_to_tch;
 
     #[test]
-    fn every_setting_of_tch_is_heeded() {
+    fn every_setting_of_tch_has_its_effect() {
         let settings = nn::Adam::default().beta1(0.8).beta2(0.95).wd(0.01).eps(1e-4);
-        for (amsgrad, by_libtorch) in [(false, false), (false, true), (true, true)] {
+        for amsgrad in [false, true] {
             let settings = settings.amsgrad(amsgrad);
             let nn::Adam { beta1, beta2, wd, eps, amsgrad } = settings;
-            let rule = |decay| Adam::with(settings, decay, Device::Cpu, by_libtorch).unwrap();
-            assert_equal_to_tch(rule(Decay::Gradient), settings, 0.05);
-            assert_equal_to_tch(rule(Decay::Decoupled), nn::AdamW { beta1, beta2, wd, eps, amsgrad }, 0.05);
+            let decoupled = nn::AdamW { beta1, beta2, wd, eps, amsgrad };
+            assert_equal_to_tch(settings.into_rule(Device::Cpu).unwrap(), settings, 0.05);
+            assert_equal_to_tch(decoupled.into_rule(Device::Cpu).unwrap(), decoupled, 0.05);
         }
+    }
+
+    #[test]
+    fn settings_out_of_their_range_are_errors_that_name_them() {
+        let fault = |settings: nn::Adam| settings.into_rule(Device::Cpu).unwrap_err().to_string();
+        assert_eq!(fault(nn::Adam::default().beta1(1.0)), "beta1 must be from 0 to below 1, not 1");
+        assert!(fault(nn::Adam::default().beta2(-0.1)).starts_with("beta2 must be"));
+        assert!(fault(nn::Adam::default().eps(f64::NAN)).starts_with("eps must be"));
+        assert!(fault(nn::Adam::default().wd(-1.0)).starts_with("wd (weight decay) must be"));
     }
 }

@@ -1,159 +1,143 @@
-//! The optimizer: Adam, SGD and RMSprop with their state in our hands, or any of tch's. It
-//! must not know the loop that calls it.
+//! Optimizers: Adam, AdamW, SGD and RMSprop with state that can be saved, and any of tch's own. The room knows nothing
+//! of the loop that calls them.
 
 mod adam;
-mod adam_step;
+mod fused_adam;
 mod rms_prop;
+mod rule;
 mod sgd;
 mod stateful;
 
-use anyhow::{Context, Result, anyhow, ensure};
-use stateful::{Rule, StatefulOptimizer};
-use std::collections::BTreeMap;
+use anyhow::{Context, Result, bail, ensure};
+use rule::IntoRule;
+use stateful::{StatefulOptimizer, distinct_variables};
+use std::collections::{BTreeMap, HashSet};
 use tch::Tensor;
 use tch::nn::{self, OptimizerConfig};
 
 /// Keras's epsilon; PyTorch's and tch's is 1e-8.
 pub const KERAS_EPSILON: f64 = 1e-7;
 
-/// Greater learning rates only overflow float32, in which libtorch refuses to compute then.
-pub const GREATEST_LEARNING_RATE: f64 = 1e6;
+/// Larger learning rates only overflow float32.
+pub const MAX_LEARNING_RATE: f64 = 1e6;
 
 /// Whether a learning rate can be trained with.
 pub fn is_learning_rate(rate: f64) -> bool {
-    rate > 0.0 && rate <= GREATEST_LEARNING_RATE
+    rate > 0.0 && rate <= MAX_LEARNING_RATE
 }
 
-/// What a weight decay makes smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decay {
-    /// The values, through their gradients: an L2 penalty.
-    Gradient,
-    /// The values themselves, in proportion to the learning rate (Loshchilov and Hutter, 2019): AdamW.
-    Decoupled,
-}
-
-/// An optimizer over the trainable variables of a store.
-#[derive(Debug)]
-pub struct Optimizer {
-    kind: Kind,
-    learning_rate: f64,
-    greatest_norm: Option<f64>,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Open(StatefulOptimizer),
-    Tch(nn::Optimizer),
-}
-
-/// Adam's settings as Keras has them.
-fn keras_adam() -> nn::Adam {
+/// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7.
+pub fn keras_adam() -> nn::Adam {
     nn::Adam::default().eps(KERAS_EPSILON)
 }
 
+/// Settings of an optimizer whose state can be saved: tch's [`Adam`](nn::Adam), [`AdamW`](nn::AdamW), [`Sgd`](nn::Sgd)
+/// and [`RmsProp`](nn::RmsProp), every field of which has the effect that it has in PyTorch.
+pub trait Settings: IntoRule {}
+
+/// An optimizer over the trainable variables of a store.
+///
+/// ```
+/// use fitch::optim::Optimizer;
+/// use tch::{Device, Kind, nn};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// let variables = nn::VarStore::new(Device::Cpu);
+/// let weight = variables.root().ones("weight", &[3]);
+/// let mut optimizer = Optimizer::new(&variables, nn::Adam { wd: 1e-4, ..Default::default() }, 0.01)?;
+/// optimizer.step(&weight.square().sum(Kind::Float))?;
+/// assert!(weight.double_value(&[0]) < 1.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Optimizer {
+    backend: Backend,
+    learning_rate: f64,
+}
+
+#[derive(Debug)]
+enum Backend {
+    Stateful { inner: StatefulOptimizer, max_norm: Option<f64> },
+    Tch { inner: nn::Optimizer, max_norm: Option<f64> },
+}
+
 impl Optimizer {
-    /// Adam (Kingma and Ba, 2015) with Keras's settings: beta 0.9 and 0.999, epsilon 1e-7.
+    /// An optimizer with tch's settings, over the float32 variables that the store has now. Its state can be saved, and
+    /// it takes gradients from elsewhere. Tied weights, one tensor under several names
+    /// ([`Path::add`](nn::Path::add) of a [`shallow_clone`](Tensor::shallow_clone)), are moved once a step.
     ///
     /// # Errors
-    /// As [`Optimizer::new`], or variables that are not all float32.
-    pub fn adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
-        Optimizer::adam_with_decay(variables, learning_rate, 0.0, Decay::Gradient)
-    }
-
-    /// The same with a weight decay of at least 0.
-    ///
-    /// # Errors
-    /// As [`Optimizer::adam`].
-    pub fn adam_with_decay(
-        variables: &nn::VarStore,
-        learning_rate: f64,
-        weight_decay: f64,
-        decay: Decay,
-    ) -> Result<Optimizer> {
-        let settings = keras_adam().wd(weight_decay);
-        Optimizer::open(adam::Adam::new(settings, decay, variables.device())?, variables, learning_rate)
-    }
-
-    /// Stochastic gradient descent with tch's settings.
-    ///
-    /// # Errors
-    /// As [`Optimizer::adam`]; a dampening, which is not supported.
-    pub fn sgd(variables: &nn::VarStore, learning_rate: f64, settings: nn::Sgd) -> Result<Optimizer> {
-        Optimizer::open(sgd::Sgd::new(settings)?, variables, learning_rate)
-    }
-
-    /// RMSprop with tch's settings.
-    ///
-    /// # Errors
-    /// As [`Optimizer::adam`]; the centered form, which is not supported.
-    pub fn rms_prop(
-        variables: &nn::VarStore,
-        learning_rate: f64,
-        settings: nn::RmsProp,
-    ) -> Result<Optimizer> {
-        Optimizer::open(rms_prop::RmsProp::new(settings)?, variables, learning_rate)
-    }
-
-    fn open(rule: impl Rule + 'static, variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
+    /// A learning rate that is not above 0 and at most [`MAX_LEARNING_RATE`]; a setting out of its range; a variable that
+    /// is not float32 and contiguous; variables that overlap in memory without being one tensor.
+    pub fn new(variables: &nn::VarStore, settings: impl Settings, learning_rate: f64) -> Result<Optimizer> {
         check_learning_rate(learning_rate)?;
-        let open = StatefulOptimizer::new(rule, variables).context("cannot set up the optimizer")?;
-        Ok(Optimizer { kind: Kind::Open(open), learning_rate, greatest_norm: None })
+        let rule = settings.into_rule(variables.device());
+        let inner = rule.and_then(|rule| StatefulOptimizer::new(rule, variables));
+        let inner = inner.context("cannot set up the optimizer")?;
+        Ok(Optimizer { backend: Backend::Stateful { inner, max_norm: None }, learning_rate })
     }
 
-    /// Makes the gradients smaller where their norm, all of them together, is greater than this, as Keras's
-    /// `global_clipnorm` and PyTorch's `clip_grad_norm_` do.
-    pub fn clip_norm(mut self, greatest: f64) -> Optimizer {
-        if let Kind::Open(open) = &mut self.kind {
-            open.clip_norm(greatest);
-        }
-        Optimizer { greatest_norm: Some(greatest), ..self }
-    }
-
-    /// The same by tch's own optimizer, to compare with: slower, and its state cannot be saved.
+    /// An optimizer of tch's own, by any configuration that tch can build. It keeps its state to itself, so a
+    /// training with it cannot be resumed, and it takes no gradients but autograd's.
     ///
     /// # Errors
-    /// As [`Optimizer::new`].
-    pub fn reference_adam(variables: &nn::VarStore, learning_rate: f64) -> Result<Optimizer> {
-        Optimizer::new(keras_adam(), variables, learning_rate)
-    }
-
-    /// Any optimizer that tch can configure. Its state cannot be saved.
-    ///
-    /// # Errors
-    /// A learning rate that is not above 0 or too great, or settings that libtorch refuses.
-    pub fn new(
+    /// As [`Optimizer::new`], but of variables of any kind; settings that libtorch refuses; tied weights, which it would
+    /// move once for each name.
+    pub fn opaque(
+        variables: &nn::VarStore,
         config: impl OptimizerConfig,
-        variables: &nn::VarStore,
         learning_rate: f64,
     ) -> Result<Optimizer> {
         check_learning_rate(learning_rate)?;
+        let tied = distinct_variables(variables)?.into_iter().find(|(names, _)| names.len() > 1);
+        if let Some((names, _)) = tied {
+            bail!(
+                "{} are one tensor, which an optimizer of tch's would move several times",
+                names.join(" and ")
+            );
+        }
         let inner = config.build(variables, learning_rate).context("cannot set up the optimizer")?;
-        Ok(Optimizer { kind: Kind::Tch(inner), learning_rate, greatest_norm: None })
+        Ok(Optimizer { backend: Backend::Tch { inner, max_norm: None }, learning_rate })
     }
 
-    /// The state, by the names of the variables and of its parts, `dense_1.weight.first_moment` and so on: the
-    /// tensors themselves, not copies. None of an optimizer of tch's, which keeps its state to itself.
+    /// Clips gradients to a global norm, as Keras's `global_clipnorm` and PyTorch's `clip_grad_norm_` do.
+    pub fn clip_norm(mut self, norm: f64) -> Optimizer {
+        let (Backend::Stateful { max_norm, .. } | Backend::Tch { max_norm, .. }) = &mut self.backend;
+        *max_norm = Some(norm);
+        self
+    }
+
+    /// The state by the names of the variables and of its parts, `dense_1.weight.first_moment` and so on: the tensors
+    /// themselves, not copies. None for an optimizer of tch's own.
     pub fn state(&self) -> Option<BTreeMap<String, Tensor>> {
-        match &self.kind {
-            Kind::Open(open) => Some(open.state()),
-            Kind::Tch(_) => None,
+        match &self.backend {
+            Backend::Stateful { inner, .. } => Some(inner.state()),
+            Backend::Tch { .. } => None,
         }
     }
 
     /// Takes over a state that [`Optimizer::state`] gave.
     ///
     /// # Errors
-    /// An optimizer of tch's; a part that is missing or has another shape.
+    /// An optimizer of tch's own; a part that is missing or has another shape.
     pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.opened()?.load_state(saved)
+        match &mut self.backend {
+            Backend::Stateful { inner, .. } => inner.load_state(saved),
+            Backend::Tch { .. } => bail!("an optimizer of tch's own keeps its state to itself"),
+        }
     }
 
-    fn opened(&mut self) -> Result<&mut StatefulOptimizer> {
-        match &mut self.kind {
-            Kind::Open(open) => Ok(open),
-            Kind::Tch(_) => Err(anyhow!("an optimizer of tch's own keeps its state to itself")),
-        }
+    /// Whether what this optimizer moves are variables of that store, all of them or some (others may be frozen), but
+    /// not none.
+    pub fn is_over(&self, variables: &nn::VarStore) -> bool {
+        let place = |tensor: &Tensor| tensor.data_ptr() as usize;
+        let places: HashSet<usize> = variables.variables().values().map(place).collect();
+        let moved: Vec<usize> = match &self.backend {
+            Backend::Stateful { inner, .. } => inner.values().map(place).collect(),
+            Backend::Tch { inner, .. } => inner.trainable_variables().iter().map(place).collect(),
+        };
+        !moved.is_empty() && moved.iter().all(|place| places.contains(place))
     }
 
     /// The learning rate in use.
@@ -164,25 +148,25 @@ impl Optimizer {
     /// Uses another learning rate from the next step on.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         if learning_rate != self.learning_rate {
-            if let Kind::Tch(inner) = &mut self.kind {
+            if let Backend::Tch { inner, .. } = &mut self.backend {
                 inner.set_lr(learning_rate);
             }
             self.learning_rate = learning_rate;
         }
     }
 
-    /// Computes the gradients of the loss (one value) and moves the variables by them.
+    /// Computes the gradients of the loss (one value) and moves the variables.
     ///
     /// # Errors
     /// A loss without a gradient, or too little memory.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
-        match &mut self.kind {
-            Kind::Open(open) => open.step(loss, self.learning_rate),
-            Kind::Tch(inner) => {
+        match &mut self.backend {
+            Backend::Stateful { inner, max_norm } => inner.step(loss, self.learning_rate, *max_norm),
+            Backend::Tch { inner, max_norm } => {
                 inner.zero_grad();
                 loss.f_backward().context("cannot compute the gradients of the loss")?;
-                if let Some(greatest) = self.greatest_norm {
-                    inner.clip_grad_norm(greatest);
+                if let Some(max_norm) = max_norm {
+                    inner.clip_grad_norm(*max_norm);
                 }
                 inner.step();
                 Ok(())
@@ -190,20 +174,24 @@ impl Optimizer {
         }
     }
 
-    /// Moves the variables by gradients that were computed elsewhere, found by their names.
+    /// Moves the variables by gradients from elsewhere, each under the name of its variable and of its shape. The
+    /// gradients of tied weights, under each of their names, are added up. A variable without a gradient stays.
     ///
     /// # Errors
-    /// An optimizer of tch's, which takes none; a name of no variable; too little memory.
+    /// An optimizer of tch's own, which takes none; an unknown name, or one that comes twice; a gradient of another
+    /// shape, on another device or not of floats; too little memory.
     pub fn apply(&mut self, gradients: Vec<(&str, Tensor)>) -> Result<()> {
-        let rate = self.learning_rate;
-        self.opened()?.apply(gradients, rate)
+        match &mut self.backend {
+            Backend::Stateful { inner, max_norm } => inner.apply(gradients, self.learning_rate, *max_norm),
+            Backend::Tch { .. } => bail!("an optimizer of tch's own takes no gradients but autograd's"),
+        }
     }
 }
 
 fn check_learning_rate(rate: f64) -> Result<()> {
     ensure!(
         is_learning_rate(rate),
-        "a learning rate of {rate} is not above 0 and at most {GREATEST_LEARNING_RATE}"
+        "a learning rate of {rate} is not above 0 and at most {MAX_LEARNING_RATE}"
     );
     Ok(())
 }
@@ -217,7 +205,7 @@ mod tests {
     fn adam_moves_by_the_learning_rate_at_first_and_follows_its_changes() {
         let store = nn::VarStore::new(Device::Cpu);
         let weight = store.root().zeros("weight", &[1]);
-        let mut optimizer = Optimizer::adam(&store, 0.01).unwrap();
+        let mut optimizer = Optimizer::new(&store, keras_adam(), 0.01).unwrap();
         let value = || f64::try_from(&weight).unwrap();
         optimizer.step(&(&weight * 3.0).sum(tch::Kind::Float)).unwrap();
         // Adam's first step is learning_rate * g / (|g| + epsilon').
@@ -232,7 +220,28 @@ mod tests {
     fn impossible_learning_rates_are_refused() {
         let store = nn::VarStore::new(Device::Cpu);
         for rate in [0.0, -1.0, 1e38, f64::NAN, f64::INFINITY] {
-            assert!(Optimizer::adam(&store, rate).is_err());
+            assert!(Optimizer::new(&store, keras_adam(), rate).is_err());
+            assert!(Optimizer::opaque(&store, keras_adam(), rate).is_err());
         }
+    }
+
+    #[test]
+    fn an_optimizer_knows_the_store_that_it_is_over() {
+        let stores = [nn::VarStore::new(Device::Cpu), nn::VarStore::new(Device::Cpu)];
+        let _ = stores.each_ref().map(|store| store.root().zeros("weight", &[2]));
+        for optimizer in [
+            Optimizer::new(&stores[0], nn::Sgd::default(), 0.1).unwrap(),
+            Optimizer::opaque(&stores[0], nn::Sgd::default(), 0.1).unwrap(),
+        ] {
+            assert!(optimizer.is_over(&stores[0]) && !optimizer.is_over(&stores[1]));
+        }
+        let empty = nn::VarStore::new(Device::Cpu);
+        assert!(
+            !Optimizer::new(&empty, nn::Sgd::default(), 0.1).unwrap().is_over(&empty),
+            "it moves nothing"
+        );
+        let _ = (&stores[0].root() / "frozen").zeros("weight", &[2]).set_requires_grad(false);
+        let optimizer = Optimizer::new(&stores[0], nn::Sgd::default(), 0.1).unwrap();
+        assert!(optimizer.is_over(&stores[0]), "one of two is frozen");
     }
 }

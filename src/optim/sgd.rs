@@ -1,36 +1,53 @@
-//! Stochastic gradient descent with momentum, as PyTorch has it. It must not know where the gradients come from.
+//! Stochastic gradient descent with momentum, as PyTorch's `SGD`.
 
-use super::stateful::{Parameter, Part, Rule};
+use super::Settings;
+use super::rule::{IntoRule, Parameter, Part, Rule, check_not_negative};
 use anyhow::{Result, ensure};
-use tch::{Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
-/// With the settings of tch's: `velocity = momentum * velocity + gradient; value -= rate * velocity`, with Nesterov's
-/// momentum `value -= rate * (gradient + momentum * velocity)`.
+/// `velocity = momentum * velocity + (1 - dampening) * gradient; value -= rate * velocity`. The first step has no
+/// dampening (`velocity = gradient`). Nesterov's momentum (Sutskever et al., 2013): `value -= rate * (gradient +
+/// momentum * velocity)`.
 #[derive(Debug)]
-pub struct Sgd {
+struct Sgd {
     settings: nn::Sgd,
 }
 
-impl Sgd {
-    /// # Errors
-    /// A dampening, whose first step is another than those that follow.
-    pub fn new(settings: nn::Sgd) -> Result<Sgd> {
-        ensure!(settings.dampening == 0.0, "a dampening is not supported");
-        Ok(Sgd { settings })
+impl Settings for nn::Sgd {}
+
+impl IntoRule for nn::Sgd {
+    fn into_rule(self, _: Device) -> Result<Box<dyn Rule>> {
+        let nn::Sgd { momentum, dampening, wd, nesterov } = self;
+        check_not_negative("momentum", momentum)?;
+        check_not_negative("wd (weight decay)", wd)?;
+        ensure!(dampening.is_finite(), "dampening must be a finite number, not {dampening}");
+        ensure!(
+            !nesterov || (momentum > 0.0 && dampening == 0.0),
+            "nesterov needs a momentum above 0 and no dampening, not {momentum} and {dampening}"
+        );
+        Ok(Box::new(Sgd { settings: self }))
     }
 }
 
 impl Rule for Sgd {
     fn parts(&self) -> Vec<Part> {
-        if self.settings.momentum == 0.0 { Vec::new() } else { vec![Part::of_each("velocity")] }
+        match self.settings {
+            nn::Sgd { momentum: 0.0, .. } => Vec::new(),
+            nn::Sgd { dampening: 0.0, .. } => vec![Part::per_value("velocity")],
+            _ => vec![Part::per_value("velocity"), Part::scalar("count")],
+        }
     }
 
     fn step(&self, pairs: &mut [(&mut Parameter, Tensor)], learning_rate: f64) -> Result<()> {
-        let nn::Sgd { momentum, wd, nesterov, .. } = self.settings;
+        let nn::Sgd { momentum, dampening, wd, nesterov } = self.settings;
         for (parameter, gradient) in pairs {
             let mut gradient = decayed(&parameter.value, gradient, wd)?;
-            if let [velocity] = parameter.state.as_mut_slice() {
-                let _ = velocity.f_mul_scalar_(momentum)?.f_add_(&gradient)?;
+            if let [velocity, count @ ..] = parameter.state.as_mut_slice() {
+                let added = match count {
+                    [count] => dampened(&gradient, dampening, count)?,
+                    _ => gradient.shallow_clone(),
+                };
+                let _ = velocity.f_mul_scalar_(momentum)?.f_add_(&added)?;
                 gradient = match nesterov {
                     true => gradient.f_add(&velocity.f_mul_scalar(momentum)?)?,
                     false => velocity.shallow_clone(),
@@ -40,6 +57,13 @@ impl Rule for Sgd {
         }
         Ok(())
     }
+}
+
+/// The gradient times `1 - dampening`, or 1 in the first step. The host does not wait for the count.
+fn dampened(gradient: &Tensor, dampening: f64, count: &mut Tensor) -> Result<Tensor> {
+    let factor = count.f_clamp_max(1.0)?.f_mul_scalar(-dampening)?.f_add_scalar(1.0)?;
+    let _ = count.f_add_scalar_(1.0)?;
+    Ok(gradient.f_mul(&factor)?)
 }
 
 /// The gradient in float32, with that of an L2 penalty on the values.
@@ -57,13 +81,25 @@ mod tests {
     use crate::optim::stateful::tests::assert_equal_to_tch;
 
     #[test]
-    fn steps_are_those_of_tch() {
-        for (momentum, nesterov, wd) in
-            [(0.0, false, 0.0), (0.9, false, 0.0), (0.9, true, 0.01), (0.0, false, 0.1)]
-        {
-            let settings = nn::Sgd { momentum, dampening: 0.0, wd, nesterov };
-            assert_equal_to_tch(Sgd::new(settings).unwrap(), settings, 0.001);
+    fn every_setting_of_tch_has_its_effect() {
+        for (momentum, dampening, nesterov, wd) in [
+            (0.0, 0.0, false, 0.0),
+            (0.9, 0.0, false, 0.0),
+            (0.9, 0.0, true, 0.01),
+            (0.0, 0.0, false, 0.1),
+            (0.9, 0.3, false, 0.01),
+            (0.0, 0.3, false, 0.0),
+        ] {
+            let settings = nn::Sgd { momentum, dampening, wd, nesterov };
+            assert_equal_to_tch(settings.into_rule(Device::Cpu).unwrap(), settings, 0.001);
         }
-        assert!(Sgd::new(nn::Sgd { dampening: 0.1, ..nn::Sgd::default() }).is_err());
+    }
+
+    #[test]
+    fn settings_that_pytorch_refuses_are_errors() {
+        for (momentum, dampening, nesterov) in [(-0.1, 0.0, false), (0.0, 0.0, true), (0.9, 0.1, true)] {
+            let settings = nn::Sgd { momentum, dampening, wd: 0.0, nesterov };
+            assert!(settings.into_rule(Device::Cpu).is_err(), "{settings:?}");
+        }
     }
 }

@@ -1,122 +1,107 @@
-//! What optimizers have in common whose state is in tensors of ours: gradients of a loss or from elsewhere, by name,
-//! clipped; the state to save. How values are moved is the matter of a rule. It must not know what the
-//! parameters belong to.
+//! Optimizers whose state is in tensors of ours, whatever their rule: gradients of a loss or from elsewhere, by name,
+//! checked and clipped; the state to save.
 
-use anyhow::{Context, Result, ensure};
+use super::rule::{Parameter, Part, Rule};
+use crate::kernels::tensor_slice::{addresses, overlap};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::ops::Range;
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
-
-/// How parameters are moved by their gradients.
-pub trait Rule: Debug {
-    /// What the state of a parameter is made of.
-    fn parts(&self) -> Vec<Part>;
-
-    /// Moves parameters by their gradients, which are contiguous, float32 or of less precision.
-    ///
-    /// # Errors
-    /// A fault of the device.
-    fn step(&self, pairs: &mut [(&mut Parameter, Tensor)], learning_rate: f64) -> Result<()>;
-}
-
-/// A part of a parameter's state: zeros at first.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Part {
-    pub name: &'static str,
-    /// Whether it is one value instead of one for each of the parameter's.
-    pub is_single: bool,
-}
-
-impl Part {
-    pub fn of_each(name: &'static str) -> Part {
-        Part { name, is_single: false }
-    }
-
-    pub fn single(name: &'static str) -> Part {
-        Part { name, is_single: true }
-    }
-}
-
-/// A parameter with its state, in the order of the rule's parts.
-#[derive(Debug)]
-pub struct Parameter {
-    name: String,
-    pub value: Tensor,
-    pub state: Vec<Tensor>,
-}
 
 /// An optimizer over the trainable variables that a store had when it was made.
 #[derive(Debug)]
 pub struct StatefulOptimizer {
     rule: Box<dyn Rule>,
-    /// The greatest norm of all gradients together.
-    greatest_norm: Option<f64>,
     parameters: Vec<Parameter>,
 }
 
 impl StatefulOptimizer {
+    /// Weights that are tied, one tensor under several names, are one parameter.
+    ///
     /// # Errors
-    /// A variable that is not float32 and contiguous, or too little memory.
-    pub fn new(rule: impl Rule + 'static, variables: &VarStore) -> Result<StatefulOptimizer> {
-        let sorted: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
-        let trainable = sorted.into_iter().filter(|(_, value)| value.requires_grad());
+    /// A variable that is not float32 and contiguous, variables that overlap in memory otherwise, or too little memory.
+    pub fn new(rule: Box<dyn Rule>, variables: &VarStore) -> Result<StatefulOptimizer> {
         let parts = rule.parts();
-        let parameter = |(name, value): (String, Tensor)| -> Result<Parameter> {
-            ensure!(value.kind() == Kind::Float, "{name} is {:?}; only float32 can be trained", value.kind());
+        let parameter = |(names, value): (Vec<String>, Tensor)| -> Result<Parameter> {
+            let (name, kind) = (&names[0], value.kind());
+            ensure!(kind == Kind::Float, "{name} is {kind:?}; only float32 can be trained");
             ensure!(value.is_contiguous(), "{name} is not contiguous");
-            let zeros = |part: &Part| match part.is_single {
+            let zeros = |part: &Part| match part.is_scalar {
                 true => Tensor::f_zeros([0i64; 0], (Kind::Float, value.device())),
                 false => value.detach().f_zeros_like(),
             };
-            Ok(Parameter { state: parts.iter().map(zeros).collect::<Result<_, _>>()?, name, value })
+            Ok(Parameter { state: parts.iter().map(zeros).collect::<Result<_, _>>()?, names, value })
         };
-        let parameters = trainable.map(parameter).collect::<Result<_>>()?;
-        Ok(StatefulOptimizer { rule: Box::new(rule), greatest_norm: None, parameters })
-    }
-
-    /// Makes the gradients smaller where their norm, all of them together, is greater than this.
-    pub fn clip_norm(&mut self, greatest: f64) {
-        self.greatest_norm = Some(greatest);
+        let parameters = distinct_variables(variables)?.into_iter().map(parameter).collect::<Result<_>>()?;
+        Ok(StatefulOptimizer { rule, parameters })
     }
 
     /// Computes the gradients of a loss (one value) and moves every parameter that it depends on.
     ///
-    /// The gradients are used where they come up, which saves adding them to what `grad` holds, and setting
-    /// that to zero.
+    /// The gradients are used as autograd returns them, which saves adding them to `grad` and setting that to zero.
     ///
     /// # Errors
     /// A loss that depends on no parameter, or a fault of the device.
-    pub fn step(&mut self, loss: &Tensor, learning_rate: f64) -> Result<()> {
+    pub fn step(&mut self, loss: &Tensor, learning_rate: f64, max_norm: Option<f64>) -> Result<()> {
         let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::f_run_backward(&[loss], &values, false, false)
             .context("cannot compute the gradients of the loss")?;
-        self.apply_in_order(gradients, learning_rate)
+        for (Parameter { names, value, .. }, gradient) in self.parameters.iter().zip(&gradients) {
+            check_fit(&names[0], value, gradient)?;
+        }
+        self.apply_in_order(gradients, learning_rate, max_norm)
     }
 
-    /// Moves the parameters by gradients that were computed elsewhere, found by their names.
+    /// Moves parameters by gradients from elsewhere, by the names of the variables. The gradients of tied weights, one
+    /// under each of their names, are added up.
     ///
     /// # Errors
-    /// A name of no parameter, or a fault of the device.
-    pub fn apply(&mut self, gradients: Vec<(&str, Tensor)>, learning_rate: f64) -> Result<()> {
+    /// An unknown name, a name that comes twice, a gradient that does not fit its variable (all are checked before
+    /// anything moves), or a fault of the device.
+    pub fn apply(
+        &mut self,
+        gradients: Vec<(&str, Tensor)>,
+        learning_rate: f64,
+        max_norm: Option<f64>,
+    ) -> Result<()> {
+        let _no_gradient = tch::no_grad_guard();
         let mut in_order: Vec<Tensor> = self.parameters.iter().map(|_| Tensor::new()).collect();
+        let mut seen: Vec<&str> = Vec::new();
         for (name, gradient) in gradients {
-            let number = self.parameters.iter().position(|parameter| parameter.name == name);
-            in_order[number.with_context(|| format!("there is no parameter {name}"))?] = gradient;
+            let named = |parameter: &Parameter| parameter.names.iter().any(|known| known == name);
+            let index = self.parameters.iter().position(named);
+            let index = index.with_context(|| format!("there is no parameter {name}"))?;
+            ensure!(!seen.contains(&name), "there are two gradients of {name}");
+            seen.push(name);
+            check_fit(name, &self.parameters[index].value, &gradient)?;
+            let earlier = &mut in_order[index];
+            *earlier = match (earlier.defined(), gradient.defined()) {
+                (true, true) => earlier.f_add(&gradient)?,
+                (true, false) => continue,
+                (false, _) => gradient,
+            };
         }
-        self.apply_in_order(in_order, learning_rate)
+        self.apply_in_order(in_order, learning_rate, max_norm)
     }
 
-    /// One gradient a parameter; where it is undefined, the parameter stays.
-    fn apply_in_order(&mut self, gradients: Vec<Tensor>, learning_rate: f64) -> Result<()> {
+    /// One gradient per parameter; without one (undefined), the parameter stays.
+    fn apply_in_order(
+        &mut self,
+        gradients: Vec<Tensor>,
+        learning_rate: f64,
+        max_norm: Option<f64>,
+    ) -> Result<()> {
         let _no_gradient = tch::no_grad_guard();
-        let gradients = match self.greatest_norm {
-            Some(greatest) => clipped(gradients, greatest)?,
+        let gradients = match max_norm {
+            Some(max_norm) => clipped(gradients, max_norm)?,
             None => gradients,
         };
+        let written =
+            self.parameters.iter().flat_map(|parameter| parameter.state.iter().chain([&parameter.value]));
+        let written: Vec<Range<usize>> = written.map(addresses).collect();
         let pairs = self.parameters.iter_mut().zip(gradients).filter(|(_, gradient)| gradient.defined());
-        // Rules may go through the values as they lie in memory.
-        let pairs = pairs.map(|(parameter, gradient)| Ok((parameter, gradient.f_contiguous()?)));
+        let pairs = pairs.map(|(parameter, gradient)| Ok((parameter, prepared(gradient, &written)?)));
         self.rule.step(&mut pairs.collect::<Result<Vec<_>>>()?, learning_rate)
     }
 
@@ -134,27 +119,122 @@ impl StatefulOptimizer {
         Ok(())
     }
 
-    /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies.
+    /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies. That of tied
+    /// weights has the first of their names.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let parts = self.rule.parts();
         let of_parameter = |parameter: &Parameter| -> Vec<(String, Tensor)> {
             let named = parts.iter().zip(&parameter.state);
             named
-                .map(|(part, tensor)| (format!("{}.{}", parameter.name, part.name), tensor.shallow_clone()))
+                .map(|(part, tensor)| {
+                    (format!("{}.{}", parameter.names[0], part.name), tensor.shallow_clone())
+                })
                 .collect()
         };
         self.parameters.iter().flat_map(of_parameter).collect()
     }
+
+    /// The tensors that are moved.
+    pub fn values(&self) -> impl Iterator<Item = &Tensor> {
+        self.parameters.iter().map(|parameter| &parameter.value)
+    }
 }
 
-/// Gradients whose norm is at most `greatest`, as PyTorch's `clip_grad_norm_` computes it. The device is not waited
-/// for.
-fn clipped(gradients: Vec<Tensor>, greatest: f64) -> Result<Vec<Tensor>> {
+/// The trainable variables of a store with their names, sorted by the first; tied ones once.
+///
+/// # Errors
+/// Variables that overlap in memory without being one tensor.
+pub(super) fn distinct_variables(variables: &VarStore) -> Result<Vec<(Vec<String>, Tensor)>> {
+    let sorted: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
+    let mut distinct: Vec<(Vec<String>, Tensor, Range<usize>)> = Vec::new();
+    for (name, value) in sorted.into_iter().filter(|(_, value)| value.requires_grad()) {
+        let place = addresses(&value);
+        match distinct.iter_mut().find(|(_, _, taken)| overlap(taken, &place)) {
+            None => distinct.push((vec![name], value, place)),
+            Some((names, tied, _)) if is_one_tensor(tied, &value)? => names.push(name),
+            Some((names, ..)) => bail!(
+                "{name} and {} overlap in memory; each must have memory of its own, or both be clones \
+                 (shallow_clone) of one tensor",
+                names[0]
+            ),
+        }
+    }
+    Ok(distinct.into_iter().map(|(names, value, _)| (names, value)).collect())
+}
+
+/// Whether two trainable tensors in the same memory are one tensor to autograd too. Then a gradient of either is that
+/// of both.
+fn is_one_tensor(a: &Tensor, b: &Tensor) -> Result<bool> {
+    if addresses(a) != addresses(b) || a.size() != b.size() || a.stride() != b.stride() {
+        return Ok(false);
+    }
+    // tch offers no comparison; a flag that is set through one handle is seen through the other.
+    if !(a.is_leaf() && b.is_leaf()) {
+        return Ok(false);
+    }
+    let _ = a.f_set_requires_grad(false)?;
+    let is_one = !b.requires_grad();
+    let _ = a.f_set_requires_grad(true)?;
+    Ok(is_one)
+}
+
+/// A gradient as [`Rule::step`] takes it, where the step writes to the ranges of memory given.
+fn prepared(gradient: Tensor, written: &[Range<usize>]) -> Result<Tensor> {
+    let gradient = match gradient.kind() {
+        Kind::Float | Kind::BFloat16 => gradient.f_contiguous()?,
+        _ => gradient.f_to_kind(Kind::Float)?.f_contiguous()?,
+    };
+    // The gradient of half the square of a weight, say, may be the weight itself.
+    let place = addresses(&gradient);
+    if !written.iter().any(|range| overlap(range, &place)) {
+        return Ok(gradient);
+    }
+    let mut copy = gradient.f_empty_like()?;
+    copy.f_copy_(&gradient)?;
+    Ok(copy)
+}
+
+/// Whether a gradient, if there is one, can move a variable.
+fn check_fit(name: &str, value: &Tensor, gradient: &Tensor) -> Result<()> {
+    if !gradient.defined() {
+        return Ok(());
+    }
+    let (kind, device) = (gradient.kind(), gradient.device());
+    ensure!(
+        value.kind() == Kind::Float && value.is_contiguous(),
+        "{name} was changed to {:?} after the optimizer was made for contiguous float32",
+        value.kind()
+    );
+    ensure!(
+        gradient.size() == value.size(),
+        "the gradient of {name} has the shape {:?}, not {:?}",
+        gradient.size(),
+        value.size()
+    );
+    ensure!(
+        matches!(kind, Kind::Float | Kind::BFloat16 | Kind::Half | Kind::Double),
+        "the gradient of {name} is {kind:?}; it must be float32, bfloat16, float16 or float64"
+    );
+    ensure!(
+        device == value.device(),
+        "the gradient of {name} is on {device:?}, but the variable is on {:?}",
+        value.device()
+    );
+    ensure!(!gradient.is_sparse(), "the gradient of {name} is sparse; only dense ones are supported");
+    Ok(())
+}
+
+/// Gradients whose norm, of all together, is at most `max_norm`, as PyTorch's `clip_grad_norm_` computes it. The host
+/// does not wait for the device.
+fn clipped(gradients: Vec<Tensor>, max_norm: f64) -> Result<Vec<Tensor>> {
     let defined = gradients.iter().filter(|gradient| gradient.defined());
     let norms = defined.map(|gradient| gradient.f_to_kind(Kind::Float)?.f_norm());
     let norms: Vec<Tensor> = norms.collect::<Result<_, _>>()?;
+    if norms.is_empty() {
+        return Ok(gradients);
+    }
     let norm = Tensor::f_stack(&norms, 0)?.f_norm()?;
-    let factor = (norm + 1e-6).f_reciprocal()?.f_mul_scalar(greatest)?.f_clamp_max(1.0)?;
+    let factor = (norm + 1e-6).f_reciprocal()?.f_mul_scalar(max_norm)?.f_clamp_max(1.0)?;
     let scaled = |gradient: Tensor| match gradient.defined() {
         true => Ok(gradient.f_mul(&factor.f_to_kind(gradient.kind())?)?),
         false => Ok(gradient),

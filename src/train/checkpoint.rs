@@ -91,7 +91,7 @@ impl Training<'_> {
         let optimizer = self.optimizer_state()?;
         let is_complete = self.history().epochs.len() == self.epoch();
         let (sums, samples) = self.means().parts();
-        let mut tensors = BTreeMap::from([("means".to_string(), sums.shallow_clone())]);
+        let mut tensors = BTreeMap::from([("means".to_string(), sums)]);
         let mut add = |prefix: &str, values: BTreeMap<String, Tensor>| {
             tensors.extend(values.into_iter().map(|(name, value)| (format!("{prefix}/{name}"), value)));
         };

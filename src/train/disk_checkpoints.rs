@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// network for an epoch.
 ///
 /// ```
-/// use fitch::{data::Source, optim::Optimizer, train::{DiskCheckpoints, Fit}};
+/// use fitch::{data::Source, optim::{Optimizer, keras_adam}, train::{DiskCheckpoints, Fit}};
 /// use tch::{Device, nn};
 ///
 /// # fn main() -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// let variables = nn::VarStore::new(Device::Cpu);
 /// let model = nn::seq().add_fn(|images| images.flatten(1, -1)).add(
 ///     nn::linear(variables.root(), 64, 10, Default::default()));
-/// let optimizer = Optimizer::adam(&variables, 0.001)?;
+/// let optimizer = Optimizer::new(&variables, keras_adam(), 0.001)?;
 ///
 /// let mut checkpoints = DiskCheckpoints::open(folder)?;
 /// let outcome = Fit::new(&model, &variables, optimizer)
@@ -44,7 +44,8 @@ pub struct DiskCheckpoints {
     last: Instant,
     /// Writes the last one.
     writer: Option<JoinHandle<Result<()>>>,
-    _lock: Option<FolderLock>,
+    // Given back after the writer has ended.
+    lock: Option<FolderLock>,
 }
 
 /// How often a checkpoint is kept within an epoch.
@@ -70,22 +71,26 @@ impl DiskCheckpoints {
         };
         let folder = CheckpointFolder::new(path);
         folder.remove_unfinished();
-        Ok(DiskCheckpoints { _lock: Some(FolderLock(Some(lock))), ..DiskCheckpoints::within(folder) })
+        let mut checkpoints = DiskCheckpoints::within(folder);
+        checkpoints.lock = Some(FolderLock(Some(lock)));
+        Ok(checkpoints)
     }
 
     /// The checkpoints in the folder of a run, of which this process holds the [`RunLock`](crate::run::RunLock).
     pub fn within(folder: CheckpointFolder) -> DiskCheckpoints {
-        DiskCheckpoints { folder, every: None, keep: 2, last: Instant::now(), writer: None, _lock: None }
+        DiskCheckpoints { folder, every: None, keep: 2, last: Instant::now(), writer: None, lock: None }
     }
 
     /// The number of checkpoints to keep, at least 1.
-    pub fn keep(self, keep: usize) -> Self {
-        DiskCheckpoints { keep, ..self }
+    pub fn keep(mut self, keep: usize) -> Self {
+        self.keep = keep;
+        self
     }
 
     /// Keeps checkpoints within epochs, too, not only after each.
-    pub fn every(self, every: Every) -> Self {
-        DiskCheckpoints { every: Some(every), ..self }
+    pub fn every(mut self, every: Every) -> Self {
+        self.every = Some(every);
+        self
     }
 
     /// The newest checkpoint that can be read, and what is wrong with newer ones.
@@ -154,6 +159,7 @@ impl DiskCheckpoints {
 impl Drop for DiskCheckpoints {
     fn drop(&mut self) {
         let _ = self.finish();
+        self.lock = None;
     }
 }
 
@@ -172,14 +178,14 @@ impl Drop for FolderLock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::optim::Optimizer;
+    use crate::optim::{Optimizer, keras_adam};
     use crate::train::tests::{classifier, points};
     use crate::train::{Fit, Outcome};
     use tch::Tensor;
 
     fn fit(epochs: usize, checkpoints: &mut DiskCheckpoints) -> (Outcome, Tensor) {
         let (variables, model) = classifier();
-        let optimizer = Optimizer::adam(&variables, 0.1).unwrap();
+        let optimizer = Optimizer::new(&variables, keras_adam(), 0.1).unwrap();
         let fit = Fit::new(&model, &variables, optimizer).epochs(epochs).batch_size(16);
         (fit.resume_from(checkpoints).run(&points(70), None).unwrap(), model.ws)
     }
@@ -189,7 +195,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let open = |name: &str| DiskCheckpoints::open(place.path().join(name)).unwrap();
         let (whole, weights) = fit(5, &mut open("whole"));
-        fit(3, &mut open("parts"));
+        let _ = fit(3, &mut open("parts"));
         let (rest, resumed) = fit(5, &mut open("parts"));
         assert_eq!(resumed, weights);
         let losses = |outcome: &Outcome| {
@@ -216,7 +222,7 @@ mod tests {
         }
         let (variables, model) = classifier();
         let mut checkpoints = DiskCheckpoints::open(place.path()).unwrap();
-        let fit = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1).unwrap());
+        let fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1).unwrap());
         let fault = fit.resume_from(&mut checkpoints).run(&points(70), None).unwrap_err();
         assert!(format!("{fault:#}").starts_with("no checkpoint can be read: "), "{fault:#}");
     }

@@ -53,7 +53,7 @@ impl std::error::Error for Fault {}
 
 impl Fault {
     /// The fault that a message of libtorch's is about.
-    fn of(message: &str) -> Fault {
+    pub(super) fn of(message: &str) -> Fault {
         let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
         if has(&["out of memory", "not enough memory", "can't allocate memory"]) {
             Fault::OutOfMemory

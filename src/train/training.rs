@@ -7,7 +7,6 @@ use super::fit::{Fit, Gradients};
 use super::thread_count::{RestoredThreads, ThreadCount};
 use super::transform::Transform;
 use super::{EpochRecord, History, Outcome, Stop, StopReason, evaluation_batch_size};
-use crate::backpropagation::Backpropagation;
 use crate::data::{Batch, BatchSource};
 use crate::kernels::threads::threads;
 use crate::metrics::{Better, Metric, RunningMeans};
@@ -132,7 +131,9 @@ impl<'a> Training<'a> {
     /// In an epoch that was paused, the learning rate is the one that was in use, whatever callbacks set when the
     /// epoch began once more.
     pub(super) fn begin_steps(&mut self) {
-        if let EpochStart::Resumed { learning_rate } = std::mem::replace(&mut self.next_epoch, EpochStart::Fresh) {
+        if let EpochStart::Resumed { learning_rate } =
+            std::mem::replace(&mut self.next_epoch, EpochStart::Fresh)
+        {
             self.set_learning_rate(learning_rate);
         }
     }
@@ -166,7 +167,7 @@ impl<'a> Training<'a> {
     pub(super) fn optimizer_state(&self) -> Result<BTreeMap<String, Tensor>> {
         self.optimizer
             .state()
-            .context("the state of this optimizer cannot be saved; that of Optimizer::adam can")
+            .context("the state of this optimizer cannot be saved; that of Optimizer::new can")
     }
 
     pub(super) fn load_optimizer(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {

@@ -1,13 +1,14 @@
 //! The activations: a function without parameters, of each value alone or, for softmax, of all classes.
 
-use super::{Gradients, Kind, Layer, LayerGradients, OnnxOperator};
+use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::{Context, Result};
+use std::sync::Arc;
 use tch::{Tensor, nn};
 
 /// What there is to know of one activation; `torchscript` is an expression over `x`, `onnx` an operator.
 #[derive(Clone, Debug)]
 struct Activation {
-    word: &'static str,
+    keyword: &'static str,
     type_name: &'static str,
     function: fn(&Tensor) -> Tensor,
     derivative: Option<Derivative>,
@@ -25,7 +26,7 @@ enum Derivative {
 }
 
 const RELU_LAYER: Activation = Activation {
-    word: "relu",
+    keyword: "relu",
     type_name: "ReLU",
     function: Tensor::relu,
     derivative: Some(Derivative::OfOutputs(|gradients, y| y.threshold_backward(gradients, 0))),
@@ -34,7 +35,7 @@ const RELU_LAYER: Activation = Activation {
 };
 
 const TANH_LAYER: Activation = Activation {
-    word: "tanh",
+    keyword: "tanh",
     type_name: "Tanh",
     function: Tensor::tanh,
     derivative: Some(Derivative::OfOutputs(Tensor::tanh_backward)),
@@ -43,7 +44,7 @@ const TANH_LAYER: Activation = Activation {
 };
 
 const SIGMOID_LAYER: Activation = Activation {
-    word: "sigmoid",
+    keyword: "sigmoid",
     type_name: "Sigmoid",
     function: Tensor::sigmoid,
     derivative: Some(Derivative::OfOutputs(Tensor::sigmoid_backward)),
@@ -53,7 +54,7 @@ const SIGMOID_LAYER: Activation = Activation {
 
 /// The exact form, x * Phi(x), as Keras's and PyTorch's default (Hendrycks and Gimpel, 2016).
 const GELU_LAYER: Activation = Activation {
-    word: "gelu",
+    keyword: "gelu",
     type_name: "GELU",
     function: |x| x.gelu("none"),
     derivative: Some(Derivative::OfInputs(|gradients, x| x.gelu_backward(gradients, "none"))),
@@ -62,7 +63,7 @@ const GELU_LAYER: Activation = Activation {
 };
 
 const SOFTMAX_LAYER: Activation = Activation {
-    word: "softmax",
+    keyword: "softmax",
     type_name: "Softmax",
     function: |x| x.softmax(-1, None),
     derivative: None,
@@ -70,31 +71,35 @@ const SOFTMAX_LAYER: Activation = Activation {
     onnx: "Softmax",
 };
 
-pub(super) const RELU: Kind =
-    Kind { word: "relu", usage: "", example: "relu", parse: |given| parse(given, RELU_LAYER) };
-pub(super) const TANH: Kind =
-    Kind { word: "tanh", usage: "", example: "tanh", parse: |given| parse(given, TANH_LAYER) };
-pub(super) const SIGMOID: Kind =
-    Kind { word: "sigmoid", usage: "", example: "sigmoid", parse: |given| parse(given, SIGMOID_LAYER) };
-pub(super) const GELU: Kind =
-    Kind { word: "gelu", usage: "", example: "gelu", parse: |given| parse(given, GELU_LAYER) };
+pub(super) const RELU: LayerKind =
+    LayerKind { keyword: "relu", usage: "", example: "relu", parse: |given| parse(given, RELU_LAYER) };
+pub(super) const TANH: LayerKind =
+    LayerKind { keyword: "tanh", usage: "", example: "tanh", parse: |given| parse(given, TANH_LAYER) };
+pub(super) const SIGMOID: LayerKind = LayerKind {
+    keyword: "sigmoid",
+    usage: "",
+    example: "sigmoid",
+    parse: |given| parse(given, SIGMOID_LAYER),
+};
+pub(super) const GELU: LayerKind =
+    LayerKind { keyword: "gelu", usage: "", example: "gelu", parse: |given| parse(given, GELU_LAYER) };
 
-fn parse(arguments: &[&str], activation: Activation) -> Result<Box<dyn Layer>, String> {
+fn parse(arguments: &[&str], activation: Activation) -> Result<Arc<dyn Layer>, String> {
     match arguments {
-        [] => Ok(Box::new(activation)),
+        [] => Ok(Arc::new(activation)),
         _ => Err("takes no argument".to_string()),
     }
 }
 
 /// From logits [b, classes] to probabilities. Every classifier ends with it, so it is none of the kinds
 /// that users write.
-pub fn softmax() -> Box<dyn Layer> {
-    Box::new(SOFTMAX_LAYER)
+pub fn softmax() -> Arc<dyn Layer> {
+    Arc::new(SOFTMAX_LAYER)
 }
 
 impl Layer for Activation {
-    fn word(&self) -> &'static str {
-        self.word
+    fn keyword(&self) -> &'static str {
+        self.keyword
     }
 
     fn type_name(&self) -> &'static str {
@@ -113,9 +118,14 @@ impl Layer for Activation {
         Ok(sequence.add_fn(self.function))
     }
 
-    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
-        let (function, derivative) = (self.function, self.derivative?);
-        Some(Box::new(ManualActivation { function, derivative, used: None }))
+    fn has_gradients(&self) -> bool {
+        self.derivative.is_some()
+    }
+
+    fn explicit_gradients(&self, _: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        let derivative = self.derivative.context("the gradients are left to autograd")?;
+        let function = self.function;
+        Ok(Box::new(ActivationGradients { function, derivative, used: None }))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -128,14 +138,14 @@ impl Layer for Activation {
 }
 
 #[derive(Debug)]
-struct ManualActivation {
+struct ActivationGradients {
     function: fn(&Tensor) -> Tensor,
     derivative: Derivative,
     /// What the derivative needs of the last forward pass.
     used: Option<Tensor>,
 }
 
-impl LayerGradients for ManualActivation {
+impl LayerGradients for ActivationGradients {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         let outputs = (self.function)(&inputs);
         self.used = Some(match self.derivative {

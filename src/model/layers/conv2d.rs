@@ -1,16 +1,21 @@
 //! The convolution over pictures.
 
-use super::{Attribute, Kind, Layer, OnnxOperator, Parameter};
+use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
 use anyhow::{Result, bail, ensure};
+use std::sync::Arc;
 use tch::nn::{self, Init};
-use tch::{Device, Kind as Type, Tensor};
+use tch::{Device, Kind, Tensor};
 
-pub(super) const KIND: Kind =
-    Kind { word: "conv2d", usage: "FILTERS SIZE [stride N] [padding same]", example: "conv2d 4 3", parse };
+pub(super) const KIND: LayerKind = LayerKind {
+    keyword: "conv2d",
+    usage: "FILTERS SIZE [stride N] [padding same]",
+    example: "conv2d 4 3",
+    parse,
+};
 
 /// Beyond these, a number is a slip of the finger.
-const GREATEST_FILTERS: i64 = 1 << 16;
-const GREATEST_SIZE: i64 = 1 << 10;
+const MAX_FILTERS: i64 = 1 << 16;
+const MAX_SIZE: i64 = 1 << 10;
 
 /// `conv2d FILTERS SIZE`: so many filters of SIZE x SIZE pixels over all channels, plus a bias each.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,21 +27,21 @@ pub struct Conv2d {
     keeps_size: bool,
 }
 
-fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
+fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
     let number = |text: &str, greatest: i64| text.parse().ok().filter(|value| (1..=greatest).contains(value));
     let rule = || {
         format!(
-            "needs its filters (1 to {GREATEST_FILTERS}) and their size in pixels (1 to {GREATEST_SIZE}), and may \
+            "needs its filters (1 to {MAX_FILTERS}) and their size in pixels (1 to {MAX_SIZE}), and may \
              have a stride and padding: conv2d 32 3, conv2d 32 3 stride 2, conv2d 32 3 padding same"
         )
     };
     let [filters, size, settings @ ..] = arguments else { return Err(rule()) };
-    let filters = number(filters, GREATEST_FILTERS).ok_or_else(rule)?;
-    let size = number(size, GREATEST_SIZE).ok_or_else(rule)?;
+    let filters = number(filters, MAX_FILTERS).ok_or_else(rule)?;
+    let size = number(size, MAX_SIZE).ok_or_else(rule)?;
     let mut layer = Conv2d { filters, size, stride: 1, keeps_size: false };
     for setting in settings.chunks(2) {
         match *setting {
-            ["stride", stride] => layer.stride = number(stride, GREATEST_SIZE).ok_or_else(rule)?,
+            ["stride", stride] => layer.stride = number(stride, MAX_SIZE).ok_or_else(rule)?,
             ["padding", "same"] => layer.keeps_size = true,
             ["padding", "valid"] => layer.keeps_size = false,
             _ => return Err(rule()),
@@ -47,7 +52,7 @@ fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
             "with padding same takes an odd size and no stride: its picture keeps its size".to_string()
         );
     }
-    Ok(Box::new(layer))
+    Ok(Arc::new(layer))
 }
 
 /// The size of a side behind a window that moves over it, if it fits at all.
@@ -84,8 +89,8 @@ impl Conv2d {
 }
 
 impl Layer for Conv2d {
-    fn word(&self) -> &'static str {
-        KIND.word
+    fn keyword(&self) -> &'static str {
+        KIND.keyword
     }
 
     fn type_name(&self) -> &'static str {
@@ -98,8 +103,8 @@ impl Layer for Conv2d {
         format!("{} {}{stride}{padding}", self.filters, self.size)
     }
 
-    fn takes(&self) -> super::InputKind {
-        super::InputKind::Pictures
+    fn input_kind(&self) -> super::InputKind {
+        super::InputKind::Images
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
@@ -125,7 +130,7 @@ impl Layer for Conv2d {
     ) -> Result<nn::SequentialT> {
         let [weight, bias] = self.weight_and_bias(input).map(|parameter| parameter.create(path));
         let (weight, bias) = (weight?, bias?);
-        ensure!(weight.kind() == Type::Float, "convolutions compute in float32");
+        ensure!(weight.kind() == Kind::Float, "convolutions compute in float32");
         let (stride, padding) = (self.stride, self.padding());
         Ok(sequence.add_fn(move |values: &Tensor| {
             channels_last(values).conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1)

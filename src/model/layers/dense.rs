@@ -1,15 +1,16 @@
 //! The fully connected layer.
 
-use super::{Attribute, Gradients, InputKind, Kind, Layer, LayerGradients, OnnxOperator, Parameter};
+use super::{Attribute, Gradients, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
 use crate::kernels::matmul::{linear, product};
 use anyhow::{Result, bail};
+use std::sync::Arc;
 use tch::nn::{self, Init};
-use tch::{Kind as Type, Tensor};
+use tch::{Kind, Tensor};
 
-pub(super) const KIND: Kind = Kind { word: "dense", usage: "N", example: "dense 6", parse };
+pub(super) const KIND: LayerKind = LayerKind { keyword: "dense", usage: "N", example: "dense 6", parse };
 
 /// More units than this are a slip of the finger: such a layer alone would fill most machines.
-const GREATEST_UNITS: i64 = 1 << 20;
+const MAX_UNITS: i64 = 1 << 20;
 
 /// `dense N`: N weighted sums of all inputs, plus N biases.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,11 +19,11 @@ pub struct Dense {
     pub units: i64,
 }
 
-fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
-    let rule = format!("needs the number of its units, a whole number from 1 to {GREATEST_UNITS}: dense 512");
+fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
+    let rule = format!("needs the number of its units, a whole number from 1 to {MAX_UNITS}: dense 512");
     match arguments {
         [units] => match units.parse() {
-            Ok(units) if (1..=GREATEST_UNITS).contains(&units) => Ok(Box::new(Dense { units })),
+            Ok(units) if (1..=MAX_UNITS).contains(&units) => Ok(Arc::new(Dense { units })),
             _ => Err(rule),
         },
         _ => Err(rule),
@@ -30,8 +31,8 @@ fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
 }
 
 impl Layer for Dense {
-    fn word(&self) -> &'static str {
-        KIND.word
+    fn keyword(&self) -> &'static str {
+        KIND.keyword
     }
 
     fn type_name(&self) -> &'static str {
@@ -42,7 +43,7 @@ impl Layer for Dense {
         self.units.to_string()
     }
 
-    fn takes(&self) -> InputKind {
+    fn input_kind(&self) -> InputKind {
         InputKind::Rows
     }
 
@@ -67,9 +68,15 @@ impl Layer for Dense {
         Ok(sequence.add(nn::Linear { ws: weight?, bs: Some(bias?) }))
     }
 
-    fn manual(&self, parameters: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
-        let [weight, bias] = parameters.try_into().ok()?;
-        Some(Box::new(ManualDense { weight, bias, used: None }))
+    fn has_gradients(&self) -> bool {
+        true
+    }
+
+    fn explicit_gradients(&self, parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        let Ok([weight, bias]) = <[Tensor; 2]>::try_from(parameters) else {
+            bail!("a dense layer has two parameters")
+        };
+        Ok(Box::new(DenseGradients { weight, bias, used: None }))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -96,14 +103,14 @@ impl Dense {
 }
 
 #[derive(Debug)]
-struct ManualDense {
+struct DenseGradients {
     weight: Tensor,
     bias: Tensor,
     /// The inputs of the last forward pass, and the weights in their type.
     used: Option<(Tensor, Tensor)>,
 }
 
-impl LayerGradients for ManualDense {
+impl LayerGradients for DenseGradients {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         let kind = inputs.kind();
         let (weight, bias) = (self.weight.f_to_kind(kind)?, self.bias.f_to_kind(kind)?);
@@ -112,11 +119,11 @@ impl LayerGradients for ManualDense {
         Ok(outputs)
     }
 
-    fn backward(&mut self, outputs: Tensor, wants_inputs: bool) -> Result<Gradients> {
+    fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
         let Some((inputs, weight)) = self.used.take() else { bail!("there was no forward pass") };
         let of_weight = product(&outputs.tr(), &inputs)?;
-        let of_bias = outputs.f_sum_dim_intlist(&[0i64][..], false, Type::Float)?;
-        let of_inputs = wants_inputs.then(|| product(&outputs, &weight)).transpose()?;
+        let of_bias = outputs.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?;
+        let of_inputs = needs_inputs.then(|| product(&outputs, &weight)).transpose()?;
         Ok(Gradients { inputs: of_inputs, parameters: vec![of_weight, of_bias] })
     }
 }

@@ -1,25 +1,26 @@
 //! From pictures to rows of values.
 
-use super::{Gradients, Kind, Layer, LayerGradients, OnnxOperator};
+use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::Result;
+use std::sync::Arc;
 use tch::{Tensor, nn};
 
-pub(super) const KIND: Kind = Kind { word: "flatten", usage: "", example: "flatten", parse };
+pub(super) const KIND: LayerKind = LayerKind { keyword: "flatten", usage: "", example: "flatten", parse };
 
 /// `flatten`: all values of a sample in one row, channel by channel, each row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Flatten;
 
-fn parse(arguments: &[&str]) -> Result<Box<dyn Layer>, String> {
+fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
     match arguments {
-        [] => Ok(Box::new(Flatten)),
+        [] => Ok(Arc::new(Flatten)),
         _ => Err("takes no argument".to_string()),
     }
 }
 
 impl Layer for Flatten {
-    fn word(&self) -> &'static str {
-        KIND.word
+    fn keyword(&self) -> &'static str {
+        KIND.keyword
     }
 
     fn type_name(&self) -> &'static str {
@@ -34,8 +35,12 @@ impl Layer for Flatten {
         Ok(sequence.add_fn(|values: &Tensor| values.flatten(1, -1)))
     }
 
-    fn manual(&self, _: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
-        Some(Box::new(ManualFlatten { shape: Vec::new() }))
+    fn has_gradients(&self) -> bool {
+        true
+    }
+
+    fn explicit_gradients(&self, _: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        Ok(Box::new(FlattenGradients { shape: Vec::new() }))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -49,12 +54,12 @@ impl Layer for Flatten {
 }
 
 #[derive(Debug)]
-struct ManualFlatten {
+struct FlattenGradients {
     /// Of the last inputs.
     shape: Vec<i64>,
 }
 
-impl LayerGradients for ManualFlatten {
+impl LayerGradients for FlattenGradients {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         self.shape = inputs.size();
         Ok(inputs.f_flatten(1, -1)?)

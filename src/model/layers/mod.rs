@@ -1,6 +1,6 @@
-//! The layer kinds. Each kind is one `impl Layer` in this folder, which holds all that is particular to
-//! it: parsing, shapes, parameters, building, its form in TorchScript and ONNX. A new kind needs its file
-//! and its line in [`KINDS`].
+//! The layer kinds. Each is one `impl Layer` in this folder, with all that is particular to it: parsing, shapes,
+//! parameters, building, gradients of its own, its form in TorchScript and ONNX. A new kind needs its file, and its
+//! `mod` line and its row of [`KINDS`] here. The folder knows nothing of the network around a layer.
 
 mod activation;
 mod conv2d;
@@ -14,14 +14,15 @@ pub use activation::softmax;
 pub use dense::Dense;
 pub use flatten::Flatten;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::fmt::Debug;
+use std::sync::Arc;
 use tch::{Tensor, nn};
 
 /// A layer of a known kind with its settings, not yet built: no weights, no name.
 pub trait Layer: Debug + Send + Sync {
-    /// What users write before the arguments, and what the names of such layers start with: `dense`.
-    fn word(&self) -> &'static str;
+    /// What users write before the arguments, and what the names of such layers begin with: `dense`.
+    fn keyword(&self) -> &'static str;
 
     /// The type as a summary shows it: `Dense`.
     fn type_name(&self) -> &'static str;
@@ -36,8 +37,8 @@ pub trait Layer: Debug + Send + Sync {
         false
     }
 
-    /// What the layer needs of the shape of its input.
-    fn takes(&self) -> InputKind {
+    /// The shape that the layer needs its input in.
+    fn input_kind(&self) -> InputKind {
         InputKind::Anything
     }
 
@@ -59,30 +60,37 @@ pub trait Layer: Debug + Send + Sync {
     fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64])
     -> Result<nn::SequentialT>;
 
-    /// The layer with its own gradients, over its parameters in their order; none where it has only
-    /// libtorch's.
-    fn manual(&self, _parameters: Vec<Tensor>) -> Option<Box<dyn LayerGradients>> {
-        None
+    /// Whether the layer can compute its own gradients; otherwise they are left to autograd.
+    fn has_gradients(&self) -> bool {
+        false
+    }
+
+    /// The layer with its own gradients, over its parameters in their order.
+    ///
+    /// # Errors
+    /// A layer that has none, or other parameters.
+    fn explicit_gradients(&self, _parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        bail!("the gradients are left to autograd")
     }
 
     /// The layer as an expression of TorchScript over `x`, its input [b, ...], `self.NAME` for each of
     /// its parameters, and `self.training`; for samples of that input shape.
     fn torchscript(&self, input: &[i64]) -> String;
 
-    /// The layer as an operator of ONNX in inference, for samples of that input shape; none where it then
-    /// passes values unchanged.
+    /// The layer as an operator of ONNX in inference, for samples of that input shape; none if it passes values
+    /// unchanged then.
     fn onnx(&self, input: &[i64]) -> Option<OnnxOperator>;
 }
 
-/// What a layer needs of the shape of its input.
+/// The shape that a layer needs its input in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
-    /// Nothing.
+    /// Any shape.
     Anything,
-    /// One row of values a sample; pictures are flattened before it.
+    /// One row of values per sample; images are flattened before it.
     Rows,
-    /// Pictures: channels, height, width.
-    Pictures,
+    /// Images: channels, height, width.
+    Images,
 }
 
 /// A layer that computes its own gradients, in training mode. Values are float32 or bfloat16, on any
@@ -94,25 +102,25 @@ pub trait LayerGradients: Debug {
     /// Inputs of the wrong shape, or a fault of the device.
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor>;
 
-    /// From the gradients of the loss with respect to the outputs of the last forward pass to the others;
-    /// `wants_inputs` tells whether those of the inputs are wanted.
+    /// The other gradients of the loss, from those with respect to the outputs of the last forward pass. Those with
+    /// respect to the inputs may be left out unless `needs_inputs`.
     ///
     /// # Errors
     /// As [`LayerGradients::forward`].
-    fn backward(&mut self, outputs: Tensor, wants_inputs: bool) -> Result<Gradients>;
+    fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients>;
 }
 
-/// The gradients of a loss with respect to what went into a layer.
+/// The gradients of a loss with respect to a layer's inputs and parameters.
 #[derive(Debug)]
 pub struct Gradients {
-    /// With respect to the inputs, if they were wanted.
+    /// With respect to the inputs, if they were needed.
     pub inputs: Option<Tensor>,
     /// With respect to the parameters, in their order.
     pub parameters: Vec<Tensor>,
 }
 
 impl Gradients {
-    /// Those of a layer without parameters.
+    /// For a layer without parameters.
     fn of_inputs(inputs: Tensor) -> Gradients {
         Gradients { inputs: Some(inputs), parameters: Vec::new() }
     }
@@ -133,32 +141,32 @@ pub struct OnnxOperator {
 pub enum Attribute {
     /// A whole number.
     Integer(i64),
-    /// Several of them.
+    /// A list of whole numbers.
     Integers(Vec<i64>),
-    /// A number.
+    /// A real number.
     Real(f32),
 }
 
-/// A tensor of a layer.
+/// A tensor that belongs to a layer.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// Its name within the layer: `weight`.
     pub name: &'static str,
     /// Its shape.
     pub shape: Vec<i64>,
-    /// How it is filled at first.
+    /// Its initial values.
     pub init: nn::Init,
     /// Whether the optimizer moves it; otherwise the layer itself does, in training.
     pub is_trainable: bool,
 }
 
 impl Parameter {
-    /// One that the optimizer moves.
+    /// A parameter that the optimizer moves.
     fn trained(name: &'static str, shape: Vec<i64>, init: nn::Init) -> Parameter {
         Parameter { name, shape, init, is_trainable: true }
     }
 
-    /// One that the layer keeps.
+    /// A parameter that the layer itself keeps up to date.
     fn kept(name: &'static str, shape: Vec<i64>, init: nn::Init) -> Parameter {
         Parameter { name, shape, init, is_trainable: false }
     }
@@ -175,7 +183,7 @@ impl Parameter {
     pub fn create(&self, path: &nn::Path) -> Result<Tensor> {
         let values = match self.is_trainable {
             true => path.f_var(self.name, &self.shape, self.init)?,
-            // What tch creates so takes part in everything but training.
+            // tch keeps such a tensor with the others but never trains it.
             false => path.add(
                 self.name,
                 nn::f_init(self.init, &self.shape, path.device(), tch::Kind::Float)?,
@@ -186,15 +194,15 @@ impl Parameter {
     }
 }
 
-/// Makes a layer from its arguments, one string each, or tells the rule that they break.
-pub type ParseArguments = fn(&[&str]) -> Result<Box<dyn Layer>, String>;
+/// Makes a layer from its arguments, one string each, or returns the rule that they break.
+pub type ParseArguments = fn(&[&str]) -> Result<Arc<dyn Layer>, String>;
 
-/// A layer kind as `--layers` knows it.
+/// A layer kind as users write it.
 #[derive(Debug)]
-pub struct Kind {
-    /// The word that names it.
-    pub word: &'static str,
-    /// How its arguments are told in help and errors: `N`; empty if there are none.
+pub struct LayerKind {
+    /// The word that they write: `dense`.
+    pub keyword: &'static str,
+    /// Its arguments in help and errors: `N`; empty if there are none.
     pub usage: &'static str,
     /// A layer of this kind as users write it.
     pub example: &'static str,
@@ -203,7 +211,7 @@ pub struct Kind {
 }
 
 /// Every kind, in the order in which help lists them.
-pub const KINDS: &[Kind] = &[
+pub const KINDS: &[LayerKind] = &[
     dense::KIND,
     activation::RELU,
     activation::TANH,
@@ -220,6 +228,6 @@ pub const KINDS: &[Kind] = &[
 
 /// All kinds with their arguments, for help and errors: `dense N, relu, ...`.
 pub fn usage() -> String {
-    let kinds = KINDS.iter().map(|kind| format!("{} {}", kind.word, kind.usage).trim_end().to_string());
+    let kinds = KINDS.iter().map(|kind| format!("{} {}", kind.keyword, kind.usage).trim_end().to_string());
     kinds.collect::<Vec<_>>().join(", ")
 }

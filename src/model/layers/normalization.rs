@@ -1,21 +1,22 @@
 //! Normalisation: of each channel or feature over a batch, or of each sample by itself.
 
-use super::{Attribute, Kind, Layer, OnnxOperator, Parameter};
+use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
 use anyhow::{Result, ensure};
+use std::sync::Arc;
 use tch::Tensor;
 use tch::nn::{self, Init};
 
-pub(super) const BATCH: Kind = Kind {
-    word: "batchnorm",
+pub(super) const BATCH: LayerKind = LayerKind {
+    keyword: "batchnorm",
     usage: "",
     example: "batchnorm",
-    parse: |given| parse(given, Box::new(BatchNormalization)),
+    parse: |given| parse(given, Arc::new(BatchNormalization)),
 };
-pub(super) const LAYER: Kind = Kind {
-    word: "layernorm",
+pub(super) const LAYER: LayerKind = LayerKind {
+    keyword: "layernorm",
     usage: "",
     example: "layernorm",
-    parse: |given| parse(given, Box::new(LayerNormalization)),
+    parse: |given| parse(given, Arc::new(LayerNormalization)),
 };
 
 /// Keras's, of both layers.
@@ -34,7 +35,7 @@ pub struct BatchNormalization;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNormalization;
 
-fn parse(arguments: &[&str], layer: Box<dyn Layer>) -> Result<Box<dyn Layer>, String> {
+fn parse(arguments: &[&str], layer: Arc<dyn Layer>) -> Result<Arc<dyn Layer>, String> {
     if arguments.is_empty() { Ok(layer) } else { Err("takes no argument".to_string()) }
 }
 
@@ -55,8 +56,8 @@ impl BatchNormalization {
 }
 
 impl Layer for BatchNormalization {
-    fn word(&self) -> &'static str {
-        BATCH.word
+    fn keyword(&self) -> &'static str {
+        BATCH.keyword
     }
 
     fn type_name(&self) -> &'static str {
@@ -103,8 +104,8 @@ impl Layer for BatchNormalization {
 }
 
 impl Layer for LayerNormalization {
-    fn word(&self) -> &'static str {
-        LAYER.word
+    fn keyword(&self) -> &'static str {
+        LAYER.keyword
     }
 
     fn type_name(&self) -> &'static str {
@@ -147,7 +148,7 @@ impl Layer for LayerNormalization {
 mod tests {
     use super::*;
     use tch::nn::ModuleT;
-    use tch::{Device, Kind as Type, no_grad};
+    use tch::{Device, Kind, no_grad};
 
     #[test]
     fn running_values_move_by_a_hundredth_and_are_used_afterwards() {
@@ -172,7 +173,7 @@ mod tests {
     fn a_batch_of_a_single_row_is_no_fault() {
         let variables = nn::VarStore::new(Device::Cpu);
         let layer = BatchNormalization.append_to(nn::seq_t(), &variables.root(), &[3]).unwrap();
-        let row = Tensor::ones([1, 3], (Type::Float, Device::Cpu));
+        let row = Tensor::ones([1, 3], (Kind::Float, Device::Cpu));
         assert_eq!(layer.forward_t(&row, true).size(), [1, 3]);
     }
 
@@ -180,9 +181,9 @@ mod tests {
     fn a_layer_is_normalised_over_all_values_of_a_sample() {
         let variables = nn::VarStore::new(Device::Cpu);
         let layer = LayerNormalization.append_to(nn::seq_t(), &variables.root(), &[2, 3, 3]).unwrap();
-        let values = Tensor::arange(36, (Type::Float, Device::Cpu)).view([2, 2, 3, 3]);
+        let values = Tensor::arange(36, (Kind::Float, Device::Cpu)).view([2, 2, 3, 3]);
         let outputs = no_grad(|| layer.forward_t(&values, true)).flatten(1, -1);
-        let means = Vec::<f32>::try_from(outputs.mean_dim(1, false, Type::Float)).unwrap();
+        let means = Vec::<f32>::try_from(outputs.mean_dim(1, false, Kind::Float)).unwrap();
         assert!(means.iter().all(|mean| mean.abs() < 1e-6), "{means:?}");
     }
 }

@@ -1,24 +1,25 @@
 //! Pooling: of each square of a picture, its greatest value or its mean.
 
 use super::conv2d::{picture, side_behind};
-use super::{Attribute, InputKind, Kind, Layer, OnnxOperator};
+use super::{Attribute, InputKind, Layer, LayerKind, OnnxOperator};
 use anyhow::{Result, bail};
+use std::sync::Arc;
 use tch::{Tensor, nn};
 
-pub(super) const MAXIMUM: Kind = Kind {
-    word: "maxpool2d",
+pub(super) const MAXIMUM: LayerKind = LayerKind {
+    keyword: "maxpool2d",
     usage: "N",
     example: "maxpool2d 2",
     parse: |given| parse(given, Pool::Maximum),
 };
-pub(super) const AVERAGE: Kind = Kind {
-    word: "avgpool2d",
+pub(super) const AVERAGE: LayerKind = LayerKind {
+    keyword: "avgpool2d",
     usage: "N",
     example: "avgpool2d 2",
     parse: |given| parse(given, Pool::Average),
 };
 
-const GREATEST_SIZE: i64 = 1 << 10;
+const MAX_SIZE: i64 = 1 << 10;
 
 /// `maxpool2d N`, `avgpool2d N`: squares of N x N pixels side by side; what is left at the right and at the
 /// bottom is dropped, as in Keras.
@@ -34,22 +35,22 @@ enum Pool {
     Average,
 }
 
-fn parse(arguments: &[&str], pool: Pool) -> Result<Box<dyn Layer>, String> {
+fn parse(arguments: &[&str], pool: Pool) -> Result<Arc<dyn Layer>, String> {
     let size = match arguments {
-        [size] => size.parse().ok().filter(|size| (1..=GREATEST_SIZE).contains(size)),
+        [size] => size.parse().ok().filter(|size| (1..=MAX_SIZE).contains(size)),
         _ => None,
     };
     match size {
-        Some(size) => Ok(Box::new(Pool2d { pool, size })),
-        None => Err(format!("needs the side of its squares in pixels, from 1 to {GREATEST_SIZE}: 2")),
+        Some(size) => Ok(Arc::new(Pool2d { pool, size })),
+        None => Err(format!("needs the side of its squares in pixels, from 1 to {MAX_SIZE}: 2")),
     }
 }
 
 impl Layer for Pool2d {
-    fn word(&self) -> &'static str {
+    fn keyword(&self) -> &'static str {
         match self.pool {
-            Pool::Maximum => MAXIMUM.word,
-            Pool::Average => AVERAGE.word,
+            Pool::Maximum => MAXIMUM.keyword,
+            Pool::Average => AVERAGE.keyword,
         }
     }
 
@@ -64,8 +65,8 @@ impl Layer for Pool2d {
         self.size.to_string()
     }
 
-    fn takes(&self) -> InputKind {
-        InputKind::Pictures
+    fn input_kind(&self) -> InputKind {
+        InputKind::Images
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {

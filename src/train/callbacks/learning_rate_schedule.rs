@@ -1,6 +1,6 @@
 //! A learning rate that is a function of the epoch.
 
-use crate::optim::GREATEST_LEARNING_RATE;
+use crate::optim::MAX_LEARNING_RATE;
 use crate::train::{Callback, Training};
 use anyhow::{Result, ensure};
 use std::fmt;
@@ -30,8 +30,8 @@ impl Callback for LearningRateSchedule {
     fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
         let rate = (self.schedule)(training.epoch(), training.learning_rate());
         ensure!(
-            (0.0..=GREATEST_LEARNING_RATE).contains(&rate),
-            "the learning-rate schedule gives {rate} for epoch {}; it must be from 0 to {GREATEST_LEARNING_RATE}",
+            (0.0..=MAX_LEARNING_RATE).contains(&rate),
+            "the learning-rate schedule gives {rate} for epoch {}; it must be from 0 to {MAX_LEARNING_RATE}",
             training.epoch()
         );
         training.set_learning_rate(rate);

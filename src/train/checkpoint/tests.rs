@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::metrics::{Better, Metric};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, keras_adam};
 use crate::train::callbacks::*;
 use crate::train::tests::{classifier, points};
 use crate::train::{Fit, Outcome};
@@ -41,11 +41,10 @@ fn train(
         let is_odd = (&sum * 1e4).floor().remainder(2.0).gt(0.0);
         (sum * 0.0).where_self(&is_odd, &Tensor::from(f32::NAN))
     });
-    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
-    (plateau.patience, plateau.min_delta, plateau.factor) = (1, 0.02, 0.7);
+    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss").patience(1).min_delta(0.02).factor(0.7);
     let mut schedule =
         LearningRateSchedule::new(|epoch, rate| if epoch % 2 == 0 { rate * 0.9 } else { rate });
-    let mut fit = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.3).unwrap())
+    let mut fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.3).unwrap())
         .epochs(epochs)
         .batch_size(16)
         .seed(3)
@@ -127,8 +126,8 @@ fn a_training_whose_loss_is_no_number_keeps_no_such_checkpoint() {
 
     impl Callback for Spoil {
         fn step_end(&mut self, training: &mut Training) -> Result<()> {
-            if training.epoch == 3 && training.step == 2 {
-                for (_, mut variable) in training.variables.variables() {
+            if training.epoch() == 3 && training.step() == 2 {
+                for (_, mut variable) in training.variables().variables() {
                     let _ = tch::no_grad(|| variable.f_fill_(f64::NAN))?;
                 }
             }
@@ -139,7 +138,7 @@ fn a_training_whose_loss_is_no_number_keeps_no_such_checkpoint() {
     let (variables, model) = classifier();
     let mut store = Everything::default();
     let (mut spoil, mut terminate) = (Spoil, TerminateOnNan);
-    let fit = Fit::new(&model, &variables, Optimizer::adam(&variables, 0.1).unwrap());
+    let fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1).unwrap());
     let fit =
         fit.epochs(9).batch_size(16).callback(&mut spoil).callback(&mut terminate).checkpoints(&mut store);
     let outcome = fit.run(&points(70), None).unwrap();
@@ -168,8 +167,8 @@ fn a_checkpoint_of_another_training_is_refused() {
             tensors: tensors.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect(),
         };
         let optimizer = match other {
-            true => Optimizer::reference_adam(&variables, 0.1),
-            false => Optimizer::adam(&variables, 0.1),
+            true => Optimizer::opaque(&variables, keras_adam(), 0.1),
+            false => Optimizer::new(&variables, keras_adam(), 0.1),
         };
         let odd = Metric::new("odd", Better::Lower, |outputs, _| outputs.sum(Kind::Float));
         let mut theano = TheanoPatience::new("val_loss", 10);

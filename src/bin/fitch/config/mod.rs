@@ -20,7 +20,8 @@ use fitch::data::{Augmentation, LoadOptions, Source, split::SplitMethod};
 use fitch::device::DeviceChoice;
 use fitch::metrics::Better;
 use fitch::model::Layers;
-use fitch::optim::{GREATEST_LEARNING_RATE, is_learning_rate};
+use fitch::optim::{MAX_LEARNING_RATE, is_learning_rate};
+use fitch::train::Every;
 use fitch::train::callbacks::{CsvForm, EarlyStoppingSettings, ReduceLearningRateOnPlateau};
 use reading::{check_reading, check_source};
 use std::fmt::Display;
@@ -67,13 +68,6 @@ pub struct Configuration {
     pub precision: PrecisionOption,
     pub checkpoint_every: Option<Every>,
     pub keep: usize,
-}
-
-/// How often checkpoints are made within an epoch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Every {
-    Steps(usize),
-    Time(Duration),
 }
 
 impl Configuration {
@@ -200,7 +194,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let limit = checker.count("limit", options.limit, 1);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
-    let rate_rule = format!("must be a number above 0 and at most {GREATEST_LEARNING_RATE}");
+    let rate_rule = format!("must be a number above 0 and at most {MAX_LEARNING_RATE}");
     let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
     let optimization = optimization::check(options, learning_rate, checker);
     let augmentation = match options.augment.as_deref().map(str::parse::<Augmentation>) {
@@ -368,13 +362,9 @@ fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<Reduce
     let min_delta = checker.number("plateau-min-delta", options.plateau_min_delta, positive, holds);
     let cooldown = checker.count("plateau-cooldown", options.plateau_cooldown, 0);
     let least = checker.number("min-learning-rate", options.min_learning_rate, positive, holds);
-    let mut plateau = ReduceLearningRateOnPlateau::new(options.monitor.clone()?);
-    plateau.patience = patience?;
-    plateau.factor = factor?;
-    plateau.min_delta = min_delta?;
-    plateau.cooldown = cooldown?;
-    plateau.min_learning_rate = least?;
-    Some(plateau)
+    let plateau = ReduceLearningRateOnPlateau::new(options.monitor.clone()?);
+    let plateau = plateau.patience(patience?).factor(factor?).min_delta(min_delta?);
+    Some(plateau.cooldown(cooldown?).min_learning_rate(least?))
 }
 
 #[cfg(test)]

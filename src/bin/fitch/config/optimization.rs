@@ -2,7 +2,7 @@
 
 use super::{Checker, given_or_none};
 use crate::cli::{AdamOption, OptimizerOption, ScheduleOption, TrainOptions};
-use fitch::train::callbacks::{ScheduleShape, StepSchedule};
+use fitch::train::callbacks::StepSchedule;
 
 /// What was asked for, checked. What recorded runs of earlier versions lack has its default.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,13 +118,13 @@ fn check_schedule(
         "must be a finite number of at least 0",
         |rate| rate >= 0.0 && rate.is_finite(),
     );
-    let curve = match kind {
-        ScheduleOption::Constant => ScheduleShape::Constant,
-        ScheduleOption::Cosine => ScheduleShape::Cosine,
-        ScheduleOption::Step => ScheduleShape::Steps { epochs: step?, factor: factor? },
-        ScheduleOption::OneCycle => ScheduleShape::OneCycle,
-    };
     let (learning_rate, warm_up, final_learning_rate) = (learning_rate?, warm_up?, end?);
+    let schedule = match kind {
+        ScheduleOption::Constant => StepSchedule::constant(),
+        ScheduleOption::Cosine => StepSchedule::cosine(final_learning_rate),
+        ScheduleOption::Step => StepSchedule::steps(step?, factor?),
+        ScheduleOption::OneCycle => StepSchedule::one_cycle(),
+    };
     if kind == ScheduleOption::OneCycle && warm_up > 0 {
         return checker.fault("warm-up", warm_up, "--schedule one-cycle has a warm-up of its own");
     }
@@ -141,5 +141,5 @@ fn check_schedule(
             "cannot be had with a schedule or a warm-up",
         );
     }
-    Some(Some(StepSchedule { curve, learning_rate, final_learning_rate, warm_up }))
+    Some(Some(schedule.warm_up(warm_up)))
 }

@@ -30,7 +30,9 @@ impl EventFile {
             let path = folder.join(format!("{start}.{index}.fitch"));
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Err(fault) if fault.kind() == ErrorKind::AlreadyExists => index += 1,
-                file => break (path.clone(), file.with_context(|| format!("cannot write {}", path.display()))?),
+                file => {
+                    break (path.clone(), file.with_context(|| format!("cannot write {}", path.display()))?);
+                }
             }
         };
         let mut events = EventFile { path, file };

@@ -1,6 +1,6 @@
 //! The end of a training: which weights remain, what they are worth, and everything that is written of it.
 
-use super::{RunInProgress, Stopper, Work};
+use super::{RunInProgress, Work};
 use crate::commands::built_model::model_card;
 use crate::commands::checkpoints::{self, resume_command};
 use crate::commands::export::{IMAGES_TO_VERIFY, write_torchscript};
@@ -15,7 +15,7 @@ use fitch::export::TrainedModel;
 use fitch::run::{RunFolder, RunRecord, save_weights};
 use fitch::text::with_separators;
 use fitch::train::callbacks::Best;
-use fitch::train::{Outcome, StopReason, evaluate};
+use fitch::train::{Outcome, StopReason, Stopping, evaluate};
 use tch::nn::VarStore;
 
 /// Writes what came of a training, shows it, and gives the exit code.
@@ -23,13 +23,14 @@ pub fn finish(
     work: &Work,
     run: RunInProgress,
     outcome: &Outcome,
-    stopper: &Stopper,
+    stopper: Option<&dyn Stopping>,
     terminal: &Terminal,
 ) -> Result<Exit> {
     let Work { configuration, dataset, splits, trained, .. } = work;
     let RunInProgress { folder, mut record, lock: _lock, .. } = run;
     let reason = outcome.stop.reason;
-    let best = stopper.best().or_else(|| {
+    let restored = stopper.and_then(Stopping::restored_epoch);
+    let best = stopper.and_then(Stopping::best).or_else(|| {
         let best = outcome.history.best(&configuration.monitor, configuration.direction());
         best.map(|(epoch, value)| Best { epoch, value })
     });
@@ -38,10 +39,9 @@ pub fn finish(
     record.best_epoch = best.map(|best| best.epoch);
     record.best_value = best.map(|best| best.value);
     record.seconds = Some(outcome.seconds);
-    record.weights_epoch = stopper
-        .restores()
-        .or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
-    if reason == StopReason::NonFinite && stopper.restores().is_none() {
+    record.weights_epoch =
+        restored.or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
+    if reason == StopReason::NonFinite && restored.is_none() {
         record.weights_epoch = restore_last_good(&folder, &trained.variables, terminal)?;
         if record.weights_epoch.is_none() {
             record.save(&folder)?;
@@ -80,7 +80,7 @@ pub fn finish(
 
 /// After a training diverged without best weights: those of the last checkpoint, and their epoch.
 fn restore_last_good(folder: &RunFolder, variables: &VarStore, terminal: &Terminal) -> Result<Option<usize>> {
-    let Some(checkpoint) = checkpoints::newest(&folder.checkpoints(), terminal)? else { return Ok(None) };
+    let Some(checkpoint) = checkpoints::newest(folder.checkpoints(), terminal)? else { return Ok(None) };
     checkpoint.load_weights(variables)?;
     Ok(Some(checkpoint.state.history.epochs.len()))
 }

@@ -7,28 +7,28 @@ mod splits;
 mod stopper;
 
 use super::built_model::{BuiltModel, RecordedRun};
-use super::checkpoints::{RunCheckpoints, resume_command};
+use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
-use super::plots::LivePictures;
+use super::plots::LivePlots;
 use super::{start_libtorch, with_short_spins};
 use crate::cli::{PrecisionOption, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::{Hint, out_of_memory};
+use crate::failure::Hint;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
-use fitch::data::{Augmentation, Dataset};
+use fitch::data::{Augmentation, BatchSource, Dataset};
 use fitch::device;
 use fitch::metrics::Metric;
 use fitch::model::Model;
 use fitch::run::RunFolder;
-use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
-use fitch::train::{Callback, Checkpoint, Fit, Outcome, StopReason};
+use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
+use fitch::train::{Checkpoint, DiskCheckpoints, Fault, Fit, Outcome, StopReason, Stopping};
 use run_in_progress::RunInProgress;
 use splits::Splits;
-use stopper::Stopper;
+use stopper::stopper;
 use tch::nn::VarStore;
 use tch::{Device, Kind};
 
@@ -60,7 +60,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 
     let work = prepare(configuration, terminal)?;
     let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
-    let mut stopper = Stopper::new(&work.configuration);
+    let mut stopper = stopper(&work.configuration);
     let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
     let outcome = train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal)
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
@@ -68,7 +68,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
         terminal.say(&outcome.stop.message);
     }
     progress.draw_curve(&outcome.history);
-    finish::finish(&work, run, &outcome, &stopper, terminal)
+    finish::finish(&work, run, &outcome, stopper.as_deref(), terminal)
 }
 
 /// The device, the images and the network.
@@ -107,7 +107,7 @@ fn train(
     work: &Work,
     run: &RunInProgress,
     checkpoint: Option<Checkpoint>,
-    stopper: &mut Stopper,
+    stopper: &mut Option<Box<dyn Stopping>>,
     progress: &mut TrainingProgress,
     terminal: &Terminal,
 ) -> Result<Outcome> {
@@ -130,25 +130,32 @@ fn train(
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(signals::listen(*terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
-    let mut live_pictures = LivePictures::new(&run.folder, &run.summary)?;
-    let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
+    // Markdown keeps the lines of indented text.
+    let summary: String = run.summary.lines().map(|line| format!("    {line}\n")).collect();
+    let mut tensorboard = TensorBoard::new(run.folder.file("tensorboard")).text("model summary", summary);
+    let mut live_plots = LivePlots::new(&run.folder);
+    let mut checkpoints = DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep);
+    if let Some(every) = configuration.checkpoint_every {
+        checkpoints = checkpoints.every(every);
+    }
     let mut fit = Fit::new(&trained.network, variables, optimizer)
         .epochs(configuration.epochs)
         .batch_size(configuration.batch_size)
         .seed(configuration.seed)
         .callback(&mut unchanged_data)
-        // What stops training comes before what writes and shows the outcome.
+        // What stops training comes before what writes and displays its result.
         .callback(&mut terminate_on_nan)
-        .callbacks(stopper.callback())
-        .callbacks(schedule.as_mut().map(|schedule| schedule as &mut dyn Callback))
-        .callbacks(plateau.as_mut().map(|plateau| plateau as &mut dyn Callback))
-        .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
+        .callback(stopper)
+        .callback(&mut schedule)
+        .callback(&mut plateau)
+        .callback(&mut time_limit)
         .callback(&mut stop_on_request)
         .callback(&mut history_file)
-        .callback(&mut live_pictures)
+        .callback(&mut tensorboard)
+        .callback(&mut live_plots)
         .callback(progress);
     if let Some(augmentation) = configuration.augmentation {
-        fit = fit.augmentation(augmentation);
+        fit = fit.transform(move |images| augmentation.apply(images));
     }
     if let Some(loss) = training_loss {
         fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
@@ -162,7 +169,7 @@ fn train(
     if let Some(checkpoint) = checkpoint {
         fit = fit.resume(checkpoint);
     }
-    fit.run(&splits.train, splits.validation.as_ref())
+    fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
 }
 
 /// Whether the device can compute so.
@@ -179,16 +186,25 @@ fn check_precision(precision: PrecisionOption, device: Device, terminal: &Termin
     }
 }
 
-/// A fault in training, with what to do about it.
+/// A fault of training, with what to do about it.
 fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> Error {
-    let has_checkpoint = folder.checkpoints().newest(|_| ()).is_ok_and(|newest| newest.is_some());
-    let message = match out_of_memory(&format!("{fault:#}")) {
-        true => format!("training ran out of memory with a batch size of {}", configuration.batch_size),
-        false => "training was ended by a fault".to_string(),
+    let message = match fault.downcast_ref() {
+        // It was found before the first step, and resuming would meet it again.
+        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables) => return fault,
+        Some(Fault::OutOfMemory) => {
+            format!("training ran out of memory with a batch size of {}", configuration.batch_size)
+        }
+        Some(Fault::DeviceLost) => "training ended because the device failed".to_string(),
+        _ => "training ended with a fault".to_string(),
     };
-    let hint = match has_checkpoint {
-        true => format!("{} goes on from the last checkpoint", resume_command(folder.path())),
-        false => "nothing was trained yet that could be kept".to_string(),
+    let newest = DiskCheckpoints::within(folder.checkpoints()).newest();
+    let hint = match newest.ok().and_then(|newest| newest.checkpoint) {
+        Some(Checkpoint { state, .. }) => {
+            let within = if state.step > 0 { format!(", step {}", state.step + 1) } else { String::new() };
+            let command = resume_command(folder.path());
+            format!("{command} goes on from the last checkpoint, with epoch {}{within}", state.epoch)
+        }
+        None => "it ended before its first checkpoint".to_string(),
     };
     fault.context(Hint { message, hint })
 }

@@ -6,25 +6,28 @@ use crate::config::{ClassWeights, Configuration, Optimization};
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::metrics::Metric;
-use fitch::optim::{Decay, Optimizer};
+use fitch::optim::{KERAS_EPSILON, Optimizer, keras_adam};
 use tch::Tensor;
-use tch::nn::{RmsProp, Sgd, VarStore};
+use tch::nn::{AdamW, RmsProp, Sgd, VarStore};
 
 /// The optimizer that was asked for.
 pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<Optimizer> {
     let Optimization { weight_decay: decay, momentum, clip_norm, .. } = configuration.optimization;
     let rate = configuration.learning_rate;
     let optimizer = match (configuration.optimization.optimizer, configuration.optimization.adam) {
-        (OptimizerOption::Adam, AdamOption::Reference) => Optimizer::reference_adam(variables, rate)?,
+        (OptimizerOption::Adam, AdamOption::Reference) => Optimizer::opaque(variables, keras_adam(), rate)?,
         (OptimizerOption::Adam, AdamOption::Fused) => {
-            Optimizer::adam_with_decay(variables, rate, decay, Decay::Gradient)?
+            Optimizer::new(variables, keras_adam().wd(decay), rate)?
         }
-        (OptimizerOption::AdamW, _) => Optimizer::adam_with_decay(variables, rate, decay, Decay::Decoupled)?,
+        (OptimizerOption::AdamW, _) => {
+            let settings = AdamW { wd: decay, eps: KERAS_EPSILON, ..AdamW::default() };
+            Optimizer::new(variables, settings, rate)?
+        }
         (OptimizerOption::Sgd, _) => {
-            Optimizer::sgd(variables, rate, Sgd { momentum, wd: decay, ..Sgd::default() })?
+            Optimizer::new(variables, Sgd { momentum, wd: decay, ..Sgd::default() }, rate)?
         }
         (OptimizerOption::RmsProp, _) => {
-            Optimizer::rms_prop(variables, rate, RmsProp { momentum, wd: decay, ..RmsProp::default() })?
+            Optimizer::new(variables, RmsProp { momentum, wd: decay, ..RmsProp::default() }, rate)?
         }
     };
     Ok(match clip_norm {

@@ -1,0 +1,149 @@
+//! A model with its weights, ready to be trained and used.
+
+use super::{Backpropagation, Model};
+use anyhow::{Result, bail, ensure};
+use tch::nn::{ModuleT, SequentialT, VarStore};
+use tch::{Device, Kind, Tensor};
+
+/// A built [`Model`]: the specification, its variables, the modules over them, and where every layer has them,
+/// gradients of its own.
+///
+/// ```
+/// use fitch::model::{Layers, Model, Network};
+/// use tch::{Device, Kind, Tensor, nn::ModuleT};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// let model = Model::classifier(&[28, 28], Layers::parse("dense 512, relu, dropout 0.2")?, 10)?;
+/// let network = Network::new(model, Device::Cpu)?;
+/// let images = Tensor::zeros([3, 28, 28], (Kind::Float, Device::Cpu));
+/// assert_eq!(network.forward_t(&images, false).size(), [3, 10]);
+/// assert_eq!(network.variables().variables()["dense_1.weight"].size(), [512, 784]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Network {
+    model: Model,
+    variables: VarStore,
+    modules: SequentialT,
+    precision: Kind,
+}
+
+impl Network {
+    /// Builds a model on a device, in float32. Its weights are drawn from libtorch's random state
+    /// ([`tch::manual_seed`]) and have the names that [`Model::build`] gives.
+    ///
+    /// # Errors
+    /// Too little memory for the parameters.
+    pub fn new(model: Model, device: Device) -> Result<Network> {
+        let variables = VarStore::new(device);
+        let modules = model.build(&variables.root())?;
+        Ok(Network { model, variables, modules, precision: Kind::Float })
+    }
+
+    /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in float32.
+    ///
+    /// # Errors
+    /// Another kind; bfloat16 with a layer that has no gradients of its own.
+    pub fn with_precision(self, precision: Kind) -> Result<Network> {
+        match precision {
+            Kind::Float => {}
+            Kind::BFloat16 => {
+                let left_to_autograd = self.model.left_to_autograd();
+                if let Some(layer) = left_to_autograd {
+                    bail!("{layer} has no gradients of its own, which training in bfloat16 needs");
+                }
+            }
+            other => bail!("training computes in float32 or bfloat16, not in {other:?}"),
+        }
+        Ok(Network { precision, ..self })
+    }
+
+    /// The specification.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The variables.
+    pub fn variables(&self) -> &VarStore {
+        &self.variables
+    }
+
+    /// The variables, to load or freeze them.
+    pub fn variables_mut(&mut self) -> &mut VarStore {
+        &mut self.variables
+    }
+
+    /// The type that training computes in, float32 or bfloat16.
+    pub fn precision(&self) -> Kind {
+        self.precision
+    }
+
+    /// Fresh gradients of the network's own over its variables, in its precision: faster than autograd on a CPU. None
+    /// if a layer leaves its gradients to autograd.
+    ///
+    /// # Errors
+    /// Variables that were changed to another kind or shape.
+    pub fn backpropagation(&self) -> Result<Option<Box<dyn Backpropagation>>> {
+        for (name, variable) in self.variables.variables() {
+            let kind = variable.kind();
+            ensure!(kind == Kind::Float, "{name} is {kind:?}; a network is trained in float32 variables");
+        }
+        let gradients = self.model.explicit_gradients(&self.variables, self.precision)?;
+        Ok(gradients.map(|gradients| Box::new(gradients) as Box<dyn Backpropagation>))
+    }
+}
+
+impl ModuleT for Network {
+    /// The logits [b, classes] in float32 of samples [b, ...] in float32.
+    fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
+        self.modules.forward_t(inputs, train)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Layers;
+
+    fn network(layers: &str) -> Network {
+        let model = Model::classifier(&[4, 4], Layers::parse(layers).unwrap(), 3).unwrap();
+        Network::new(model, Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn its_gradients_are_over_its_variables() {
+        let network = network("dense 5, relu");
+        let mut gradients = network.backpropagation().unwrap().unwrap();
+        let inputs = Tensor::rand([2, 4, 4], (Kind::Float, Device::Cpu));
+        let outputs = gradients.forward(&inputs).unwrap();
+        assert!(outputs.allclose(&network.forward_t(&inputs, true), 1e-5, 1e-6, false));
+        let names: Vec<&str> =
+            gradients.backward(outputs).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["dense_2.weight", "dense_2.bias", "dense_1.weight", "dense_1.bias"]);
+    }
+
+    #[test]
+    fn a_layer_without_gradients_of_its_own_leaves_them_to_autograd() {
+        let network = network("conv2d 2 3, relu");
+        assert!(network.backpropagation().unwrap().is_none());
+        let fault = network.with_precision(Kind::BFloat16).unwrap_err().to_string();
+        assert_eq!(fault, "conv2d_1 has no gradients of its own, which training in bfloat16 needs");
+    }
+
+    #[test]
+    fn precision_is_float32_or_bfloat16() {
+        assert_eq!(network("relu").precision(), Kind::Float);
+        let half = network("relu").with_precision(Kind::BFloat16).unwrap();
+        assert!(half.backpropagation().unwrap().is_some());
+        assert!(network("relu").with_precision(Kind::Half).is_err());
+    }
+
+    #[test]
+    fn variables_of_another_kind_are_an_error() {
+        let mut network = network("relu");
+        network.variables_mut().double();
+        let fault = network.backpropagation().unwrap_err().to_string();
+        assert!(fault.contains("is Double"), "{fault}");
+    }
+}
