@@ -1,8 +1,8 @@
-"""Classifies pictures with a model.pt that fitch wrote. It needs torch and Pillow, nothing of fitch's:
+"""Classifies images with a model.pt that fitch wrote. It needs torch and Pillow, nothing of fitch's:
 
-    python3 classify.py model.pt picture.png...
+    python3 classify.py model.pt image.png...
 
-Pictures must look like the training images: of MNIST, bright ink on dark paper.
+Images must look like the training images: for MNIST, bright ink on dark paper.
 """
 
 import json
@@ -16,10 +16,13 @@ if len(sys.argv) < 3:
 card = {"fitch.json": ""}
 model = torch.jit.load(sys.argv[1], map_location="cpu", _extra_files=card)
 card = json.loads(card["fitch.json"])
-height, width = card["input"]["shape"]
+shape = card["input"]["shape"]  # [height, width], with 3 before them in colour
+if len(shape) == 1:
+    sys.exit(f"{sys.argv[1]} takes rows of values, not images")
+*channels, height, width = shape
 for name in sys.argv[2:]:
-    picture = Image.open(name).convert("L").resize((width, height))
-    values = torch.tensor(list(picture.tobytes())).view(1, height, width) / 255
+    image = Image.open(name).convert("RGB" if channels else "L").resize((width, height))
+    values = torch.tensor(list(image.tobytes())).view(height, width, -1).permute(2, 0, 1)
     with torch.no_grad():
-        probability, number = model(values)[0].max(0)
-    print(f"{card['classes'][number]} {probability:.6f} {name}")
+        probability, index = model(values.reshape(1, *shape) / 255)[0].max(0)
+    print(f"{card['classes'][index]} {probability:.6f} {name}")

@@ -1,37 +1,51 @@
-//! Which device to compute on, and why. It must not know what is computed.
+//! Which device to compute on, and why.
 
-use anyhow::{Result, bail};
+use crate::kernels::cuda_libraries::{self, Missing};
+use std::fmt;
 use std::str::FromStr;
 use tch::{Cuda, Device};
 
-/// What the user asked for.
+/// A device as users ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A CUDA device if there is one, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
-    /// The CUDA device of that number, from 0.
+    /// The CUDA device of that index, from 0.
     Cuda(usize),
 }
 
-impl FromStr for DeviceChoice {
-    type Err = String;
+/// A text that is not a [`DeviceChoice`]. Its message is the rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseDeviceError;
 
-    fn from_str(text: &str) -> Result<DeviceChoice, String> {
+impl fmt::Display for ParseDeviceError {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        out.write_str("must be auto, cpu, cuda or cuda:N")
+    }
+}
+
+impl std::error::Error for ParseDeviceError {}
+
+impl FromStr for DeviceChoice {
+    type Err = ParseDeviceError;
+
+    fn from_str(text: &str) -> Result<DeviceChoice, ParseDeviceError> {
         match text.split_once(':') {
             None if text == "auto" => Ok(DeviceChoice::Auto),
             None if text == "cpu" => Ok(DeviceChoice::Cpu),
             None if text == "cuda" => Ok(DeviceChoice::Cuda(0)),
-            Some(("cuda", number)) if number.parse::<u8>().is_ok() => {
-                Ok(DeviceChoice::Cuda(number.parse().unwrap_or(0)))
-            }
-            _ => Err("must be auto, cpu, cuda or cuda:N".to_string()),
+            Some(("cuda", index)) => match index.parse::<u8>() {
+                Ok(index) => Ok(DeviceChoice::Cuda(index.into())),
+                Err(_) => Err(ParseDeviceError),
+            },
+            _ => Err(ParseDeviceError),
         }
     }
 }
 
-/// A device, and a line that tells why it was taken.
+/// A device, and why it was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChosenDevice {
     /// The device.
@@ -40,23 +54,68 @@ pub struct ChosenDevice {
     pub reason: String,
 }
 
+/// A CUDA device was asked for by its index and cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The index asked for.
+    pub index: usize,
+    /// Why not.
+    pub cause: NoDevice,
+}
+
+/// Why a CUDA device cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NoDevice {
+    /// The machine has no NVIDIA driver.
+    NoDriver,
+    /// This libtorch was built without CUDA: another one is needed.
+    LibtorchWithoutCuda {
+        /// What the system's loader says.
+        detail: String,
+    },
+    /// libtorch and the driver are there, but no device.
+    NoneFound,
+    /// There are devices, but not that many.
+    Fewer {
+        /// How many there are.
+        count: usize,
+    },
+}
+
+impl fmt::Display for NoDevice {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            NoDevice::NoDriver => out.write_str("there is no NVIDIA driver (libcuda.so.1)"),
+            NoDevice::LibtorchWithoutCuda { detail } => write!(out, "this libtorch has no CUDA ({detail})"),
+            NoDevice::NoneFound => out.write_str("libtorch found no CUDA device it can use"),
+            NoDevice::Fewer { count } => write!(out, "the CUDA devices are 0 to {}", count.saturating_sub(1)),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Fault { index, cause: cause @ NoDevice::Fewer { .. } } => {
+                write!(out, "there is no cuda:{index}: {cause}")
+            }
+            Fault { index, cause } => write!(out, "cannot use cuda:{index}: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
 /// `cpu` or `cuda:0`.
 pub fn device_name(device: Device) -> String {
     match device {
-        Device::Cuda(number) => format!("cuda:{number}"),
+        Device::Cuda(index) => format!("cuda:{index}"),
         other => format!("{other:?}").to_lowercase(),
     }
 }
 
-/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23. To be called
-/// before [`choose`], while there is one thread.
-pub fn allow_tf32() {
-    // SAFETY: no other thread reads the environment meanwhile. cuBLAS does when it is brought in; tch has
-    // no other way to tell it.
-    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
-}
-
-/// Whether the CPU has instructions for products of bfloat16. False where that is not known.
+/// Whether the CPU has instructions for products of bfloat16. False if that is not known.
 pub fn cpu_has_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
@@ -64,77 +123,42 @@ pub fn cpu_has_bfloat16() -> bool {
     return false;
 }
 
-/// Finds the device. This must be the first call into libtorch in the process: after the first question
-/// about CUDA, its libraries can no longer be brought in.
+/// Finds the device. This must be the first call into libtorch in the process, while it has one thread: after
+/// the first question about CUDA, libtorch no longer takes notice of the libraries for it.
 ///
 /// # Errors
-/// A CUDA device that was asked for by name and is not there, with the reason.
-pub fn choose(choice: DeviceChoice) -> Result<ChosenDevice> {
-    let on_cpu = |reason: &str| ChosenDevice { device: Device::Cpu, reason: reason.to_string() };
+/// A CUDA device that was asked for by its index and cannot be used.
+pub fn choose(choice: DeviceChoice) -> Result<ChosenDevice, Fault> {
+    let chosen = |device, reason: &str| Ok(ChosenDevice { device, reason: reason.to_string() });
     if choice == DeviceChoice::Cpu {
-        return Ok(on_cpu("asked for"));
+        return chosen(Device::Cpu, "asked for");
     }
     match (cuda_devices(), choice) {
-        (Ok(count), DeviceChoice::Cuda(number)) if number >= count => {
-            bail!("there is no cuda:{number}: the CUDA devices are 0 to {}", count - 1)
+        (Ok(count), DeviceChoice::Cuda(index)) if index >= count => {
+            Err(Fault { index, cause: NoDevice::Fewer { count } })
         }
-        (Ok(_), DeviceChoice::Cuda(number)) => {
-            Ok(ChosenDevice { device: Device::Cuda(number), reason: "asked for".to_string() })
-        }
-        (Ok(count), _) => {
-            let reason = format!("the first of {count} CUDA device{}", if count == 1 { "" } else { "s" });
-            Ok(ChosenDevice { device: Device::Cuda(0), reason })
-        }
-        (Err(why), DeviceChoice::Cuda(number)) => bail!("cannot use cuda:{number}: {why}"),
-        (Err(why), _) => Ok(on_cpu(&why)),
+        (Ok(_), DeviceChoice::Cuda(index)) => chosen(Device::Cuda(index), "asked for"),
+        (Ok(1), _) => chosen(Device::Cuda(0), "the first of 1 CUDA device"),
+        (Ok(count), _) => chosen(Device::Cuda(0), &format!("the first of {count} CUDA devices")),
+        (Err(cause), DeviceChoice::Cuda(index)) => Err(Fault { index, cause }),
+        (Err(cause), _) => chosen(Device::Cpu, &cause.to_string()),
     }
 }
 
-/// The number of CUDA devices, at least 1, or why there is none.
-fn cuda_devices() -> Result<usize, String> {
-    load_cuda_libraries()?;
-    // Asked for although the count follows: it is what initialises CUDA, and it never throws.
+/// The number of CUDA devices, at least 1.
+fn cuda_devices() -> Result<usize, NoDevice> {
+    cuda_libraries::load().map_err(|missing| match missing {
+        Missing::Driver => NoDevice::NoDriver,
+        Missing::LibtorchWithCuda(detail) => NoDevice::LibtorchWithoutCuda { detail },
+    })?;
+    // Asked although the count follows: this is what initialises CUDA, and it never throws.
     if !Cuda::is_available() {
-        return Err("libtorch found no CUDA device it can use".to_string());
+        return Err(NoDevice::NoneFound);
     }
     match usize::try_from(Cuda::device_count()) {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err("libtorch found no CUDA device it can use".to_string()),
+        _ => Err(NoDevice::NoneFound),
     }
-}
-
-/// Brings in the libraries that register CUDA with libtorch. The linker leaves them out of the binary,
-/// which names none of their symbols; so one binary serves machines with and without CUDA.
-#[cfg(unix)]
-fn load_cuda_libraries() -> Result<(), String> {
-    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_NOW};
-    // The driver first: without it the large libraries need not be loaded.
-    // SAFETY: these are the libraries of the driver and of libtorch itself; their initialisers only
-    // register what they offer.
-    let driver = unsafe { Library::open(Some("libcuda.so.1"), RTLD_LAZY) };
-    if driver.is_err() {
-        return Err("there is no NVIDIA driver (libcuda.so.1)".to_string());
-    }
-    // SAFETY: as above.
-    match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
-        Ok(library) => {
-            // It must stay for the life of the process.
-            std::mem::forget(library);
-            Ok(())
-        }
-        Err(fault) => {
-            let fault = fault.to_string();
-            let first_line = fault.lines().next().unwrap_or_default();
-            Err(format!(
-                "this libtorch has no CUDA ({first_line}); FITCH_LIBTORCH=cuda scripts/fitch gets one that has"
-            ))
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn load_cuda_libraries() -> Result<(), String> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -143,10 +167,10 @@ mod tests {
 
     #[test]
     fn device_names_parse() {
-        assert_eq!("auto".parse(), Ok(DeviceChoice::Auto));
-        assert_eq!("cpu".parse(), Ok(DeviceChoice::Cpu));
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
-        assert_eq!("cuda:3".parse(), Ok(DeviceChoice::Cuda(3)));
+        assert_eq!("auto".parse().ok(), Some(DeviceChoice::Auto));
+        assert_eq!("cpu".parse().ok(), Some(DeviceChoice::Cpu));
+        assert_eq!("cuda".parse().ok(), Some(DeviceChoice::Cuda(0)));
+        assert_eq!("cuda:3".parse().ok(), Some(DeviceChoice::Cuda(3)));
         for wrong in ["", "gpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
@@ -157,5 +181,23 @@ mod tests {
         let chosen = choose(DeviceChoice::Cpu).unwrap();
         assert_eq!((chosen.device, device_name(chosen.device).as_str()), (Device::Cpu, "cpu"));
         assert_eq!(device_name(Device::Cuda(1)), "cuda:1");
+    }
+
+    #[test]
+    fn a_wrong_name_is_an_error_that_question_mark_takes() {
+        fn parse(text: &str) -> anyhow::Result<DeviceChoice> {
+            Ok(text.parse::<DeviceChoice>()?)
+        }
+        assert_eq!(parse("gpu").unwrap_err().to_string(), "must be auto, cpu, cuda or cuda:N");
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_a_fault_with_a_reason() {
+        let Err(fault) = choose(DeviceChoice::Cuda(99)) else { panic!("100 CUDA devices") };
+        assert!(matches!(fault.index, 99) && fault.to_string().contains("cuda:99"), "{fault}");
+        let missing = Fault { index: 0, cause: NoDevice::LibtorchWithoutCuda { detail: "x.so".to_string() } };
+        assert_eq!(missing.to_string(), "cannot use cuda:0: this libtorch has no CUDA (x.so)");
+        let fewer = Fault { index: 3, cause: NoDevice::Fewer { count: 2 } };
+        assert_eq!(fewer.to_string(), "there is no cuda:3: the CUDA devices are 0 to 1");
     }
 }

@@ -1,4 +1,5 @@
-//! Files that are whole, the old or the new, whatever happens; files that one process holds; files that change.
+//! Files that are whole, the old or the new, whatever happens; files that one process holds; files that
+//! change.
 
 use anyhow::{Context, Result};
 use same_file::Handle;
@@ -80,8 +81,8 @@ pub(crate) fn write_folder_whole(path: &Path, files: &[(&str, &[u8])]) -> Result
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A file that this process has locked until this is dropped. The lock is the system's, so that it goes with its
-/// process, however that ends.
+/// A file that this process has locked until this is dropped. The lock is the system's, so that it goes with
+/// its process, however that ends.
 #[derive(Debug)]
 pub(crate) struct LockedFile {
     path: PathBuf,
@@ -126,7 +127,8 @@ impl LockedFile {
             if !lock(&file).with_context(|| format!("cannot lock {}", path.display()))? {
                 return Ok(None);
             }
-            // Whoever had the lock before may have removed or renamed the file: then ours has no name any more.
+            // Whoever had the lock before may have removed or renamed the file: then ours has no name any
+            // more.
             let ours = Handle::from_file(file.try_clone()?)?;
             if Handle::from_path(path).is_ok_and(|named| named == ours) {
                 return Ok(Some(LockedFile { path: path.to_path_buf(), file }));
@@ -145,14 +147,15 @@ impl LockedFile {
     }
 }
 
-/// What changes about a file when it does: its length and its times, and which file has the name. Cheap to ask for.
+/// What changes about a file when it does: its length and its times, and which file has the name. Cheap to
+/// ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileStamp {
     length: u64,
     /// Nanoseconds since 1970.
     modified: u128,
-    /// Seconds, nanoseconds and inode. Unlike the time of modification, the time of change cannot be set, so that a
-    /// file that takes the place of another is noticed.
+    /// Seconds, nanoseconds and inode. Unlike the time of modification, the time of change cannot be set, so
+    /// that a file that takes the place of another is noticed.
     changed: (i64, i64, u64),
 }
 

@@ -67,15 +67,21 @@
 //!
 //! Nothing here prints, ends the process or reads the command line.
 
+#![deny(unsafe_code)]
+
 pub mod data;
 pub mod device;
 pub mod export;
 pub mod files;
+pub mod guide;
+#[allow(unsafe_code)]
 mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod optim;
+mod protobuf;
 mod random;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod run;
 pub mod text;

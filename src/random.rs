@@ -1,5 +1,5 @@
-//! Random numbers whose sequence follows from the seed alone, on every machine and at every thread count.
-//! It must not know what they are drawn for beyond the stream's name.
+//! Random numbers whose sequence follows from the seed alone, on every machine and with any number of
+//! threads.
 
 use rand::distributions::Standard;
 use rand::seq::SliceRandom;
@@ -10,16 +10,16 @@ use rand_chacha::ChaCha8Rng;
 /// more numbers for one never shifts another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Splitting the training images into training and validation side.
+    /// Splitting the training images into a training and a validation set.
     Split,
     /// The order of the samples in an epoch, counted from 1.
     Order(usize),
-    /// What libtorch draws itself in the steps of an epoch (dropout), counted from 1.
+    /// What libtorch draws in the steps of an epoch (dropout), counted from 1.
     Libtorch(usize),
 }
 
-/// A seed for each step of an epoch: what libtorch draws in a step follows from seed, epoch and step
-/// alone, so that a training can go on at any step as if it had never paused.
+/// A seed for each step of an epoch: what libtorch draws in a step follows from seed, epoch and step alone,
+/// so that training can resume at any step as if it had never paused.
 pub fn step_seeds(seed: u64, epoch: usize) -> impl Iterator<Item = i64> {
     generator(seed, Purpose::Libtorch(epoch)).sample_iter(Standard)
 }

@@ -1,4 +1,4 @@
-//! Numbers as text for people.
+//! Numbers as text for readers.
 
 /// `669706` as `669,706`.
 pub fn with_separators(number: i64) -> String {

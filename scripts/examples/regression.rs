@@ -7,7 +7,7 @@
 
 use anyhow::Result;
 use fitch::data::Samples;
-use fitch::metrics::{Better, Metric};
+use fitch::metrics::{Better, Loss, Metric};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::Fit;
 use fitch::train::callbacks::{EarlyStopping, ReduceLearningRateOnPlateau};
@@ -41,7 +41,7 @@ pub fn main() -> Result<()> {
     let mut stopping = EarlyStopping::new("val_loss").patience(20);
     let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
     let outcome = Fit::new(&network, &variables, Optimizer::new(&variables, keras_adam(), 0.003)?)
-        .loss(Metric::new("huber", Better::Lower, huber))
+        .loss(Loss::new(huber))
         .metrics(vec![Metric::new("mean_absolute_error", Better::Lower, error)])
         .epochs(100)
         .callback(&mut stopping)

@@ -1,4 +1,5 @@
-//! Images that are moved, turned and scaled a little, anew at each step, so that a model learns what does not matter.
+//! Images that are moved, turned and scaled a little, anew at each step, so that a model learns what does not
+//! matter.
 
 use anyhow::{Result, bail, ensure};
 use std::fmt;

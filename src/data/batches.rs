@@ -16,8 +16,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch on another device. The host does not wait for the copy: while a CUDA device computes one step, the
-    /// next batch is prepared and on its way.
+    /// A batch on another device. The host does not wait for the copy: while a CUDA device computes one step,
+    /// the next batch is prepared and on its way.
     ///
     /// # Errors
     /// Too little memory on the device.
@@ -32,8 +32,8 @@ pub type BatchIterator<'a> = Box<dyn Iterator<Item = Result<Batch>> + 'a>;
 
 /// Data that can be trained on, batch by batch.
 ///
-/// [`Samples`](super::Samples) implements it for tensors in memory. Implement it for data that do not fit in memory,
-/// or that are made up as they are needed: three methods are enough.
+/// [`Samples`](super::Samples) implements it for tensors in memory. Implement it for data that do not fit in
+/// memory, or that are made up as they are needed: three methods are enough.
 ///
 /// ```
 /// use fitch::data::{Batch, BatchIterator, BatchSource};
@@ -87,8 +87,9 @@ pub trait BatchSource: fmt::Debug {
     /// What cannot be read; later faults come in place of a batch.
     fn batches(&self, batch_size: usize) -> Result<BatchIterator<'_>>;
 
-    /// The batches of an epoch, counted from 1: all rows, in an order that follows from `seed` and `epoch` alone.
-    /// The first `skip` batches are left out, ideally without reading them: a resumed training goes on there.
+    /// The batches of an epoch, counted from 1: all rows, in an order that follows from `seed` and `epoch`
+    /// alone. The first `skip` batches are left out, ideally without reading them: a resumed training goes on
+    /// there.
     ///
     /// # Errors
     /// What cannot be read; later faults come in place of a batch.
@@ -105,8 +106,8 @@ pub trait BatchSource: fmt::Debug {
         Device::Cpu
     }
 
-    /// The same data kept on a device, where that is possible and saves time. Without it, each batch is copied
-    /// when its turn comes.
+    /// The same data kept on a device, where that is possible and saves time. Without it, each batch is
+    /// copied when its turn comes.
     ///
     /// # Errors
     /// Any fault of the device.

@@ -1,6 +1,7 @@
-//! Images that had to be decoded, kept as IDX files below the data folder and mapped from there the next time.
+//! Images that had to be decoded, kept as IDX files below the data folder and mapped from there the next
+//! time.
 
-use super::dataset::Images;
+use super::images::Images;
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
 use super::{Fault, Progress, idx_file};
@@ -17,8 +18,8 @@ const VERSION: u32 = 3;
 /// Written last: with it a folder is whole.
 const MANIFEST: &str = "manifest.json";
 
-/// What decides whether kept images can be used again: how they are read, and the files that they come from, by name,
-/// length and times of change.
+/// What decides whether kept images can be used again: how they are read, and the files that they come from,
+/// by name, length and times of change.
 pub(super) struct Key {
     root: PathBuf,
     digest: Sha256,
@@ -103,7 +104,8 @@ fn lock_of(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
 
-/// Removes what killed processes have left: folders without a manifest that nobody decodes into; `ours` is locked.
+/// Removes what killed processes have left: folders without a manifest that nobody decodes into; `ours` is
+/// locked.
 fn remove_unfinished(parent: &Path, ours: &Path) {
     let _ = fs::remove_dir_all(ours);
     let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -222,7 +224,7 @@ mod tests {
     use super::*;
 
     fn manifest() -> Manifest {
-        Manifest { classes: vec!["a".into(), "b".into()], notes: vec!["told".into()] }
+        Manifest { classes: vec!["a".into(), "b".into()], notes: vec!["a note".into()] }
     }
 
     fn key() -> Key {
@@ -314,7 +316,7 @@ mod tests {
 
     /// REVIEW 9.16: one lock for all sets, and waiting without a word.
     #[test]
-    fn sets_are_decoded_side_by_side_and_whoever_waits_for_one_is_told() {
+    fn sets_are_decoded_side_by_side_and_waiting_for_one_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let load_set = |settings: &str, events: &mut Vec<Progress>, decode: &dyn Fn()| {
             let key = Key::new(Path::new("a"), "format", &[("size", settings.to_string())]);

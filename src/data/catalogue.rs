@@ -2,7 +2,9 @@
 //! [`download`](super::download) fetches them.
 
 use super::Progress;
-use super::download::{self, Digest};
+use super::digest::Digest;
+#[cfg(feature = "download")]
+use super::download;
 use super::formats::idx::{IDX_FILES, find_file};
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -110,6 +112,15 @@ impl KnownSet {
             })?;
         }
         Ok(())
+    }
+}
+
+#[cfg(not(feature = "download"))]
+mod download {
+    use super::*;
+
+    pub fn fetch(_: &[String], _: &Path, _: &Digest, _: &mut dyn FnMut(Progress)) -> Result<()> {
+        anyhow::bail!("this build of fitch has no feature 'download'")
     }
 }
 

@@ -1,5 +1,5 @@
-//! Decodes images on all cores, a block at a time, and gives them to the cache. Memory is bounded by the sizes that the
-//! images state, whatever their number.
+//! Decodes images on all cores, a block at a time, and gives them to the cache. Memory is bounded by the
+//! sizes that the images state, whatever their number.
 
 use super::cache::Writer;
 use super::image_file;
@@ -68,8 +68,8 @@ impl EncodedImage {
     }
 }
 
-/// Writes all images, `count` of them, in one size; grey if every one of them is. `entries` may be asked for twice.
-/// Gives what users should know.
+/// Writes all images, `count` of them, in one size; grey if every one of them is. `entries` may be asked for
+/// twice. Gives what users should know.
 ///
 /// # Errors
 /// [`Fault::UnreadableImage`], unless such images are to be left out; [`Fault::SizesDiffer`].
@@ -193,8 +193,8 @@ struct Decoded {
 }
 
 impl Decoded {
-    /// The values of an image, scaled to `size`. If it has another size than the first one, it cannot be used: it
-    /// then comes without values, which could be any number of bytes.
+    /// The values of an image, scaled to `size`. If it has another size than the first one, it cannot be
+    /// used: it then comes without values, which could be any number of bytes.
     fn new(image: DynamicImage, size: Option<[u32; 2]>, first_size: Option<[usize; 2]>) -> Decoded {
         let image = match size {
             Some(size) => image_file::scaled(image, size),

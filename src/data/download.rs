@@ -1,7 +1,8 @@
-//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest, renamed
-//! into place.
+//! Fetches a file over HTTP: into a part file that a later try goes on with, checked against its digest,
+//! renamed into place.
 
 use super::Progress;
+use super::digest::Digest;
 use crate::files::LockedFile;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::read::MultiGzDecoder;
@@ -15,15 +16,6 @@ use ureq::tls::{RootCerts, TlsConfig};
 /// No file of the catalogue comes near this size; a server that sends more is wrong.
 const MAX_SIZE: u64 = 256 << 20;
 const CHUNK: usize = 64 << 10;
-
-/// The SHA-256 that a file must have, in lower-case hexadecimal.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Digest {
-    /// Of the file as it is fetched.
-    OfFile(&'static str),
-    /// Of what the gzipped file holds: mirrors may have compressed it anew.
-    OfContent(&'static str),
-}
 
 /// Fetches a file from the first of the `addresses` that delivers it with the right digest.
 ///

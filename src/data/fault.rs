@@ -1,7 +1,6 @@
-//! Faults of data that a caller can act on. They come inside an [`anyhow::Error`]: `error.downcast_ref::<Fault>()`
-//! finds them, whatever context was added.
+//! Faults of data that a caller can act on. They come inside an [`anyhow::Error`]:
+//! `error.downcast_ref::<Fault>()` finds them, whatever context was added.
 
-use super::formats::Format;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -9,12 +8,14 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A folder holds data in more than one format: a [`Source`](super::Source) of one format chooses.
+    /// A folder holds data in more than one format: [`Source::find_as`](super::Source::find_as) chooses one.
     AmbiguousFormat {
         /// The folder.
         path: PathBuf,
-        /// Two of the formats in it.
-        formats: [Format; 2],
+        /// The names of two of the formats in it, for people.
+        names: [&'static str; 2],
+        /// Their keywords: each is parsed as a [`Format`](super::Format).
+        keywords: [&'static str; 2],
     },
     /// An image cannot be decoded: [`LoadOptions::skips_bad`](super::LoadOptions) leaves such images out.
     UnreadableImage {
@@ -32,7 +33,8 @@ pub enum Fault {
         /// Its height and width.
         other_size: [usize; 2],
     },
-    /// No column of a table is known to hold labels: [`LoadOptions::label_column`](super::LoadOptions) names it.
+    /// No column of a table is known to hold labels: [`LoadOptions::label_column`](super::LoadOptions) names
+    /// it.
     NoLabelColumn {
         /// The names of the columns, as far as they are known.
         columns: Vec<String>,
@@ -72,7 +74,8 @@ pub enum Fault {
         /// That of the training images.
         expected: Vec<i64>,
     },
-    /// Decoded images cannot be kept in the folder: [`LoadOptions::data_dir`](super::LoadOptions) chooses another.
+    /// Decoded images cannot be kept in the folder: [`LoadOptions::data_dir`](super::LoadOptions) chooses
+    /// another.
     CacheNotWritable {
         /// The folder.
         folder: PathBuf,
@@ -84,8 +87,8 @@ pub enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Fault::AmbiguousFormat { path, formats: [first, second] } => {
-                write!(out, "'{}' holds both {} and {}", path.display(), first.name(), second.name())
+            Fault::AmbiguousFormat { path, names: [first, second], .. } => {
+                write!(out, "'{}' holds both {} and {}", path.display(), first, second)
             }
             Fault::UnreadableImage { place } => write!(out, "{place}: cannot be used"),
             // Width x height, as image viewers show it.

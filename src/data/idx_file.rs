@@ -1,15 +1,17 @@
 //! The IDX format of the MNIST family, raw or gzipped.
 //!
-//! Format: two zero bytes, a type code (8 = uint8), the number of dimensions, the sizes as big-endian
-//! u32, then the values, big-endian too (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is
+//! Format: two zero bytes, a type code (8 = uint8), the number of dimensions, the sizes as big-endian u32,
+//! then the values, big-endian too (<http://yann.lecun.com/exdb/mnist/>). No size that a header states is
 //! trusted with memory: it is compared with the file first.
 
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod stream;
 
+#[cfg_attr(not(feature = "images"), allow(unused_imports))]
 pub(super) use stream::{ImageStream, stream_images};
 
-use super::dataset::MappedFile;
 use super::gzip::is_gzip;
+use super::images::MappedFile;
 use crate::files::FileStamp;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
@@ -25,8 +27,9 @@ const INT32: u8 = 0x0c;
 const MAX_EXPANSION: u64 = 1040;
 
 /// Reads a file of images: [n, height, width], in colour [n, 3, height, width], of values that are not images
-/// [n, values]; of the file's own type. A raw file of uint8 is mapped, not read: its pages come into memory as they are
-/// used. Until the tensor is dropped the file must not be made shorter: the system would end the process with SIGBUS.
+/// [n, values]; of the file's own type. A raw file of uint8 is mapped, not read: its pages come into memory
+/// as they are used. Until the tensor is dropped the file must not be made shorter: the system would end the
+/// process with SIGBUS.
 ///
 /// # Errors
 /// A file that cannot be read or is not a whole IDX file of values in two to four dimensions.
@@ -106,7 +109,7 @@ pub fn read_labels(path: &Path) -> Result<Tensor> {
 /// The sizes that a file of images states, as [`read_images`] would give them, read from its header alone.
 ///
 /// # Errors
-/// As [`read_images`], for what can be told from the header.
+/// As [`read_images`], for what the header says.
 pub(super) fn image_sizes(path: &Path) -> Result<Vec<i64>> {
     let file = IdxFile::open(path, IMAGES).with_context(|| path.display().to_string())?;
     Ok(usual_sizes(&file.header.shape()))

@@ -1,7 +1,7 @@
-//! Image files as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier of small
-//! images takes.
+//! Image files as people have them (PNG, JPEG, BMP; any size, grey or colour), made into what a classifier of
+//! small images takes.
 
-use super::memory_limit::DecodingLimits;
+use super::memory_limit::{DecodingLimits, MAX_SIZE};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader};
@@ -17,9 +17,6 @@ pub(super) fn is_named(path: &Path) -> bool {
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }
-
-/// Images that state a larger size, in bytes, are refused.
-pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Whether dark and bright are exchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +56,8 @@ pub struct PreparedImage {
     pub is_inverted: bool,
 }
 
-/// Reads an image: turned upright as its camera noted, transparent parts white, grey (Rec. 709) unless `in_colour`,
-/// and scaled to `height` and `width`.
+/// Reads an image: turned upright as its camera noted, transparent parts white, grey (Rec. 709) unless
+/// `in_colour`, and scaled to `height` and `width`.
 ///
 /// # Errors
 /// A file that cannot be read, is not PNG, JPEG or BMP, is damaged, or states a monstrous size.
@@ -99,8 +96,8 @@ pub(super) fn scaled(image: DynamicImage, [height, width]: [u32; 2]) -> DynamicI
     image.resize_exact(width, height, FilterType::Triangle)
 }
 
-/// Decodes an image, turned upright as its camera noted, with 8 bits a value: grey if it was, else red, green and blue;
-/// what is transparent is white. `take` gets it while its memory counts as used.
+/// Decodes an image, turned upright as its camera noted, with 8 bits a value: grey if it was, else red, green
+/// and blue; what is transparent is white. `take` gets it while its memory counts as used.
 ///
 /// # Errors
 /// As [`read_image`].

@@ -1,5 +1,5 @@
-//! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX files, CSV
-//! rows of pixels. Memory does not grow with their number.
+//! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX
+//! files, CSV rows of pixels. Memory does not grow with their number.
 
 use super::csv_inputs::CsvInputs;
 use super::gzip;
@@ -54,8 +54,8 @@ impl InputSpec {
         (channels * self.shape[0] * self.shape[1]) as usize
     }
 
-    /// Stored values, scaled so that the maximum of the training images becomes 1. Raw pixels are never larger; other
-    /// values are not bounded.
+    /// Stored values, scaled so that the maximum of the training images becomes 1. Raw pixels are never
+    /// larger; other values are not bounded.
     fn scaled(&self, values: &[f32], is_raw: bool) -> Result<Vec<f32>> {
         let max = values.iter().copied().fold(0.0, f32::max);
         ensure!(

@@ -1,6 +1,7 @@
 //! What a data set is like: its range of values, its balance, its duplicates.
 
-use super::dataset::{Dataset, Images, bytes_of};
+use super::dataset::{Dataset, bytes_of};
+use super::images::Images;
 use anyhow::Result;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
@@ -21,8 +22,8 @@ pub struct Inspection {
     pub counts: Vec<(&'static str, Vec<usize>)>,
     /// How many training images are equal to an earlier one, in every value.
     pub repeated: usize,
-    /// For each other split, how many of its images are equal to a training image: what is measured on them is
-    /// too good.
+    /// For each other split, how many of its images are equal to a training image: what is measured on them
+    /// is too good.
     pub also_in_train: Vec<(&'static str, usize)>,
 }
 

@@ -3,6 +3,9 @@
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
+/// What a column of labels is called, in lower case.
+pub(super) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
+
 /// More classes are a sign of a wrong file.
 const MAX_CLASSES: i64 = 1 << 16;
 
@@ -28,8 +31,8 @@ impl LabelIndex {
         self.indices.len()
     }
 
-    /// The names of the classes, numbers in numeric order, words in alphabetical order; and the class of each word
-    /// by its index here.
+    /// The names of the classes, numbers in numeric order, words in alphabetical order; and the class of each
+    /// word by its index here.
     pub fn classes(self) -> (Vec<String>, Vec<i64>) {
         let mut words: Vec<(String, i64)> = self.indices.into_iter().collect();
         words.sort_unstable();
@@ -70,6 +73,7 @@ pub(super) struct LabelEncoding {
 
 impl LabelEncoding {
     /// All that it says, as one line of text.
+    #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
     pub fn key(&self) -> String {
         format!("{} {} {}", self.first, self.has_words, self.names.join("\0"))
     }
@@ -130,8 +134,8 @@ impl LabelEncoding {
         LabelEncoding::new(i64::from(names[0] == "1"), names.to_vec())
     }
 
-    /// From the numbers of training images. A class below the maximum that has no image is the sign of a wrong label
-    /// rather than of a class that cannot be learnt.
+    /// From the numbers of training images. A class below the maximum that has no image is the sign of a
+    /// wrong label rather than of a class that cannot be learnt.
     ///
     /// # Errors
     /// Labels that are not numbered without a gap.

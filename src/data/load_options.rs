@@ -4,7 +4,8 @@ use super::{Fault, Progress};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// How data are loaded. The default loads all of a set, with its own split or a tenth set aside as the test set.
+/// How data are loaded. The default loads all of a set, with its own split or a tenth set aside as the test
+/// set.
 ///
 /// ```
 /// # fn load(folder: &std::path::Path) -> anyhow::Result<()> {
@@ -76,6 +77,7 @@ impl LoadOptions {
     }
 
     /// The settings that decide how encoded images are decoded, for the cache.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub(super) fn decoding_key(&self) -> [(&'static str, String); 2] {
         let size = self.image_size.map_or(String::new(), |[height, width]| format!("{height}x{width}"));
         [("image_size", size), ("skips_bad", self.skips_bad.to_string())]
@@ -90,11 +92,23 @@ impl LoadOptions {
     }
 }
 
-/// Where fetched sets and decoded images are kept by default: `FITCH_DATA_DIR`, else the user's cache folder; none
-/// without that variable and a home folder.
+/// Where fetched sets and decoded images are kept by default: `FITCH_DATA_DIR`, else the user's cache folder;
+/// none without that variable and a home folder.
 pub fn default_folder() -> Option<PathBuf> {
     let from_environment = std::env::var_os("FITCH_DATA_DIR").filter(|folder| !folder.is_empty());
-    let in_cache =
-        || directories::ProjectDirs::from("", "", "fitch").map(|folders| folders.cache_dir().into());
-    from_environment.map(PathBuf::from).or_else(in_cache)
+    from_environment.map(PathBuf::from).or_else(|| Some(user_cache_folder()?.join("fitch")))
+}
+
+/// `$XDG_CACHE_HOME` or `~/.cache`, by the XDG Base Directory Specification; `~/Library/Caches` on macOS,
+/// `%LOCALAPPDATA%` on Windows.
+fn user_cache_folder() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let below_home = |folder| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(folder));
+    if cfg!(windows) {
+        absolute("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        below_home("Library/Caches")
+    } else {
+        absolute("XDG_CACHE_HOME").or_else(|| below_home(".cache"))
+    }
 }

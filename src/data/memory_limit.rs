@@ -1,7 +1,9 @@
 //! Bounds the memory that images take while threads read and decode them.
 
-use super::image_file::MAX_SIZE;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Images that state a larger size, in bytes, are refused.
+pub(super) const MAX_SIZE: u64 = 512 << 20;
 
 /// Bytes that threads may hold at once; whoever asks for more waits.
 #[derive(Debug)]
@@ -44,8 +46,8 @@ impl Drop for Held<'_> {
     }
 }
 
-/// What may be in memory at once, over all threads. A thread holds encoded bytes first and decoded ones then, never
-/// the other way round, so that none waits for ever.
+/// What may be in memory at once, over all threads. A thread holds encoded bytes first and decoded ones then,
+/// never the other way round, so that none waits for ever.
 #[derive(Debug)]
 pub(super) struct DecodingLimits {
     pub encoded: MemoryLimit,

@@ -1,27 +1,36 @@
 //! Labelled images and where they come from. It must not know models, training or the run folder.
 //!
-//! From the bottom up: a [`Dataset`] of [`Images`] is what a load gives; [`Samples`] are rows to train on, one kind of
-//! [`BatchSource`]. `formats` has one file for each format and the table of them. [`Source`] stands above: what a name or
-//! a path means, and how its images become a data set. [`Fault`] has the errors that a caller can act on.
+//! From the bottom up: a [`Dataset`] of [`Images`] is what a load gives; [`Samples`] are rows to train on,
+//! one kind of [`BatchSource`]. `formats` has one file for each format and the table of them. [`Source`]
+//! stands above: what a name or a path means, and how its images become a data set. [`Fault`] has the errors
+//! that a caller can act on.
 
 mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
+#[cfg(feature = "images")]
 mod decoding;
+mod digest;
 mod digits;
+#[cfg(feature = "download")]
 pub mod download;
 mod fault;
 mod formats;
 mod gzip;
 pub mod idx_file;
+#[cfg(feature = "images")]
 mod image_file;
+mod images;
+#[cfg(feature = "images")]
 pub mod inputs;
 mod inspection;
 mod label_encoding;
 mod load_options;
+#[cfg(feature = "images")]
 mod memory_limit;
 mod progress;
 mod raw_dataset;
@@ -31,10 +40,13 @@ pub mod split;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
-pub use dataset::{Dataset, Images, RgbImage};
+pub use dataset::{Dataset, RgbImage};
+pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
+#[cfg(feature = "images")]
 pub use image_file::Inversion;
+pub use images::Images;
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
 pub use progress::Progress;

@@ -36,8 +36,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Finds out what a name or a path stands for. A name of the catalogue is never a path: write `./mnist` for a
-    /// folder of that name.
+    /// Finds out what a name or a path stands for. A name of the catalogue is never a path: write `./mnist`
+    /// for a folder of that name.
     ///
     /// # Errors
     /// Neither a known name nor an existing path, or a file of no known format.
@@ -128,8 +128,8 @@ impl Source {
         self.load_with(&LoadOptions::default(), &mut |_| ())
     }
 
-    /// Loads the data set; files of a catalogued set that are missing below the data folder are fetched first.
-    /// `progress` is called at each step.
+    /// Loads the data set; files of a catalogued set that are missing below the data folder are fetched
+    /// first. `progress` is called at each step.
     ///
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named; [`Fault`]s.
@@ -178,8 +178,8 @@ impl Source {
         Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes })
     }
 
-    /// The shape of an image and the number of classes, without loading more than that takes: for catalogued sets
-    /// and IDX files, next to nothing.
+    /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
+    /// sets and IDX files, next to nothing.
     ///
     /// # Errors
     /// Files that are missing or wrong.
@@ -201,8 +201,8 @@ impl Source {
     }
 }
 
-/// Loads what lies at a path, in that format if it is known. Labels that are numbers are counted as `encoding` says,
-/// if it is given.
+/// Loads what lies at a path, in that format if it is known. Labels that are numbers are counted as
+/// `encoding` says, if it is given.
 fn load_path(
     path: &Path,
     format: Option<Format>,
@@ -255,8 +255,8 @@ fn load_validation(
     }
 }
 
-/// The images to train on and the test images: the same for every seed, so that runs can be compared and a later
-/// evaluation finds them again.
+/// The images to train on and the test images: the same for every seed, so that runs can be compared and a
+/// later evaluation finds them again.
 fn split_off_test(images: &Images, share: f64) -> Result<(Images, Images)> {
     if share == 0.0 {
         return Err(Fault::NoTestShare.into());

@@ -1,5 +1,5 @@
-use super::dataset::*;
 use super::formats::idx::find_file;
+use super::images::shape_of_row;
 use super::*;
 use anyhow::Result;
 use std::fs;

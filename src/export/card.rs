@@ -1,4 +1,4 @@
-//! What an exported model tells of itself: `fitch.json`.
+//! The description inside an exported model: `fitch.json`.
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 /// The name of the card within a TorchScript file.
 pub const CARD_NAME: &str = "fitch.json";
 
-/// What a program needs to know of a model in order to use it, and where it came from.
+/// What a program needs to know to use a model, and how the model was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelCard {
     /// The version of fitch that wrote it.
     pub fitch_version: String,
-    /// The name of each class, in the order of the outputs.
+    /// The names of the classes, in the order of the outputs.
     pub classes: Vec<String>,
-    /// What the model takes.
+    /// The images that the model takes.
     pub input: InputCard,
-    /// The hidden layers, as `--layers` takes them.
+    /// The hidden layers, as [`Layers::parse`](crate::model::Layers::parse) reads them.
     pub layers: String,
-    /// What was measured, by name: `test_accuracy` and so on.
+    /// Results by name: `test_accuracy` and so on.
     pub metrics: serde_json::Map<String, serde_json::Value>,
     /// The options of the run.
     pub config: serde_json::Value,
@@ -26,7 +26,7 @@ pub struct ModelCard {
 /// The images that a model takes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputCard {
-    /// Height and width, with 3 before them in colour; or a number of values.
+    /// Height and width, with 3 before them in colour; or the number of values in a row.
     pub shape: Vec<i64>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,
@@ -35,19 +35,19 @@ pub struct InputCard {
 }
 
 impl ModelCard {
-    /// The card from the text of a file that anybody may have written.
+    /// Reads a card; its text may come from anyone.
     ///
     /// # Errors
-    /// Text that is no such card, or a card that describes no model.
+    /// Text that is not a card, or a card that cannot describe a model.
     pub fn parse(text: &[u8]) -> Result<ModelCard> {
         let card: ModelCard = serde_json::from_slice(text)?;
         let InputCard { shape, maximum, .. } = &card.input;
         ensure!(!card.classes.is_empty(), "it names no classes");
         ensure!(
             (1..=3).contains(&shape.len()) && shape.iter().all(|side| (1..=1 << 24).contains(side)),
-            "its input shape {shape:?} is none of an image"
+            "its input shape {shape:?} is not that of an image"
         );
-        ensure!(*maximum > 0.0 && maximum.is_finite(), "its greatest pixel value is {maximum}");
+        ensure!(*maximum > 0.0 && maximum.is_finite(), "its maximum pixel value is {maximum}");
         Ok(card)
     }
 }

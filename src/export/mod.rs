@@ -1,6 +1,5 @@
 //! A trained model as a file for other programs: TorchScript and ONNX, both generated from the layer
-//! specification, and TorchScript read back. It must not know how a model was trained, nor where the
-//! files go.
+//! specification, and TorchScript read back. It must not know how a model was trained, nor where files go.
 
 mod card;
 pub mod onnx;
@@ -17,7 +16,7 @@ use std::collections::HashMap;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-/// A tensor of a model with its values, as files hold it.
+/// A tensor of a model, as files hold it.
 struct Weight {
     /// `dense_1.weight`.
     name: String,
@@ -41,14 +40,14 @@ fn weights_of(layer: &PlacedLayer, variables: &HashMap<String, Tensor>) -> Resul
     layer.variables(variables)?.into_iter().map(weight).collect()
 }
 
-/// A trained model with what a file tells of it.
+/// A trained model with its description.
 #[derive(Clone, Copy, Debug)]
 pub struct TrainedModel<'a> {
     /// The layers.
     pub model: &'a Model,
     /// Their weights, as [`Model::build`] named them.
     pub variables: &'a VarStore,
-    /// Everything else.
+    /// The description for the file.
     pub card: &'a ModelCard,
 }
 

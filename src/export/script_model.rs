@@ -1,4 +1,4 @@
-//! A TorchScript file brought back to use: any file with the interface of those that fitch writes.
+//! A TorchScript file loaded for use: any file with the interface of those that fitch writes.
 
 use super::{CARD_NAME, ModelCard};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -9,13 +9,12 @@ use tch::nn::ModuleT;
 use tch::{CModule, Device, IValue, Kind, Tensor};
 use zip::ZipArchive;
 
-/// No card comes near this size.
-const GREATEST_CARD: u64 = 16 << 20;
+/// No card comes near this many bytes.
+const MAX_CARD: u64 = 16 << 20;
 
 /// A classifier loaded from TorchScript.
 ///
-/// Loading runs code from the file, within what TorchScript can express: load only files of people whom
-/// you trust.
+/// Loading runs code from the file, within what TorchScript can express: load only files that you trust.
 #[derive(Debug)]
 pub struct ScriptModel {
     module: CModule,
@@ -24,12 +23,12 @@ pub struct ScriptModel {
 }
 
 impl ScriptModel {
-    /// Loads a file onto a device and tries its interface: `forward` and `logits` take uint8 or float32
-    /// [n, height, width] and give float32 [n, classes], and `fitch.json` inside tells the sizes.
+    /// Loads a file onto a device and tries its interface: `forward` and `logits` take images [n, ..], integer
+    /// or float32, and return float32 [n, classes]; `fitch.json` inside has the shape of an image.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, is something else, or has another interface; the message
-    /// tells which.
+    /// A file that cannot be read, is damaged, is something else, or has another interface; the message says
+    /// which.
     pub fn load(path: &Path, device: Device) -> Result<ScriptModel> {
         ScriptModel::load_unnamed(path, device).with_context(|| path.display().to_string())
     }
@@ -37,10 +36,10 @@ impl ScriptModel {
     fn load_unnamed(path: &Path, device: Device) -> Result<ScriptModel> {
         let card = check_archive(path)?;
         let module = CModule::load_on_device(path, device).map_err(|fault| {
-            anyhow!("libtorch cannot load it as TorchScript: {}", telling_line(&fault.to_string()))
+            anyhow!("libtorch cannot load it as TorchScript: {}", message_line(&fault.to_string()))
         })?;
         let model = ScriptModel { module, card, device };
-        model.try_interface().context("has another interface than the models that fitch writes")?;
+        model.try_interface().context("does not have the interface of the models that fitch writes")?;
         Ok(model)
     }
 
@@ -53,7 +52,7 @@ impl ScriptModel {
                 let output = self.call(method, &images)?;
                 ensure!(
                     output.size() == [1, classes] && output.kind() == Kind::Float,
-                    "{method} gives {:?} {:?} for a picture of {shape:?} {kind:?}, not Float [1, {classes}]",
+                    "{method} returns {:?} {:?} for an image {shape:?} {kind:?}, not Float [1, {classes}]",
                     output.kind(),
                     output.size()
                 );
@@ -62,23 +61,24 @@ impl ScriptModel {
         Ok(())
     }
 
-    /// What the file tells of itself.
+    /// The description inside the file.
     pub fn card(&self) -> &ModelCard {
         &self.card
     }
 
-    /// The probability of each class, float32 [n, classes], for uint8 or float32 [n, height, width].
+    /// The probability of each class, float32 [n, classes], for images [n, ..]: integers are raw pixels, floats
+    /// are scaled to 0..1 already.
     ///
     /// # Errors
-    /// Images of another size.
+    /// Images of another shape.
     pub fn probabilities(&self, images: &Tensor) -> Result<Tensor> {
         self.call("forward", images)
     }
 
-    /// The same before softmax.
+    /// The same before softmax, float32 [n, classes].
     ///
     /// # Errors
-    /// Images of another size.
+    /// Images of another shape.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
         self.call("logits", images)
     }
@@ -86,9 +86,9 @@ impl ScriptModel {
     fn call(&self, method: &str, images: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
         let output = self.module.method_is(method, &[IValue::Tensor(images.shallow_clone())]);
-        match output.map_err(|fault| anyhow!("{method}: {}", telling_line(&fault.to_string())))? {
+        match output.map_err(|fault| anyhow!("{method}: {}", message_line(&fault.to_string())))? {
             IValue::Tensor(tensor) => Ok(tensor),
-            _ => bail!("{method} gives something else than a tensor"),
+            _ => bail!("{method} does not return a tensor"),
         }
     }
 }
@@ -103,8 +103,8 @@ impl ModuleT for ScriptModel {
     }
 }
 
-/// Looks at a file without running anything in it: it must be a TorchScript archive, its checksums must
-/// hold (libtorch does not look at them), and it must have a card, which is given.
+/// Checks a file without running anything in it: it must be a TorchScript archive with correct checksums
+/// (libtorch does not check them) and a card, which is returned.
 fn check_archive(path: &Path) -> Result<ModelCard> {
     let mut file = File::open(path).context("cannot be opened")?;
     ensure!(file.metadata().context("cannot be read")?.is_file(), "is not a file");
@@ -121,26 +121,27 @@ fn check_archive(path: &Path) -> Result<ModelCard> {
         let mut content = Vec::new();
         let is_card = name.split_once('/').is_some_and(|(_, name)| name == format!("extra/{CARD_NAME}"));
         let read = match is_card {
-            true => entry.by_ref().take(GREATEST_CARD).read_to_end(&mut content).map(|_| ()),
+            true => entry.by_ref().take(MAX_CARD).read_to_end(&mut content).map(|_| ()),
             false => copy(&mut entry, &mut sink()).map(|_| ()),
         };
         read.with_context(|| format!("is damaged: {name} is not as it was written"))?;
         if is_card {
             card = Some(
-                ModelCard::parse(&content).with_context(|| format!("has a {CARD_NAME} of another kind"))?,
+                ModelCard::parse(&content)
+                    .with_context(|| format!("has a {CARD_NAME} that does not describe a model"))?,
             );
         }
     }
     ensure!(has_code, "is a zip archive without code, as torch.save writes it, not TorchScript");
     card.with_context(|| {
         format!(
-            "has no {CARD_NAME} inside, which tells the size of its pictures and its classes: it is of \
-             another program, holds variables only, or was saved again without its extra files"
+            "has no {CARD_NAME} inside, which describes its images and classes: another program wrote it, it \
+             holds variables only, or it was saved again without its extra files"
         )
     })
 }
 
-/// What a file is by its first bytes, for people.
+/// The kind of a file by its first bytes, for messages.
 fn kind_of_file(start: &[u8]) -> &'static str {
     match start {
         [] => "empty",
@@ -153,9 +154,9 @@ fn kind_of_file(start: &[u8]) -> &'static str {
     }
 }
 
-/// The last line of a message of libtorch's that says what is wrong: behind a trace of TorchScript code
-/// comes `RuntimeError: ...`, elsewhere the first line tells.
-fn telling_line(message: &str) -> String {
+/// The line of a message from libtorch that says what is wrong: after a trace of TorchScript code it is the
+/// last `RuntimeError: ...`, otherwise the first line.
+fn message_line(message: &str) -> String {
     let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
     let python_error = lines().rfind(|line| line.starts_with("RuntimeError: "));
     let line = python_error.or_else(|| lines().next()).unwrap_or("no message");

@@ -9,7 +9,7 @@ use tch::{CModule, TrainableCModule};
 use tempfile::TempDir;
 use zip::ZipArchive;
 
-/// A network of random weights for pictures of 4 x 3 pixels and its files in a folder of their own.
+/// A network of random weights for images of 4 x 3 pixels, with its files in a temporary folder.
 struct Exported {
     folder: TempDir,
     network: SequentialT,
@@ -53,7 +53,7 @@ impl Exported {
         torchscript::verify(&self.path("model.pt"), network, Device::Cpu, &images(100))
     }
 
-    /// What loading says of other bytes under the same name.
+    /// The error from loading other bytes under the same name.
     fn fault(&self, bytes: &[u8]) -> String {
         fs::write(self.path("model.pt"), bytes).unwrap();
         let fault = format!("{:#}", ScriptModel::load(&self.path("model.pt"), Device::Cpu).unwrap_err());
@@ -221,12 +221,9 @@ fn another_interface_is_told_with_what_it_gives() {
     let found = exported.fault(&with_code("def logits(", "def scores("));
     assert!(found.contains("TorchScript") || found.contains("interface"), "{found}");
     let found = exported.fault(&with_code("    return x\n", "    return torch.sum(x)\n"));
-    assert!(found.contains("has another interface than the models that fitch writes"), "{found}");
+    assert!(found.contains("does not have the interface of the models that fitch writes"), "{found}");
     let found = exported.fault(&with_code("    return x\n", "    return torch.narrow(x, 1, 0, 3)\n"));
-    assert!(
-        found.contains("gives Float [1, 3] for a picture of [1, 4, 3] Uint8, not Float [1, 5]"),
-        "{found}"
-    );
+    assert!(found.contains("returns Float [1, 3] for an image [1, 4, 3] Uint8, not Float [1, 5]"), "{found}");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! TorchScript, written from the layer specification: a zip archive of a pickled object tree, the code
 //! of its classes, and the tensors. libtorch is not needed to write it.
 //!
-//! Every layer becomes a submodule under its name, with its parameters, so that Python and C++ find what
-//! they would find in a module of their own. No device and no type is written into the code: values
-//! follow the weights.
+//! Every layer becomes a submodule under its name, with its parameters, as in a module written in Python. No
+//! device and no type is written into the code: values follow the weights.
 
 use super::{CARD_NAME, ModelCard, ScriptModel, TrainedModel, weights_of};
 use crate::kernels::script::archive::{Archive, PACKAGE};
@@ -15,9 +14,9 @@ use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
-/// The class of the whole.
+/// The class of the model.
 const CLASS: &str = "Classifier";
-/// How far a probability may be off in the file that is loaded back.
+/// How much a probability of the file that is loaded back may differ.
 const TOLERANCE: f64 = 1e-6;
 
 /// The bytes of the file. The same model gives the same bytes.
@@ -33,11 +32,11 @@ pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
         let code = layer_code(placed);
         archive.put(&format!("code/__torch__/fitch/{}.py", placed.name), code.as_bytes())?;
     }
-    let mut number = 0;
+    let mut index = 0;
     for placed in model.all_layers() {
         for weight in weights_of(placed, &variables)? {
-            archive.put(&format!("data/{number}"), &weight.little_endian_bytes())?;
-            number += 1;
+            archive.put(&format!("data/{index}"), &weight.little_endian_bytes())?;
+            index += 1;
         }
     }
     archive.put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
@@ -47,7 +46,7 @@ pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
 /// The object tree: the classifier with one object a layer.
 fn objects(model: &Model) -> Vec<u8> {
     let mut pickle = Pickle::new();
-    let mut number = 0;
+    let mut index = 0;
     pickle.object(&format!("__torch__.{PACKAGE}"), CLASS, |fields| {
         fields.text("training");
         fields.boolean(false);
@@ -59,8 +58,8 @@ fn objects(model: &Model) -> Vec<u8> {
                 fields.boolean(false);
                 for parameter in placed.parameters() {
                     fields.text(parameter.name);
-                    fields.tensor(&number.to_string(), &parameter.shape, parameter.is_trainable);
-                    number += 1;
+                    fields.tensor(&index.to_string(), &parameter.shape, parameter.is_trainable);
+                    index += 1;
                 }
             });
         }
@@ -68,7 +67,7 @@ fn objects(model: &Model) -> Vec<u8> {
     pickle.finish()
 }
 
-/// The class of one layer.
+/// The code of a layer.
 fn layer_code(placed: &PlacedLayer) -> String {
     let PlacedLayer { name, layer, input, .. } = placed;
     let (type_name, expression) = (layer.type_name(), layer.torchscript(input));
@@ -90,7 +89,7 @@ fn layer_code(placed: &PlacedLayer) -> String {
     code
 }
 
-/// The class of the whole: `forward` gives probabilities, `logits` what comes before.
+/// The code of the model: `forward` returns probabilities, `logits` what softmax takes.
 fn root_code(model: &Model, card: &ModelCard) -> String {
     let mut code =
         format!("class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n");
@@ -102,13 +101,13 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
     code += "    logits = (self).logits(images, )\n";
     let _ = writeln!(code, "    return (self.{}).forward(logits, )", model.softmax.name);
     let _ = writeln!(code, "  def logits(self: __torch__.{PACKAGE}.{CLASS}, images: Tensor) -> Tensor:");
-    // Any weight tells the type and the device that values must have; a classifier has at least one.
+    // Values take the type and the device of a weight; a classifier has at least one.
     let weight = model.layers.iter().find_map(|placed| {
         let parameter = placed.parameters().into_iter().next()?;
         Some(format!("{}.{}", placed.name, parameter.name))
     });
     let _ = writeln!(code, "    pixels = torch.to(images, self.{})", weight.unwrap_or_default());
-    // Whole numbers are raw pixels, others are scaled already.
+    // Integers are raw pixels, floats are scaled already.
     code += "    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n";
     let _ = writeln!(code, "      scaled = torch.div(pixels, {:?})", card.input.maximum);
     match model.first_shape() {
@@ -124,32 +123,41 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
     code + "    return x\n"
 }
 
-/// Loads a file back through libtorch, onto the device of the network, and compares what both say of
-/// images, uint8 [n, height, width].
+/// Loads a file back through libtorch, onto the device of the network, and compares the two on images
+/// [n, ..] of the model's shape. Integers are raw pixels and are tried raw and scaled; floating-point images
+/// only scaled, because the file takes floating-point input as scaled already.
 ///
 /// # Errors
-/// The file cannot be loaded, gives another class for an image, or a probability that is off by more
-/// than 1e-6.
+/// The file cannot be loaded, predicts another class for an image, or a probability differs by more than
+/// 1e-6.
 pub fn verify(path: &Path, network: &dyn ModuleT, device: Device, images: &Tensor) -> Result<()> {
     let _no_gradient = tch::no_grad_guard();
     let loaded = ScriptModel::load(path, device)?;
     let raw = images.f_to_device(device)?;
     let scaled = raw.f_to_kind(Kind::Float)?.f_div_scalar(loaded.card().input.maximum)?;
     let expected = network.forward_t(&scaled, false).f_softmax(-1, None)?;
-    for input in [&raw, &scaled] {
-        let found = loaded.probabilities(input).context("the file that was written cannot be used")?;
-        ensure!(found.size() == expected.size(), "the file that was written gives {:?} values", found.size());
-        let distance = f64::try_from(found.f_sub(&expected)?.f_abs()?.f_max()?)?;
-        let classes_differ = i64::try_from(
-            found.f_argmax(-1, false)?.f_ne_tensor(&expected.f_argmax(-1, false)?)?.f_sum(Kind::Int64)?,
-        )?;
-        // Written so that NaN fails.
-        ensure!(
-            distance <= TOLERANCE && classes_differ == 0,
-            "the file that was written does not compute what the model does: probabilities are off by up to \
-             {distance:e}, and {classes_differ} of {} images get another class",
-            images.size()[0]
-        );
-    }
+    compare(&loaded, &scaled, &expected)?;
+    if raw.f_is_floating_point()? { Ok(()) } else { compare(&loaded, &raw, &expected) }
+}
+
+fn compare(loaded: &ScriptModel, images: &Tensor, expected: &Tensor) -> Result<()> {
+    let found = loaded.probabilities(images).context("the exported file cannot be used")?;
+    ensure!(
+        found.size() == expected.size(),
+        "the exported file returns the shape {:?}, not {:?}",
+        found.size(),
+        expected.size()
+    );
+    let distance = f64::try_from(found.f_sub(expected)?.f_abs()?.f_max()?)?;
+    let classes_differ = i64::try_from(
+        found.f_argmax(-1, false)?.f_ne_tensor(&expected.f_argmax(-1, false)?)?.f_sum(Kind::Int64)?,
+    )?;
+    // Written so that NaN fails.
+    ensure!(
+        distance <= TOLERANCE && classes_differ == 0,
+        "the exported file does not compute what the model does: probabilities differ by up to \
+         {distance:e}, and {classes_differ} of {} images get another class",
+        images.size()[0]
+    );
     Ok(())
 }

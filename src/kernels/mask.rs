@@ -1,5 +1,6 @@
-//! Random masks for dropout on a CPU, drawn and applied by all threads. libtorch draws its masks one value after the
-//! other, which takes a quarter of the time of the matrix products around it; these take a tenth of that.
+//! Random masks for dropout on a CPU, drawn and applied by all threads. libtorch draws its masks one value
+//! after the other, which takes a quarter of the time of the matrix products around it; these take a tenth of
+//! that.
 
 use super::tensor_slice::{Value, as_mut_slice};
 use super::threads::for_each_chunk;
@@ -12,8 +13,8 @@ use tch::{Kind, Tensor};
 /// Values that a thread works on in one go.
 const CHUNK: usize = 4096;
 
-/// For each value 0 with probability `rate` (to 32 bits), otherwise 1, from ChaCha8. The mask does not depend on the
-/// number of threads.
+/// For each value 0 with probability `rate` (to 32 bits), otherwise 1, from ChaCha8. The mask does not depend
+/// on the number of threads.
 pub fn draw_kept(count: usize, rate: f64, seed: u64) -> Vec<u8> {
     let dropped_below = (rate * 2f64.powi(32)).round() as u32;
     let generator = ChaCha8Rng::seed_from_u64(seed);
@@ -54,8 +55,8 @@ fn apply<T: Value>(
     kept: &[u8],
     to_each: impl Fn(T, u8) -> T + Copy + Sync,
 ) -> Result<()> {
-    // SAFETY: the slice is gone when this function returns, and only `to_each` is called meanwhile, which knows no
-    // tensor.
+    // SAFETY: the slice is gone when this function returns, and only `to_each` is called meanwhile, which
+    // knows no tensor.
     let values = unsafe { as_mut_slice::<T>(values) };
     let values = values.context("only contiguous float32 and bfloat16 values on the CPU can be dropped")?;
     ensure!(values.len() == kept.len(), "a mask of {} values for {}", kept.len(), values.len());

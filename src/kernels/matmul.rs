@@ -1,18 +1,18 @@
-//! Matrix products, faster on a CPU than libtorch's `mm`. It must not know what they are for.
+//! Matrix products, faster on a CPU than libtorch's `mm`.
 //!
-//! `mm` goes to MKL, which on AMD's processors leaves AVX-512 unused. On 2 cores of a Zen 4, for the
-//! layers of the reference network: oneDNN's operator takes 0.9 of MKL's time where the second factor is
-//! transposed, as in a dense layer's forward pass; elsewhere the gemm crate takes 0.8 to 0.88, each thread
+//! `mm` goes to MKL, which leaves AVX-512 unused on AMD's processors. For the layers of the reference
+//! network, on 2 cores of a Zen 4: with the second factor transposed, as in a dense layer's forward pass,
+//! oneDNN's operator takes 0.9 of MKL's time; otherwise the gemm crate takes 0.8 to 0.88 of it, each thread
 //! computing its part of the result. (The other way round, oneDNN takes 0.88 to 1.1, gemm 0.9 to 1.5.)
 
 use crate::kernels::threads::{for_each_index, threads};
 use crate::kernels::torch_ops;
 use anyhow::{Context, Result, bail, ensure};
-use gemm::{Parallelism, gemm};
+use gemm_common::Parallelism;
 use std::sync::LazyLock;
 use tch::{CModule, Device, IValue, Kind, Tensor};
 
-/// oneDNN's operator; none where libtorch was built without it.
+/// oneDNN's operator; none if libtorch was built without it.
 static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
     const METHODS: &str = "  def linear(self: __torch__.fitch.Linear,
     inputs: Tensor,
@@ -23,7 +23,7 @@ static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
     torch_ops::load("Linear", METHODS, Device::Cpu).ok()
 });
 
-/// Inputs [b, i] times the transposed weight [o, i], plus the bias [o]. Nothing is recorded for autograd.
+/// Inputs [b, i] times the transposed weight [o, i], plus the bias `[o]`. Autograd records nothing.
 ///
 /// # Errors
 /// Shapes or types that do not fit, or too little memory.
@@ -36,7 +36,7 @@ pub fn linear(inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor>
     let arguments = [inputs, weight, bias].map(|tensor| IValue::Tensor(tensor.shallow_clone()));
     match module.method_is("linear", &arguments)? {
         IValue::Tensor(outputs) => Ok(outputs),
-        other => bail!("libtorch gave {other:?} as a product"),
+        other => bail!("libtorch returned {other:?} as a product"),
     }
 }
 
@@ -44,12 +44,11 @@ fn is_single_on_cpu(tensor: &Tensor) -> bool {
     tensor.kind() == Kind::Float && tensor.device() == Device::Cpu
 }
 
-/// The product [m, n] of two matrices [m, k] and [k, n] of one type, on one device, transposed ones (views
-/// with other strides) too.
+/// The product [m, n] of two matrices [m, k] and [k, n] of one type on one device, whatever their strides.
 ///
 /// # Errors
 /// Shapes that do not fit, or too little memory.
-pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if !(is_single_on_cpu(a) && is_single_on_cpu(b)) {
         return Ok(a.f_mm(b)?);
     }
@@ -57,7 +56,7 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     ensure!(a.columns == b.rows, "a matrix of {} columns times one of {} rows", a.columns, b.rows);
     let result = Tensor::f_empty([a.rows as i64, b.columns as i64], (Kind::Float, Device::Cpu))?;
     let out = Matrix::of(&result)?;
-    // A part is a range of rows or of columns, whichever makes it less oblong.
+    // Each thread computes a range of rows or of columns, whichever makes it closer to a square.
     let by_columns = out.columns >= 2 * out.rows;
     let whole = if by_columns { out.columns } else { out.rows };
     let size = whole.div_ceil(threads()).max(1);
@@ -67,10 +66,15 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             true => (a, b.columns(start, end), out.columns(start, end)),
             false => (a.rows(start, end), b, out.rows(start, end)),
         };
-        // SAFETY: pointers, sizes and strides are those of live tensors whose shapes fit, and no two
-        // parts of the result overlap.
+        // The kernel wants its result by columns: (a b)ᵀ = bᵀ aᵀ.
+        let (a, b, out) = match out.column_stride < out.row_stride {
+            true => (b.transposed(), a.transposed(), out.transposed()),
+            false => (a, b, out),
+        };
+        // SAFETY: addresses, sizes and strides are those of live tensors whose shapes fit; the result is new,
+        // and its parts do not overlap.
         unsafe {
-            gemm(
+            gemm_f32::gemm::f32::get_gemm_fn()(
                 out.rows,
                 out.columns,
                 a.columns,
@@ -96,7 +100,7 @@ pub fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(result)
 }
 
-/// Where the values of a matrix lie.
+/// A matrix in memory.
 #[derive(Clone, Copy)]
 struct Matrix {
     start: *const f32,
@@ -106,7 +110,7 @@ struct Matrix {
     column_stride: isize,
 }
 
-// SAFETY: it is only a description; what is done with the values is up to `product`.
+// SAFETY: it only describes memory. It is private to this file, and only `matmul` follows its address.
 unsafe impl Sync for Matrix {}
 
 impl Matrix {
@@ -121,6 +125,16 @@ impl Matrix {
             row_stride: row_stride as isize,
             column_stride: column_stride as isize,
         })
+    }
+
+    fn transposed(self) -> Matrix {
+        Matrix {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
     }
 
     fn rows(self, start: usize, end: usize) -> Matrix {
@@ -138,17 +152,17 @@ impl Matrix {
 mod tests {
     use super::*;
 
-    fn numbers(rows: i64, columns: i64) -> Tensor {
+    fn matrix(rows: i64, columns: i64) -> Tensor {
         let count = Tensor::arange(rows * columns, (Kind::Float, Device::Cpu));
         ((count * 0.618).frac() - 0.5).view([rows, columns])
     }
 
     #[test]
-    fn linear_is_that_of_libtorch() {
+    fn linear_matches_libtorch() {
         assert!(LINEAR.is_some(), "this libtorch has oneDNN");
         for (batch, inputs, outputs) in [(128, 784, 512), (7, 512, 10), (1, 1, 1), (0, 5, 3), (3, 0, 2)] {
-            let (x, weight) = (numbers(batch, inputs), numbers(outputs, inputs));
-            let bias = numbers(1, outputs).view([outputs]);
+            let (x, weight) = (matrix(batch, inputs), matrix(outputs, inputs));
+            let bias = matrix(1, outputs).view([outputs]);
             let (ours, theirs) = (linear(&x, &weight, &bias).unwrap(), x.linear(&weight, Some(&bias)));
             assert_eq!(ours.size(), [batch, outputs]);
             assert!(ours.allclose(&theirs, 1e-4, 1e-4, false), "{batch} {inputs} {outputs}");
@@ -158,22 +172,22 @@ mod tests {
     }
 
     #[test]
-    fn products_are_those_of_libtorch_whatever_the_strides() {
+    fn products_match_libtorch_whatever_the_strides() {
         for (m, k, n) in [(128, 512, 10), (10, 128, 512), (37, 3, 41), (1, 7, 1), (130, 65, 300), (3, 0, 2)] {
             for (a, b) in [
-                (numbers(m, k), numbers(k, n)),
-                (numbers(k, m).tr(), numbers(k, n)),
-                (numbers(m, k), numbers(n, k).tr()),
-                (numbers(k, m).tr(), numbers(n, k).tr()),
-                (numbers(m, k + 5).narrow(1, 2, k), numbers(k, 1).expand([k, n], false)),
+                (matrix(m, k), matrix(k, n)),
+                (matrix(k, m).tr(), matrix(k, n)),
+                (matrix(m, k), matrix(n, k).tr()),
+                (matrix(k, m).tr(), matrix(n, k).tr()),
+                (matrix(m, k + 5).narrow(1, 2, k), matrix(k, 1).expand([k, n], false)),
             ] {
-                let (ours, theirs) = (product(&a, &b).unwrap(), a.mm(&b));
+                let (ours, theirs) = (matmul(&a, &b).unwrap(), a.mm(&b));
                 assert_eq!(ours.size(), [m, n]);
                 let distance = f64::try_from((ours - theirs).abs().max()).unwrap();
                 assert!(distance <= 1e-4, "{m} {k} {n}: {distance}");
             }
         }
-        assert!(product(&numbers(2, 3), &numbers(2, 3)).is_err());
-        assert!(product(&numbers(2, 3), &numbers(3, 1).squeeze()).is_err());
+        assert!(matmul(&matrix(2, 3), &matrix(2, 3)).is_err());
+        assert!(matmul(&matrix(2, 3), &matrix(3, 1).squeeze()).is_err());
     }
 }

@@ -1,8 +1,29 @@
 //! What fitch computes beside libtorch, or through its side doors: slices of tensor memory, matrix products,
-//! libtorch's own threads, cross-entropy, operators that tch does not bind, and the container of TorchScript.
-//! The room knows nothing of what it is used for.
+//! libtorch's own threads, cross-entropy, masks, updates of parameters, operators that tch does not bind, the
+//! libraries of CUDA, and the container of TorchScript. The room knows nothing of what it is used for.
+//!
+//! All of the library's unsafe code is here; the rest of the crate denies it. What it relies on:
+//!
+//! * **Memory.** A tensor is a handle: views and shallow clones share its memory, and a safe Rust program can
+//!   have any number of them. So a mutable slice is made only by `tensor_slice::as_mut_slice`, which is
+//!   unsafe, private to this folder, and used where a function either made the tensor itself or holds the
+//!   slice without calling anything that could reach the memory in another way. Functions that write to
+//!   several tensors (`update`) compare their addresses first and refuse those that overlap. An empty tensor
+//!   has no memory, and is an empty slice.
+//! * **Shared slices** (`as_slice`) are safe to call within the crate under the same rule: as long as one
+//!   lives, nothing is called that could write to the tensor. Memory that is mapped from a file may be
+//!   changed by another process, or vanish (SIGBUS) when the file is cut short; that is documented where
+//!   files are mapped.
+//! * **Threads.** A tensor is not `Sync`. Threads are given slices, or (`matmul`) addresses that do not
+//!   overlap where they are written, and all have returned before the tensors can be used again. No call into
+//!   libtorch is made from them. Two threads of a caller that hold handles to one tensor race in tch itself;
+//!   no check here can see that.
+//! * **Foreign functions**: `GOMP_parallel` of libgomp (`threads`), with its stable signature; the
+//!   initialisers of the libraries that `cuda_libraries` loads; `gemm`, with sizes and strides of live
+//!   tensors.
 
 pub(crate) mod cross_entropy;
+pub(crate) mod cuda_libraries;
 pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod named_tensors;

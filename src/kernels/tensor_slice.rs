@@ -39,8 +39,8 @@ fn is_plain<T: Value>(tensor: &Tensor) -> bool {
 
 /// The values, if they are of that type, contiguous and in the CPU's memory.
 ///
-/// As long as the slice lives, nothing may write to the tensor's memory, through another tensor or a file that it is
-/// mapped from. The callers, all of this crate, call nothing meanwhile that they do not know.
+/// As long as the slice lives, nothing may write to the tensor's memory, through another tensor or a file
+/// that it is mapped from. The callers, all of this crate, call nothing meanwhile that they do not know.
 pub fn as_slice<T: Value>(tensor: &Tensor) -> Option<&[T]> {
     if !is_plain::<T>(tensor) {
         return None;
@@ -49,15 +49,16 @@ pub fn as_slice<T: Value>(tensor: &Tensor) -> Option<&[T]> {
         // Such a tensor may have no memory at all.
         return Some(&[]);
     }
-    // SAFETY: that many values of the type start there, in memory that the tensor owns and that is borrowed with it.
+    // SAFETY: that many values of the type start there, in memory that the tensor owns and that is borrowed
+    // with it.
     Some(unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) })
 }
 
 /// The values, to be changed, under the conditions of [`as_slice`].
 ///
 /// # Safety
-/// As long as the slice lives, nothing else may read or write the tensor's memory. A tensor does not own it alone: views
-/// and shallow clones share it.
+/// As long as the slice lives, nothing else may read or write the tensor's memory. A tensor does not own it
+/// alone: views and shallow clones share it.
 pub(super) unsafe fn as_mut_slice<T: Value>(tensor: &mut Tensor) -> Option<&mut [T]> {
     if !is_plain::<T>(tensor) {
         return None;
@@ -185,7 +186,7 @@ mod tests {
         assert!(check(&[10..20, 0..10, 30..40, 5..5], &[20..30, 40..50, 0..0]).is_ok());
         assert!(check(&[10..20, 0..11], &[]).is_err());
         for read in [0..11, 15..16, 19..25, 5..50] {
-            assert!(check(&[10..20, 60..70], &[read.clone()]).is_err(), "{read:?}");
+            assert!(check(&[10..20, 60..70], std::slice::from_ref(&read)).is_err(), "{read:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Operators of libtorch that tch does not bind, without C++: a TorchScript module that holds only code
-//! reaches every one. It must not know what they compute.
+//! Operators of libtorch that tch does not bind, without C++: a TorchScript module of nothing but code
+//! reaches every one of them.
 
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
@@ -7,8 +7,8 @@ use anyhow::Result;
 use std::io::Cursor;
 use tch::{CModule, Device};
 
-/// A module of such a class, without parameters, whose methods can be called. `methods` is their code, in
-/// the form in which libtorch writes it, indented by two spaces.
+/// A module without parameters, of a class of that name, whose methods can be called. `methods` is their code
+/// in TorchScript, indented by two spaces.
 ///
 /// # Errors
 /// An operator that this libtorch does not have.

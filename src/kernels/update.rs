@@ -1,5 +1,5 @@
-//! Tensors changed value by value with a gradient, all of a step at once, by all threads: the memory side of an
-//! optimizer's formula.
+//! Tensors changed value by value with a gradient, all of a step at once, by all threads: the memory side of
+//! an optimizer's formula.
 
 use super::tensor_slice::{Value, addresses, as_mut_slice, as_slice, check_disjoint};
 use super::threads::for_each_chunk;
@@ -39,8 +39,8 @@ pub fn update<const N: usize, S: Elementwise<N>>(mut updates: Vec<Update<N, S>>)
         let gradient = gradient.context("a gradient is neither float32 nor bfloat16, or not contiguous")?;
         let mut slices = Vec::with_capacity(N);
         for tensor in tensors.iter_mut() {
-            // SAFETY: no two of the tensors overlap, nor does a gradient overlap any of them; until this function
-            // returns, only `step` is called, which is given nothing but its slices.
+            // SAFETY: no two of the tensors overlap, nor does a gradient overlap any of them; until this
+            // function returns, only `step` is called, which is given nothing but its slices.
             let slice = unsafe { as_mut_slice::<f32>(tensor) };
             let slice = slice.context("a parameter or its state is not contiguous float32 on the CPU")?;
             ensure!(

@@ -1,5 +1,5 @@
-//! Gradients computed layer by layer, without autograd: with faster matrix products on a CPU, and in bfloat16 if asked
-//! for.
+//! Gradients computed layer by layer, without autograd: with faster matrix products on a CPU, and in bfloat16
+//! if asked for.
 
 use super::layers::{Gradients, LayerGradients};
 use super::{Backpropagation, Model};
@@ -16,8 +16,8 @@ pub struct ExplicitGradients {
 }
 
 impl Model {
-    /// Gradients over the variables that [`Model::build`] made at the root of a store. Layers compute in `kind`, float32
-    /// or bfloat16; variables are float32. None if a layer leaves its gradients to autograd.
+    /// Gradients over the variables that [`Model::build`] made at the root of a store. Layers compute in
+    /// `kind`, float32 or bfloat16; variables are float32. None if a layer leaves its gradients to autograd.
     ///
     /// # Errors
     /// A variable that is missing or of another shape.
@@ -72,7 +72,7 @@ mod tests {
     use tch::Device;
     use tch::nn::ModuleT;
 
-    /// Outputs, loss gradients by name, for a network and a batch, by autograd or by ourselves.
+    /// Outputs and gradients by name, of a network and a batch.
     type Outcome = (Tensor, BTreeMap<String, Tensor>);
 
     fn batch() -> (Tensor, Tensor) {
@@ -80,8 +80,8 @@ mod tests {
         (inputs, Tensor::arange(40, (Kind::Int64, Device::Cpu)).remainder(4))
     }
 
-    /// Gives the variables values that are the same in every run: libtorch's random state is shared with
-    /// the tests beside this, and in bfloat16 some weights put many values on the wrong side of relu.
+    /// Gives the variables the same values in every run: other tests draw from libtorch's random state too,
+    /// and in bfloat16 some weights put many values on the wrong side of relu.
     fn settle(variables: &VarStore) {
         let _no_gradient = tch::no_grad_guard();
         for (_, mut variable) in variables.variables() {
@@ -109,10 +109,10 @@ mod tests {
         (outputs.detach(), gradients.map(|(name, gradient)| (name.to_string(), gradient)).collect())
     }
 
-    /// The greatest distance of two tensors, as a share of the greatest value.
+    /// The largest difference of two tensors, as a share of the largest value.
     fn distance(a: &Tensor, b: &Tensor) -> f64 {
-        let greatest = |tensor: Tensor| f64::try_from(tensor.abs().max().to_kind(Kind::Double)).unwrap();
-        greatest(a - b) / greatest(b.shallow_clone())
+        let max = |tensor: Tensor| f64::try_from(tensor.abs().max().to_kind(Kind::Double)).unwrap();
+        max(a - b) / max(b.shallow_clone())
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The model as an ordered specification: the one source for names, shapes, parameter counts, the summary and the
-//! trainable network. The room knows nothing of data or training.
+//! The model as an ordered specification: the one source for names, shapes, parameter counts, the summary and
+//! the trainable network. The room knows nothing of data or training.
 
 mod backpropagation;
 mod explicit_gradients;
@@ -76,8 +76,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Adds a classifier to the hidden layers, for samples of `sample_shape`. These are images if a layer needs images,
-    /// otherwise they are flattened first. Images are flattened before a dense layer.
+    /// Adds a classifier to the hidden layers, for samples of `sample_shape`. These are images if a layer
+    /// needs images, otherwise they are flattened first. Images are flattened before a dense layer.
     ///
     /// # Errors
     /// No pixels, no classes, or shapes that do not fit each other.

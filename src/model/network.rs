@@ -5,8 +5,8 @@ use anyhow::{Result, bail, ensure};
 use tch::nn::{ModuleT, SequentialT, VarStore};
 use tch::{Device, Kind, Tensor};
 
-/// A built [`Model`]: the specification, its variables, the modules over them, and where every layer has them,
-/// gradients of its own.
+/// A built [`Model`]: the specification, its variables, the modules over them, and where every layer has
+/// them, gradients of its own.
 ///
 /// ```
 /// use fitch::model::{Layers, Model, Network};
@@ -41,7 +41,8 @@ impl Network {
         Ok(Network { model, variables, modules, precision: Kind::Float })
     }
 
-    /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in float32.
+    /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in
+    /// float32.
     ///
     /// # Errors
     /// Another kind; bfloat16 with a layer that has no gradients of its own.
@@ -79,8 +80,8 @@ impl Network {
         self.precision
     }
 
-    /// Fresh gradients of the network's own over its variables, in its precision: faster than autograd on a CPU. None
-    /// if a layer leaves its gradients to autograd.
+    /// Fresh gradients of the network's own over its variables, in its precision: faster than autograd on a
+    /// CPU. None if a layer leaves its gradients to autograd.
     ///
     /// # Errors
     /// Variables that were changed to another kind or shape.

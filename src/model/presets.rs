@@ -1,6 +1,6 @@
-//! Networks that have a name. It must not know data or training.
+//! Networks with a name.
 
-/// A network by its name.
+/// A network with a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preset {
     /// The name that users write.
@@ -31,7 +31,7 @@ mod tests {
     use crate::model::{Layers, Model};
 
     #[test]
-    fn every_preset_is_a_network_for_pictures_of_28_by_28_and_reads_back() {
+    fn every_preset_is_a_network_for_images_of_28_by_28_and_reads_back() {
         for Preset { name, layers } in PRESETS {
             let hidden = Layers::parse(layers).unwrap();
             let model = Model::classifier(&[28, 28], hidden, 10).unwrap();

@@ -1,4 +1,4 @@
-//! The table of a model's layers, as users of Keras know it. Pure: text from a specification.
+//! The table of a model's layers, as in Keras.
 
 use super::Model;
 use crate::text::{size_text, with_separators};
@@ -12,7 +12,8 @@ pub enum SummaryStyle {
         /// The width of the terminal.
         columns: usize,
     },
-    /// Keras 1.x: 100 columns, with the layer that each one is connected to.
+    /// Keras 1.x: 100 columns, with the layer that each one is connected to. It is here so that a model can be
+    /// compared, line by line, with the summaries in scripts and papers of that time.
     Keras1,
 }
 

@@ -58,8 +58,8 @@ fn initial_weights_follow_keras() {
     let variables = store.variables();
     for (name, bound) in [("dense_1", 0.0680), ("dense_2", 0.0765), ("dense_3", 0.1072)] {
         let weights = &variables[&format!("{name}.weight")];
-        let greatest = f64::try_from(weights.abs().max()).unwrap();
-        assert!(greatest <= bound + 5e-5 && greatest > bound * 0.99, "{name}: {greatest}");
+        let max = f64::try_from(weights.abs().max()).unwrap();
+        assert!(max <= bound + 5e-5 && max > bound * 0.99, "{name}: {max}");
         let mean = f64::try_from(weights.mean(Kind::Float)).unwrap();
         assert!(mean.abs() < 0.05 * bound, "{name}: {mean}");
         let biases = &variables[&format!("{name}.bias")];

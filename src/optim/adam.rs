@@ -1,6 +1,7 @@
 //! Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), in the form of PyTorch's `adam`.
 
 use super::Settings;
+use super::adam_state::{Decay, parts};
 use super::fused_adam::FusedAdam;
 use super::rule::{IntoRule, Parameter, Part, Rule, check_below_one, check_not_negative};
 use crate::kernels::tensor_slice::{Value, increment};
@@ -9,25 +10,8 @@ use anyhow::Result;
 use multiversion::multiversion;
 use tch::{Device, Tensor, nn};
 
-/// What a weight decay shrinks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decay {
-    /// The values, through their gradients: an L2 penalty. Adam.
-    Gradient,
-    /// The values themselves, in proportion to the learning rate. AdamW.
-    Decoupled,
-}
-
-/// The places of the parts in a parameter's state.
-pub const FIRST_MOMENT: usize = 0;
-pub const SECOND_MOMENT: usize = 1;
-/// How many steps were made.
-pub const COUNT: usize = 2;
-/// With `amsgrad` only.
-pub const MAX_SECOND_MOMENT: usize = 3;
-
-/// Adam on a CPU, by all threads at once. libtorch's operator computes the same, but takes as long again to be
-/// called, and takes gradients in bfloat16 only after a copy.
+/// Adam on a CPU, by all threads at once. libtorch's operator computes the same, but takes as long again to
+/// be called, and takes gradients in bfloat16 only after a copy.
 #[derive(Debug)]
 struct Adam {
     settings: nn::Adam,
@@ -60,16 +44,6 @@ fn rule(settings: nn::Adam, decay: Decay, device: Device) -> Result<Box<dyn Rule
         Device::Cpu if !settings.amsgrad => Ok(Box::new(Adam { settings, decay })),
         _ => Ok(Box::new(FusedAdam::new(settings, decay, device)?)),
     }
-}
-
-/// The parts of the state, in the order of the constants above.
-pub fn parts(settings: &nn::Adam) -> Vec<Part> {
-    let mut parts =
-        vec![Part::per_value("first_moment"), Part::per_value("second_moment"), Part::scalar("count")];
-    if settings.amsgrad {
-        parts.push(Part::per_value("max_second_moment"));
-    }
-    parts
 }
 
 impl Rule for Adam {

@@ -1,6 +1,6 @@
 //! Adam by an operator of libtorch's that tch does not bind: on CUDA devices, and with `amsgrad`.
 
-use super::adam::{COUNT, Decay, FIRST_MOMENT, MAX_SECOND_MOMENT, SECOND_MOMENT, parts};
+use super::adam_state::{COUNT, Decay, FIRST_MOMENT, MAX_SECOND_MOMENT, SECOND_MOMENT, parts};
 use super::rule::{Parameter, Part, Rule};
 use crate::kernels::torch_ops;
 use anyhow::{Context, Result};

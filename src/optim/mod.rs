@@ -1,7 +1,8 @@
-//! Optimizers: Adam, AdamW, SGD and RMSprop with state that can be saved, and any of tch's own. The room knows nothing
-//! of the loop that calls them.
+//! Optimizers: Adam, AdamW, SGD and RMSprop with state that can be saved, and any of tch's own. The room
+//! knows nothing of the loop that calls them.
 
 mod adam;
+mod adam_state;
 mod fused_adam;
 mod rms_prop;
 mod rule;
@@ -31,8 +32,8 @@ pub fn keras_adam() -> nn::Adam {
     nn::Adam::default().eps(KERAS_EPSILON)
 }
 
-/// Settings of an optimizer whose state can be saved: tch's [`Adam`](nn::Adam), [`AdamW`](nn::AdamW), [`Sgd`](nn::Sgd)
-/// and [`RmsProp`](nn::RmsProp), every field of which has the effect that it has in PyTorch.
+/// Settings of an optimizer whose state can be saved: tch's [`Adam`](nn::Adam), [`AdamW`](nn::AdamW),
+/// [`Sgd`](nn::Sgd) and [`RmsProp`](nn::RmsProp), every field of which has the effect that it has in PyTorch.
 pub trait Settings: IntoRule {}
 
 /// An optimizer over the trainable variables of a store.
@@ -63,13 +64,14 @@ enum Backend {
 }
 
 impl Optimizer {
-    /// An optimizer with tch's settings, over the float32 variables that the store has now. Its state can be saved, and
-    /// it takes gradients from elsewhere. Tied weights, one tensor under several names
+    /// An optimizer with tch's settings, over the float32 variables that the store has now. Its state can be
+    /// saved, and it takes gradients from elsewhere. Tied weights, one tensor under several names
     /// ([`Path::add`](nn::Path::add) of a [`shallow_clone`](Tensor::shallow_clone)), are moved once a step.
     ///
     /// # Errors
-    /// A learning rate that is not above 0 and at most [`MAX_LEARNING_RATE`]; a setting out of its range; a variable that
-    /// is not float32 and contiguous; variables that overlap in memory without being one tensor.
+    /// A learning rate that is not above 0 and at most [`MAX_LEARNING_RATE`]; a setting out of its range; a
+    /// variable that is not float32 and contiguous; variables that overlap in memory without being one
+    /// tensor.
     pub fn new(variables: &nn::VarStore, settings: impl Settings, learning_rate: f64) -> Result<Optimizer> {
         check_learning_rate(learning_rate)?;
         let rule = settings.into_rule(variables.device());
@@ -82,8 +84,8 @@ impl Optimizer {
     /// training with it cannot be resumed, and it takes no gradients but autograd's.
     ///
     /// # Errors
-    /// As [`Optimizer::new`], but of variables of any kind; settings that libtorch refuses; tied weights, which it would
-    /// move once for each name.
+    /// As [`Optimizer::new`], but of variables of any kind; settings that libtorch refuses; tied weights,
+    /// which it would move once for each name.
     pub fn opaque(
         variables: &nn::VarStore,
         config: impl OptimizerConfig,
@@ -108,8 +110,8 @@ impl Optimizer {
         self
     }
 
-    /// The state by the names of the variables and of its parts, `dense_1.weight.first_moment` and so on: the tensors
-    /// themselves, not copies. None for an optimizer of tch's own.
+    /// The state by the names of the variables and of its parts, `dense_1.weight.first_moment` and so on: the
+    /// tensors themselves, not copies. None for an optimizer of tch's own.
     pub fn state(&self) -> Option<BTreeMap<String, Tensor>> {
         match &self.backend {
             Backend::Stateful { inner, .. } => Some(inner.state()),
@@ -174,12 +176,13 @@ impl Optimizer {
         }
     }
 
-    /// Moves the variables by gradients from elsewhere, each under the name of its variable and of its shape. The
-    /// gradients of tied weights, under each of their names, are added up. A variable without a gradient stays.
+    /// Moves the variables by gradients from elsewhere, each under the name of its variable and of its shape.
+    /// The gradients of tied weights, under each of their names, are added up. A variable without a gradient
+    /// stays.
     ///
     /// # Errors
-    /// An optimizer of tch's own, which takes none; an unknown name, or one that comes twice; a gradient of another
-    /// shape, on another device or not of floats; too little memory.
+    /// An optimizer of tch's own, which takes none; an unknown name, or one that comes twice; a gradient of
+    /// another shape, on another device or not of floats; too little memory.
     pub fn apply(&mut self, gradients: Vec<(&str, Tensor)>) -> Result<()> {
         match &mut self.backend {
             Backend::Stateful { inner, max_norm } => inner.apply(gradients, self.learning_rate, *max_norm),

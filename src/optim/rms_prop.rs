@@ -7,8 +7,8 @@ use anyhow::Result;
 use tch::{Device, Tensor, nn};
 
 /// `mean_square = alpha * mean_square + (1 - alpha) * gradient^2`. A step is the gradient over
-/// `sqrt(mean_square) + epsilon`, or a velocity of such steps. Centered, the square of the mean gradient is subtracted
-/// from the mean square.
+/// `sqrt(mean_square) + epsilon`, or a velocity of such steps. Centered, the square of the mean gradient is
+/// subtracted from the mean square.
 #[derive(Debug)]
 struct RmsProp {
     settings: nn::RmsProp,

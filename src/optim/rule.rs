@@ -1,4 +1,5 @@
-//! What an optimizer of ours is made of: settings become a rule, and the rule moves parameters by their gradients.
+//! What an optimizer of ours is made of: settings become a rule, and the rule moves parameters by their
+//! gradients.
 
 use anyhow::{Result, ensure};
 use std::fmt::Debug;
@@ -9,8 +10,8 @@ pub trait Rule: Debug {
     /// The state that the rule keeps for each parameter.
     fn parts(&self) -> Vec<Part>;
 
-    /// Moves parameters. Their gradients are contiguous, float32 or bfloat16, of the parameters' shapes, and share no
-    /// memory with any parameter or its state.
+    /// Moves parameters. Their gradients are contiguous, float32 or bfloat16, of the parameters' shapes, and
+    /// share no memory with any parameter or its state.
     ///
     /// # Errors
     /// A fault of the device.

@@ -5,9 +5,9 @@ use super::rule::{IntoRule, Parameter, Part, Rule, check_not_negative};
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor, nn};
 
-/// `velocity = momentum * velocity + (1 - dampening) * gradient; value -= rate * velocity`. The first step has no
-/// dampening (`velocity = gradient`). Nesterov's momentum (Sutskever et al., 2013): `value -= rate * (gradient +
-/// momentum * velocity)`.
+/// `velocity = momentum * velocity + (1 - dampening) * gradient; value -= rate * velocity`. The first step
+/// has no dampening (`velocity = gradient`). Nesterov's momentum (Sutskever et al., 2013): `value -= rate *
+/// (gradient + momentum * velocity)`.
 #[derive(Debug)]
 struct Sgd {
     settings: nn::Sgd,

@@ -1,5 +1,5 @@
-//! Optimizers whose state is in tensors of ours, whatever their rule: gradients of a loss or from elsewhere, by name,
-//! checked and clipped; the state to save.
+//! Optimizers whose state is in tensors of ours, whatever their rule: gradients of a loss or from elsewhere,
+//! by name, checked and clipped; the state to save.
 
 use super::rule::{Parameter, Part, Rule};
 use crate::kernels::tensor_slice::{addresses, overlap};
@@ -20,7 +20,8 @@ impl StatefulOptimizer {
     /// Weights that are tied, one tensor under several names, are one parameter.
     ///
     /// # Errors
-    /// A variable that is not float32 and contiguous, variables that overlap in memory otherwise, or too little memory.
+    /// A variable that is not float32 and contiguous, variables that overlap in memory otherwise, or too
+    /// little memory.
     pub fn new(rule: Box<dyn Rule>, variables: &VarStore) -> Result<StatefulOptimizer> {
         let parts = rule.parts();
         let parameter = |(names, value): (Vec<String>, Tensor)| -> Result<Parameter> {
@@ -39,7 +40,8 @@ impl StatefulOptimizer {
 
     /// Computes the gradients of a loss (one value) and moves every parameter that it depends on.
     ///
-    /// The gradients are used as autograd returns them, which saves adding them to `grad` and setting that to zero.
+    /// The gradients are used as autograd returns them, which saves adding them to `grad` and setting that to
+    /// zero.
     ///
     /// # Errors
     /// A loss that depends on no parameter, or a fault of the device.
@@ -53,12 +55,12 @@ impl StatefulOptimizer {
         self.apply_in_order(gradients, learning_rate, max_norm)
     }
 
-    /// Moves parameters by gradients from elsewhere, by the names of the variables. The gradients of tied weights, one
-    /// under each of their names, are added up.
+    /// Moves parameters by gradients from elsewhere, by the names of the variables. The gradients of tied
+    /// weights, one under each of their names, are added up.
     ///
     /// # Errors
-    /// An unknown name, a name that comes twice, a gradient that does not fit its variable (all are checked before
-    /// anything moves), or a fault of the device.
+    /// An unknown name, a name that comes twice, a gradient that does not fit its variable (all are checked
+    /// before anything moves), or a fault of the device.
     pub fn apply(
         &mut self,
         gradients: Vec<(&str, Tensor)>,
@@ -119,8 +121,8 @@ impl StatefulOptimizer {
         Ok(())
     }
 
-    /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies. That of tied
-    /// weights has the first of their names.
+    /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies. That
+    /// of tied weights has the first of their names.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let parts = self.rule.parts();
         let of_parameter = |parameter: &Parameter| -> Vec<(String, Tensor)> {
@@ -162,8 +164,8 @@ pub(super) fn distinct_variables(variables: &VarStore) -> Result<Vec<(Vec<String
     Ok(distinct.into_iter().map(|(names, value, _)| (names, value)).collect())
 }
 
-/// Whether two trainable tensors in the same memory are one tensor to autograd too. Then a gradient of either is that
-/// of both.
+/// Whether two trainable tensors in the same memory are one tensor to autograd too. Then a gradient of either
+/// is that of both.
 fn is_one_tensor(a: &Tensor, b: &Tensor) -> Result<bool> {
     if addresses(a) != addresses(b) || a.size() != b.size() || a.stride() != b.stride() {
         return Ok(false);
@@ -224,8 +226,8 @@ fn check_fit(name: &str, value: &Tensor, gradient: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// Gradients whose norm, of all together, is at most `max_norm`, as PyTorch's `clip_grad_norm_` computes it. The host
-/// does not wait for the device.
+/// Gradients whose norm, of all together, is at most `max_norm`, as PyTorch's `clip_grad_norm_` computes it.
+/// The host does not wait for the device.
 fn clipped(gradients: Vec<Tensor>, max_norm: f64) -> Result<Vec<Tensor>> {
     let defined = gradients.iter().filter(|gradient| gradient.defined());
     let norms = defined.map(|gradient| gradient.f_to_kind(Kind::Float)?.f_norm());

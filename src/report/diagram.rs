@@ -1,6 +1,7 @@
-//! The diagram of a model: a box a layer, in order. It must not know how a model is trained.
+//! The diagram of a model: a box for each layer, in order.
 
-use super::svg::{Anchor, Drawing, Font, GREY, INK, PALETTE};
+use super::drawing::{Drawing, GREY, INK, PALETTE, Style};
+use super::font::{Anchor, Font};
 use crate::model::{Model, PlacedLayer};
 use crate::text::with_separators;
 use std::fmt::Write;
@@ -103,31 +104,31 @@ pub fn diagram(model: &Model, options: DiagramOptions) -> Drawing {
     let total =
         options.parameters.then(|| format!("{} parameters in all", with_separators(model.parameter_count())));
     let foot = if total.is_some() { 30.0 } else { 0.0 };
-    let greatest = |size: &dyn Fn(&Node) -> f64| nodes.iter().map(size).fold(0.0, f64::max);
+    let max_of = |size: &dyn Fn(&Node) -> f64| nodes.iter().map(size).fold(0.0, f64::max);
     let along = |size: &dyn Fn(&Node) -> f64| {
         nodes.iter().map(size).sum::<f64>() + GAP * (nodes.len() - 1) as f64 + 2.0 * MARGIN
     };
-    let (box_width, box_height) = (greatest(&width_of).max(150.0), greatest(&height_of));
+    let (box_width, box_height) = (max_of(&width_of).max(150.0), max_of(&height_of));
     let foot_width = total.as_ref().map_or(0.0, |text| NOTE.width(text));
     let (width, height) = match options.direction {
         Orientation::Down => (box_width.max(foot_width) + 2.0 * MARGIN, along(&height_of)),
         Orientation::Right => (along(&width_of).max(foot_width), box_height + 2.0 * MARGIN),
     };
-    let mut picture = Drawing::new(width, height + foot);
+    let mut drawing = Drawing::new(width, height + foot);
     let (mut x, mut y) = (MARGIN, MARGIN);
-    for (number, node) in nodes.iter().enumerate() {
+    for (index, node) in nodes.iter().enumerate() {
         let (node_width, node_height) = match options.direction {
             Orientation::Down => (box_width, height_of(node)),
             Orientation::Right => (width_of(node), box_height),
         };
-        draw_node(&mut picture, node, (x, y), (node_width, node_height));
-        let is_last = number + 1 == nodes.len();
+        draw_node(&mut drawing, node, (x, y), (node_width, node_height));
+        let is_last = index + 1 == nodes.len();
         match options.direction {
             Orientation::Down => {
                 let middle = x + node_width / 2.0;
                 y += node_height;
                 if !is_last {
-                    draw_arrow(&mut picture, (middle, y), (0.0, GAP));
+                    draw_arrow(&mut drawing, (middle, y), (0.0, GAP));
                 }
                 y += GAP;
             }
@@ -135,54 +136,54 @@ pub fn diagram(model: &Model, options: DiagramOptions) -> Drawing {
                 let middle = y + node_height / 2.0;
                 x += node_width;
                 if !is_last {
-                    draw_arrow(&mut picture, (x, middle), (GAP, 0.0));
+                    draw_arrow(&mut drawing, (x, middle), (GAP, 0.0));
                 }
                 x += GAP;
             }
         }
     }
     if let Some(total) = total {
-        picture.text(width / 2.0, height + 12.0, &total, NOTE, Anchor::Middle);
+        drawing.text(width / 2.0, height + 12.0, &total, NOTE, Anchor::Middle);
     }
-    picture
+    drawing
 }
 
-fn draw_node(picture: &mut Drawing, node: &Node, (x, y): (f64, f64), (width, height): (f64, f64)) {
-    let style = "fill=\"#fafafa\" stroke=\"#bdbdbd\" stroke-width=\"1\" rx=\"4\"";
-    picture.rectangle(x, y, width, height, style);
-    picture.rectangle(x, y, STRIPE, height, &format!("fill=\"{}\" rx=\"2\"", node.color));
+fn draw_node(drawing: &mut Drawing, node: &Node, (x, y): (f64, f64), (width, height): (f64, f64)) {
+    let style = Style::fill("#fafafa").with_stroke("#bdbdbd", 1.0).with_radius(4.0);
+    drawing.rectangle(x, y, width, height, style);
+    drawing.rectangle(x, y, STRIPE, height, Style::fill(node.color).with_radius(2.0));
     let left = x + STRIPE + PADDING;
-    picture.text(left, y + 23.0, &node.name, TITLE, Anchor::Start);
-    picture.text(left + node.title_width(), y + 23.0, &node.kind, KIND, Anchor::End);
+    drawing.text(left, y + 23.0, &node.name, TITLE, Anchor::Start);
+    drawing.text(left + node.title_width(), y + 23.0, &node.kind, KIND, Anchor::End);
     for (line, note) in node.notes.iter().enumerate() {
-        picture.text(left, y + 42.0 + 18.0 * line as f64, note, NOTE, Anchor::Start);
+        drawing.text(left, y + 42.0 + 18.0 * line as f64, note, NOTE, Anchor::Start);
     }
 }
 
 /// An arrow between two boxes, from the edge of the first one along a vector.
-fn draw_arrow(picture: &mut Drawing, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
+fn draw_arrow(drawing: &mut Drawing, (x, y): (f64, f64), (dx, dy): (f64, f64)) {
     let length = dx.hypot(dy);
     let (unit_x, unit_y) = (dx / length, dy / length);
     let tip = (x + dx - 2.0 * unit_x, y + dy - 2.0 * unit_y);
     let neck = (tip.0 - 7.0 * unit_x, tip.1 - 7.0 * unit_y);
-    picture.line((x + 2.0 * unit_x, y + 2.0 * unit_y), neck, "stroke=\"#8a8a8a\" stroke-width=\"1.5\"");
+    drawing.line((x + 2.0 * unit_x, y + 2.0 * unit_y), neck, Style::stroke("#8a8a8a", 1.5));
     let side = |sign: f64| (neck.0 - sign * 4.0 * unit_y, neck.1 + sign * 4.0 * unit_x);
-    picture.polygon(&[tip, side(1.0), side(-1.0)], "fill=\"#8a8a8a\"");
+    drawing.polygon(vec![tip, side(1.0), side(-1.0)], Style::fill("#8a8a8a"));
 }
 
-/// The diagram in the language of Graphviz, for those who want to lay it out themselves.
+/// The diagram in the language of Graphviz.
 pub fn dot(model: &Model, options: DiagramOptions) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let direction = if options.direction == Orientation::Down { "TB" } else { "LR" };
     let mut text =
         format!("digraph model {{\n  rankdir={direction};\n  node [shape=box, fontname=\"Helvetica\"];\n");
-    for (number, node) in nodes(model, options).iter().enumerate() {
+    for (index, node) in nodes(model, options).iter().enumerate() {
         let title = format!("{} {}", node.name, node.kind);
         let lines = std::iter::once(title.trim_end()).chain(node.notes.iter().map(String::as_str));
         let label = lines.map(quoted).collect::<Vec<_>>().join("\\n");
-        let _ = writeln!(text, "  n{number} [label=\"{label}\"];");
-        if number > 0 {
-            let _ = writeln!(text, "  n{} -> n{number};", number - 1);
+        let _ = writeln!(text, "  n{index} [label=\"{label}\"];");
+        if index > 0 {
+            let _ = writeln!(text, "  n{} -> n{index};", index - 1);
         }
     }
     text + "}\n"

@@ -1,7 +1,7 @@
-//! The confusion matrix as a picture: darker where a greater share of a true class went. It must not know
-//! where the counts come from.
+//! The confusion matrix as a drawing: the darker a cell, the larger its share of the true class.
 
-use super::svg::{Anchor, Drawing, FAINT, Font, GREY, INK};
+use super::drawing::{Drawing, FAINT, GREY, INK, Style};
+use super::font::{Anchor, Font};
 use crate::metrics::ConfusionMatrix;
 use crate::text::with_separators;
 
@@ -9,88 +9,125 @@ const TITLE: Font = Font::new(19.0, INK).bold();
 const LABEL: Font = Font::new(13.0, INK);
 const NOTE: Font = Font::new(12.5, GREY);
 const MARGIN: f64 = 18.0;
-/// Names longer than this are cut.
-const LONGEST_NAME: f64 = 130.0;
-/// More classes than this leave no room for numbers.
-const GREATEST_WITH_NUMBERS: usize = 24;
+/// Wider names are cut.
+const MAX_NAME_WIDTH: f64 = 130.0;
+/// Cells of more classes have no room for numbers.
+const MAX_CLASSES_WITH_NUMBERS: usize = 24;
 
-/// Draws the matrix: a row a true class, a column a predicted one, each cell with its count and, below,
+/// Draws the matrix: a row for each true class, a column for each predicted one, in each cell its count and
 /// its share of the row.
 pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
-    let count = classes.len();
-    let has_numbers = count <= GREATEST_WITH_NUMBERS;
-    let cell = match count {
-        ..=12 => 54.0,
-        13..=GREATEST_WITH_NUMBERS => 44.0,
-        _ => (900.0 / count as f64).max(3.0),
-    };
-    let names: Vec<String> = classes.iter().map(|class| LABEL.fit(class, LONGEST_NAME)).collect();
-    let longest = names.iter().map(|name| LABEL.width(name)).fold(0.0, f64::max);
-    let turned = longest > cell - 6.0;
-    let left = MARGIN + 24.0 + longest + 10.0;
-    // Turned names lean by 45 degrees: over the height, and over the right edge.
-    let (head, overhang) = if turned { (longest * 0.72 + 18.0, longest * 0.72) } else { (22.0, 0.0) };
-    let top = 66.0 + head;
-    let side = cell * count as f64;
-    let total: u64 = matrix.counts.iter().flatten().sum();
-    let right: u64 = (0..count).map(|class| matrix.counts[class][class]).sum();
+    let grid = Grid::new(classes);
     let title = "Confusion matrix";
-    let subtitle = format!(
-        "{} of {} test images right ({:.2} %)",
-        with_separators(right as i64),
-        with_separators(total as i64),
-        100.0 * right as f64 / total.max(1) as f64
-    );
-    let head_width = TITLE.width(title) + 24.0 + NOTE.width(&subtitle);
-    let width = (left + side + overhang.max(MARGIN) + MARGIN).max(MARGIN + head_width + MARGIN);
-    let mut picture = Drawing::new(width, top + side + MARGIN);
-    picture.text(MARGIN, 30.0, title, TITLE, Anchor::Start);
-    picture.text(MARGIN + TITLE.width(title) + 24.0, 30.0, &subtitle, NOTE, Anchor::Start);
-    picture.text(left + side / 2.0, 58.0, "predicted class", NOTE, Anchor::Middle);
-    picture.turned_text(MARGIN + 10.0, top + side / 2.0, "true class", NOTE, Anchor::Middle, -90.0);
-
-    // With many classes, only as many names as there is room for.
-    let every = (13.0 / cell).ceil().max(1.0) as usize;
-    for (number, name) in names.iter().enumerate().step_by(every) {
-        let middle = cell * (number as f64 + 0.5);
-        picture.text(left - 8.0, top + middle + 4.5, name, LABEL, Anchor::End);
-        match turned {
-            true => picture.turned_text(left + middle + 4.0, top - 8.0, name, LABEL, Anchor::Start, -45.0),
-            false => picture.text(left + middle, top - 8.0, name, LABEL, Anchor::Middle),
-        }
-    }
+    let note = accuracy_note(matrix);
+    let head_width = MARGIN + TITLE.width(title) + 24.0 + NOTE.width(&note) + MARGIN;
+    let mut drawing = Drawing::new(grid.width().max(head_width), grid.top + grid.side + MARGIN);
+    drawing.text(MARGIN, 30.0, title, TITLE, Anchor::Start);
+    drawing.text(MARGIN + TITLE.width(title) + 24.0, 30.0, &note, NOTE, Anchor::Start);
+    grid.draw_names(&mut drawing);
     for (truth, counts) in matrix.counts.iter().enumerate() {
         let row: u64 = counts.iter().sum();
         for (prediction, &count) in counts.iter().enumerate() {
             let share = if row == 0 { 0.0 } else { count as f64 / row as f64 };
-            let (x, y) = (left + cell * prediction as f64, top + cell * truth as f64);
-            // A single mistake among thousands must still be seen, so the root of the share counts.
-            let shade = share.sqrt();
-            let fill =
-                if truth == prediction { mixed([0, 90, 150], shade) } else { mixed([190, 60, 0], shade) };
-            let style = match has_numbers {
-                true => format!("fill=\"{fill}\" stroke=\"{FAINT}\" stroke-width=\"1\""),
-                false => format!("fill=\"{fill}\""),
-            };
-            picture.rectangle(x, y, cell, cell, &style);
-            if has_numbers && count > 0 {
-                let ink = if shade > 0.6 { "#ffffff" } else { INK };
-                let size = if cell > 50.0 { 14.0 } else { 12.0 };
-                let text = count.to_string();
-                picture.text(x + cell / 2.0, y + cell / 2.0, &text, Font::new(size, ink), Anchor::Middle);
-                let rate = percent(share);
-                picture.text(
-                    x + cell / 2.0,
-                    y + cell / 2.0 + 14.0,
-                    &rate,
-                    Font::new(10.0, ink),
-                    Anchor::Middle,
-                );
+            grid.draw_cell(&mut drawing, [truth, prediction], count, share);
+        }
+    }
+    drawing.rectangle(grid.left, grid.top, grid.side, grid.side, Style::stroke("#8a8a8a", 1.0));
+    drawing
+}
+
+fn accuracy_note(matrix: &ConfusionMatrix) -> String {
+    let total: u64 = matrix.counts.iter().flatten().sum();
+    let right: u64 = matrix.counts.iter().enumerate().map(|(class, counts)| counts[class]).sum();
+    format!(
+        "{} of {} test images right ({:.2} %)",
+        with_separators(right as i64),
+        with_separators(total as i64),
+        100.0 * right as f64 / total.max(1) as f64
+    )
+}
+
+/// Where the cells and the names of the classes are.
+struct Grid {
+    left: f64,
+    top: f64,
+    /// The length of the whole matrix.
+    side: f64,
+    /// The length of a cell.
+    cell: f64,
+    names: Vec<String>,
+    max_name_width: f64,
+    /// Whether there is a number in each cell.
+    has_numbers: bool,
+}
+
+impl Grid {
+    fn new(classes: &[String]) -> Grid {
+        let cell = match classes.len() {
+            ..=12 => 54.0,
+            13..=MAX_CLASSES_WITH_NUMBERS => 44.0,
+            count => (900.0 / count as f64).max(3.0),
+        };
+        let names: Vec<String> = classes.iter().map(|class| LABEL.fit(class, MAX_NAME_WIDTH)).collect();
+        let max_name_width = names.iter().map(|name| LABEL.width(name)).fold(0.0, f64::max);
+        let mut grid = Grid {
+            left: MARGIN + 24.0 + max_name_width + 10.0,
+            top: 0.0,
+            side: cell * classes.len() as f64,
+            cell,
+            names,
+            max_name_width,
+            has_numbers: classes.len() <= MAX_CLASSES_WITH_NUMBERS,
+        };
+        grid.top = 66.0 + if grid.names_are_turned() { max_name_width * 0.72 + 18.0 } else { 22.0 };
+        grid
+    }
+
+    /// Whether the names above the columns lean by 45 degrees, for want of room.
+    fn names_are_turned(&self) -> bool {
+        self.max_name_width > self.cell - 6.0
+    }
+
+    fn width(&self) -> f64 {
+        // A turned name extends beyond the right edge.
+        let overhang = if self.names_are_turned() { self.max_name_width * 0.72 } else { 0.0 };
+        self.left + self.side + overhang.max(MARGIN) + MARGIN
+    }
+
+    fn draw_names(&self, drawing: &mut Drawing) {
+        let &Grid { left, top, side, cell, .. } = self;
+        drawing.text(left + side / 2.0, 58.0, "predicted class", NOTE, Anchor::Middle);
+        drawing.turned_text(MARGIN + 10.0, top + side / 2.0, "true class", NOTE, Anchor::Middle, -90.0);
+        // With many classes, only as many names as there is room for.
+        let every = (13.0 / cell).ceil().max(1.0) as usize;
+        for (index, name) in self.names.iter().enumerate().step_by(every) {
+            let middle = cell * (index as f64 + 0.5);
+            drawing.text(left - 8.0, top + middle + 4.5, name, LABEL, Anchor::End);
+            let (above, center) = (top - 8.0, left + middle);
+            match self.names_are_turned() {
+                true => drawing.turned_text(center + 4.0, above, name, LABEL, Anchor::Start, -45.0),
+                false => drawing.text(center, above, name, LABEL, Anchor::Middle),
             }
         }
     }
-    picture.rectangle(left, top, side, side, "fill=\"none\" stroke=\"#8a8a8a\" stroke-width=\"1\"");
-    picture
+
+    fn draw_cell(&self, drawing: &mut Drawing, [truth, prediction]: [usize; 2], count: u64, share: f64) {
+        let cell = self.cell;
+        let (x, y) = (self.left + cell * prediction as f64, self.top + cell * truth as f64);
+        // The root of the share, so that a single mistake among thousands can still be seen.
+        let shade = share.sqrt();
+        let full = if truth == prediction { [0, 90, 150] } else { [190, 60, 0] };
+        let style = Style::fill(mixed(full, shade));
+        let style = if self.has_numbers { style.with_stroke(FAINT, 1.0) } else { style };
+        drawing.rectangle(x, y, cell, cell, style);
+        if self.has_numbers && count > 0 {
+            let ink = if shade > 0.6 { "#ffffff" } else { INK };
+            let font = Font::new(if cell > 50.0 { 14.0 } else { 12.0 }, ink);
+            let (x, y) = (x + cell / 2.0, y + cell / 2.0);
+            drawing.text(x, y, &count.to_string(), font, Anchor::Middle);
+            drawing.text(x, y + 14.0, &percent(share), Font::new(10.0, ink), Anchor::Middle);
+        }
+    }
 }
 
 /// A colour between white (0) and `full` (1).

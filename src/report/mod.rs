@@ -1,22 +1,27 @@
-//! From what a training left to what people look at: charts, the diagram of a model, the confusion
-//! matrix, a workbook, TensorBoard's files. It must not know training.
+//! What people look at after a training: charts of its history, the diagram of the model, the confusion
+//! matrix, sheets of images, a workbook, TensorBoard's files. It must not know how a model is trained.
 
 mod axis;
 mod chart;
-mod curves;
 mod diagram;
+mod drawing;
+mod font;
 mod heat_map;
+mod history_csv;
+mod history_curves;
+mod png;
 mod sheet;
 mod svg;
 mod terminal_chart;
 mod workbook;
 
 pub use chart::chart;
-pub use curves::{Curves, metric_names, read_curves};
 pub use diagram::{DiagramOptions, Orientation, diagram, dot};
+pub use drawing::Drawing;
 pub use heat_map::heat_map;
-pub use sheet::{SheetImage, picture_sheet};
-pub use svg::Drawing;
+pub use history_csv::read_curves;
+pub use history_curves::{HistoryCurves, metric_names};
+pub use sheet::{SheetImage, image_sheet};
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};
 

@@ -1,11 +1,13 @@
-//! A sheet of images, each with a few lines below it. It must not know what they are shown for.
+//! A sheet of images, each with a few lines of text below it.
 
-use super::svg::{Anchor, Drawing, Font, GREY, INK, png};
+use super::drawing::{Drawing, GREY, INK, Style};
+use super::font::{Anchor, Font};
+use super::png::png;
 use crate::data::RgbImage;
 use anyhow::Result;
-use resvg::tiny_skia::{Pixmap, PremultipliedColorU8};
+use tiny_skia::{Pixmap, PremultipliedColorU8};
 
-/// An image with what is told of it.
+/// An image with its lines of text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SheetImage {
     /// The image.
@@ -30,30 +32,30 @@ const NOTE: Font = Font::new(11.5, GREY);
 ///
 /// # Errors
 /// Too little memory.
-pub fn picture_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<Vec<u8>> {
+pub fn image_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<Vec<u8>> {
     let lines = images.iter().map(|image| image.lines.len()).max().unwrap_or(0);
     let cell_height = IMAGE + 26.0 + LINE * lines as f64;
     let rows = images.len().div_ceil(COLUMNS);
     let sheet_width = COLUMNS as f64 * CELL_WIDTH + 2.0 * MARGIN;
-    let mut picture = Drawing::new(sheet_width, HEAD + rows as f64 * cell_height + MARGIN);
-    picture.text(MARGIN, 32.0, title, TITLE, Anchor::Start);
-    picture.text(sheet_width - MARGIN, 32.0, note, NOTE, Anchor::End);
-    let corner = |number: usize| {
-        let (column, row) = (number % COLUMNS, number / COLUMNS);
+    let mut drawing = Drawing::new(sheet_width, HEAD + rows as f64 * cell_height + MARGIN);
+    drawing.text(MARGIN, 32.0, title, TITLE, Anchor::Start);
+    drawing.text(sheet_width - MARGIN, 32.0, note, NOTE, Anchor::End);
+    let corner = |index: usize| {
+        let (column, row) = (index % COLUMNS, index / COLUMNS);
         (MARGIN + column as f64 * CELL_WIDTH + (CELL_WIDTH - IMAGE) / 2.0, HEAD + row as f64 * cell_height)
     };
-    for (number, image) in images.iter().enumerate() {
-        let (x, y) = corner(number);
-        picture.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, "fill=\"#bdbdbd\"");
+    for (index, image) in images.iter().enumerate() {
+        let (x, y) = corner(index);
+        drawing.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, Style::fill("#bdbdbd"));
         for (line, text) in image.lines.iter().enumerate() {
             let below = y + IMAGE + 18.0 + LINE * line as f64;
             let font = [LABEL.bold(), LABEL, NOTE][line.min(2)];
-            picture.text(x + IMAGE / 2.0, below, &font.fit(text, CELL_WIDTH - 6.0), font, Anchor::Middle);
+            drawing.text(x + IMAGE / 2.0, below, &font.fit(text, CELL_WIDTH - 6.0), font, Anchor::Middle);
         }
     }
-    let mut pixels = picture.to_pixels(SCALE)?;
-    for (number, image) in images.iter().enumerate() {
-        let (x, y) = corner(number);
+    let mut pixels = drawing.to_pixels(SCALE)?;
+    for (index, image) in images.iter().enumerate() {
+        let (x, y) = corner(index);
         let place = [x, y, IMAGE, IMAGE].map(|length| (length * f64::from(SCALE)).round() as usize);
         draw_image(&mut pixels, place, &image.image);
     }

@@ -1,11 +1,11 @@
-//! Curves as lines of text, for a terminal. Pure.
+//! Curves as lines of text, for a terminal.
 
 use super::axis::Axis;
-use super::curves::Curves;
+use super::history_curves::HistoryCurves;
 
-/// Draws a metric's training (`•`) and validation (`○`) of a run, `◉` where both meet, on `rows` rows of at
-/// most `columns` characters. Gives nothing where there is nothing to draw.
-pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize) -> String {
+/// Draws a metric's training (`•`) and validation (`○`) of a run, `◉` where both meet, in `rows` rows of at most
+/// `columns` characters. The text is empty if there is nothing to draw.
+pub fn terminal_chart(curves: &HistoryCurves, metric: &str, columns: usize, rows: usize) -> String {
     let validation = format!("val_{metric}");
     let series: Vec<(&[Option<f64>], char)> = [(metric, '•'), (validation.as_str(), '○')]
         .into_iter()
@@ -18,9 +18,9 @@ pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize
     if values.is_empty() || rows < 2 {
         return String::new();
     }
-    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let axis = Axis::covering(least, greatest, (rows / 3).max(2));
+    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let axis = Axis::covering(min, max, (rows / 3).max(2));
     let labels: Vec<String> = axis.ticks.iter().map(|&tick| axis.label(tick)).collect();
     let margin = labels.iter().map(String::len).max().unwrap_or_default();
     let width = columns.saturating_sub(margin + 3).clamp(8, 100);
@@ -32,7 +32,7 @@ pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize
     };
     let mut cells = vec![vec![' '; width]; rows];
     for (values, sign) in &series {
-        // Of several epochs that share a column the last one is shown.
+        // Of several epochs in one column the last one is drawn.
         let mut places = vec![None; width];
         for (&epoch, value) in curves.epochs.iter().zip(*values) {
             places[column_of(epoch)] = value.map(row_of).or(places[column_of(epoch)]);
@@ -69,12 +69,12 @@ pub fn terminal_chart(curves: &Curves, metric: &str, columns: usize, rows: usize
 mod tests {
     use super::*;
 
-    fn curves(loss: &[Option<f64>], val_loss: &[Option<f64>]) -> Curves {
+    fn curves(loss: &[Option<f64>], val_loss: &[Option<f64>]) -> HistoryCurves {
         let metrics = [("loss".to_string(), loss.to_vec()), ("val_loss".to_string(), val_loss.to_vec())];
-        Curves {
+        HistoryCurves {
             epochs: (1..=loss.len()).map(|epoch| epoch as f64).collect(),
             metrics: metrics.into(),
-            ..Curves::default()
+            ..HistoryCurves::default()
         }
     }
 

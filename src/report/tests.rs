@@ -1,5 +1,5 @@
-//! The pictures themselves. Those in tests/golden are compared byte for byte; after a change that is meant,
-//! look at what `FITCH_BLESS=1 scripts/test golden` writes in their place.
+//! The drawings themselves. Those in tests/golden are compared byte for byte; after an intended change, look
+//! at what `FITCH_BLESS=1 scripts/test golden` writes in their place.
 
 use super::*;
 use crate::metrics::ConfusionMatrix;
@@ -20,10 +20,10 @@ fn assert_is_golden(name: &str, drawn: &str) {
     assert!(known == drawn, "{name} is drawn differently; see the head of this file");
 }
 
-/// The history of a run on MNIST, as fitch wrote it, with what its run.json told.
-fn mnist_run() -> Curves {
+/// The history of a run on MNIST, as fitch wrote it, with the marks from its run.json.
+fn mnist_run() -> HistoryCurves {
     let curves = read_curves(&golden("history.csv")).unwrap();
-    Curves {
+    HistoryCurves {
         name: "mnist".to_string(),
         best: Some((6.0, "val_loss".to_string())),
         stopped_early: Some(11.0),
@@ -32,21 +32,21 @@ fn mnist_run() -> Curves {
 }
 
 /// A run of that many epochs, its loss falling to `floor`.
-fn run(name: &str, epochs: usize, floor: f64) -> Curves {
+fn run(name: &str, epochs: usize, floor: f64) -> HistoryCurves {
     let numbers = || (1..=epochs).map(|epoch| epoch as f64);
     let values = |scale: f64| numbers().map(|epoch| Some(floor + scale / epoch)).collect();
     let metrics = [("loss".to_string(), values(0.3)), ("val_loss".to_string(), values(0.1))];
     let learning_rates = vec![Some(0.001); epochs];
-    Curves {
+    HistoryCurves {
         name: name.to_string(),
         epochs: numbers().collect(),
         metrics: metrics.into(),
         learning_rates,
-        ..Curves::default()
+        ..HistoryCurves::default()
     }
 }
 
-fn loss(runs: &[Curves]) -> svg::Drawing {
+fn loss(runs: &[HistoryCurves]) -> Drawing {
     chart(runs, &["loss".to_string()])
 }
 
@@ -82,7 +82,7 @@ fn golden_confusion_matrix() {
     let classes = ["cat", "a dog that barks", "owl & mouse"].map(str::to_string);
     let truths = [vec![0; 50], vec![1; 40], vec![2; 1_000]].concat();
     let predictions = [vec![0; 49], vec![1; 31], vec![0; 10], vec![2; 1_000]].concat();
-    let matrix = ConfusionMatrix::count(&truths, &predictions, 3);
+    let matrix = ConfusionMatrix::count(&truths, &predictions, 3).unwrap();
     assert_is_golden("confusion.svg", &heat_map(&matrix, &classes).to_svg());
 }
 
@@ -153,17 +153,17 @@ fn training_and_validation_differ_in_more_than_colour() {
 }
 
 #[test]
-fn every_picture_becomes_pixels() {
+fn every_drawing_becomes_pixels() {
     let classes: Vec<String> = (0..40).map(|class| format!("class {class}")).collect();
     let numbers: Vec<i64> = (0..40).collect();
-    let matrix = ConfusionMatrix::count(&numbers, &numbers, 40);
-    for picture in [loss(&[mnist_run()]), heat_map(&matrix, &classes)] {
-        assert!(picture.to_png().unwrap().len() > 10_000);
+    let matrix = ConfusionMatrix::count(&numbers, &numbers, 40).unwrap();
+    for drawing in [loss(&[mnist_run()]), heat_map(&matrix, &classes)] {
+        assert!(drawing.to_png().unwrap().len() > 10_000);
     }
     let color = [112, 3, 90];
     let lines = vec!["a".to_string(), "b".repeat(100), "c".to_string()];
     let image = SheetImage { image: crate::data::RgbImage { size: [3, 2], pixels: vec![color; 6] }, lines };
-    let sheet = picture_sheet("Title", "note", &[image.clone(), image]).unwrap();
+    let sheet = image_sheet("Title", "note", &[image.clone(), image]).unwrap();
     let sheet = image::load_from_memory(&sheet).unwrap().to_rgb8();
     assert!(sheet.pixels().filter(|pixel| pixel.0 == color).count() > 10_000, "the image is there");
 }

@@ -1,16 +1,16 @@
-//! The history as an Excel workbook with native charts. It must not know training.
+//! The history as an Excel workbook with native charts.
 
 use anyhow::Result;
 use rust_xlsxwriter::{Chart, ChartLegendPosition, ChartLine, ChartMarker, ChartMarkerType, ChartType};
 use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet};
 use std::collections::BTreeMap;
 
-/// A history as a table, and what else is told of a run.
+/// A history as a table, and facts about its run.
 #[derive(Clone, Debug, Default)]
 pub struct WorkbookContent {
     /// The names of the columns, the first one `epoch`.
     pub columns: Vec<String>,
-    /// A row an epoch; none where there is no number.
+    /// A row for each epoch; `None` becomes an empty cell.
     pub rows: Vec<Vec<Option<f64>>>,
     /// Names and values of settings and results, in order.
     pub facts: Vec<(String, Fact)>,
@@ -19,7 +19,7 @@ pub struct WorkbookContent {
 /// The value of a fact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
-    /// A number stays one.
+    /// A number, which stays one in the workbook.
     Number(f64),
     /// Anything else.
     Text(String),
@@ -32,7 +32,7 @@ pub enum Fact {
 /// More rows than Excel has.
 pub fn workbook(content: &WorkbookContent) -> Result<Vec<u8>> {
     let mut book = Workbook::new();
-    // Without a date of its own the file would differ from one call to the next.
+    // A fixed date, so that the same content gives the same bytes.
     let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
     book.set_properties(&DocProperties::new().set_creation_datetime(&created));
     let bold = Format::new().set_bold();
@@ -59,7 +59,7 @@ fn write_history(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format
     sheet.set_freeze_panes(1, 1)?;
     sheet.set_landscape().set_print_fit_to_pages(1, 0);
 
-    // Each metric with its validation twin in one chart, loss first.
+    // A chart for each metric, training and validation together; loss first.
     let mut pairs: BTreeMap<(bool, &str), Vec<usize>> = BTreeMap::new();
     for (column, name) in content.columns.iter().enumerate() {
         let has_values = content.rows.iter().any(|row| row.get(column).is_some_and(Option::is_some));
@@ -68,9 +68,9 @@ fn write_history(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format
             pairs.entry((metric != "loss", metric)).or_default().push(column);
         }
     }
-    for (number, ((_, metric), columns)) in pairs.into_iter().enumerate() {
+    for (index, ((_, metric), columns)) in pairs.into_iter().enumerate() {
         let chart = line_chart(content, metric, &columns);
-        sheet.insert_chart(1 + 21 * number as u32, content.columns.len() as u16 + 1, &chart)?;
+        sheet.insert_chart(1 + 21 * index as u32, content.columns.len() as u16 + 1, &chart)?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub struct RunRecord {
     pub seed: u64,
     /// What it was trained on.
     pub dataset: DatasetRecord,
-    /// The number of trainable values.
+    /// The number of values in the model, as its summary has it: running means of batchnorm included.
     pub parameters: i64,
     /// Every option in force, by name.
     pub config: serde_json::Value,

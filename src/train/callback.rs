@@ -1,8 +1,7 @@
 //! The protocol between the loop and its callbacks: the loop knows no callback, and a callback knows only
 //! [`Training`].
 
-use super::callbacks::Best;
-use super::{SavedState, Training};
+use super::{Best, SavedState, Training};
 use anyhow::Result;
 use std::fmt;
 

@@ -1,14 +1,12 @@
 //! A training between two steps, with everything that it takes to continue as if it had not been paused.
 
-use super::{Callback, History, SavedState, Stop, StopReason, Training};
+use super::{Callback, SavedState, StopReason, Training, TrainingState};
 use crate::kernels::named_tensors::assign;
 use anyhow::{Context, Error, Result, ensure};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
-use toml::Table;
 
 /// The whole state of a training; its settings and its data are not part of it.
 #[derive(Debug)]
@@ -17,31 +15,6 @@ pub struct Checkpoint {
     pub state: TrainingState,
     /// Weights, the optimizer's state, sums of metrics, the tensors of callbacks: the live ones.
     pub tensors: BTreeMap<String, Tensor>,
-}
-
-/// The part of a checkpoint that is not tensors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainingState {
-    /// The epoch to continue in, from 1.
-    pub epoch: usize,
-    /// The number of its steps that are done.
-    pub step: usize,
-    /// The number of steps in an epoch.
-    pub steps: usize,
-    /// The learning rate in use.
-    pub learning_rate: f64,
-    /// The training time so far, in seconds.
-    pub seconds: f64,
-    /// The part of it that belongs to the epoch to continue in.
-    pub epoch_seconds: f64,
-    /// The early stop that ended training at this checkpoint, if one did; without it, training continues.
-    pub early_stop: Option<Stop>,
-    /// The samples seen in that epoch.
-    samples: usize,
-    /// The values of callbacks, by their names.
-    callbacks: BTreeMap<String, Table>,
-    /// The epochs that are complete.
-    pub history: History,
 }
 
 /// Where checkpoints go. [`DiskCheckpoints`](super::DiskCheckpoints) keeps them in a folder.

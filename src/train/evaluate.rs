@@ -2,7 +2,7 @@
 
 use super::{evaluation_batch_size, fault};
 use crate::data::BatchSource;
-use crate::metrics::{Metric, RunningMeans};
+use crate::metrics::{Loss, Metric, RunningMeans};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use tch::nn::ModuleT;
@@ -28,7 +28,7 @@ pub struct Evaluation {
 /// # Errors
 /// No samples, samples that do not fit the model, or a fault of the device.
 pub fn evaluate(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize) -> Result<Evaluation> {
-    let (loss, metrics) = (Metric::cross_entropy(), [Metric::accuracy()]);
+    let (loss, metrics) = (Loss::cross_entropy(), [Metric::accuracy()]);
     let (mut predictions, mut confidences) = (Vec::new(), Vec::new());
     let keep = |logits: &Tensor| {
         predictions.push(logits.f_argmax(-1, false)?);
@@ -54,7 +54,7 @@ pub fn evaluate(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize
 pub fn evaluate_with(
     model: &dyn ModuleT,
     source: &dyn BatchSource,
-    loss: &Metric,
+    loss: &Loss,
     metrics: &[Metric],
     batch_size: usize,
 ) -> Result<BTreeMap<String, f64>> {
@@ -68,7 +68,7 @@ pub fn evaluate_with(
 pub(super) fn evaluate_batches(
     model: &dyn ModuleT,
     source: &dyn BatchSource,
-    loss: &Metric,
+    loss: &Loss,
     metrics: &[Metric],
     batch_size: usize,
     mut each: impl FnMut(&Tensor) -> Result<()>,

@@ -2,7 +2,7 @@
 
 use super::fault::{Fault, catch_panic};
 use crate::data::Batch;
-use crate::metrics::Metric;
+use crate::metrics::{Loss, Metric};
 use anyhow::{Error, Result, ensure};
 use tch::nn::ModuleT;
 use tch::{Device, Kind, TchError, Tensor};
@@ -12,7 +12,7 @@ use tch::{Device, Kind, TchError, Tensor};
 ///
 /// # Errors
 /// [`Fault::BatchDoesNotFit`], or another fault of libtorch's.
-pub fn try_batch(model: &dyn ModuleT, losses: &[&Metric], metrics: &[Metric], batch: &Batch) -> Result<()> {
+pub fn try_batch(model: &dyn ModuleT, losses: &[&Loss], metrics: &[Metric], batch: &Batch) -> Result<()> {
     let _no_gradient = tch::no_grad_guard();
     let Batch { inputs, targets, .. } = batch;
     let outputs = attempt(
@@ -42,7 +42,7 @@ pub fn try_batch(model: &dyn ModuleT, losses: &[&Metric], metrics: &[Metric], ba
 
 /// A label that is no class is an error on the CPU, but ends all work of the process on a CUDA device: so it is looked
 /// for on the CPU. Whatever else a loss may not do there counts only on its device.
-fn check_labels_on_cpu(loss: &Metric, outputs: &Tensor, targets: &Tensor) -> Result<()> {
+fn check_labels_on_cpu(loss: &Loss, outputs: &Tensor, targets: &Tensor) -> Result<()> {
     if outputs.device() == Device::Cpu || first_wrong_label(outputs, targets)?.is_none() {
         return Ok(());
     }
@@ -112,11 +112,10 @@ fn described(tensor: &Tensor) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Better;
     use tch::nn::{self, VarStore};
 
     /// What a linear model of 3 inputs and 4 classes says of a batch.
-    fn fault(inputs: &[i64], targets: &Tensor, loss: Metric) -> Option<String> {
+    fn fault(inputs: &[i64], targets: &Tensor, loss: Loss) -> Option<String> {
         let model = nn::linear(VarStore::new(Device::Cpu).root(), 3, 4, Default::default());
         let inputs = Tensor::zeros(inputs, (Kind::Float, Device::Cpu));
         let batch = Batch { inputs, targets: targets.shallow_clone(), size: 2 };
@@ -133,7 +132,7 @@ mod tests {
         let float = labels.to_kind(Kind::Float);
         let whole = |_: &Tensor, targets: &Tensor| targets.shallow_clone();
         let squared = |outputs: &Tensor, targets: &Tensor| outputs.mse_loss(targets, tch::Reduction::Mean);
-        let entropy = Metric::cross_entropy;
+        let entropy = Loss::cross_entropy;
         assert_eq!(fault(&[2, 3], &labels, entropy()), None);
         for (inputs, targets, loss, words) in [
             (
@@ -152,18 +151,8 @@ mod tests {
             (&[2, 3], Tensor::from_slice(&[1i64, 4]), entropy(), &["label 4 in row 1", "the 4 classes"]),
             (&[2, 3], Tensor::from_slice(&[-1i64, 0]), entropy(), &["label -1 in row 0"]),
             (&[2, 3], Tensor::from_slice(&[0i64, 1, 2]), entropy(), &["shape [2, 4]", "shape [3] (int64)"]),
-            (
-                &[2, 3],
-                float.unsqueeze(0).tile([3, 1]),
-                Metric::new("mse", Better::Lower, squared),
-                &["[3, 2]"],
-            ),
-            (
-                &[2, 3],
-                float.copy(),
-                Metric::new("odd", Better::Lower, whole),
-                &["shape [2], not a single one"],
-            ),
+            (&[2, 3], float.unsqueeze(0).tile([3, 1]), Loss::new(squared), &["[3, 2]"]),
+            (&[2, 3], float.copy(), Loss::new(whole), &["shape [2], not a single one"]),
         ] {
             let text = fault(inputs, &targets, loss).unwrap();
             assert!(words.iter().all(|word| text.contains(word)), "{text}");
@@ -179,7 +168,7 @@ mod tests {
             store.variables().into_iter().map(|(name, value)| (name, value.copy())).collect();
         let inputs = Tensor::arange(6, (Kind::Float, Device::Cpu)).view([2, 3]);
         let batch = Batch { inputs, targets: Tensor::from_slice(&[0i64, 1]), size: 2 };
-        try_batch(&model, &[&Metric::cross_entropy()], &[], &batch).unwrap();
+        try_batch(&model, &[&Loss::cross_entropy()], &[], &batch).unwrap();
         let now = store.variables();
         assert!(before.iter().all(|(name, value)| now[name] == *value));
     }

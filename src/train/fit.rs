@@ -1,10 +1,12 @@
 //! A training to run: its settings, and the loop.
 
 use super::fault::{self, Fault};
+use super::gradients::Gradients;
+use super::settings::Settings;
 use super::transform::Transform;
-use super::{Callback, Checkpoint, CheckpointStore, History, Newest, Stop, Training};
+use super::{Callback, Checkpoint, CheckpointStore, Newest, Outcome, Training};
 use crate::data::BatchSource;
-use crate::metrics::Metric;
+use crate::metrics::{Loss, Metric};
 use crate::model::{Backpropagation, Network};
 use crate::optim::Optimizer;
 use crate::random::step_seeds;
@@ -37,36 +39,11 @@ use tch::{Kind, Tensor};
 /// ```
 #[derive(Debug)]
 pub struct Fit<'a> {
-    pub(super) model: &'a dyn ModuleT,
-    pub(super) variables: &'a VarStore,
-    pub(super) optimizer: Optimizer,
-    pub(super) gradients: Option<Gradients<'a>>,
-    pub(super) loss: Metric,
-    pub(super) validation_loss: Option<Metric>,
-    pub(super) transform: Option<Transform<'a>>,
-    pub(super) metrics: Vec<Metric>,
-    pub(super) epochs: usize,
-    pub(super) batch_size: usize,
+    settings: Settings<'a>,
     seed: u64,
     callbacks: Vec<&'a mut dyn Callback>,
     store: Option<&'a mut dyn CheckpointStore>,
     start: Start,
-}
-
-/// Gradients that are not autograd's.
-#[derive(Debug)]
-pub enum Gradients<'a> {
-    Borrowed(&'a mut dyn Backpropagation),
-    Owned(Box<dyn Backpropagation>),
-}
-
-impl Gradients<'_> {
-    pub fn as_mut(&mut self) -> &mut dyn Backpropagation {
-        match self {
-            Gradients::Borrowed(gradients) => *gradients,
-            Gradients::Owned(gradients) => &mut **gradients,
-        }
-    }
 }
 
 /// Where a training begins.
@@ -78,20 +55,26 @@ enum Start {
     Newest,
 }
 
-/// The result of a training.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Outcome {
-    /// One record for each epoch.
-    pub history: History,
-    /// Why training ended.
-    pub stop: Stop,
-    /// The number of steps after the last recorded epoch, if one was cut short.
-    pub unrecorded_steps: usize,
-    /// Wall-clock time, in seconds.
-    pub seconds: f64,
-    /// The optimizer with its state, to train on with.
-    pub optimizer: Optimizer,
+impl Start {
+    /// The checkpoint to continue from.
+    fn checkpoint(self, store: &mut Option<&mut dyn CheckpointStore>) -> Result<Newest> {
+        match (self, store) {
+            (Start::Checkpoint(checkpoint), _) => {
+                Ok(Newest { checkpoint: Some(checkpoint), ..Newest::default() })
+            }
+            (Start::Newest, Some(store)) => {
+                let mut newest = store.newest()?;
+                match (&newest.checkpoint, newest.damaged.pop()) {
+                    (None, Some(fault)) => Err(fault.context("no checkpoint can be read")),
+                    (_, last) => {
+                        newest.damaged.extend(last);
+                        Ok(newest)
+                    }
+                }
+            }
+            _ => Ok(Newest::default()),
+        }
+    }
 }
 
 impl<'a> Fit<'a> {
@@ -99,22 +82,19 @@ impl<'a> Fit<'a> {
     /// cross-entropy of its logits as loss, accuracy as metric, batches of 128, one epoch, seed 0. The `variables`
     /// are those of the module, and the optimizer was made from them after it.
     pub fn new(model: &'a dyn ModuleT, variables: &'a VarStore, optimizer: Optimizer) -> Fit<'a> {
-        Fit {
+        let settings = Settings {
             model,
             variables,
             optimizer,
             gradients: None,
-            loss: Metric::cross_entropy(),
+            loss: Loss::cross_entropy(),
             validation_loss: None,
             transform: None,
             metrics: vec![Metric::accuracy()],
             epochs: 1,
             batch_size: 128,
-            seed: 0,
-            callbacks: Vec::new(),
-            store: None,
-            start: Start::Fresh,
-        }
+        };
+        Fit { settings, seed: 0, callbacks: Vec::new(), store: None, start: Start::Fresh }
     }
 
     /// Trains a network by its own gradients where it has them, which is faster than autograd on a CPU; otherwise as
@@ -145,18 +125,21 @@ impl<'a> Fit<'a> {
             "training in bfloat16 needs an optimizer whose state can be saved: Optimizer::new"
         );
         let gradients = if takes_gradients { network.backpropagation()? } else { None };
-        let fit = Fit::new(network, network.variables(), optimizer);
-        Ok(Fit { gradients: gradients.map(Gradients::Owned), ..fit })
+        let mut fit = Fit::new(network, network.variables(), optimizer);
+        fit.settings.gradients = gradients.map(Gradients::Owned);
+        Ok(fit)
     }
 
     /// The number of epochs: how often training goes through all samples.
-    pub fn epochs(self, epochs: usize) -> Self {
-        Fit { epochs, ..self }
+    pub fn epochs(mut self, epochs: usize) -> Self {
+        self.settings.epochs = epochs;
+        self
     }
 
     /// The number of samples in a step.
-    pub fn batch_size(self, batch_size: usize) -> Self {
-        Fit { batch_size, ..self }
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.settings.batch_size = batch_size;
+        self
     }
 
     /// The seed of the samples' order and, through libtorch's global random state, of dropout.
@@ -164,31 +147,35 @@ impl<'a> Fit<'a> {
         Fit { seed, ..self }
     }
 
-    /// Another loss. In the history its name is `loss`.
-    pub fn loss(self, loss: Metric) -> Self {
-        Fit { loss, ..self }
+    /// Another loss than cross-entropy.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.settings.loss = loss;
+        self
     }
 
     /// Another loss for validation than for training, such as one without label smoothing.
-    pub fn validation_loss(self, loss: Metric) -> Self {
-        Fit { validation_loss: Some(loss), ..self }
+    pub fn validation_loss(mut self, loss: Loss) -> Self {
+        self.settings.validation_loss = Some(loss);
+        self
     }
 
     /// Changes the inputs [b, ...] of each training batch, as augmentation does. Gradients are not recorded. What is
     /// random in it should come from libtorch's generator, which is seeded anew before each step.
-    pub fn transform(self, transform: impl Fn(&Tensor) -> Result<Tensor> + 'a) -> Self {
-        Fit { transform: Some(Transform::new(transform)), ..self }
+    pub fn transform(mut self, transform: impl Fn(&Tensor) -> Result<Tensor> + 'a) -> Self {
+        self.settings.transform = Some(Transform::new(transform));
+        self
     }
 
     /// One more metric, after accuracy.
     pub fn metric(mut self, metric: Metric) -> Self {
-        self.metrics.push(metric);
+        self.settings.metrics.push(metric);
         self
     }
 
     /// These metrics only, without accuracy: it makes no sense for a regression.
-    pub fn metrics(self, metrics: Vec<Metric>) -> Self {
-        Fit { metrics, ..self }
+    pub fn metrics(mut self, metrics: Vec<Metric>) -> Self {
+        self.settings.metrics = metrics;
+        self
     }
 
     /// One more callback. Callbacks are called in the order in which they were added.
@@ -216,8 +203,9 @@ impl<'a> Fit<'a> {
 
     /// Trains with gradients that the model computes itself, instead of autograd's, over the same variables. This
     /// needs an optimizer whose state can be saved.
-    pub fn backpropagation(self, gradients: &'a mut dyn Backpropagation) -> Self {
-        Fit { gradients: Some(Gradients::Borrowed(gradients)), ..self }
+    pub fn backpropagation(mut self, gradients: &'a mut dyn Backpropagation) -> Self {
+        self.settings.gradients = Some(Gradients::Borrowed(gradients));
+        self
     }
 
     /// Trains. Everything random follows from the seed, so that the same call on the same machine with the same
@@ -234,19 +222,18 @@ impl<'a> Fit<'a> {
     }
 
     fn run_uncaught(
-        mut self,
+        self,
         train: &dyn BatchSource,
         validation: Option<&'a dyn BatchSource>,
     ) -> Result<Outcome> {
         self.check(train, validation)?;
-        let device = self.variables.device();
+        let device = self.settings.variables.device();
         let train = train.on_device(device)?;
         let validation = validation.map(|source| source.on_device(device)).transpose()?;
-        let (batch_size, seed) = (self.batch_size, self.seed);
-        let mut callbacks = std::mem::take(&mut self.callbacks);
-        let mut store = self.store.take();
-        let Newest { checkpoint, damaged } = self.checkpoint(&mut store)?;
-        let mut training = Training::begin(self, train.len(), validation)?;
+        let Fit { settings, seed, mut callbacks, mut store, start } = self;
+        let batch_size = settings.batch_size;
+        let Newest { checkpoint, damaged } = start.checkpoint(&mut store)?;
+        let mut training = Training::begin(settings, train.len(), validation)?;
         training.try_first_batch(&*train, batch_size)?;
         damaged.iter().for_each(|fault| training.note(format!("{fault:#}; going back to the one before it")));
 
@@ -285,38 +272,19 @@ impl<'a> Fit<'a> {
         Ok(training.finish())
     }
 
-    /// The checkpoint to continue from.
-    fn checkpoint(&mut self, store: &mut Option<&mut dyn CheckpointStore>) -> Result<Newest> {
-        match (std::mem::replace(&mut self.start, Start::Fresh), store) {
-            (Start::Checkpoint(checkpoint), _) => {
-                Ok(Newest { checkpoint: Some(checkpoint), ..Newest::default() })
-            }
-            (Start::Newest, Some(store)) => {
-                let mut newest = store.newest()?;
-                match (&newest.checkpoint, newest.damaged.pop()) {
-                    (None, Some(fault)) => Err(fault.context("no checkpoint can be read")),
-                    (_, last) => {
-                        newest.damaged.extend(last);
-                        Ok(newest)
-                    }
-                }
-            }
-            _ => Ok(Newest::default()),
-        }
-    }
-
     fn check(&self, train: &dyn BatchSource, validation: Option<&dyn BatchSource>) -> Result<()> {
-        ensure!(self.epochs > 0, "there must be at least one epoch");
-        ensure!(self.batch_size > 0, "a batch must hold at least one sample");
+        let Settings { variables, optimizer, gradients, metrics, epochs, batch_size, .. } = &self.settings;
+        ensure!(*epochs > 0, "there must be at least one epoch");
+        ensure!(*batch_size > 0, "a batch must hold at least one sample");
         ensure!(!train.is_empty(), "there are no samples to train on");
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
         ensure!(
-            self.gradients.is_none() || self.optimizer.state().is_some(),
+            gradients.is_none() || optimizer.state().is_some(),
             "gradients of the model's own need an optimizer that takes them: Optimizer::new"
         );
-        ensure!(self.optimizer.is_over(self.variables), Fault::OtherVariables);
+        ensure!(optimizer.is_over(variables), Fault::OtherVariables);
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
-        for Metric { name, .. } in &self.metrics {
+        for Metric { name, .. } in metrics {
             ensure!(!taken.contains(&name.as_str()), "there is more than one metric called {name}");
             ensure!(!name.starts_with("val_") && !name.is_empty(), "a metric cannot be called '{name}'");
             taken.push(name);

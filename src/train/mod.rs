@@ -2,6 +2,7 @@
 //! nothing of the command line, of files of data or of how a model was put together: any
 //! [`ModuleT`](tch::nn::ModuleT) whose variables are in a store can be fitted.
 
+mod best;
 mod callback;
 pub mod callbacks;
 mod checkpoint;
@@ -10,25 +11,31 @@ mod evaluate;
 mod fault;
 mod first_batch;
 mod fit;
-mod history;
+mod gradients;
+mod outcome;
 mod predict;
 mod saved_state;
+mod settings;
 mod stop;
 mod thread_count;
 mod training;
+mod training_state;
 mod transform;
 
+pub use crate::metrics::{EpochRecord, History};
+pub use best::Best;
 pub use callback::{Callback, Stopping};
-pub use checkpoint::{Checkpoint, CheckpointStore, Newest, TrainingState};
+pub use checkpoint::{Checkpoint, CheckpointStore, Newest};
 pub use disk_checkpoints::{DiskCheckpoints, Every};
 pub use evaluate::{Evaluation, evaluate, evaluate_with};
 pub use fault::Fault;
-pub use fit::{Fit, Outcome};
-pub use history::{EpochRecord, History};
+pub use fit::Fit;
+pub use outcome::Outcome;
 pub use predict::predict;
 pub use saved_state::SavedState;
 pub use stop::{Stop, StopReason};
 pub use training::Training;
+pub use training_state::TrainingState;
 
 /// Batches in evaluation have at least this size: without gradients they need little memory.
 const MIN_EVALUATION_BATCH: usize = 2048;

@@ -4,7 +4,7 @@
 use super::callbacks::*;
 use super::*;
 use crate::data::{BatchSource, Samples};
-use crate::metrics::{Better, Metric};
+use crate::metrics::{Better, Loss, Metric};
 use crate::model::Backpropagation;
 use crate::optim::{Optimizer, keras_adam};
 use anyhow::Result;
@@ -342,8 +342,7 @@ fn any_module_can_be_fitted_a_regression_too() {
     let model = Line(store.root().zeros("slope", &[1]));
     let inputs = Tensor::arange(20, (Kind::Float, Device::Cpu)) / 10.0;
     let samples = Samples::new(&inputs, &(&inputs * 3.0)).unwrap();
-    let squared =
-        Metric::new("mse", Better::Lower, |outputs, targets| outputs.mse_loss(targets, tch::Reduction::Mean));
+    let squared = Loss::new(|outputs, targets| outputs.mse_loss(targets, tch::Reduction::Mean));
     let outcome = Fit::new(&model, &store, adam(&store))
         .loss(squared)
         .metrics(Vec::new())
@@ -651,7 +650,7 @@ fn any_loss_and_metrics_are_evaluated_and_predictions_are_in_order() {
     let samples = points(5_000);
     let mean = Metric::new("mean", Better::Lower, |outputs, _| outputs.mean(Kind::Float));
     let found =
-        evaluate_with(&model, &samples, &Metric::cross_entropy(), &[Metric::accuracy(), mean], 16).unwrap();
+        evaluate_with(&model, &samples, &Loss::cross_entropy(), &[Metric::accuracy(), mean], 16).unwrap();
     let classifier = evaluate(&model, &samples, 16).unwrap();
     assert_eq!((found["loss"], found["accuracy"]), (classifier.loss, classifier.accuracy));
     let outputs = predict(&model, &samples, 16).unwrap();

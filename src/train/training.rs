@@ -1,15 +1,15 @@
 //! The state of a training under way: what callbacks see of it and may change.
 
-use super::checkpoint::TrainingState;
 use super::evaluate::evaluate_batches;
 use super::first_batch::try_batch;
-use super::fit::{Fit, Gradients};
+use super::gradients::Gradients;
+use super::settings::Settings;
 use super::thread_count::{RestoredThreads, ThreadCount};
 use super::transform::Transform;
-use super::{EpochRecord, History, Outcome, Stop, StopReason, evaluation_batch_size};
+use super::{EpochRecord, History, Outcome, Stop, StopReason, TrainingState, evaluation_batch_size};
 use crate::data::{Batch, BatchSource};
 use crate::kernels::threads::threads;
-use crate::metrics::{Better, Metric, RunningMeans};
+use crate::metrics::{Better, Loss, Metric, RunningMeans};
 use crate::optim::Optimizer;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -33,9 +33,9 @@ pub struct Training<'a> {
     _threads: RestoredThreads,
     optimizer: Optimizer,
     configured_learning_rate: f64,
-    loss: Metric,
+    loss: Loss,
     /// If it is another than that of training.
-    validation_loss: Option<Metric>,
+    validation_loss: Option<Loss>,
     transform: Option<Transform<'a>>,
     metrics: Vec<Metric>,
     validation: Option<Box<dyn BatchSource + 'a>>,
@@ -63,12 +63,12 @@ enum EpochStart {
 
 impl<'a> Training<'a> {
     pub(super) fn begin(
-        fit: Fit<'a>,
+        settings: Settings<'a>,
         samples: usize,
         validation: Option<Box<dyn BatchSource + 'a>>,
     ) -> Result<Training<'a>> {
-        let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = fit;
-        let Fit { gradients, validation_loss, transform, .. } = fit;
+        let Settings { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = settings;
+        let Settings { gradients, validation_loss, transform, .. } = settings;
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         Ok(Training {
             epoch: 0,
@@ -106,7 +106,7 @@ impl<'a> Training<'a> {
         let Some(batch) = source.batches(batch_size)?.next() else { return Ok(()) };
         let batch = batch?;
         let inputs = self.transformed(&batch.inputs)?;
-        let losses: Vec<&Metric> = std::iter::once(&self.loss).chain(&self.validation_loss).collect();
+        let losses: Vec<&Loss> = std::iter::once(&self.loss).chain(&self.validation_loss).collect();
         try_batch(self.model, &losses, &self.metrics, &Batch { inputs, ..batch })
     }
 
@@ -191,7 +191,7 @@ impl<'a> Training<'a> {
             Some(gradients) => {
                 outputs = gradients.forward(&inputs)?;
                 let gradient;
-                (loss, gradient) = self.loss.with_gradient(&outputs, &batch.targets)?;
+                (loss, gradient) = self.loss.value_and_gradient(&outputs, &batch.targets)?;
                 self.optimizer.apply(gradients.backward(gradient)?)?;
             }
         }

@@ -56,7 +56,7 @@ fn without_the_images_of_the_run_the_file_is_verified_on_noise() {
     let written = fs::read(place.path("run/model.pt")).unwrap();
     fs::rename(place.path("pictures"), place.path("moved")).unwrap();
     let finished = place.run(&["export", "run", "--to", "model.pt"]).well();
-    assert!(finished.stderr.contains("warning: the images of pictures are not at hand"), "{finished:?}");
+    assert!(finished.stderr.contains("warning: the images of pictures are not available"), "{finished:?}");
     assert!(fs::read(place.path("model.pt")).unwrap() == written);
 }
 

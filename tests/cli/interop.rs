@@ -7,7 +7,7 @@ use fitch::export::onnx::{OnnxInput, model_bytes};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
 use fitch::model::{Layers, Model};
 use fitch::run::load_weights;
-use image::GrayImage;
+use image::{GrayImage, Rgb, RgbImage};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -106,31 +106,71 @@ fn python_computes_the_same_with_every_layer_kind() {
     check_in_python(python, &place.path("."));
 }
 
-/// A trained run, and a test image of the built-in digits: its file as PNG and PGM, and what `predict` says.
-fn run_with_picture(place: &Place) -> (PathBuf, PathBuf, String) {
-    place.train_quickly("run", &[]).well();
-    let dataset = Source::find("digits").unwrap().load().unwrap();
-    let pixels: Vec<u8> = Vec::try_from(dataset.test.gather(&[0]).unwrap().view([-1])).unwrap();
-    let bright = pixels.iter().map(|&pixel| (u16::from(pixel) * 255 / 16) as u8).collect();
-    let picture = GrayImage::from_raw(8, 8, bright).unwrap();
-    let (png, pgm) = (place.path("digit.png"), place.path("digit.pgm"));
-    picture.save(&png).unwrap();
-    fs::write(&pgm, [b"P5 8 8 255\n", picture.as_raw().as_slice()].concat()).unwrap();
-    let predicted = place.run(&["predict", "run", "digit.png", "--format", "csv"]).well();
-    let cells: Vec<String> =
-        predicted.stdout.lines().nth(1).unwrap().split(',').map(str::to_string).collect();
-    (png, pgm, format!("{} {:.6}", cells[2], cells[3].parse::<f64>().unwrap()))
+/// An image as PNG and as PGM or PPM, and what `predict` says of it: class and probability.
+struct Example {
+    png: PathBuf,
+    pnm: PathBuf,
+    predicted: String,
+}
+
+impl Example {
+    /// With the run in the folder `run`.
+    fn new(place: &Place, png: PathBuf, pnm: PathBuf) -> Example {
+        let predicted = place.run(&["predict", "run", png.to_str().unwrap(), "--format", "csv"]).well();
+        let cells: Vec<&str> = predicted.stdout.lines().nth(1).unwrap().split(',').collect();
+        let predicted = format!("{} {:.6}", cells[2], cells[3].parse::<f64>().unwrap());
+        Example { png, pnm, predicted }
+    }
+
+    /// Trains on the built-in digits and takes one of their test images.
+    fn grey(place: &Place) -> Example {
+        place.train_quickly("run", &[]).well();
+        let dataset = Source::find("digits").unwrap().load().unwrap();
+        let pixels: Vec<u8> = Vec::try_from(dataset.test.gather(&[0]).unwrap().view([-1])).unwrap();
+        let bright = pixels.iter().map(|&pixel| (u16::from(pixel) * 255 / 16) as u8).collect();
+        let image = GrayImage::from_raw(8, 8, bright).unwrap();
+        let (png, pgm) = (place.path("digit.png"), place.path("digit.pgm"));
+        image.save(&png).unwrap();
+        fs::write(&pgm, [b"P5 8 8 255\n", image.as_raw().as_slice()].concat()).unwrap();
+        Example::new(place, png, pgm)
+    }
+
+    /// Trains on images of 5 x 4 pixels whose colours tell the class, and takes another one.
+    fn colour(place: &Place) -> Example {
+        let image = |class: u32, index: u32| {
+            RgbImage::from_fn(5, 4, |x, y| {
+                let mut pixel = [(20 * x + 10 * y) as u8, (3 * index) as u8, 40];
+                pixel[class as usize] = 200 + (x + y) as u8;
+                Rgb(pixel)
+            })
+        };
+        for class in 0..2 {
+            let folder = place.path("colours").join(["red", "green"][class as usize]);
+            fs::create_dir_all(&folder).unwrap();
+            (0..20).for_each(|index| image(class, index).save(folder.join(format!("{index}.png"))).unwrap());
+        }
+        let data = ["--dataset", "colours", "--data-dir", "kept"];
+        place.train_quickly("run", &data).well();
+        assert_eq!(place.record("run")["dataset"]["shape"], serde_json::json!([3, 4, 5]));
+        let (png, ppm) = (place.path("colour.png"), place.path("colour.ppm"));
+        let image = image(1, 30);
+        image.save(&png).unwrap();
+        fs::write(&ppm, [b"P6 5 4 255\n", image.as_raw().as_slice()].concat()).unwrap();
+        Example::new(place, png, ppm)
+    }
 }
 
 #[test]
 fn the_python_example_agrees_with_predict() {
-    let Some(mut python) = python("the_python_example_agrees_with_predict") else { return };
-    let place = Place::new();
-    let (png, _, predicted) = run_with_picture(&place);
-    let script = root().join("scripts/classify.py");
-    let output = python.arg(script).arg(place.path("run/model.pt")).arg(&png).output().unwrap();
-    let finished = Finished::from(output).well();
-    assert_eq!(finished.stdout, format!("{predicted} {}\n", png.display()));
+    let test = "the_python_example_agrees_with_predict";
+    for example in [Example::grey, Example::colour] {
+        let (Some(mut python), place) = (python(test), Place::new()) else { return };
+        let Example { png, predicted, .. } = example(&place);
+        let script = root().join("scripts/classify.py");
+        let output = python.arg(script).arg(place.path("run/model.pt")).arg(&png).output().unwrap();
+        let finished = Finished::from(output).well();
+        assert_eq!(finished.stdout, format!("{predicted} {}\n", png.display()));
+    }
 }
 
 #[test]
@@ -142,24 +182,31 @@ fn the_cpp_example_agrees_with_predict() {
     };
     let place = Place::new();
     let (include, libraries) = (libtorch.join("include"), libtorch.join("lib"));
+    let program = place.path("classify");
     let mut compiler = Command::new("c++");
     compiler.args(["-std=c++17", "-I"]).arg(&include).arg("-I").arg(include.join("torch/csrc/api/include"));
     compiler.arg(root().join("scripts/classify.cpp")).arg("-L").arg(&libraries);
     compiler.arg(format!("-Wl,-rpath,{}", libraries.display()));
-    compiler.args(["-ltorch_cpu", "-lc10", "-o"]).arg(place.path("classify"));
+    compiler.args(["-ltorch_cpu", "-lc10", "-o"]).arg(&program);
     Finished::from(compiler.output().unwrap()).well();
 
-    let (_, pgm, predicted) = run_with_picture(&place);
-    let classify = |picture: &Path| {
-        let mut program = Command::new(place.path("classify"));
-        Finished::from(program.arg(place.path("run/model.pt")).arg(picture).output().unwrap())
-    };
-    let said = classify(&pgm).well().stdout;
-    let (class, probability) = predicted.split_once(' ').unwrap();
-    let found = said.strip_prefix(&format!("class {class}, probability ")).expect(&said);
-    assert!((found.trim().parse::<f64>().unwrap() - probability.parse::<f64>().unwrap()).abs() < 1e-5);
-    fs::write(place.path("cut.pgm"), b"P5 8 8 255\nabc").unwrap();
-    assert_eq!(classify(&place.path("cut.pgm")).code, Some(1));
+    for example in [Example::grey, Example::colour] {
+        let place = Place::new();
+        let Example { pnm, predicted, .. } = example(&place);
+        let classify = |image: &Path| {
+            let mut command = Command::new(&program);
+            Finished::from(command.arg(place.path("run/model.pt")).arg(image).output().unwrap())
+        };
+        let said = classify(&pnm).well().stdout;
+        let (class, probability) = predicted.split_once(' ').unwrap();
+        // It prints the index of the class.
+        let classes = &place.record("run")["dataset"]["classes"];
+        let index = classes.as_array().unwrap().iter().position(|name| name == class).unwrap();
+        let found = said.strip_prefix(&format!("class {index}, probability ")).expect(&said);
+        assert!((found.trim().parse::<f64>().unwrap() - probability.parse::<f64>().unwrap()).abs() < 1e-5);
+        fs::write(place.path("cut.pgm"), b"P5 8 8 255\nabc").unwrap();
+        assert_eq!(classify(&place.path("cut.pgm")).code, Some(1));
+    }
 }
 
 #[test]

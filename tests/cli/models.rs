@@ -89,15 +89,12 @@ fn what_is_no_network_or_does_not_fit_is_told() {
     fs::write(place.path("a.toml"), "layers = ['relu', 'conv3d 3']").unwrap();
     place.train(&["--model", "a.toml"]).with_fault(2, &["'conv3d' is not a layer kind"]);
     for (layers, fault) in [
-        ("conv2d 4 9", "conv2d_1: filters of 9 x 9 pixels do not fit into pictures of 8 x 8"),
+        ("conv2d 4 9", "conv2d_1: filters of 9 x 9 pixels do not fit into images of 8 x 8"),
         (
             "conv2d 4 3, flatten, maxpool2d 2",
-            "maxpool2d_1: pooling takes pictures of channels, height and width",
+            "maxpool2d_1: pooling takes images of channels, height and width",
         ),
-        (
-            "maxpool2d 8, maxpool2d 2",
-            "maxpool2d_2: squares of 2 x 2 pixels do not fit into pictures of 1 x 1",
-        ),
+        ("maxpool2d 8, maxpool2d 2", "maxpool2d_2: squares of 2 x 2 pixels do not fit into images of 1 x 1"),
     ] {
         place.train(&["--layers", layers]).with_fault(1, &[fault]);
     }

@@ -102,7 +102,7 @@ fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     assert_eq!(record["dataset"]["classes"], serde_json::json!(["left", "right"]));
     assert_eq!((&record["dataset"]["test"], &record["test_accuracy"]), (&10.into(), &1.0.into()));
     assert!(place.run(&["evaluate", "run"]).well().stdout.contains("accuracy 1.000000"));
-    place.train(&["--classes", "3,x"]).with_fault(1, &["digits has no class x; there are 0, 1, 2"]);
+    place.train(&["--classes", "3,x"]).with_fault(1, &["digits: has no class x; there are 0, 1, 2"]);
     place.train_quickly("two", &["--classes", "3,8"]).well();
     assert_eq!(place.record("two")["dataset"]["classes"], serde_json::json!(["3", "8"]));
     place.run(&["evaluate", "two"]).well();
@@ -157,7 +157,7 @@ fn what_could_be_two_things_is_asked_for() {
         inspect(&["--data-format", "pictures"])
             .well()
             .stdout
-            .starts_with("pictures: folders of pictures\n120 training")
+            .starts_with("pictures: folders of images\n120 training")
     );
     let file = place.path("pictures/train.txt");
     fs::write(&file, format!("label,a\n{}", "0,3\n1,4\n".repeat(20))).unwrap();

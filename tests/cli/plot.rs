@@ -47,7 +47,7 @@ fn what_cannot_be_drawn_is_told_and_leaves_nothing() {
         ("a,b\n1,2\n", "bad.csv: line 1: a history has a column epoch"),
         ("epoch,loss\n1,0.5\n2\n", "bad.csv: line 3: has 1 cells, but there are 2 columns"),
         ("epoch,loss\n1,low\n", "bad.csv: line 2, column loss: 'low' is not a number"),
-        ("epoch,loss\n1,nan\n", "there is no finite value of any metric"),
+        ("epoch,loss\n1,nan\n", "has no finite value of any metric"),
     ] {
         place.write(".", "bad.csv", text.as_bytes());
         place.run(&["plot", "bad.csv", "--to", "a.png"]).with_fault(1, &[fault]);

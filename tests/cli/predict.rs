@@ -110,7 +110,7 @@ fn dark_ink_on_bright_paper_is_inverted_and_said_to_be() {
     let [bright, dark] = &parsed(&auto)[..] else { panic!("{auto:?}") };
     assert_eq!(bright["probability"], dark["probability"]);
     assert_eq!((bright.get("inverted"), &dark["inverted"]), (None, &true.into()));
-    assert!(auto.stderr.contains("a picture was inverted for a bright border"), "{auto:?}");
+    assert!(auto.stderr.contains("1 image was inverted: its bright border is unlike"), "{auto:?}");
     let (never, always) = (predict(&["--invert=never"]), predict(&["--invert"]));
     assert_eq!(parsed(&never)[0], *bright);
     assert_ne!(parsed(&never)[1]["probability"], dark["probability"]);
@@ -164,7 +164,7 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
     assert_eq!(told(&finished), expected);
     let finished = finished.with_fault(1, &[]);
     for (line, (file, fault)) in finished.stderr.lines().zip([
-        ("cut.png", "damaged picture"),
+        ("cut.png", "damaged image"),
         ("text.png", "is not an image that fitch can read"),
         ("nothing.png", "cannot be opened: No such file"),
         ("wide.csv", "line 1 has 3 values, but an image has 16 pixels"),

@@ -121,7 +121,7 @@ fn goes_on_when_interrupted(settings: &[&str]) {
         let interrupted: Finished = child.wait_with_output().unwrap().into();
         assert_eq!(interrupted.code, Some(130), "{interrupted:?}");
         assert_eq!(place.record(&run)["stop_reason"], "interrupted");
-        let command = format!("fitch train --resume {run} goes on from here");
+        let command = format!("fitch train --resume {run} continues from here");
         assert!(interrupted.stderr.contains(&command), "{interrupted:?}");
         let resumed = place.train(&["--resume", &run]).well();
         assert!(resumed.stderr.contains(&format!("going on with {run} in epoch ")), "{resumed:?}");
@@ -348,7 +348,7 @@ fn data_files_that_change_or_shrink_while_they_are_used_are_noticed() {
     file.set_len(0).unwrap();
     let finished = Finished::from(child.wait_with_output().unwrap());
     finished
-        .with_fault(1, &["error: a data file became shorter while it was in use", "hint: put the file back"]);
+        .with_fault(1, &["error: a data file became shorter while it was in use", "hint: restore the file"]);
     assert!(place.names("run/checkpoint").iter().any(|name| name.starts_with('0')));
 }
 

@@ -43,3 +43,16 @@ fn no_runs_and_no_folder_are_told_apart() {
     );
     place.run(&["runs"]).with_fault(1, &["cannot look for runs below runs", "No such file"]);
 }
+
+#[test]
+fn the_record_counts_parameters_as_the_summary_does() {
+    let place = Place::new();
+    place.train_quickly("run", &["--layers", "dense 8, batchnorm"]).well();
+    // 64 * 8 + 8, four times 8 for batchnorm, half of which is running statistics, 8 * 10 + 10.
+    assert_eq!(place.record("run")["parameters"], 642);
+    let summary = place.read("run/summary.txt");
+    assert!(
+        summary.contains("Total params: 642 ") && summary.contains("Non-trainable params: 16 "),
+        "{summary}"
+    );
+}

@@ -1,19 +1,26 @@
-//! From an error to what the user reads of it, and the exit code. It must not know what failed.
+//! From an error to the lines that users read, and to the exit code.
+//!
+//! How messages are composed, everywhere in fitch: the innermost error is a predicate ("is empty"), and each
+//! context around it is its subject or place ("line 3", "train.csv"). Joined by ": ", outermost first, they
+//! read as one sentence: `train.csv: line 3: is empty`. What to do about it is not part of the sentence: it
+//! is a [`Hint`], or the program derives it from the type of the library's fault, since the library knows no
+//! options.
 
 use crate::exit::Exit;
-use crate::hints::hint_for_data_fault;
+use crate::hints::{hint_for_data_fault, hint_for_device_fault};
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use std::fmt;
 use std::io::ErrorKind;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Mutex;
+use std::thread::{self, ThreadId};
 use tch::TchError;
 
-/// The command was given wrongly: exit code 2.
+/// The command line is wrong: exit code 2.
 #[derive(Debug)]
 pub struct UsageError(
-    /// What is wrong, one line for each fault.
+    /// What is wrong, one line for each fault, with the rule that it breaks.
     pub Vec<String>,
 );
 
@@ -25,7 +32,7 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// An error that comes with advice.
+/// An error with advice.
 #[derive(Debug)]
 pub struct Hint {
     /// What is wrong.
@@ -42,52 +49,84 @@ impl fmt::Display for Hint {
 
 impl std::error::Error for Hint {}
 
-/// Runs a command so that a panic inside it becomes an error: libtorch's faults within a layer come as
-/// panics, with messages of any length.
-pub fn guard(command: impl FnOnce() -> Result<Exit>) -> Result<Exit> {
-    static PANIC: Mutex<Option<String>> = Mutex::new(None);
-    panic::set_hook(Box::new(|info| {
+/// Runs work so that a panic inside it becomes an error: tch panics where libtorch fails within a layer, with
+/// messages of any length. The error is about the panic that ended the work, not one that was caught before.
+pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let guarded = thread::current().id();
+    panic::set_hook(Box::new(|info| Panics::record(info)));
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(anyhow!("internal fault: {}", Panics::cause(guarded))))
+}
+
+/// The newest panic, and the newest one of another thread than that.
+static PANICS: Mutex<Panics> = Mutex::new(Panics { newest: None, elsewhere: None });
+
+struct Panics {
+    newest: Option<(ThreadId, String)>,
+    elsewhere: Option<(ThreadId, String)>,
+}
+
+impl Panics {
+    fn record(info: &PanicHookInfo) {
         let message = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
         let text = format!("{}{}", first_line(message), place.unwrap_or_default());
-        PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).get_or_insert(text);
-    }));
-    panic::catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|_| {
-        let text = PANIC.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-        Err(anyhow!("internal fault: {}", text.unwrap_or_default()))
-    })
+        let this = thread::current().id();
+        let mut panics = PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let before = panics.newest.replace((this, text));
+        panics.elsewhere = before.filter(|(thread, _)| *thread != this).or(panics.elsewhere.take());
+    }
+
+    /// What ended the work of a thread: its own newest panic or, where that only says that a thread which it
+    /// waited for has panicked, that one's.
+    fn cause(thread: ThreadId) -> String {
+        let mut panics = PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let (newest, elsewhere) = (panics.newest.take(), panics.elsewhere.take());
+        let (own, others): (Vec<_>, Vec<_>) =
+            [newest, elsewhere].into_iter().flatten().partition(|(of, _)| *of == thread);
+        let text = |found: Vec<(ThreadId, String)>| found.into_iter().next().map(|(_, text)| text);
+        match text(own) {
+            Some(own) if !own.starts_with("a scoped thread panicked") => own,
+            own => text(others).or(own).unwrap_or_default(),
+        }
+    }
 }
 
-/// Tells the user and gives the exit code.
-pub fn report(fault: &Error, terminal: &Terminal) -> Exit {
+/// Prints an error of a command, such as `train` or `data inspect`, and gives the exit code.
+pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     if let Some(UsageError(lines)) = fault.downcast_ref() {
         lines.iter().for_each(|line| terminal.error(line));
-        terminal.hint("fitch COMMAND --help lists the options");
+        // Each line states the rule it breaks; several of them suggest that the command is not well known.
+        if lines.len() > 1 {
+            terminal.hint(&format!("fitch {command} --help lists the options"));
+        }
         return Exit::Usage;
     }
-    // Somebody closed the pipe that results go into (`fitch runs | head`): nobody is left to tell.
+    // The reader of the results has closed the pipe, as in `fitch runs | head`: that is no error.
     let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|fault| fault.kind() == ErrorKind::BrokenPipe)
     };
     if fault.chain().any(broken_pipe) {
         return Exit::Success;
     }
-    let text = message(fault);
-    terminal.error(&text);
-    // anyhow looks through all contexts here, which the causes in its chain hide.
-    if let Some(Hint { hint, .. }) = fault.downcast_ref() {
-        terminal.hint(hint);
-    }
-    if let Some(hint) = fault.downcast_ref().and_then(hint_for_data_fault) {
-        terminal.hint(&hint);
-    }
-    if out_of_memory(&text) {
-        terminal.hint("a smaller --batch-size or smaller --layers need less memory");
-    }
+    terminal.error(&message(fault));
+    hints(fault).iter().for_each(|hint| terminal.hint(hint));
     Exit::Failure
 }
 
-/// Whether a message tells of too little memory, on the CPU or a CUDA device.
+/// What to do about an error. (`downcast_ref` of an [`Error`] sees contexts too, which its chain hides.)
+fn hints(fault: &Error) -> Vec<String> {
+    let mut hints = Vec::new();
+    hints.extend(fault.downcast_ref().map(|Hint { hint, .. }| hint.clone()));
+    hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
+    hints.extend(fault.downcast_ref().and_then(hint_for_device_fault));
+    if out_of_memory(&message(fault)) {
+        hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
+    }
+    hints
+}
+
+/// Whether a message says that memory ran out, on the CPU or a CUDA device.
 pub fn out_of_memory(message: &str) -> bool {
     ["out of memory", "not enough memory", "can't allocate memory"]
         .iter()
@@ -103,11 +142,11 @@ fn message(fault: &Error) -> String {
     causes.collect::<Vec<_>>().join(": ")
 }
 
-/// The first line of a message of libtorch's, which may be followed by a trace and by whole tensors.
+/// The first line of a message from libtorch, which may go on with a stack trace and whole tensors.
 fn first_line(message: &str) -> String {
-    const GREATEST_LENGTH: usize = 300;
+    const MAX_LENGTH: usize = 300;
     let line = message.lines().next().unwrap_or_default();
-    match line.char_indices().nth(GREATEST_LENGTH) {
+    match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line.to_string(),
     }
@@ -117,6 +156,23 @@ fn first_line(message: &str) -> String {
 mod tests {
     use super::*;
     use anyhow::Context;
+    use std::sync::MutexGuard;
+
+    /// The panic hook is one for all tests of the process.
+    fn hook() -> MutexGuard<'static, ()> {
+        static HOOK: Mutex<()> = Mutex::new(());
+        HOOK.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn fault_of(work: impl FnOnce()) -> String {
+        let _hook = hook();
+        let fault = guard(|| {
+            work();
+            Ok(())
+        });
+        let _ = panic::take_hook();
+        message(&fault.unwrap_err())
+    }
 
     #[test]
     fn messages_of_libtorch_are_cut_to_their_first_line() {
@@ -128,9 +184,28 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_error_without_its_tensor_dump() {
-        let fault = guard(|| panic!("libtorch said\n{}", "0 ".repeat(10_000))).unwrap_err();
-        let text = message(&fault);
-        assert!(text.starts_with("internal fault: libtorch said (src/failure.rs:"), "{text}");
-        let _ = panic::take_hook();
+        let text = fault_of(|| panic!("libtorch said\n{}", "0 ".repeat(10_000)));
+        assert!(text.starts_with("internal fault: libtorch said (src/bin/fitch/failure.rs:"), "{text}");
+    }
+
+    #[test]
+    fn the_panic_that_ended_the_work_is_told_not_one_that_was_caught_before() {
+        let text = fault_of(|| {
+            let _ = panic::catch_unwind(|| panic!("a damaged file"));
+            let _ = thread::spawn(|| panic!("a damaged file elsewhere")).join();
+            panic!("the real one");
+        });
+        assert!(text.starts_with("internal fault: the real one ("), "{text}");
+    }
+
+    #[test]
+    fn of_a_thread_that_was_waited_for_the_panic_itself_is_told() {
+        let text = fault_of(|| {
+            let _ = panic::catch_unwind(|| panic!("a damaged file"));
+            thread::scope(|scope| {
+                scope.spawn(|| panic!("the real one"));
+            });
+        });
+        assert!(text.starts_with("internal fault: the real one ("), "{text}");
     }
 }

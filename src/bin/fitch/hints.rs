@@ -1,12 +1,13 @@
 //! What users of the program can do about faults of the library, which knows no flags.
 
 use fitch::data::Fault;
+use fitch::device::{self, NoDevice};
 
 /// The advice for a fault of data, if the program has any.
 pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
     Some(match fault {
-        Fault::AmbiguousFormat { formats: [first, second], .. } => {
-            format!("choose with --data-format {} or --data-format {}", first.keyword(), second.keyword())
+        Fault::AmbiguousFormat { keywords: [first, second], .. } => {
+            format!("choose with --data-format {first} or --data-format {second}")
         }
         Fault::UnreadableImage { .. } => "--skip-bad leaves out images that cannot be read".to_string(),
         Fault::SizesDiffer { first_size: [height, width], .. } => {
@@ -37,9 +38,27 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
     })
 }
 
+/// The advice for a device that cannot be used, if the program has any.
+pub fn hint_for_device_fault(fault: &device::Fault) -> Option<String> {
+    match &fault.cause {
+        NoDevice::LibtorchWithoutCuda { .. } => {
+            Some("FITCH_LIBTORCH=cuda scripts/fitch gets a libtorch that has CUDA".to_string())
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_libtorch_without_cuda_can_be_replaced() {
+        let fault = |cause| hint_for_device_fault(&device::Fault { index: 0, cause });
+        let hint = fault(NoDevice::LibtorchWithoutCuda { detail: "no such file".to_string() });
+        assert!(hint.unwrap().contains("FITCH_LIBTORCH=cuda"));
+        assert_eq!(fault(NoDevice::NoDriver), None);
+    }
 
     #[test]
     fn a_fault_is_found_below_its_context_and_told_with_the_option_that_helps() {

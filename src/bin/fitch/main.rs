@@ -1,4 +1,4 @@
-//! The `fitch` program: reads the command line, runs the command, tells the exit code.
+//! The `fitch` program: reads the command line, runs the command, reports failures, sets the exit code.
 
 mod cli;
 mod commands;
@@ -10,14 +10,21 @@ mod progress;
 mod signals;
 mod terminal;
 
-use clap::Parser;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 fn main() {
-    let cli = cli::Cli::parse();
+    let matches = cli::Cli::command().get_matches();
+    let cli = cli::Cli::from_arg_matches(&matches).unwrap_or_else(|fault| fault.exit());
     let terminal = terminal::Terminal::new();
     let exit = match failure::guard(|| commands::run(cli.command, &terminal)) {
         Ok(exit) => exit,
-        Err(fault) => failure::report(&fault, &terminal),
+        Err(fault) => failure::report(&fault, &command_name(&matches), &terminal),
     };
     exit.leave()
+}
+
+/// `train`, `data inspect`: the command that was given, as it is typed.
+fn command_name(matches: &ArgMatches) -> String {
+    let subcommands = std::iter::successors(matches.subcommand(), |(_, matches)| matches.subcommand());
+    subcommands.map(|(name, _)| name).collect::<Vec<_>>().join(" ")
 }

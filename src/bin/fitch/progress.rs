@@ -1,22 +1,22 @@
-//! What is shown while a training or a download is under way. It must not decide anything.
+//! Progress of trainings, downloads and decoding, drawn through the [`Terminal`].
 
 use crate::cli::ProgressOption;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::Progress;
-use fitch::report::{Curves, terminal_chart};
+use fitch::report::{HistoryCurves, terminal_chart};
 use fitch::train::{Callback, History, Training};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How often the running metrics are read: reading them makes the host wait for the device.
+/// The running metrics are read this often: reading them makes the host wait for the device.
 const METRICS_INTERVAL: Duration = Duration::from_millis(200);
-/// Below this width there is no room for the bar itself.
+/// A narrower terminal has no room for the bar itself.
 const NARROW: usize = 70;
 
-/// A bar or a line an epoch.
+/// A bar while an epoch runs, a line when it ends.
 pub struct TrainingProgress<'a> {
     terminal: &'a Terminal,
     style: ProgressOption,
@@ -40,12 +40,12 @@ impl TrainingProgress<'_> {
         TrainingProgress { terminal, style, bar: None, metrics_read: Instant::now() }
     }
 
-    /// Where there was a bar, the loss as a small chart below it.
+    /// Draws the loss as a small chart, if there was a bar.
     pub fn draw_curve(&self, history: &History) {
         const ROWS: usize = 9;
         if self.style == ProgressOption::Bar {
             let columns = self.terminal.columns().min(72);
-            let drawn = terminal_chart(&Curves::from(history), "loss", columns, ROWS);
+            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", columns, ROWS);
             self.terminal.say(&format!("\n{drawn}"));
         }
     }
@@ -124,18 +124,14 @@ fn metrics_text(metrics: &BTreeMap<String, f64>) -> String {
 }
 
 fn new_bar(terminal: &Terminal, length: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-    let color = if terminal.has_colors() { ".green" } else { "" };
     let template = match terminal.columns() < NARROW {
-        true => "{prefix} {pos}/{len} {wide_msg}".to_string(),
-        false => format!("{{prefix}} {{bar:20{color}}} {{pos}}/{{len}}  {{wide_msg}}"),
+        true => "{prefix} {pos}/{len} {wide_msg}",
+        false => "{prefix} {bar:20.green} {pos}/{len}  {wide_msg}",
     };
-    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.set_style(style.progress_chars("━╸─"));
-    bar
+    terminal.bar(Some(length), template)
 }
 
-/// Shows the download of a data set.
+/// Shows how a data set is downloaded and decoded.
 pub struct DownloadProgress<'a> {
     terminal: &'a Terminal,
     visible: bool,
@@ -154,7 +150,7 @@ impl DownloadProgress<'_> {
         match event {
             Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
             Progress::Waiting => {
-                self.terminal.say("another fitch is fetching or decoding the same data: waiting for it")
+                self.terminal.say("waiting for another fitch that is fetching or decoding the same data")
             }
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
                 self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
@@ -175,13 +171,7 @@ impl DownloadProgress<'_> {
     }
 
     fn advance(&mut self, position: u64, of: Option<u64>, template: &str) {
-        let bar = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(of, ProgressDrawTarget::stderr());
-            let style =
-                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            bar.set_style(style.progress_chars("━╸─"));
-            bar
-        });
+        let bar = self.bar.get_or_insert_with(|| self.terminal.bar(of, template));
         bar.set_position(position);
     }
 

@@ -1,38 +1,40 @@
-//! The one printer: results go to standard output, talk and progress to standard error. It must not
-//! know what it prints.
+//! The one printer: results go to standard output, messages and progress bars to standard error.
 
 use anyhow::Result;
-use console::Term;
+use console::{Style, Term};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 
-/// Where the program talks to its user.
-#[derive(Clone, Copy, Debug)]
+/// Where the program prints. `console` decides on colours, by NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
+#[derive(Clone, Debug)]
 pub struct Terminal {
     /// Whether standard error is a terminal.
     pub is_interactive: bool,
-    colors: bool,
+    /// Whether results go to a terminal.
+    pub shows_results: bool,
+    bars: MultiProgress,
 }
 
 impl Terminal {
-    /// Looks at the streams and at NO_COLOR (<https://no-color.org>).
     pub fn new() -> Terminal {
-        let is_interactive = std::io::stderr().is_terminal();
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Terminal { is_interactive, colors: is_interactive && !no_color && !dumb }
+        Terminal {
+            is_interactive: std::io::stderr().is_terminal(),
+            shows_results: std::io::stdout().is_terminal(),
+            bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
+        }
     }
 
-    /// The width of the terminal that results go to, 80 where there is none.
+    /// The width for results, 80 if standard output is no terminal.
     pub fn result_columns(&self) -> usize {
         Term::stdout().size_checked().map_or(80, |(_, columns)| columns.into())
     }
 
-    /// The width of the terminal that talk goes to, 80 where there is none.
+    /// The width for messages, 80 if standard error is no terminal.
     pub fn columns(&self) -> usize {
         Term::stderr().size_checked().map_or(80, |(_, columns)| columns.into())
     }
 
-    /// Prints a result, as it is.
+    /// Prints a result.
     ///
     /// # Errors
     /// Standard output is closed or full.
@@ -42,33 +44,39 @@ impl Terminal {
         Ok(out.flush()?)
     }
 
-    /// Prints a line of talk.
+    /// Prints a message, above the progress bar if there is one.
     pub fn say(&self, line: &str) {
-        // Nobody can be told that standard error is gone.
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        // If standard error is gone, there is nobody left to tell.
+        self.bars.suspend(|| {
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        });
     }
 
-    /// Prints a line that should not be missed.
+    /// Prints a message that should not be missed.
     pub fn warn(&self, line: &str) {
-        self.say(&format!("{} {line}", self.styled("1;33", "warning:")));
+        self.say(&format!("{} {line}", bold().yellow().apply_to("warning:")));
     }
 
     /// Prints what went wrong.
     pub fn error(&self, text: &str) {
-        self.say(&format!("{} {text}", self.styled("1;31", "error:")));
+        self.say(&format!("{} {text}", bold().red().apply_to("error:")));
     }
 
     /// Prints what to do about it.
     pub fn hint(&self, line: &str) {
-        self.say(&format!("{} {line}", self.styled("1;36", "hint:")));
+        self.say(&format!("{} {line}", bold().cyan().apply_to("hint:")));
     }
 
-    fn styled(&self, code: &str, text: &str) -> String {
-        if self.colors { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_string() }
+    /// Starts a progress bar, which is drawn only on a terminal. The template is indicatif's; without a
+    /// length it is one for a spinner.
+    pub fn bar(&self, length: Option<u64>, template: &str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden()));
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("━╸─"));
+        bar
     }
+}
 
-    /// Whether colours are wanted.
-    pub fn has_colors(&self) -> bool {
-        self.colors
-    }
+fn bold() -> Style {
+    Style::new().for_stderr().bold()
 }

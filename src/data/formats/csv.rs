@@ -1,10 +1,10 @@
 //! CSV with a label and the pixels of an image in each row, raw or gzipped, as Kaggle and others have MNIST.
 
-use super::{FolderForm, Reader};
+use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key, Manifest, Writer};
 use crate::data::csv_inputs::{pixel_value, records};
-use crate::data::dataset::shape_of_row;
-use crate::data::label_encoding::LabelIndex;
+use crate::data::images::shape_of_row;
+use crate::data::label_encoding::{LABEL_NAMES, LabelIndex};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Fault, Progress};
@@ -22,9 +22,6 @@ pub(super) const READER: Reader = Reader {
     load: |path, options, _, progress| load(path, options, progress),
     shape_and_classes: None,
 };
-
-/// What a column of labels is called.
-pub(in crate::data) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
 
 /// Progress is reported once every this many images.
 const REPORTED_EVERY: usize = 1_000;
@@ -45,8 +42,8 @@ fn find_files(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     found.first().is_some_and(|(split, _)| *split == Split::Train).then_some(found)
 }
 
-/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were read
-/// before.
+/// Loads a file, or a folder of `train.csv`, `test.csv` and `validation.csv`, from the cache if they were
+/// read before.
 ///
 /// # Errors
 /// Rows that are not images of one size with a label, each with its file and line.

@@ -1,7 +1,7 @@
-//! Images in folders named by their classes: `train/cat/1.png`, `validation/cat/2.png` and `test/cat/3.png`, or
-//! `cat/1.png` alone.
+//! Images in folders named by their classes: `train/cat/1.png`, `validation/cat/2.png` and `test/cat/3.png`,
+//! or `cat/1.png` alone.
 
-use super::{FolderForm, Reader};
+use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::image_file;

@@ -1,7 +1,7 @@
 //! A folder of IDX files as a data set.
 
-use super::{FolderForm, Reader};
-use crate::data::dataset::max_value;
+use super::reader::{FolderForm, Reader};
+use crate::data::images::max_value;
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Images, idx_file};
@@ -13,7 +13,7 @@ pub(super) const READER: Reader = Reader {
     name: "IDX files",
     keyword: "idx",
     folder: Some(FolderForm {
-        needs: "train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, \
+        needs: "train-images-idx3-ubyte, no train-labels-idx1-ubyte, no t10k-images-idx3-ubyte, no \
                 t10k-labels-idx1-ubyte (raw or .gz)",
         is_there: has_files,
     }),

@@ -1,10 +1,10 @@
-//! NumPy's `.npz` with `x_train`, `y_train` and, if there are such, `x_val`, `y_val` and `x_test`, `y_test`, as
-//! Keras keeps MNIST.
+//! NumPy's `.npz` with `x_train`, `y_train` and, if there are such, `x_val`, `y_val` and `x_test`, `y_test`,
+//! as Keras keeps MNIST.
 //!
 //! The format of an array: numpy.lib.format, version 1 to 3.
 
-use super::Reader;
-use crate::data::dataset::max_value;
+use super::reader::Reader;
+use crate::data::images::max_value;
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Images, idx_file};
@@ -121,8 +121,8 @@ fn array(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Array>
 
 /// An array from its bytes; the archive states how many there are.
 ///
-/// Written by hand: it trusts no header with memory and reads words, both of which tch's `read_npz` does not, and
-/// the few lines of header parsing spare a dependency.
+/// Written by hand: it trusts no header with memory and reads words, both of which tch's `read_npz` does not,
+/// and the few lines of header parsing spare a dependency.
 fn read_array(mut bytes: impl Read, stated: u64) -> Result<Array> {
     let mut start = [0; 8];
     bytes.read_exact(&mut start).context("is cut short")?;

@@ -1,7 +1,7 @@
-//! Parquet as Hugging Face has sets of images: a table with a column of encoded images (a struct of `bytes` and `path`,
-//! or the bytes themselves) and one of labels, in a file or in a folder of several.
+//! Parquet as Hugging Face has sets of images: a table with a column of encoded images (a struct of `bytes`
+//! and `path`, or the bytes themselves) and one of labels, in a file or in a folder of several.
 
-use super::{FolderForm, Reader};
+use super::reader::{FolderForm, Reader};
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
@@ -36,8 +36,8 @@ fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     found.first().is_some_and(|(split, _)| *split == Split::Train).then_some(found)
 }
 
-/// Loads a file, or the files of a folder, from the cache if they were decoded before. Without an encoding, the file or
-/// the labels say how labels are counted.
+/// Loads a file, or the files of a folder, from the cache if they were decoded before. Without an encoding,
+/// the file or the labels say how labels are counted.
 ///
 /// # Errors
 /// Files that are damaged or have no such columns, and images that cannot be used, each named.
@@ -54,23 +54,7 @@ fn load(
     tables::load(path, &files, options, encoding, progress)
 }
 
-#[cfg(not(feature = "parquet"))]
-mod tables {
-    use super::*;
-
-    pub fn load(
-        path: &Path,
-        _: &[(Split, PathBuf)],
-        _: &LoadOptions,
-        _: Option<LabelEncoding>,
-        _: OnProgress,
-    ) -> Result<RawDataset> {
-        anyhow::bail!("{}: this fitch was built without its feature parquet", path.display())
-    }
-}
-
-#[cfg(feature = "parquet")]
 mod tables;
 
-#[cfg(all(test, feature = "parquet"))]
+#[cfg(test)]
 mod tests;

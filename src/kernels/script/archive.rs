@@ -1,5 +1,4 @@
-//! The container of TorchScript: a zip archive of stored files in one folder. It must not know what the
-//! files say.
+//! The container of TorchScript: a zip archive of stored files in one folder.
 
 use anyhow::Result;
 use std::io::{Cursor, Write};
@@ -10,7 +9,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter};
 pub(crate) const PACKAGE: &str = "fitch";
 /// libtorch maps tensors from the file, at addresses that must suit its fastest instructions.
 const ALIGNMENT: u16 = 64;
-/// The file format that libtorch 1.6 and later read.
+/// The version of the file format that libtorch 1.6 and later read.
 const FORMAT_VERSION: &[u8] = b"4\n";
 
 /// An archive that is being written.

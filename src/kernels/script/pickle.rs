@@ -1,7 +1,7 @@
 //! The part of Python's pickle format (protocol 2) that TorchScript needs: objects of named classes with
-//! booleans, tensors and further objects as fields. It must not know what the objects are.
+//! booleans, tensors and further objects as fields.
 //!
-//! No kept crate writes classes and persistent ids, which is most of what is needed here.
+//! No maintained crate writes classes and persistent ids, which is most of what is needed here.
 
 /// A pickle that is being written.
 pub(crate) struct Pickle {
@@ -14,7 +14,7 @@ impl Pickle {
         Pickle { bytes: vec![0x80, 2] }
     }
 
-    /// Ends it: what was written first is the object.
+    /// Ends it; the first object written is its content.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bytes.push(b'.');
         self.bytes
@@ -40,7 +40,7 @@ impl Pickle {
         self.bytes.push(if value { 0x88 } else { 0x89 });
     }
 
-    /// A contiguous float32 tensor, its values in the file of that name.
+    /// A contiguous float32 tensor whose values are in the file of that name.
     pub(crate) fn tensor(&mut self, file: &str, shape: &[i64], is_trainable: bool) {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {

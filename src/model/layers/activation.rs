@@ -1,11 +1,11 @@
-//! The activations: a function without parameters, of each value alone or, for softmax, of all classes.
+//! The activations: functions without parameters, of each value alone or, for softmax, of all classes.
 
 use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use tch::{Tensor, nn};
 
-/// What there is to know of one activation; `torchscript` is an expression over `x`, `onnx` an operator.
+/// An activation; `torchscript` is an expression over `x`, `onnx` an operator.
 #[derive(Clone, Debug)]
 struct Activation {
     keyword: &'static str,
@@ -91,8 +91,7 @@ fn parse(arguments: &[&str], activation: Activation) -> Result<Arc<dyn Layer>, S
     }
 }
 
-/// From logits [b, classes] to probabilities. Every classifier ends with it, so it is none of the kinds
-/// that users write.
+/// From logits [b, classes] to probabilities. Every classifier ends with it, so users do not write it.
 pub fn softmax() -> Arc<dyn Layer> {
     Arc::new(SOFTMAX_LAYER)
 }
@@ -141,7 +140,7 @@ impl Layer for Activation {
 struct ActivationGradients {
     function: fn(&Tensor) -> Tensor,
     derivative: Derivative,
-    /// What the derivative needs of the last forward pass.
+    /// What the derivative needs from the last forward pass.
     used: Option<Tensor>,
 }
 

@@ -1,4 +1,4 @@
-//! The convolution over pictures.
+//! The convolution of images.
 
 use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
 use anyhow::{Result, bail, ensure};
@@ -13,22 +13,22 @@ pub(super) const KIND: LayerKind = LayerKind {
     parse,
 };
 
-/// Beyond these, a number is a slip of the finger.
+/// Larger numbers are taken for a slip of the finger.
 const MAX_FILTERS: i64 = 1 << 16;
 const MAX_SIZE: i64 = 1 << 10;
 
-/// `conv2d FILTERS SIZE`: so many filters of SIZE x SIZE pixels over all channels, plus a bias each.
+/// `conv2d FILTERS SIZE`: filters of SIZE x SIZE pixels over all channels, plus a bias for each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2d {
     filters: i64,
     size: i64,
     stride: i64,
-    /// Zeros around the picture, so that it keeps its size.
+    /// Zeros around the image, so that the output has its size.
     keeps_size: bool,
 }
 
 fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
-    let number = |text: &str, greatest: i64| text.parse().ok().filter(|value| (1..=greatest).contains(value));
+    let number = |text: &str, max: i64| text.parse().ok().filter(|value| (1..=max).contains(value));
     let rule = || {
         format!(
             "needs its filters (1 to {MAX_FILTERS}) and their size in pixels (1 to {MAX_SIZE}), and may \
@@ -48,24 +48,22 @@ fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
         }
     }
     if layer.keeps_size && (layer.stride != 1 || layer.size % 2 == 0) {
-        return Err(
-            "with padding same takes an odd size and no stride: its picture keeps its size".to_string()
-        );
+        return Err("with padding same takes an odd size and no stride: the image keeps its size".to_string());
     }
     Ok(Arc::new(layer))
 }
 
-/// The size of a side behind a window that moves over it, if it fits at all.
-pub(super) fn side_behind(side: i64, window: i64, stride: i64, padding: i64) -> Option<i64> {
-    let room = side + 2 * padding - window;
+/// The output size of a window that moves over `size` pixels; none if it does not fit.
+pub(super) fn output_size(size: i64, window: i64, stride: i64, padding: i64) -> Option<i64> {
+    let room = size + 2 * padding - window;
     (room >= 0).then(|| room / stride + 1)
 }
 
-/// Channels, height and width.
-pub(super) fn picture(input: &[i64], what: &str) -> Result<[i64; 3]> {
+/// Channels, height and width of an input.
+pub(super) fn image_shape(input: &[i64], what: &str) -> Result<[i64; 3]> {
     match *input {
         [channels, height, width] => Ok([channels, height, width]),
-        _ => bail!("{what} takes pictures of channels, height and width, not the shape {input:?}"),
+        _ => bail!("{what} takes images of channels, height and width, not the shape {input:?}"),
     }
 }
 
@@ -108,12 +106,12 @@ impl Layer for Conv2d {
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
-        let [_, height, width] = picture(input, "a convolution")?;
-        let behind = |side| side_behind(side, self.size, self.stride, self.padding());
-        match behind(height).zip(behind(width)) {
+        let [_, height, width] = image_shape(input, "a convolution")?;
+        let convolved = |size| output_size(size, self.size, self.stride, self.padding());
+        match convolved(height).zip(convolved(width)) {
             Some((height, width)) => Ok(vec![self.filters, height, width]),
             None => {
-                bail!("filters of {0} x {0} pixels do not fit into pictures of {height} x {width}", self.size)
+                bail!("filters of {0} x {0} pixels do not fit into images of {height} x {width}", self.size)
             }
         }
     }
@@ -154,8 +152,8 @@ impl Layer for Conv2d {
     }
 }
 
-/// The same values with those of a pixel side by side in memory, on a CPU, where convolutions are faster so; what
-/// follows keeps the order.
+/// On a CPU, the same values in the memory order of pixels, in which convolutions are faster; later layers
+/// keep it.
 fn channels_last(values: &Tensor) -> Tensor {
     match values.device() {
         Device::Cpu => values.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
@@ -175,8 +173,8 @@ mod tests {
         assert_eq!(shape(&["8", "3", "stride", "2"], &[1, 28, 7]).unwrap(), [8, 13, 3]);
         assert_eq!(shape(&["8", "1"], &[1, 1, 1]).unwrap(), [8, 1, 1]);
         let fault = |input: &[i64]| shape(&["8", "5"], input).unwrap_err().to_string();
-        assert_eq!(fault(&[1, 4, 9]), "filters of 5 x 5 pixels do not fit into pictures of 4 x 9");
-        assert!(fault(&[64]).contains("takes pictures of channels, height and width, not the shape [64]"));
+        assert_eq!(fault(&[1, 4, 9]), "filters of 5 x 5 pixels do not fit into images of 4 x 9");
+        assert!(fault(&[64]).contains("takes images of channels, height and width, not the shape [64]"));
     }
 
     #[test]
@@ -201,7 +199,7 @@ mod tests {
         let variables = nn::VarStore::new(tch::Device::Cpu);
         let layer = parse(&["32", "3"]).unwrap();
         layer.append_to(nn::seq_t(), &variables.root(), &[16, 8, 8]).unwrap();
-        let greatest = f64::try_from(variables.variables()["weight"].abs().max()).unwrap();
-        assert!(greatest <= 0.1179 && greatest > 0.116, "{greatest}");
+        let max = f64::try_from(variables.variables()["weight"].abs().max()).unwrap();
+        assert!(max <= 0.1179 && max > 0.116, "{max}");
     }
 }

@@ -1,7 +1,7 @@
 //! The fully connected layer.
 
 use super::{Attribute, Gradients, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
-use crate::kernels::matmul::{linear, product};
+use crate::kernels::matmul::{linear, matmul};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 use tch::nn::{self, Init};
@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 
 pub(super) const KIND: LayerKind = LayerKind { keyword: "dense", usage: "N", example: "dense 6", parse };
 
-/// More units than this are a slip of the finger: such a layer alone would fill most machines.
+/// More units are taken for a slip of the finger: such a layer alone would fill most machines.
 const MAX_UNITS: i64 = 1 << 20;
 
 /// `dense N`: N weighted sums of all inputs, plus N biases.
@@ -121,9 +121,9 @@ impl LayerGradients for DenseGradients {
 
     fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
         let Some((inputs, weight)) = self.used.take() else { bail!("there was no forward pass") };
-        let of_weight = product(&outputs.tr(), &inputs)?;
+        let of_weight = matmul(&outputs.tr(), &inputs)?;
         let of_bias = outputs.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?;
-        let of_inputs = needs_inputs.then(|| product(&outputs, &weight)).transpose()?;
+        let of_inputs = needs_inputs.then(|| matmul(&outputs, &weight)).transpose()?;
         Ok(Gradients { inputs: of_inputs, parameters: vec![of_weight, of_bias] })
     }
 }

@@ -1,4 +1,4 @@
-//! From pictures to rows of values.
+//! From images to rows of values.
 
 use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::Result;

@@ -1,6 +1,7 @@
-//! The layer kinds. Each is one `impl Layer` in this folder, with all that is particular to it: parsing, shapes,
-//! parameters, building, gradients of its own, its form in TorchScript and ONNX. A new kind needs its file, and its
-//! `mod` line and its row of [`KINDS`] here. The folder knows nothing of the network around a layer.
+//! The layer kinds. Each is one `impl Layer` in this folder, with all that is particular to it: parsing,
+//! shapes, parameters, building, gradients of its own, its form in TorchScript and ONNX. A new kind needs its
+//! file, and its `mod` line and its row of [`KINDS`] here. The folder knows nothing of the network around a
+//! layer.
 
 mod activation;
 mod conv2d;
@@ -77,8 +78,8 @@ pub trait Layer: Debug + Send + Sync {
     /// its parameters, and `self.training`; for samples of that input shape.
     fn torchscript(&self, input: &[i64]) -> String;
 
-    /// The layer as an operator of ONNX in inference, for samples of that input shape; none if it passes values
-    /// unchanged then.
+    /// The layer as an operator of ONNX in inference, for samples of that input shape; none if it passes
+    /// values unchanged then.
     fn onnx(&self, input: &[i64]) -> Option<OnnxOperator>;
 }
 
@@ -102,8 +103,8 @@ pub trait LayerGradients: Debug {
     /// Inputs of the wrong shape, or a fault of the device.
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor>;
 
-    /// The other gradients of the loss, from those with respect to the outputs of the last forward pass. Those with
-    /// respect to the inputs may be left out unless `needs_inputs`.
+    /// The other gradients of the loss, from those with respect to the outputs of the last forward pass.
+    /// Those with respect to the inputs may be left out unless `needs_inputs`.
     ///
     /// # Errors
     /// As [`LayerGradients::forward`].

@@ -1,4 +1,4 @@
-//! Normalisation: of each channel or feature over a batch, or of each sample by itself.
+//! Normalisation: of each channel or feature over a batch, or of each sample.
 
 use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
 use anyhow::{Result, ensure};
@@ -19,19 +19,19 @@ pub(super) const LAYER: LayerKind = LayerKind {
     parse: |given| parse(given, Arc::new(LayerNormalization)),
 };
 
-/// Keras's, of both layers.
+/// Keras's default for both layers.
 const EPSILON: f64 = 1e-3;
-/// The share that a batch has in the running mean and variance. Keras's 0.99 is the share of what was.
+/// The weight of a batch in the running mean and variance. Keras's 0.99 is the weight of the old values.
 const MOMENTUM: f64 = 0.01;
 
-/// `batchnorm`: each channel of pictures, or each feature, less its mean and over its deviation, then scaled
-/// and shifted as was learnt (Ioffe and Szegedy, 2015). Mean and deviation are those of the batch in
-/// training, and running ones in use.
+/// `batchnorm`: each channel of images, or each feature, minus its mean and divided by its standard
+/// deviation, then scaled and shifted by learned values (Ioffe and Szegedy, 2015). Mean and deviation are
+/// those of the batch in training, and running ones otherwise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormalization;
 
 /// `layernorm`: the same over all values of a sample (Ba, Kiros and Hinton, 2016), with a scale and a shift
-/// for each. On rows of values it is Keras's; on pictures Keras's default takes each pixel by itself.
+/// for each. On rows of values it is Keras's; on images, Keras's default normalises each pixel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNormalization;
 
@@ -82,8 +82,7 @@ impl Layer for BatchNormalization {
         let [weight, bias, mean, variance] = self.all(input).map(|parameter| parameter.create(path));
         let (weight, bias, mean, variance) = (weight?, bias?, mean?, variance?);
         Ok(sequence.add_fn_t(move |values: &Tensor, train| {
-            // A batch of one value a channel has no deviation; libtorch refuses it. What is known of earlier
-            // batches serves.
+            // One value per channel has no deviation, and libtorch refuses it: use the running one.
             let by_batch = train && values.numel() as i64 != values.size()[1];
             let (weight, bias) = (Some(&weight), Some(&bias));
             values.batch_norm(weight, bias, Some(&mean), Some(&variance), by_batch, MOMENTUM, EPSILON, true)

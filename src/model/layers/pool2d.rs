@@ -1,6 +1,6 @@
-//! Pooling: of each square of a picture, its greatest value or its mean.
+//! Pooling: the maximum or the mean of each square of an image.
 
-use super::conv2d::{picture, side_behind};
+use super::conv2d::{image_shape, output_size};
 use super::{Attribute, InputKind, Layer, LayerKind, OnnxOperator};
 use anyhow::{Result, bail};
 use std::sync::Arc;
@@ -21,8 +21,8 @@ pub(super) const AVERAGE: LayerKind = LayerKind {
 
 const MAX_SIZE: i64 = 1 << 10;
 
-/// `maxpool2d N`, `avgpool2d N`: squares of N x N pixels side by side; what is left at the right and at the
-/// bottom is dropped, as in Keras.
+/// `maxpool2d N`, `avgpool2d N`: over squares of N x N pixels side by side. Pixels left over at the right and
+/// the bottom are dropped, as in Keras.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pool2d {
     pool: Pool,
@@ -70,12 +70,12 @@ impl Layer for Pool2d {
     }
 
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
-        let [channels, height, width] = picture(input, "pooling")?;
-        let behind = |side| side_behind(side, self.size, self.size, 0);
-        match behind(height).zip(behind(width)) {
+        let [channels, height, width] = image_shape(input, "pooling")?;
+        let pooled = |size| output_size(size, self.size, self.size, 0);
+        match pooled(height).zip(pooled(width)) {
             Some((height, width)) => Ok(vec![channels, height, width]),
             None => {
-                bail!("squares of {0} x {0} pixels do not fit into pictures of {height} x {width}", self.size)
+                bail!("squares of {0} x {0} pixels do not fit into images of {height} x {width}", self.size)
             }
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn squares_are_side_by_side_and_what_is_left_is_dropped() {
+    fn squares_are_side_by_side_and_pixels_left_over_are_dropped() {
         let variables = nn::VarStore::new(tch::Device::Cpu);
         let values = Tensor::arange(15, (tch::Kind::Float, tch::Device::Cpu)).view([1, 1, 3, 5]);
         for (pool, expected) in [(Pool::Maximum, [6.0f32, 8.0]), (Pool::Average, [3.0, 5.0])] {
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(Vec::<f32>::try_from(outputs.view([-1])).unwrap(), expected);
         }
         let fault = parse(&["4"], Pool::Maximum).unwrap().output_shape(&[1, 3, 5]).unwrap_err();
-        assert_eq!(fault.to_string(), "squares of 4 x 4 pixels do not fit into pictures of 3 x 5");
+        assert_eq!(fault.to_string(), "squares of 4 x 4 pixels do not fit into images of 3 x 5");
         for wrong in [&[][..], &["0"], &["x"], &["2", "2"]] {
             assert!(parse(wrong, Pool::Average).is_err());
         }

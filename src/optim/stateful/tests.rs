@@ -10,8 +10,8 @@ fn adam(variables: &VarStore) -> Result<StatefulOptimizer> {
     StatefulOptimizer::new(nn::Adam::default().into_rule(Device::Cpu)?, variables)
 }
 
-/// Ends the test unless 300 steps by a rule, some of them zero, come to what tch's optimizer makes of them. The state is
-/// saved, spoilt and taken over again on the way.
+/// Ends the test unless 300 steps by a rule, some of them zero, come to what tch's optimizer makes of them.
+/// The state is saved, spoilt and taken over again on the way.
 pub fn assert_equal_to_tch(rule: Box<dyn Rule>, config: impl nn::OptimizerConfig, learning_rate: f64) {
     let weight = |variables: &VarStore| variables.root().var("weight", &[3], nn::Init::Const(0.5));
     let factors = Tensor::from_slice(&[1f32, -2.0, 0.1]);

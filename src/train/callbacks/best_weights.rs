@@ -1,8 +1,7 @@
 //! A copy of the weights at their best, restored when training ends, and the sentence about it.
 
-use super::Best;
 use crate::kernels::named_tensors::assign;
-use crate::train::{StopReason, Training};
+use crate::train::{Best, StopReason, Training};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;

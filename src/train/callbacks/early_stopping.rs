@@ -1,8 +1,8 @@
 //! Early stopping: ends training when a metric no longer improves, and restores the best weights.
 
-use super::{Best, BestWeights, EarlyStoppingSettings, PatienceRule, Verdict};
+use super::{BestWeights, EarlyStoppingSettings, PatienceRule, Verdict};
 use crate::metrics::Better;
-use crate::train::{Callback, SavedState, StopReason, Stopping, Training};
+use crate::train::{Best, Callback, SavedState, StopReason, Stopping, Training};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 

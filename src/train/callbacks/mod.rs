@@ -22,7 +22,7 @@ pub use early_stopping::EarlyStopping;
 pub use history_file::{CsvForm, HistoryFile};
 pub use interrupt::StopOnRequest;
 pub use learning_rate_schedule::LearningRateSchedule;
-pub use patience::{Best, EarlyStoppingSettings};
+pub use patience::EarlyStoppingSettings;
 use patience::{PatienceRule, Verdict};
 pub use progress_line::ProgressLine;
 pub use reduce_learning_rate::ReduceLearningRateOnPlateau;

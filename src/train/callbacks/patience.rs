@@ -5,7 +5,7 @@
 //! be the best.
 
 use crate::metrics::Better;
-use serde::{Deserialize, Serialize};
+use crate::train::Best;
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,15 +38,6 @@ impl Default for EarlyStoppingSettings {
             check_finite: false,
         }
     }
-}
-
-/// The best value so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// Its epoch, from 1.
-    pub epoch: usize,
-    /// The value.
-    pub value: f64,
 }
 
 /// What an epoch's value means.

@@ -1,9 +1,11 @@
 //! The growing patience of the Theano deep-learning tutorial (its `logistic_sgd.py` and `mlp.py`): patience counts
 //! steps, and each marked improvement of the validation loss extends it.
+//!
+//! It is here to reproduce results of those scripts, which depend on where training stopped.
 
-use super::{Best, BestWeights};
+use super::BestWeights;
 use crate::metrics::Better;
-use crate::train::{Callback, SavedState, StopReason, Stopping, Training};
+use crate::train::{Best, Callback, SavedState, StopReason, Stopping, Training};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 

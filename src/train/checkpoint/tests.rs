@@ -6,7 +6,7 @@ use crate::metrics::{Better, Metric};
 use crate::optim::{Optimizer, keras_adam};
 use crate::train::callbacks::*;
 use crate::train::tests::{classifier, points};
-use crate::train::{Fit, Outcome};
+use crate::train::{Fit, History, Outcome};
 use tch::Kind;
 
 /// Keeps every checkpoint, as text and copies.

@@ -1,8 +1,10 @@
 //! The command line, declared: names, help, nothing else. What the values mean is checked in
 //! [`config`](crate::config).
 
+mod help;
 mod train;
 
+pub use help::HelpOptions;
 pub use train::{
     AdamOption, FormatOption, ModeOption, OptimizerOption, PrecisionOption, ProgressOption, ScheduleOption,
     SplitOption, StoppingOption, TrainOptions,
@@ -14,6 +16,10 @@ use std::path::PathBuf;
 /// fit for tch: trains image classifiers on libtorch
 #[derive(Debug, Parser)]
 #[command(name = "fitch", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "`fitch help` lists the guides; `fitch help training` prints one."
+)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -44,6 +50,8 @@ pub enum Command {
     Data(DataCommand),
     /// Print the layers of a model with their shapes and parameters, or draw them
     Summary(SummaryOptions),
+    /// Print a guide or the help of a command
+    Help(HelpOptions),
 }
 
 const PREDICT_EXAMPLES: &str = "\

@@ -11,7 +11,7 @@ use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
 use fitch::data::{Dataset, Inspection, LoadOptions, Source};
 use fitch::files::write_whole;
-use fitch::report::{SheetImage, picture_sheet};
+use fitch::report::{SheetImage, image_sheet};
 use fitch::text::with_separators;
 use std::path::{Path, PathBuf};
 
@@ -142,5 +142,5 @@ fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
         images.push(SheetImage { image, lines: vec![class, format!("image {row}")] });
     }
     let note = format!("{} of {} training images", images.len(), with_separators(dataset.train.len() as i64));
-    picture_sheet(&dataset.name, &note, &images)
+    image_sheet(&dataset.name, &note, &images)
 }

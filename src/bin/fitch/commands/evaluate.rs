@@ -1,6 +1,6 @@
 //! `fitch evaluate`: a run, or a model in a file, on a test set.
 
-use super::built_model::{BuiltModel, RecordedRun};
+use super::built_model::RecordedRun;
 use super::start_libtorch;
 use super::table::table;
 use crate::cli::{EvaluateFormat, EvaluateOptions, ProgressOption, TrainOptions};
@@ -10,22 +10,35 @@ use crate::failure::UsageError;
 use crate::progress::DownloadProgress;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::data::{Dataset, Samples};
+use fitch::data::Dataset;
 use fitch::export::ScriptModel;
 use fitch::metrics::ConfusionMatrix;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
 use serde_json::{Value, json};
+use std::path::PathBuf;
+use tch::Device;
+use tch::nn::ModuleT;
 
 pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
-    let format = options.format;
-    let (dataset, evaluation) = match options.model.is_file() {
-        true => evaluate_file(options, terminal)?,
-        false => evaluate_run(options, terminal)?,
+    let (subject, train_options) = match options.model.is_file() {
+        true => Subject::file(&options)?,
+        false => Subject::run(&options)?,
     };
+    let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
+    let chosen = start_libtorch(configuration.machine)?;
+    let model = subject.load(chosen.device)?;
+    if options.dataset.is_some() && configuration.reading.image_size.is_none() {
+        configuration.reading.image_size = image_size(&model.shape);
+    }
+    let dataset = load_data(&configuration, terminal)?;
+    model.check_fit(&dataset)?;
+    let samples = dataset.test_samples()?.to_device(chosen.device)?;
+    let evaluation = evaluate(&*model.network, &samples, configuration.batch_size)?;
+
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len());
-    terminal.result(&match format {
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
+    terminal.result(&match options.format {
         EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
         EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix)?,
@@ -33,52 +46,98 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn evaluate_run(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
-    let run = RecordedRun::open(&given.model)?;
-    let mut options = TrainOptions { validation: None, ..run.options.clone() };
-    let is_other = given.dataset.is_some();
-    if is_other {
-        options.data_format = None;
-    }
-    options = config::with_reading(options, given.reading);
-    options.dataset = given.dataset.or(options.dataset);
-    options.device = given.device.or(options.device);
-    options.threads = given.threads.or(Some(run.record.threads as i64));
-    let mut configuration = config::check(&options)?;
-    let record = &run.record.dataset;
-    if is_other && options.image_size.is_none() {
-        configuration.reading.image_size = image_size(&record.shape);
-    }
-    let chosen = start_libtorch(configuration.machine)?;
-    let dataset = load_data(&configuration, terminal)?;
-    check_fit("the run", &record.classes, &record.shape, &dataset)?;
-    let BuiltModel { network, .. } = run.load(chosen.device)?;
-    let test = dataset.test_samples()?.to_device(chosen.device)?;
-    let evaluation = evaluate(&network, &test, configuration.batch_size)?;
-    Ok((dataset, evaluation))
+/// What is evaluated, not loaded yet.
+enum Subject {
+    Run(RecordedRun),
+    File(PathBuf),
 }
 
-fn evaluate_file(given: EvaluateOptions, terminal: &Terminal) -> Result<(Dataset, Evaluation)> {
-    let EvaluateOptions { model: path, dataset, reading, device, threads, .. } = given;
-    if dataset.is_none() {
-        let fault = "--dataset is needed: a file does not tell where its test images are".to_string();
-        return Err(UsageError(vec![fault]).into());
+/// A model with what it takes and what it tells apart.
+struct LoadedModel {
+    /// For messages.
+    name: String,
+    network: Box<dyn ModuleT>,
+    classes: Vec<String>,
+    /// The shape of an image.
+    shape: Vec<i64>,
+}
+
+impl Subject {
+    /// A run, with the options it was trained with except for those that are given anew.
+    fn run(given: &EvaluateOptions) -> Result<(Subject, TrainOptions)> {
+        let run = RecordedRun::open(&given.model)?;
+        let recorded = run.options.clone();
+        let options = TrainOptions {
+            validation: None,
+            data_format: recorded.data_format.filter(|_| given.dataset.is_none()),
+            dataset: given.dataset.clone().or(recorded.dataset),
+            device: given.device.clone().or(recorded.device),
+            threads: given.threads.or(Some(run.record.threads as i64)),
+            ..recorded
+        };
+        Ok((Subject::Run(run), options))
     }
-    let defaults = config::defaults();
-    let device = device.or(defaults.device.clone());
-    let options = config::with_reading(TrainOptions { dataset, device, threads, ..defaults }, reading);
-    let mut configuration = config::check(&options)?;
-    let chosen = start_libtorch(configuration.machine)?;
-    let model = ScriptModel::load(&path, chosen.device)?;
-    if options.image_size.is_none() {
-        configuration.reading.image_size = image_size(&model.card().input.shape);
+
+    /// A file, which says nothing of its test set.
+    fn file(given: &EvaluateOptions) -> Result<(Subject, TrainOptions)> {
+        if given.dataset.is_none() {
+            let fault = "--dataset is needed: a model file does not say where its test images are";
+            return Err(UsageError(vec![fault.to_string()]).into());
+        }
+        let defaults = config::defaults();
+        let options = TrainOptions {
+            dataset: given.dataset.clone(),
+            device: given.device.clone().or(defaults.device),
+            threads: given.threads,
+            ..defaults
+        };
+        Ok((Subject::File(given.model.clone()), options))
     }
-    let dataset = load_data(&configuration, terminal)?;
-    let card = model.card();
-    check_fit(&path.display().to_string(), &card.classes, &card.input.shape, &dataset)?;
-    let samples: Samples = dataset.test_samples()?.to_device(chosen.device)?;
-    let evaluation = evaluate(&model, &samples, configuration.batch_size)?;
-    Ok((dataset, evaluation))
+
+    fn load(&self, device: Device) -> Result<LoadedModel> {
+        Ok(match self {
+            Subject::Run(run) => {
+                let (classes, shape) = (run.record.dataset.classes.clone(), run.record.dataset.shape.clone());
+                let network = Box::new(run.load(device)?.network);
+                LoadedModel { name: "the run".to_string(), network, classes, shape }
+            }
+            Subject::File(path) => {
+                let model = ScriptModel::load(path, device)?;
+                let (classes, shape) = (model.card().classes.clone(), model.card().input.shape.clone());
+                LoadedModel { name: path.display().to_string(), network: Box::new(model), classes, shape }
+            }
+        })
+    }
+}
+
+impl LoadedModel {
+    fn check_fit(&self, dataset: &Dataset) -> Result<()> {
+        let LoadedModel { name, classes, shape, .. } = self;
+        let found = dataset.classes.len();
+        ensure!(
+            found == classes.len(),
+            "{name} has {} classes, but {} has {found}",
+            classes.len(),
+            dataset.name
+        );
+        // Data without class names number their classes.
+        let is_numbered =
+            dataset.classes.iter().enumerate().all(|(index, class)| *class == index.to_string());
+        ensure!(
+            is_numbered || dataset.classes == *classes,
+            "{name} has the classes {}, but {} has {}",
+            classes.join(", "),
+            dataset.name,
+            dataset.classes.join(", ")
+        );
+        let found = dataset.test.shape();
+        ensure!(
+            found == *shape,
+            "{name} takes images of {shape:?} pixels, but those of {} have {found:?}",
+            dataset.name
+        );
+        Ok(())
+    }
 }
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
@@ -89,33 +148,12 @@ fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Datas
     Ok(dataset)
 }
 
-/// The size that pictures must have for a model.
+/// The size that a model's images must be stretched to.
 fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
     match *shape {
         [.., height, width] => Some([u32::try_from(height).ok()?, u32::try_from(width).ok()?]),
         _ => None,
     }
-}
-
-fn check_fit(what: &str, classes: &[String], shape: &[i64], dataset: &Dataset) -> Result<()> {
-    let found = dataset.classes.len();
-    ensure!(found == classes.len(), "{what} has {} classes, but {} has {found}", classes.len(), dataset.name);
-    // Sets without names of their own number their classes.
-    let is_numbered = dataset.classes.iter().enumerate().all(|(number, class)| *class == number.to_string());
-    ensure!(
-        is_numbered || dataset.classes == classes,
-        "{what} has the classes {}, but {} has {}",
-        classes.join(", "),
-        dataset.name,
-        dataset.classes.join(", ")
-    );
-    let found = &dataset.test.shape();
-    ensure!(
-        found == shape,
-        "{what} takes images of {shape:?} pixels, but those of {} have {found:?}",
-        dataset.name
-    );
-    Ok(())
 }
 
 fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> String {
@@ -127,9 +165,9 @@ fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix
         std::iter::once(class.clone()).chain(numbers).collect()
     });
     let counts = classes.iter().zip(&matrix.counts).map(|(class, counts)| {
-        // Zeros are most of it: a dot lets the mistakes stand out.
-        let shown = |&count: &u64| if count == 0 { ".".to_string() } else { count.to_string() };
-        std::iter::once(class.clone()).chain(counts.iter().map(shown)).collect()
+        // Most counts are zero: printed as dots they let the mistakes stand out.
+        let cell = |&count: &u64| if count == 0 { ".".to_string() } else { count.to_string() };
+        std::iter::once(class.clone()).chain(counts.iter().map(cell)).collect()
     });
     format!(
         "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{}\n{}",
@@ -145,14 +183,14 @@ fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix
     )
 }
 
-/// A row a true class: its scores, and how often it was taken for each class. What cannot be told, such
-/// as the precision of a class that was never given, is an empty cell.
+/// A row for each true class: its scores, and how often each class was predicted. A score that is undefined,
+/// such as the precision of a class that was never predicted, is an empty cell.
 fn as_csv(classes: &[String], matrix: &ConfusionMatrix) -> Result<String> {
     let share = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
     let mut writer = csv::Writer::from_writer(Vec::new());
     let head = ["class", "images", "precision", "recall", "f1"].map(str::to_string);
-    let taken_for = classes.iter().map(|class| format!("predicted {class}"));
-    writer.write_record(head.into_iter().chain(taken_for))?;
+    let predicted = classes.iter().map(|class| format!("predicted {class}"));
+    writer.write_record(head.into_iter().chain(predicted))?;
     for ((class, scores), counts) in classes.iter().zip(matrix.scores()).zip(&matrix.counts) {
         let numbers =
             [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];

@@ -16,7 +16,7 @@ use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
-/// How many images a file that was written is compared on.
+/// How many images an exported file is verified on.
 pub const IMAGES_TO_VERIFY: i64 = 1_000;
 
 pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
@@ -45,8 +45,8 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Writes a TorchScript file, which takes its name only when libtorch has loaded it back and it said the
-/// same of the images, uint8 [n, height, width], as the network.
+/// Writes a TorchScript file, which gets its name only after libtorch has loaded it back and it agreed with
+/// the network on the images [n, ..].
 pub fn write_torchscript(
     path: &Path,
     trained: TrainedModel,
@@ -60,10 +60,10 @@ pub fn write_torchscript(
     })
 }
 
-/// Test images of the run or, where they are not at hand, noise.
+/// Test images of the run or, where they are not available, noise.
 fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     let RecordedRun { record, options, .. } = run;
-    // What is no longer there is no longer a configuration either.
+    // Options that name missing files are no configuration any more.
     let configuration = config::check(options).ok();
     if let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading)) {
         let dataset = configuration.source.load_with(&configuration.reading, &mut |_| ())?;
@@ -71,9 +71,43 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     }
     let dataset = &record.dataset;
     terminal.warn(&format!(
-        "the images of {} are not at hand: the file is verified on noise instead of test images",
+        "the images of {} are not available: the file is verified on noise instead of test images",
         dataset.name
     ));
-    let shape = [&[IMAGES_TO_VERIFY][..], &dataset.shape].concat();
-    Ok(Tensor::f_randint(dataset.maximum as i64 + 1, shape.as_slice(), (Kind::Uint8, Device::Cpu))?)
+    noise(&dataset.shape, dataset.maximum)
+}
+
+/// Images of random values up to the maximum: integers where that is one, as raw pixels are, else floats.
+fn noise(shape: &[i64], maximum: f64) -> Result<Tensor> {
+    /// float32 has every integer up to this one.
+    const MAX_EXACT: f64 = 16_777_216.0;
+    let shape = [&[IMAGES_TO_VERIFY][..], shape].concat();
+    let is_integer = maximum.fract() == 0.0 && (2.0..=MAX_EXACT).contains(&maximum);
+    Ok(match is_integer {
+        true => Tensor::f_randint(maximum as i64 + 1, shape.as_slice(), (Kind::Int64, Device::Cpu))?,
+        false => Tensor::f_rand(shape.as_slice(), (Kind::Double, Device::Cpu))?.f_mul_scalar(maximum)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_spans_the_values_of_any_data() {
+        for (maximum, kind) in [
+            (255.0, Kind::Int64),
+            (3000.0, Kind::Int64),
+            (1.0, Kind::Double),
+            (0.25, Kind::Double),
+            (3.5, Kind::Double),
+            (1e300, Kind::Double),
+        ] {
+            let images = noise(&[4, 3], maximum).unwrap();
+            assert_eq!((images.size(), images.kind()), (vec![IMAGES_TO_VERIFY, 4, 3], kind), "{maximum}");
+            let [min, max] =
+                [images.min(), images.max()].map(|value| f64::try_from(value.to_kind(Kind::Double)).unwrap());
+            assert!(min >= 0.0 && max <= maximum && max > 0.9 * maximum, "{min} {max} {maximum}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! One file a subcommand, each a short story in terms of the library.
+//! The subcommands, one file or folder each.
 
 mod built_model;
 mod checkpoints;
@@ -6,6 +6,7 @@ mod data;
 mod data_guard;
 mod evaluate;
 mod export;
+mod help;
 mod plot;
 mod plots;
 mod predict;
@@ -22,29 +23,29 @@ use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::device::{self, ChosenDevice};
 
-/// Before anything else in a command that computes for long: starts the program anew, if need be, with the
-/// environment that libgomp, libtorch's library of threads, reads before `main`.
+/// Restarts the program, if necessary, with the environment that libgomp, libtorch's library of threads,
+/// reads before `main`. To be called before anything else in a command that computes for long.
 ///
-/// Its threads spin while they wait for work, for some 3 ms unless told otherwise. A program that keeps one
-/// of the cores busy then holds up the thread on the other, too: an epoch of MNIST on 2 cores took 4 to 27
-/// times as long. With a 150th of the spins it takes 2.5 to 3 times as long (and less where training gives
-/// up a thread), and without such a neighbour no longer that could be told from noise.
+/// By default its threads spin for about 3 ms while they wait for work. Another program that keeps one core
+/// busy then holds up the threads on the other cores, too: an epoch of MNIST on 2 cores took 4 to 27 times as
+/// long. With a 150th of the spins it takes 2.5 to 3 times as long (less when training gives up a thread);
+/// without such a neighbour the difference is within noise.
 #[cfg(target_os = "linux")]
-fn with_short_spins() {
+fn restart_with_short_spins() {
     use std::os::unix::process::CommandExt;
     let is_set = |name: &str| std::env::var_os(name).is_some();
     let Ok(program) = std::env::current_exe() else { return };
     if !is_set("GOMP_SPINCOUNT") && !is_set("OMP_WAIT_POLICY") {
         let mut arguments = std::env::args_os();
-        let mut anew = std::process::Command::new(program);
-        anew.arg0(arguments.next().unwrap_or_default()).args(arguments).env("GOMP_SPINCOUNT", "2000");
-        // It returns only if it fails: then training is as it would be without.
-        let _ = anew.exec();
+        let mut restarted = std::process::Command::new(program);
+        restarted.arg0(arguments.next().unwrap_or_default()).args(arguments).env("GOMP_SPINCOUNT", "2000");
+        // exec returns only if it fails; then training goes on with long spins.
+        let _ = restarted.exec();
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn with_short_spins() {}
+fn restart_with_short_spins() {}
 
 /// Finds the device and sets the threads: the first call into libtorch.
 fn start_libtorch(machine: Machine) -> Result<ChosenDevice> {
@@ -64,5 +65,6 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),
+        Command::Help(options) => help::run(&options, terminal),
     }
 }

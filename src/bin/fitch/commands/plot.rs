@@ -1,13 +1,13 @@
-//! `fitch plot`: curves of runs and of other programs' logs.
+//! `fitch plot`: the curves of runs and of other programs' logs.
 
-use super::plots::{PictureForm, draw_curves, with_marks};
+use super::plots::{DrawingFormat, draw_curves, with_marks};
 use crate::cli::PlotOptions;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::files::write_whole;
-use fitch::report::{Curves, chart, metric_names, read_curves, terminal_chart};
+use fitch::report::{HistoryCurves, chart, metric_names, read_curves, terminal_chart};
 use fitch::run::{RunFolder, RunRecord};
 use std::path::Path;
 
@@ -15,11 +15,11 @@ use std::path::Path;
 const TERMINAL_ROWS: usize = 14;
 
 pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
-    let form = options.to.as_deref().map(picture_form).transpose()?;
+    let format = options.to.as_deref().map(drawing_format).transpose()?;
     if let Some(to) = &options.to {
         check_writable(to)?;
     }
-    let runs: Vec<Curves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
+    let runs: Vec<HistoryCurves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
     let metrics = chosen_metrics(&options.metrics, &runs)?;
 
     if options.terminal {
@@ -31,9 +31,9 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
         }
         return Ok(Exit::Success);
     }
-    match (&options.to, form, &options.runs[..]) {
-        (Some(to), Some(form), _) => {
-            let bytes = form.bytes(&chart(&runs, &metrics))?;
+    match (&options.to, format, &options.runs[..]) {
+        (Some(to), Some(format), _) => {
+            let bytes = format.bytes(&chart(&runs, &metrics))?;
             write_whole(to, &bytes)?;
             terminal.result(&format!("written to {}\n", to.display()))?;
         }
@@ -43,20 +43,20 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
             terminal.result(&format!("written to {}: {written}\n", folder.display()))?;
         }
         _ => {
-            let fault = "--to FILE or --terminal is needed for this: only one run folder alone has its own \
-                         pictures";
+            let fault = "--to FILE or --terminal is needed: without them fitch redraws the plots of a single \
+                         run folder";
             return Err(UsageError(vec![fault.to_string()]).into());
         }
     }
     Ok(Exit::Success)
 }
 
-fn picture_form(path: &Path) -> Result<PictureForm> {
+fn drawing_format(path: &Path) -> Result<DrawingFormat> {
     let fault = || UsageError(vec![format!("--to {}: the name must end in .svg or .png", path.display())]);
-    Ok(PictureForm::of(path).ok_or_else(fault)?)
+    Ok(DrawingFormat::of(path).ok_or_else(fault)?)
 }
 
-/// Whether a file can be made there, told before anything is drawn.
+/// Fails before anything is drawn if the file cannot be written.
 fn check_writable(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
@@ -64,7 +64,7 @@ fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn read_run(path: &Path) -> Result<Curves> {
+fn read_run(path: &Path) -> Result<HistoryCurves> {
     if !path.is_dir() {
         return read_curves(path);
     }
@@ -74,20 +74,20 @@ fn read_run(path: &Path) -> Result<Curves> {
     Ok(with_marks(read_curves(&file)?, &folder, &RunRecord::load(&folder)?))
 }
 
-/// Those asked for or, of loss and accuracy, those that there are.
-fn chosen_metrics(asked: &[String], runs: &[Curves]) -> Result<Vec<String>> {
+/// The metrics that were asked for; by default loss and accuracy, or whatever there is.
+fn chosen_metrics(given: &[String], runs: &[HistoryCurves]) -> Result<Vec<String>> {
     let known = metric_names(runs);
-    ensure!(!known.is_empty(), "{}: there is no finite value of any metric", runs[0].name);
-    if asked.is_empty() {
+    ensure!(!known.is_empty(), "{}: has no finite value of any metric", runs[0].name);
+    if given.is_empty() {
         let usual: Vec<String> =
             known.iter().filter(|name| ["loss", "accuracy"].contains(&name.as_str())).cloned().collect();
         return Ok(if usual.is_empty() { known } else { usual });
     }
-    for metric in asked {
+    for metric in given {
         if !known.contains(metric) {
             let fault = format!("--metric {metric}: must be one of {}", known.join(", "));
             return Err(UsageError(vec![fault]).into());
         }
     }
-    Ok(asked.to_vec())
+    Ok(given.to_vec())
 }

@@ -1,4 +1,4 @@
-//! What people look at in a run folder: drawn while training runs, and when it has ended.
+//! The plots of a run folder: drawn while training runs, and when it has ended.
 
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
@@ -7,7 +7,7 @@ use fitch::metrics::ConfusionMatrix;
 use fitch::model::Model;
 use fitch::report::Drawing;
 use fitch::report::{
-    self, Curves, DiagramOptions, Fact, SheetImage, WorkbookContent, chart, heat_map, picture_sheet,
+    self, DiagramOptions, Fact, HistoryCurves, SheetImage, WorkbookContent, chart, heat_map, image_sheet,
 };
 use fitch::run::{RunFolder, RunRecord};
 use fitch::train::{Callback, Evaluation, History, StopReason, Training};
@@ -15,11 +15,11 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How many mistakes are shown.
-const GREATEST_MISTAKES: usize = 25;
-/// Pictures are drawn again after this time at the earliest.
+/// A sheet of mistakes shows at most this many.
+const MAX_MISTAKES: usize = 25;
+/// Curves are redrawn no sooner than this,
 const DRAWING_INTERVAL: Duration = Duration::from_secs(3);
-/// And so seldom that drawing takes at most this part of the time.
+/// and so rarely that drawing takes at most one part in this many of the time.
 const DRAWING_SHARE: u32 = 100;
 
 /// Redraws the curves while training runs.
@@ -40,7 +40,8 @@ impl Callback for LivePlots<'_> {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
         if self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
             let start = Instant::now();
-            let curves = Curves { name: run_name(self.folder), ..Curves::from(training.history()) };
+            let curves =
+                HistoryCurves { name: run_name(self.folder), ..HistoryCurves::from(training.history()) };
             draw_curves(self.folder, &curves)?;
             self.cost = start.elapsed();
             self.last_drawn = Instant::now();
@@ -49,7 +50,7 @@ impl Callback for LivePlots<'_> {
     }
 }
 
-/// Everything that is drawn when a training has ended.
+/// Draws everything, after a training.
 pub fn draw_run(
     folder: &RunFolder,
     record: &RunRecord,
@@ -58,60 +59,60 @@ pub fn draw_run(
     dataset: &Dataset,
     test: &Evaluation,
 ) -> Result<()> {
-    draw_curves(folder, &with_marks(Curves::from(history), folder, record))?;
-    write_picture(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
+    draw_curves(folder, &with_marks(HistoryCurves::from(history), folder, record))?;
+    write_drawing(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
     let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len());
-    write_picture(folder, "confusion", &heat_map(&matrix, classes))?;
+    let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len())?;
+    write_drawing(folder, "confusion", &heat_map(&matrix, classes))?;
     write_whole(&folder.file("confusion.csv"), &confusion_csv(&matrix, classes)?)?;
     draw_mistakes(folder, dataset, test)?;
     let workbook = report::workbook(&workbook_content(history, record)?)?;
     write_whole(&folder.file("history.xlsx"), &workbook)
 }
 
-/// The form of a picture file, by the end of its name.
+/// The format of a drawing, by the extension of its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureForm {
+pub enum DrawingFormat {
     Svg,
     Png,
 }
 
-impl PictureForm {
-    /// None for another name.
-    pub fn of(path: &Path) -> Option<PictureForm> {
+impl DrawingFormat {
+    /// `None` for another extension.
+    pub fn of(path: &Path) -> Option<DrawingFormat> {
         match path.extension().and_then(|extension| extension.to_str()) {
-            Some("svg") => Some(PictureForm::Svg),
-            Some("png") => Some(PictureForm::Png),
+            Some("svg") => Some(DrawingFormat::Svg),
+            Some("png") => Some(DrawingFormat::Png),
             _ => None,
         }
     }
 
-    pub fn bytes(self, picture: &Drawing) -> Result<Vec<u8>> {
+    pub fn bytes(self, drawing: &Drawing) -> Result<Vec<u8>> {
         match self {
-            PictureForm::Svg => Ok(picture.to_svg().into_bytes()),
-            PictureForm::Png => picture.to_png(),
+            DrawingFormat::Svg => Ok(drawing.to_svg().into_bytes()),
+            DrawingFormat::Png => drawing.to_png(),
         }
     }
 }
 
-/// The curves of a run: one picture for loss, one for accuracy.
-pub fn draw_curves(folder: &RunFolder, curves: &Curves) -> Result<()> {
+/// Draws the curves of a run: loss in one file, accuracy in another.
+pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves) -> Result<()> {
     for metric in ["loss", "accuracy"] {
-        let picture = chart(std::slice::from_ref(curves), &[metric.to_string()]);
-        write_picture(folder, metric, &picture)?;
+        let drawing = chart(std::slice::from_ref(curves), &[metric.to_string()]);
+        write_drawing(folder, metric, &drawing)?;
     }
     Ok(())
 }
 
-fn write_picture(folder: &RunFolder, name: &str, picture: &Drawing) -> Result<()> {
-    write_whole(&folder.file(&format!("{name}.svg")), picture.to_svg().as_bytes())?;
-    write_whole(&folder.file(&format!("{name}.png")), &picture.to_png()?)
+fn write_drawing(folder: &RunFolder, name: &str, drawing: &Drawing) -> Result<()> {
+    write_whole(&folder.file(&format!("{name}.svg")), drawing.to_svg().as_bytes())?;
+    write_whole(&folder.file(&format!("{name}.png")), &drawing.to_png()?)
 }
 
-/// Gives curves the name of their run, its best epoch and its early stop.
-pub fn with_marks(curves: Curves, folder: &RunFolder, record: &RunRecord) -> Curves {
+/// Adds the name of the run, its best epoch and its early stop.
+pub fn with_marks(curves: HistoryCurves, folder: &RunFolder, record: &RunRecord) -> HistoryCurves {
     let stopped_early = record.stop_reason.as_deref() == Some(StopReason::EarlyStopping.name());
-    Curves {
+    HistoryCurves {
         name: run_name(folder),
         best: record.best_epoch.map(|epoch| (epoch as f64, record.monitor.clone())),
         stopped_early: curves.epochs.last().copied().filter(|_| stopped_early),
@@ -124,7 +125,7 @@ fn run_name(folder: &RunFolder) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// A row a true class, a column a predicted one.
+/// A row for each true class, a column for each predicted one.
 fn confusion_csv(matrix: &ConfusionMatrix, classes: &[String]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let head = std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str));
@@ -135,30 +136,30 @@ fn confusion_csv(matrix: &ConfusionMatrix, classes: &[String]) -> Result<Vec<u8>
     Ok(writer.into_inner()?)
 }
 
-/// The images that the model was most confidently wrong about; no file where it made no mistake.
+/// Draws the images that the model was most confidently wrong about; without a mistake there is no file.
 fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Result<()> {
     let labels = dataset.test.labels();
     let mut wrong: Vec<usize> =
-        (0..labels.len()).filter(|&number| labels[number] != test.predictions[number]).collect();
+        (0..labels.len()).filter(|&index| labels[index] != test.predictions[index]).collect();
     if wrong.is_empty() {
         return Ok(());
     }
     let total = wrong.len();
     wrong.sort_by(|&a, &b| test.confidences[b].total_cmp(&test.confidences[a]));
-    wrong.truncate(GREATEST_MISTAKES);
+    wrong.truncate(MAX_MISTAKES);
     let mut mistakes = Vec::new();
-    for number in wrong {
-        let Some(image) = dataset.rgb_image(&dataset.test, number)? else { return Ok(()) };
+    for index in wrong {
+        let Some(image) = dataset.rgb_image(&dataset.test, index)? else { return Ok(()) };
         let class = |class: i64| &dataset.classes[class as usize];
         let lines = vec![
-            class(labels[number]).clone(),
-            format!("taken for {}", class(test.predictions[number])),
-            format!("{:.1} % sure, image {number}", 100.0 * test.confidences[number]),
+            class(labels[index]).clone(),
+            format!("predicted {}", class(test.predictions[index])),
+            format!("{:.1} % sure, image {index}", 100.0 * test.confidences[index]),
         ];
         mistakes.push(SheetImage { image, lines });
     }
     let note = format!("{} of {total} wrong test images", mistakes.len());
-    let sheet = picture_sheet("Most confident mistakes", &note, &mistakes)?;
+    let sheet = image_sheet("Most confident mistakes", &note, &mistakes)?;
     write_whole(&folder.file("mistakes.png"), &sheet)
 }
 
@@ -171,7 +172,7 @@ fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookCon
     Ok(WorkbookContent { columns: history.columns(), rows: rows.collect(), facts })
 }
 
-/// The leaves of a record, named by their path.
+/// The leaves of a record, named by their paths.
 fn collect_facts(path: &str, value: &Value, facts: &mut Vec<(String, Fact)>) {
     let fact = match value {
         Value::Null => return,

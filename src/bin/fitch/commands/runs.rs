@@ -1,4 +1,4 @@
-//! `fitch runs`: the runs below a folder with their results.
+//! `fitch runs`: the runs below a folder and their results.
 
 use super::table::table;
 use crate::cli::RunsOptions;
@@ -43,7 +43,7 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Every run in the folder itself and in the folders below it; a run is not searched for further runs.
+/// Finds every run in a folder and below it; a run is not searched for further runs.
 fn find_runs(folder: &Path, found: &mut Vec<RunFolder>) -> std::io::Result<()> {
     if let Ok(run) = RunFolder::open(folder) {
         found.push(run);
@@ -51,7 +51,7 @@ fn find_runs(folder: &Path, found: &mut Vec<RunFolder>) -> std::io::Result<()> {
     }
     let entries: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    // A link could lead in a circle; a folder below that cannot be read hides only its own runs.
+    // Links could lead in a circle. A folder that cannot be read hides only its own runs.
     for entry in entries.iter().filter(|entry| entry.is_dir() && !entry.is_symlink()) {
         let _ = find_runs(entry, found);
     }

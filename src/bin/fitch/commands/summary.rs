@@ -1,6 +1,6 @@
 //! `fitch summary`: the layers of a model as a table.
 
-use super::plots::PictureForm;
+use super::plots::DrawingFormat;
 use crate::cli::{DiagramFlags, DirectionOption, StyleOption, SummaryOptions, TrainOptions};
 use crate::config::{self, layers_of};
 use crate::exit::Exit;
@@ -47,7 +47,7 @@ fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
             DirectionOption::Right => Orientation::Right,
         },
     };
-    let bytes = match PictureForm::of(to) {
+    let bytes = match DrawingFormat::of(to) {
         Some(form) => form.bytes(&report::diagram(model, shown))?,
         None if to.extension().is_some_and(|extension| extension == "dot") => {
             report::dot(model, shown).into_bytes()

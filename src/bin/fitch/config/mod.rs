@@ -170,8 +170,9 @@ pub fn check_machine(device: &str, threads: Option<i64>) -> Result<Machine> {
 }
 
 fn check_machine_with(device: &str, threads: Option<i64>, checker: &mut Checker) -> Option<Machine> {
-    let choice =
-        device.parse::<DeviceChoice>().or_else(|rule| checker.fault("device", device, &rule).ok_or(()));
+    let choice = device
+        .parse::<DeviceChoice>()
+        .or_else(|rule| checker.fault("device", device, &rule.to_string()).ok_or(()));
     let threads = check_threads(threads, checker);
     Some(Machine { device: choice.ok()?, threads: threads? })
 }

@@ -3,8 +3,7 @@
 use crate::data::Fault;
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
-use crate::data::formats::csv::LABEL_NAMES;
-use crate::data::label_encoding::{LabelEncoding, RawLabels};
+use crate::data::label_encoding::{LABEL_NAMES, LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result, anyhow, bail, ensure};

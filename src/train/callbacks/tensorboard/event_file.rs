@@ -3,8 +3,8 @@
 //! The format is that of TensorFlow's `record_writer.cc` and `event.proto`: records of a length, its checksum, an
 //! `Event` message and its checksum. A record is appended in one write; a reader skips one that is not complete yet.
 
+use crate::protobuf::{Bytes, Message as _, message};
 use anyhow::{Context, Result};
-use prost::Message;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ impl EventFile {
         let value = Value {
             tag: tag.to_string(),
             simple_value: None,
-            tensor: Some(TensorProto { dtype: STRING, strings: vec![text.as_bytes().to_vec()] }),
+            tensor: Some(TensorProto { dtype: STRING, strings: vec![Bytes(text.as_bytes().to_vec())] }),
             metadata: Some(Metadata { plugin: Some(Plugin { name: "text".to_string() }) }),
         };
         self.append(0, vec![value])
@@ -79,7 +79,7 @@ impl EventFile {
     }
 
     fn write(&mut self, event: Event) -> Result<()> {
-        let content = event.encode_to_vec();
+        let content = event.to_bytes();
         let length = (content.len() as u64).to_le_bytes();
         let record = [&length[..], &checksum(&length), content.as_slice(), &checksum(&content)].concat();
         self.file.write_all(&record).with_context(|| format!("cannot write {}", self.path.display()))
@@ -93,57 +93,56 @@ fn now() -> f64 {
 
 /// CRC-32C, masked as TensorFlow does it.
 fn checksum(bytes: &[u8]) -> [u8; 4] {
-    crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+    crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
-#[derive(Message)]
-struct Event {
-    #[prost(double, tag = "1")]
-    wall_time: f64,
-    #[prost(int64, tag = "2")]
-    step: i64,
-    #[prost(string, optional, tag = "3")]
-    file_version: Option<String>,
-    #[prost(message, optional, tag = "5")]
-    summary: Option<Summary>,
+/// Castagnoli's polynomial, bit by bit: records are short.
+fn crc32c(bytes: &[u8]) -> u32 {
+    let bit = |sum: u32, _| (sum >> 1) ^ (0x82f6_3b78 * (sum & 1));
+    !bytes.iter().fold(!0, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), bit))
 }
 
-#[derive(Message)]
-struct Summary {
-    #[prost(message, repeated, tag = "1")]
-    values: Vec<Value>,
+message! {
+    struct Event {
+        1 => wall_time: f64,
+        2 => step: i64,
+        3 => file_version: Option<String>,
+        5 => summary: Option<Summary>,
+    }
 }
 
-#[derive(Message)]
-struct Value {
-    #[prost(string, tag = "1")]
-    tag: String,
-    #[prost(float, optional, tag = "2")]
-    simple_value: Option<f32>,
-    #[prost(message, optional, tag = "8")]
-    tensor: Option<TensorProto>,
-    #[prost(message, optional, tag = "9")]
-    metadata: Option<Metadata>,
+message! {
+    struct Summary {
+        1 => values: Vec<Value>,
+    }
 }
 
-#[derive(Message)]
-struct TensorProto {
-    #[prost(int32, tag = "1")]
-    dtype: i32,
-    #[prost(bytes = "vec", repeated, tag = "8")]
-    strings: Vec<Vec<u8>>,
+message! {
+    struct Value {
+        1 => tag: String,
+        2 => simple_value: Option<f32>,
+        8 => tensor: Option<TensorProto>,
+        9 => metadata: Option<Metadata>,
+    }
 }
 
-#[derive(Message)]
-struct Metadata {
-    #[prost(message, optional, tag = "1")]
-    plugin: Option<Plugin>,
+message! {
+    struct TensorProto {
+        1 => dtype: i32,
+        8 => strings: Vec<Bytes>,
+    }
 }
 
-#[derive(Message)]
-struct Plugin {
-    #[prost(string, tag = "1")]
-    name: String,
+message! {
+    struct Metadata {
+        1 => plugin: Option<Plugin>,
+    }
+}
+
+message! {
+    struct Plugin {
+        1 => name: String,
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +163,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_that_of_tensorflow() {
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283, "the check value of RFC 3720");
         // Every event file of version 2 begins with the same record but for its time; its length is 24.
         assert_eq!(checksum(&24u64.to_le_bytes()), [0xa3, 0x7f, 0x4b, 0x22]);
     }

@@ -1,9 +1,9 @@
-//! `fitch predict`: classes for pictures, IDX files and CSV rows.
+//! `fitch predict`: classes for image files, IDX files and CSV rows.
 
 mod output;
 
 use super::start_libtorch;
-use crate::cli::{InvertOption, PredictOptions};
+use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
@@ -17,7 +17,7 @@ use output::Output;
 use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
 
-/// Large enough for the matrix products to be efficient, small enough for the caches.
+/// Large enough for efficient matrix products, small enough for the caches.
 const BATCH_SIZE: usize = 1024;
 
 pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
@@ -35,7 +35,12 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     };
     let spec = InputSpec::new(&input.shape, input.maximum, inversion)
         .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?;
-    let output = Output::new(options.format, &model.card().classes, top, options.probabilities);
+    let format = match options.format {
+        PredictFormat::Auto if terminal.shows_results => PredictFormat::Table,
+        PredictFormat::Auto => PredictFormat::Csv,
+        chosen => chosen,
+    };
+    let output = Output::new(format, &model.card().classes, top, options.probabilities);
     let mut classifier =
         Classifier { model: &model, device: chosen.device, terminal, output, batch: Vec::new(), inverted: 0 };
 
@@ -45,7 +50,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
         match input {
             Ok(input) => classifier.push(input)?,
             Err(fault) => {
-                // What came before it is shown before it.
+                // Print in the order of the inputs.
                 classifier.flush()?;
                 terminal.error(&format!("{fault:#}"));
                 failed += 1;
@@ -57,11 +62,11 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     if classifier.inverted > 0 && options.invert == InvertOption::Auto {
         let border = if input.border < 0.5 { "bright" } else { "dark" };
         let what = match classifier.inverted {
-            1 => "a picture was".to_string(),
-            count => format!("{count} pictures were"),
+            1 => "1 image was inverted: its".to_string(),
+            count => format!("{count} images were inverted: their"),
         };
         terminal.say(&format!(
-            "{what} inverted for a {border} border, unlike that of the training images (--invert=never keeps them)"
+            "{what} {border} border is unlike that of the training images (--invert=never turns this off)"
         ));
     }
     match failed {
@@ -70,7 +75,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     }
 }
 
-/// The file itself, or that of a run.
+/// The file itself, or the model file of a run.
 fn model_file(model: &Path) -> Result<PathBuf> {
     if !model.is_dir() {
         return Ok(model.to_path_buf());
@@ -79,14 +84,14 @@ fn model_file(model: &Path) -> Result<PathBuf> {
     let file = folder.model_file();
     ensure!(
         file.exists(),
-        "{} has no model.pt; `fitch export {}` writes it if the run has weights",
+        "{} has no model.pt; `fitch export {}` writes it from the run's weights",
         model.display(),
         model.display()
     );
     Ok(file)
 }
 
-/// Collects inputs to batches, and shows what the model says of them.
+/// Collects inputs into batches, classifies them and prints the predictions.
 struct Classifier<'a> {
     model: &'a ScriptModel,
     device: Device,

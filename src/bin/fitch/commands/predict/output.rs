@@ -1,20 +1,19 @@
-//! The forms in which predictions are shown, a batch at a time. It must not know where they come from.
+//! Predictions as text in each format, a batch at a time.
 
 use crate::cli::PredictFormat;
 use anyhow::{Context, Result};
 use fitch::data::inputs::Input;
 use serde::{Serialize, Serializer};
 use std::fmt::Write;
-use std::io::IsTerminal;
 
-/// What is shown, and how.
+/// Formats predictions.
 pub struct Output<'a> {
     format: PredictFormat,
     classes: &'a [String],
     top: usize,
     all_probabilities: bool,
-    /// Rows shown so far.
-    shown: usize,
+    /// The number of rows formatted so far.
+    rows: usize,
 }
 
 /// A prediction as JSON.
@@ -49,20 +48,14 @@ impl Serialize for ByClass<'_> {
 }
 
 impl<'a> Output<'a> {
-    /// The format, the names of the classes, how many classes are told for an image, and whether the
-    /// probabilities of all are.
+    /// Tells the `top` most likely classes of each input, and on request the probabilities of all classes.
     pub fn new(
         format: PredictFormat,
         classes: &'a [String],
         top: usize,
         all_probabilities: bool,
     ) -> Output<'a> {
-        let format = match format {
-            PredictFormat::Auto if std::io::stdout().is_terminal() => PredictFormat::Table,
-            PredictFormat::Auto => PredictFormat::Csv,
-            chosen => chosen,
-        };
-        Output { format, classes, top: top.min(classes.len()), all_probabilities, shown: 0 }
+        Output { format, classes, top: top.min(classes.len()), all_probabilities, rows: 0 }
     }
 
     /// What comes before the first row.
@@ -107,9 +100,9 @@ impl<'a> Output<'a> {
             }
             PredictFormat::Json => {
                 for (input, probabilities) in all {
-                    text += if self.shown == 0 { "\n" } else { ",\n" };
+                    text += if self.rows == 0 { "\n" } else { ",\n" };
                     text += &serde_json::to_string(&self.prediction(input, probabilities))?;
-                    self.shown += 1;
+                    self.rows += 1;
                 }
             }
             PredictFormat::Jsonl => {

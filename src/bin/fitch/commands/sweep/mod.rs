@@ -33,7 +33,7 @@ pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
     }
     sweep.write_plan()?;
     let chosen = sweep.choose(options.run)?;
-    let is_interrupted = signals::listen(*terminal)?;
+    let is_interrupted = signals::listen(terminal)?;
     let ended = workers.run(&sweep, &chosen, &is_interrupted, terminal)?;
     if options.run.is_none() {
         sweep.tell(terminal)?;

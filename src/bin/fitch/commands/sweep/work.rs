@@ -100,7 +100,7 @@ impl Workers {
     ) -> Result<()> {
         let arguments = match sweep.state(run)? {
             State::Finished(_) => return Ok(()),
-            State::Begun if can_go_on(sweep, run)? => {
+            State::Begun if can_go_on(&RunFolder::open(&sweep.path(run))?)? => {
                 vec!["--resume".into(), sweep.path(run)]
             }
             State::New | State::Begun => {
@@ -141,16 +141,22 @@ impl Workers {
     }
 }
 
-/// Whether a run that was begun has a checkpoint; if it has none, it is cleared away to begin anew.
-fn can_go_on(sweep: &Sweep, run: &PlannedRun) -> Result<bool> {
-    let folder = RunFolder::open(&sweep.path(run))?;
-    let lock = take_soon(&folder)?;
+/// Whether a run that was begun has a checkpoint to go on from; if it has none, its folder is removed.
+fn can_go_on(folder: &RunFolder) -> Result<bool> {
+    let _lock = take_soon(folder)?;
     if folder.checkpoints().newest(|_| ())?.is_some() {
         return Ok(true);
     }
-    drop(lock);
-    fs::remove_dir_all(folder.path())
-        .with_context(|| format!("cannot remove {}", folder.path().display()))?;
+    // Renamed first, under the lock, so that no other process begins in a half-removed folder.
+    let (path, removed) = (folder.path(), folder.path().with_extension("removed"));
+    let remove = || {
+        if removed.exists() {
+            fs::remove_dir_all(&removed)?;
+        }
+        fs::rename(path, &removed)?;
+        fs::remove_dir_all(&removed)
+    };
+    remove().with_context(|| format!("cannot remove {}", path.display()))?;
     Ok(false)
 }
 
@@ -210,4 +216,40 @@ fn interrupt(_: &Child) {}
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(3)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_folder_is_removed_under_its_lock() {
+        const FILES: usize = 3_000;
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(&place.path().join("001")).unwrap();
+        for file in 0..FILES {
+            fs::write(folder.path().join(file.to_string()), "").unwrap();
+        }
+        let is_removed = AtomicBool::new(false);
+        let found_torn = thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let mut found_torn = false;
+                while !is_removed.load(Ordering::Relaxed) {
+                    if let Ok(lock) = RunLock::take(&folder) {
+                        // The files and the lock's own.
+                        found_torn |= fs::read_dir(folder.path()).map_or(0, Iterator::count) != FILES + 1;
+                        drop(lock);
+                    }
+                    thread::sleep(Duration::from_micros(200));
+                }
+                found_torn
+            });
+            let removed = can_go_on(&folder);
+            is_removed.store(true, Ordering::Relaxed);
+            assert!(!removed.unwrap());
+            other.join().unwrap()
+        });
+        assert!(!found_torn, "another process had a folder that was being removed");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
 }

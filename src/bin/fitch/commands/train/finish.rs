@@ -1,4 +1,4 @@
-//! The end of a training: which weights remain, what they are worth, and everything that is written of it.
+//! The end of a training: its weights are restored and tested, and its files written.
 
 use super::{RunInProgress, Work};
 use crate::commands::built_model::model_card;
@@ -14,11 +14,10 @@ use anyhow::Result;
 use fitch::export::TrainedModel;
 use fitch::run::{RunFolder, RunRecord, save_weights};
 use fitch::text::with_separators;
-use fitch::train::callbacks::Best;
-use fitch::train::{Outcome, StopReason, Stopping, evaluate};
+use fitch::train::{Best, Outcome, StopReason, Stopping, evaluate};
 use tch::nn::VarStore;
 
-/// Writes what came of a training, shows it, and gives the exit code.
+/// Tests the model, writes all files, prints the results and returns the exit code.
 pub fn finish(
     work: &Work,
     run: RunInProgress,
@@ -60,13 +59,13 @@ pub fn finish(
     let images = dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?;
     write_torchscript(&folder.model_file(), model, &trained.network, &images)?;
     draw_run(&folder, &record, &outcome.history, &trained.model, dataset, &test)?;
-    // Last, so that a run whose record tells its end has all of its files.
+    // Last: a run whose record has a stop reason has all of its files.
     record.save(&folder)?;
     terminal.result(&report(outcome, &record, &folder)?)?;
     match reason {
         StopReason::Interrupted => {
             if configuration.optimization.is_resumable() {
-                terminal.hint(&format!("{} goes on from here", resume_command(folder.path())));
+                terminal.hint(&format!("{} continues from here", resume_command(folder.path())));
             }
             Ok(Exit::Interrupted)
         }
@@ -78,7 +77,8 @@ pub fn finish(
     }
 }
 
-/// After a training diverged without best weights: those of the last checkpoint, and their epoch.
+/// After a training that diverged without best weights: loads those of the last checkpoint, whose epoch it
+/// returns.
 fn restore_last_good(folder: &RunFolder, variables: &VarStore, terminal: &Terminal) -> Result<Option<usize>> {
     let Some(checkpoint) = checkpoints::newest(folder.checkpoints(), terminal)? else { return Ok(None) };
     checkpoint.load_weights(variables)?;
@@ -92,7 +92,7 @@ fn diverged(outcome: &Outcome, weights: &str) -> Hint {
     }
 }
 
-/// What a user wants to know at the end.
+/// The results as a table and a few lines.
 fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> Result<String> {
     let Outcome { history, .. } = outcome;
     let rows = history.metric_names.iter().filter_map(|name| {

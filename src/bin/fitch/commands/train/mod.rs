@@ -10,7 +10,7 @@ use super::built_model::{BuiltModel, RecordedRun};
 use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
-use super::{start_libtorch, with_short_spins};
+use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::{PrecisionOption, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
@@ -21,7 +21,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, BatchSource, Dataset};
 use fitch::device;
-use fitch::metrics::Metric;
+use fitch::metrics::Loss;
 use fitch::model::Model;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
@@ -43,7 +43,7 @@ struct Work {
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
-    with_short_spins();
+    restart_with_short_spins();
     let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
     let (options, warnings) = match &resumed {
         Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
@@ -75,7 +75,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
     if precision == PrecisionOption::Tf32 {
-        device::allow_tf32();
+        allow_tf32();
     }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
@@ -128,7 +128,7 @@ fn train(
     let mut plateau = configuration.plateau.clone();
     let mut schedule = configuration.optimization.schedule;
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
-    let mut stop_on_request = StopOnRequest::new(signals::listen(*terminal)?);
+    let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
     // Markdown keeps the lines of indented text.
     let summary: String = run.summary.lines().map(|line| format!("    {line}\n")).collect();
@@ -158,7 +158,7 @@ fn train(
         fit = fit.transform(move |images| augmentation.apply(images));
     }
     if let Some(loss) = training_loss {
-        fit = fit.loss(loss).validation_loss(Metric::cross_entropy());
+        fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
     if configuration.optimization.is_resumable() {
         fit = fit.checkpoints(&mut checkpoints);
@@ -170,6 +170,13 @@ fn train(
         fit = fit.resume(checkpoint);
     }
     fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
+}
+
+/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
+fn allow_tf32() {
+    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing reads the
+    // environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to tell it.
+    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
 }
 
 /// Whether the device can compute so.

@@ -5,7 +5,7 @@ use crate::cli::{AdamOption, OptimizerOption};
 use crate::config::{ClassWeights, Configuration, Optimization};
 use crate::failure::UsageError;
 use anyhow::Result;
-use fitch::metrics::Metric;
+use fitch::metrics::Loss;
 use fitch::optim::{KERAS_EPSILON, Optimizer, keras_adam};
 use tch::Tensor;
 use tch::nn::{AdamW, RmsProp, Sgd, VarStore};
@@ -41,7 +41,7 @@ pub fn training_loss(
     optimization: &Optimization,
     splits: &Splits,
     classes: &[String],
-) -> Result<Option<Metric>> {
+) -> Result<Option<Loss>> {
     let weights = match &optimization.class_weights {
         ClassWeights::Equal => None,
         ClassWeights::Balanced => Some(balanced(&splits.class_counts)),
@@ -56,7 +56,7 @@ pub fn training_loss(
         return Ok(None);
     }
     let weights = weights.map(|weights| Tensor::from_slice(&weights));
-    Ok(Some(Metric::cross_entropy_with(optimization.label_smoothing, weights)))
+    Ok(Some(Loss::cross_entropy_with(optimization.label_smoothing, weights)))
 }
 
 /// In inverse proportion to the number of images, 1 for a class of the mean number: n / (classes * count), as

@@ -1,34 +1,35 @@
-//! The record of a training: one row an epoch. It must not know where it is written.
+//! The history of a training: one record per epoch.
 
+use super::Better;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What came of one epoch.
+/// The results of one epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EpochRecord {
-    /// Its number, from 1.
+    /// Counted from 1.
     pub epoch: usize,
-    /// The means of loss and metrics by name; those of validation start with `val_`. Without validation
-    /// these are absent.
+    /// The means of loss and metrics by name. Those of the validation set, if there is one, begin with
+    /// `val_`.
     pub metrics: BTreeMap<String, f64>,
-    /// The learning rate that the epoch was trained with.
+    /// The learning rate of its last step.
     pub learning_rate: f64,
-    /// How long it took, validation included.
+    /// How long it took in seconds, with validation.
     pub seconds: f64,
 }
 
 /// All epochs so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// The names of the metrics, sorted, with and without validation's.
+    /// The names of the metrics, sorted, each with and without `val_`.
     pub metric_names: Vec<String>,
-    /// One record an epoch, in order.
+    /// One record per epoch, in order.
     pub epochs: Vec<EpochRecord>,
 }
 
 impl History {
-    /// An empty history of the metrics named; `val_` and each name come with them.
+    /// An empty history of these metrics, each with and without `val_`.
     pub fn new<'a>(metrics: impl IntoIterator<Item = &'a str>) -> History {
         let mut metric_names: Vec<String> =
             metrics.into_iter().flat_map(|name| [name.to_string(), format!("val_{name}")]).collect();
@@ -43,16 +44,16 @@ impl History {
         names.map(str::to_string).collect()
     }
 
-    /// The values of an epoch in these columns; none where nothing was measured.
+    /// The values of an epoch in these columns; none for what was not measured.
     pub fn cells(&self, record: &EpochRecord) -> Vec<Option<f64>> {
         let metrics = self.metric_names.iter().map(|name| record.metrics.get(name).copied());
         let ends = [Some(record.learning_rate), Some(record.seconds)];
         std::iter::once(Some(record.epoch as f64)).chain(metrics).chain(ends).collect()
     }
 
-    /// The epoch in which a metric was best, and its value then; the first one of equals. Values that
-    /// are not finite are passed over.
-    pub fn best(&self, metric: &str, direction: crate::metrics::Better) -> Option<(usize, f64)> {
+    /// The epoch in which a metric was best, and its value; the first of equal ones. Values that are not
+    /// finite do not count.
+    pub fn best(&self, metric: &str, direction: Better) -> Option<(usize, f64)> {
         let values = self.epochs.iter().filter_map(|row| Some((row.epoch, *row.metrics.get(metric)?)));
         values
             .filter(|(_, value)| value.is_finite())
@@ -63,7 +64,6 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Better;
 
     #[test]
     fn the_best_epoch_is_the_first_of_the_finite_best() {

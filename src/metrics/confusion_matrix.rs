@@ -1,0 +1,105 @@
+//! The confusion matrix, and what it says about each class.
+
+use anyhow::{Result, ensure};
+use std::fmt;
+
+/// How often samples of each true class were predicted as each class. Its text is a table of the counts, a
+/// row for each true class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfusionMatrix {
+    /// `counts[truth][prediction]`.
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// What a confusion matrix says about one class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScores {
+    /// The number of samples of this class.
+    pub samples: u64,
+    /// Of the samples predicted as this class, the share that is of it; NaN if there are none.
+    pub precision: f64,
+    /// Of the samples of this class, the share that was predicted as it; NaN if there are none.
+    pub recall: f64,
+    /// The harmonic mean of both, computed from the counts: 2 TP / (2 TP + FP + FN).
+    pub f1: f64,
+}
+
+impl ConfusionMatrix {
+    /// Counts pairs of true and predicted class.
+    ///
+    /// # Errors
+    /// Slices of two lengths; a class that is not from 0 to below `classes`.
+    pub fn count(truths: &[i64], predictions: &[i64], classes: usize) -> Result<ConfusionMatrix> {
+        let (labels, predicted) = (truths.len(), predictions.len());
+        ensure!(labels == predicted, "there are {labels} labels, but {predicted} predictions");
+        let mut counts = vec![vec![0; classes]; classes];
+        for (&truth, &prediction) in truths.iter().zip(predictions) {
+            for class in [truth, prediction] {
+                ensure!(
+                    (0..classes as i64).contains(&class),
+                    "there is a class {class}, but {classes} classes"
+                );
+            }
+            counts[truth as usize][prediction as usize] += 1;
+        }
+        Ok(ConfusionMatrix { counts })
+    }
+
+    /// The scores of each class.
+    pub fn scores(&self) -> Vec<ClassScores> {
+        let classes = 0..self.counts.len();
+        let scores = classes.clone().map(|class| {
+            let correct = self.counts[class][class] as f64;
+            let samples: u64 = self.counts[class].iter().sum();
+            let predicted: u64 = classes.clone().map(|truth| self.counts[truth][class]).sum();
+            ClassScores {
+                samples,
+                precision: correct / predicted as f64,
+                recall: correct / samples as f64,
+                f1: 2.0 * correct / (samples + predicted) as f64,
+            }
+        });
+        scores.collect()
+    }
+}
+
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        let max = self.counts.iter().flatten().max().copied().unwrap_or_default();
+        let width = max.to_string().len();
+        for row in &self.counts {
+            let cells: Vec<String> = row.iter().map(|count| format!("{count:>width$}")).collect();
+            writeln!(out, "{}", cells.join(" "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_follow_from_the_confusion_matrix() {
+        // Class 0: 2 right, 1 predicted as 1; class 1: 1 right; class 2: never seen, never predicted.
+        let matrix = ConfusionMatrix::count(&[0, 0, 0, 1], &[0, 0, 1, 1], 3).unwrap();
+        assert_eq!(matrix.counts, [[2, 1, 0], [0, 1, 0], [0, 0, 0]]);
+        let scores = matrix.scores();
+        assert_eq!(scores[0], ClassScores { samples: 3, precision: 1.0, recall: 2.0 / 3.0, f1: 0.8 });
+        assert_eq!(scores[1], ClassScores { samples: 1, precision: 0.5, recall: 1.0, f1: 2.0 / 3.0 });
+        assert!(scores[2].precision.is_nan() && scores[2].recall.is_nan() && scores[2].f1.is_nan());
+    }
+
+    #[test]
+    fn its_text_is_a_table() {
+        let matrix = ConfusionMatrix { counts: vec![vec![12, 0], vec![3, 4]] };
+        assert_eq!(matrix.to_string(), "12  0\n 3  4\n");
+    }
+
+    #[test]
+    fn classes_out_of_range_and_a_missing_prediction_are_errors() {
+        for (truths, predictions) in [(&[0, 3][..], &[0, 0][..]), (&[0], &[-1]), (&[0, 1], &[0])] {
+            assert!(ConfusionMatrix::count(truths, predictions, 3).is_err(), "{truths:?} {predictions:?}");
+        }
+    }
+}

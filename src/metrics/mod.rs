@@ -1,0 +1,16 @@
+//! What is measured while training: losses and metrics, their means over all samples of an epoch, the history
+//! of epochs, and the confusion matrix. The room knows nothing of files or layers.
+
+mod better;
+mod confusion_matrix;
+mod history;
+mod loss;
+mod metric;
+mod running_means;
+
+pub use better::Better;
+pub use confusion_matrix::{ClassScores, ConfusionMatrix};
+pub use history::{EpochRecord, History};
+pub use loss::Loss;
+pub use metric::Metric;
+pub(crate) use running_means::RunningMeans;
