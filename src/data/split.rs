@@ -16,8 +16,11 @@ pub enum SplitMethod {
 }
 
 impl SplitMethod {
-    /// As users write it.
-    pub fn name(self) -> &'static str {
+    /// All methods.
+    pub const ALL: [SplitMethod; 3] = [SplitMethod::Stratified, SplitMethod::Shuffled, SplitMethod::Last];
+
+    /// As users write it: `stratified`.
+    pub fn keyword(self) -> &'static str {
         match self {
             SplitMethod::Stratified => "stratified",
             SplitMethod::Shuffled => "shuffled",

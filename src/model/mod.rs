@@ -11,6 +11,7 @@ mod summary;
 
 pub use backpropagation::Backpropagation;
 pub use explicit_gradients::ExplicitGradients;
+pub use layers::usage as layers_usage;
 pub use layers_text::{Layers, ParseError};
 pub use network::Network;
 pub use summary::{SummaryStyle, summary};

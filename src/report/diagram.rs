@@ -16,6 +16,19 @@ pub enum Orientation {
     Right,
 }
 
+impl Orientation {
+    /// Both ways.
+    pub const ALL: [Orientation; 2] = [Orientation::Down, Orientation::Right];
+
+    /// As users write it: `down`.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            Orientation::Down => "down",
+            Orientation::Right => "right",
+        }
+    }
+}
+
 /// What a diagram tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiagramOptions {

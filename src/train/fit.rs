@@ -40,6 +40,8 @@ use tch::{Kind, Tensor};
 #[derive(Debug)]
 pub struct Fit<'a> {
     settings: Settings<'a>,
+    /// What is trained, if it can have gradients of its own.
+    network: Option<&'a Network>,
     seed: u64,
     callbacks: Vec<&'a mut dyn Callback>,
     store: Option<&'a mut dyn CheckpointStore>,
@@ -94,7 +96,7 @@ impl<'a> Fit<'a> {
             epochs: 1,
             batch_size: 128,
         };
-        Fit { settings, seed: 0, callbacks: Vec::new(), store: None, start: Start::Fresh }
+        Fit { settings, network: None, seed: 0, callbacks: Vec::new(), store: None, start: Start::Fresh }
     }
 
     /// Trains a network by its own gradients where it has them, which is faster than autograd on a CPU; otherwise as
@@ -109,25 +111,13 @@ impl<'a> Fit<'a> {
     /// let model = Model::classifier(&[8, 8], Layers::parse("dense 32, relu")?, 10)?;
     /// let network = Network::new(model, Device::Cpu)?;
     /// let optimizer = Optimizer::new(network.variables(), nn::Adam::default(), 0.01)?;
-    /// let outcome = Fit::network(&network, optimizer)?.epochs(2).run(&digits, None)?;
+    /// let outcome = Fit::network(&network, optimizer).epochs(2).run(&digits, None)?;
     /// assert!(outcome.history.epochs[1].metrics["accuracy"] > 0.5);
     /// # Ok(())
     /// # }
     /// ```
-    ///
-    /// # Errors
-    /// Variables that are not float32 any more; a network in bfloat16 with an optimizer of tch's own, which takes no
-    /// gradients but autograd's.
-    pub fn network(network: &'a Network, optimizer: Optimizer) -> Result<Fit<'a>> {
-        let takes_gradients = optimizer.state().is_some();
-        ensure!(
-            takes_gradients || network.precision() == Kind::Float,
-            "training in bfloat16 needs an optimizer whose state can be saved: Optimizer::new"
-        );
-        let gradients = if takes_gradients { network.backpropagation()? } else { None };
-        let mut fit = Fit::new(network, network.variables(), optimizer);
-        fit.settings.gradients = gradients.map(Gradients::Owned);
-        Ok(fit)
+    pub fn network(network: &'a Network, optimizer: Optimizer) -> Fit<'a> {
+        Fit { network: Some(network), ..Fit::new(network, network.variables(), optimizer) }
     }
 
     /// The number of epochs: how often training goes through all samples.
@@ -230,7 +220,10 @@ impl<'a> Fit<'a> {
         let device = self.settings.variables.device();
         let train = train.on_device(device)?;
         let validation = validation.map(|source| source.on_device(device)).transpose()?;
-        let Fit { settings, seed, mut callbacks, mut store, start } = self;
+        let Fit { mut settings, network, seed, mut callbacks, mut store, start } = self;
+        if let Some(network) = network {
+            settings.gradients = gradients_of(network, &settings.optimizer)?;
+        }
         let batch_size = settings.batch_size;
         let Newest { checkpoint, damaged } = start.checkpoint(&mut store)?;
         let mut training = Training::begin(settings, train.len(), validation)?;
@@ -291,4 +284,16 @@ impl<'a> Fit<'a> {
         }
         Ok(())
     }
+}
+
+/// A network's own gradients, if it has them and the optimizer takes them.
+fn gradients_of<'a>(network: &Network, optimizer: &Optimizer) -> Result<Option<Gradients<'a>>> {
+    if optimizer.state().is_some() {
+        return Ok(network.backpropagation()?.map(Gradients::Owned));
+    }
+    ensure!(
+        network.precision() == Kind::Float,
+        "training in bfloat16 needs an optimizer whose state can be saved: Optimizer::new"
+    );
+    Ok(None)
 }

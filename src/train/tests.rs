@@ -719,3 +719,30 @@ fn tensorboard_and_progress_lines_follow_a_training() {
         assert_eq!(std::fs::read_dir(folder.path().join(split)).unwrap().count(), 1);
     }
 }
+
+#[test]
+fn a_network_trains_with_its_own_gradients_unless_the_optimizer_takes_none() {
+    use crate::model::{Layers, Model, Network};
+    let network = || {
+        let model = Model::classifier(&[2], Layers::parse("dense 3, relu").unwrap(), 2).unwrap();
+        let network = Network::new(model, Device::Cpu).unwrap();
+        for mut value in network.variables().variables().into_values() {
+            let values = Tensor::arange(value.numel() as i64, (Kind::Float, Device::Cpu)) / 7.0 - 0.3;
+            tch::no_grad(|| value.copy_(&values.view_as(&value)));
+        }
+        network
+    };
+    let loss = |network: &Network, optimizer: Optimizer| {
+        let outcome = Fit::network(network, optimizer).epochs(3).batch_size(16).run(&points(70), None);
+        column(&outcome.unwrap(), "loss")[2]
+    };
+    let own = network();
+    let found = loss(&own, Optimizer::new(own.variables(), keras_adam(), 0.01).unwrap());
+    let opaque = network();
+    let expected = loss(&opaque, Optimizer::opaque(opaque.variables(), keras_adam(), 0.01).unwrap());
+    assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    let half = network().with_precision(Kind::BFloat16).unwrap();
+    let optimizer = Optimizer::opaque(half.variables(), keras_adam(), 0.01).unwrap();
+    let fault = Fit::network(&half, optimizer).run(&points(8), None).unwrap_err().to_string();
+    assert!(fault.contains("bfloat16") && fault.contains("Optimizer::new"), "{fault}");
+}

@@ -80,7 +80,7 @@ fn what_is_no_network_or_does_not_fit_is_told() {
     let place = Place::new();
     place
         .train(&["--model", "cnn", "--layers", "relu"])
-        .with_fault(2, &["--model cnn: is a network already"]);
+        .with_fault(2, &["--model cnn: cannot be used with --layers"]);
     place.train(&["--model", "rnn"]).with_fault(2, &["--model rnn: is neither mlp nor cnn nor a TOML file"]);
     fs::write(place.path("a.toml"), "layer = ['relu']").unwrap();
     place
@@ -99,5 +99,5 @@ fn what_is_no_network_or_does_not_fit_is_told() {
         place.train(&["--layers", layers]).with_fault(1, &[fault]);
     }
     let fault = place.train(&["--layers", "conv2d 4 3", "--precision", "bf16"]);
-    fault.with_fault(1, &["--precision bf16: conv2d 4 3", "has a layer that has no form in it"]);
+    fault.with_fault(1, &["--precision bf16: conv2d_1 has no gradients of its own"]);
 }

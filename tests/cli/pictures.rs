@@ -128,7 +128,7 @@ fn validation_images_are_those_that_are_named_or_those_in_a_folder_for_them() {
     place.train(&["--resume", "named", "--epochs", "21", "--validation", "more/held-out"]).well();
     place.run(&["evaluate", "named"]).well();
     train("split", &["--validation", "more/held-out", "--validation-split", "0.2"])
-        .with_fault(2, &["--validation \"more/held-out\": are the images to validate with; give it or"]);
+        .with_fault(2, &["--validation more/held-out: cannot be used with --validation-split"]);
     train("nowhere", &["--validation", "nowhere"]).with_fault(2, &["--validation nowhere: there is no such"]);
 
     fs::rename(place.path("more/held-out"), place.path("pictures/val")).unwrap();

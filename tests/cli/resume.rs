@@ -124,7 +124,7 @@ fn goes_on_when_interrupted(settings: &[&str]) {
         let command = format!("fitch train --resume {run} continues from here");
         assert!(interrupted.stderr.contains(&command), "{interrupted:?}");
         let resumed = place.train(&["--resume", &run]).well();
-        assert!(resumed.stderr.contains(&format!("going on with {run} in epoch ")), "{resumed:?}");
+        assert!(resumed.stderr.contains(&format!("resuming {run} in epoch ")), "{resumed:?}");
         assert_same(&place, &run, "undisturbed");
         assert!(!place.names(&run).contains(&"run.lock".to_string()));
     }
@@ -229,9 +229,9 @@ fn what_cannot_change_is_refused_with_both_values() {
     let finished = finished.with_fault(
         2,
         &[
-            "--layers \"dense 5\": cannot change when a run goes on; it was \"dense 32, relu, dropout 0.2\"",
-            "--batch-size 64: cannot change when a run goes on; it was 128",
-            "--dataset \"mnist\": cannot change when a run goes on; it was \"digits\"",
+            "--layers \"dense 5\": cannot change when a run is resumed; it was \"dense 32, relu, dropout 0.2\"",
+            "--batch-size 64: cannot change when a run is resumed; it was 128",
+            "--dataset \"mnist\": cannot change when a run is resumed; it was \"digits\"",
         ],
     );
     assert!(!finished.stderr.contains("--seed") && !finished.stderr.contains("--epochs"), "{finished:?}");
@@ -255,7 +255,7 @@ fn a_broken_checkpoint_is_named_and_the_one_before_it_taken() {
             .stderr
             .contains("00000003-0000000000 is broken: tensors.safetensors is not as it was written")
     );
-    assert!(finished.stderr.contains("going on with run in epoch 3\n"), "{finished:?}");
+    assert!(finished.stderr.contains("resuming run in epoch 3\n"), "{finished:?}");
     assert_same(&place, "run", "longer");
     fs::remove_dir_all(place.path("run/checkpoint")).unwrap();
     place
@@ -269,24 +269,31 @@ fn bfloat16_goes_on_as_if_nothing_had_happened() {
     place.train_quickly("longer", &["--precision", "bf16", "--epochs", "6"]).well();
     place.train_quickly("run", &["--precision", "bf16"]).well();
     let other = place.train(&["--resume", "run", "--precision", "float32"]);
-    other.with_fault(2, &["--precision \"float32\": cannot change when a run goes on; it was \"bf16\""]);
+    other.with_fault(2, &["--precision \"float32\": cannot change when a run is resumed; it was \"bf16\""]);
     place.train(&["--resume", "run", "--epochs", "6"]).well();
     assert_same(&place, "run", "longer");
 }
 
+/// Version 0.1.0 had `--adam fused` and `--adam reference`.
 #[test]
-fn the_reference_optimizer_trains_alike_but_cannot_go_on() {
+fn a_run_of_an_earlier_version_goes_on_unless_its_optimizer_is_gone() {
     let place = Place::new();
-    place.train_quickly("fused", &[]).well();
-    place.train_quickly("reference", &["--adam", "reference"]).well();
-    for (row, other) in place.history("fused").iter().zip(place.history("reference")).skip(1) {
-        for (cell, other) in row.iter().zip(&other) {
-            assert!((cell.parse::<f64>().unwrap() - other.parse::<f64>().unwrap()).abs() < 1e-2);
-        }
-    }
-    assert!(!place.names("reference").contains(&"checkpoint".to_string()));
-    let finished = place.train(&["--resume", "reference", "--epochs", "9"]);
-    finished.with_fault(1, &["was trained with --adam reference, whose state cannot be saved"]);
+    place.train_quickly("run", &[]).well();
+    let with_adam = |kind: &str| {
+        let mut record = place.record("run");
+        record["config"]["adam"] = kind.into();
+        record["config"]["optimizer"] = serde_json::Value::Null;
+        place.write("run", "run.json", record.to_string().as_bytes());
+    };
+    with_adam("reference");
+    place.run(&["evaluate", "run"]).well();
+    let finished = place.train(&["--resume", "run", "--epochs", "9"]);
+    finished.with_fault(1, &["was trained with --adam reference", "cannot be resumed"]);
+    with_adam("fused");
+    place.run(&["evaluate", "run"]).well();
+    place.train(&["--resume", "run", "--epochs", "4"]).well();
+    let config = &place.record("run")["config"];
+    assert!(config["optimizer"] == "adam" && config.get("adam").is_none(), "{config}");
 }
 
 #[test]
@@ -313,7 +320,7 @@ fn other_data_than_the_runs_are_refused() {
     bytes[100] ^= 1;
     place.write("pictures", images, &bytes);
     let finished = place.train(&["--resume", "run", "--epochs", "5"]);
-    finished.with_fault(1, &["the images of pictures are not those that run was trained on (fingerprint "]);
+    finished.with_fault(1, &["run was trained on other images than those of pictures now (fingerprint "]);
 }
 
 /// A training on raw, mapped files that would go on for ever.
@@ -360,7 +367,7 @@ fn a_run_folder_that_goes_away_ends_the_training_with_a_word() {
     wait_for_checkpoint(&place, "run");
     fs::rename(place.path("run"), place.path("moved")).unwrap();
     let finished = Finished::from(child.wait_with_output().unwrap());
-    finished.with_fault(1, &["training was ended by a fault: cannot write run/", "No such file"]);
+    finished.with_fault(1, &["training ended with a fault: cannot write run/", "No such file"]);
     // What was there still is, and goes on.
     fs::rename(place.path("moved"), place.path("run")).unwrap();
     place.train(&["--resume", "run", "--time-limit", "1ms"]).well();

@@ -144,11 +144,9 @@ fn wrong_plans_and_numbers_are_told() {
     place.sweep(&[]).with_fault(2, &["plan.toml: run 2: --seed -1"]);
     place.run(&["sweep", "missing.toml"]).with_fault(1, &["cannot read missing.toml"]);
     let place = Place::with_plan(PLAN);
-    place.sweep(&["--run", "5"]).with_fault(2, &["--run 5: the plan has the runs 1 to 4"]);
+    place.sweep(&["--run", "5"]).with_fault(2, &["--run 5: the plan has runs 1 to 4"]);
     place.sweep(&["--processes", "0"]).with_fault(2, &["--processes 0: must be"]);
     place.sweep(&["--run", "1"]).well();
     fs::write(place.path("plan.toml"), PLAN.replace("epochs = 2", "epochs = 3")).unwrap();
-    place
-        .sweep(&[])
-        .with_fault(1, &["sweeps/plan/001.toml has other options than the plan", "another --out"]);
+    place.sweep(&[]).with_fault(1, &["sweeps/plan/001.toml differs from the plan", "another --out"]);
 }

@@ -6,8 +6,10 @@ mod config;
 mod exit;
 mod failure;
 mod hints;
+mod precision;
 mod progress;
 mod signals;
+mod suggestion;
 mod terminal;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};

@@ -1,12 +1,13 @@
 //! Progress of trainings, downloads and decoding, drawn through the [`Terminal`].
 
-use crate::cli::ProgressOption;
 use crate::terminal::Terminal;
 use anyhow::Result;
+use clap::ValueEnum;
 use fitch::data::Progress;
 use fitch::report::{HistoryCurves, terminal_chart};
 use fitch::train::{Callback, History, Training};
 use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -16,10 +17,20 @@ const METRICS_INTERVAL: Duration = Duration::from_millis(200);
 /// A narrower terminal has no room for the bar itself.
 const NARROW: usize = 70;
 
+/// How the progress of training is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProgressKind {
+    Auto,
+    Bar,
+    Lines,
+    None,
+}
+
 /// A bar while an epoch runs, a line when it ends.
 pub struct TrainingProgress<'a> {
     terminal: &'a Terminal,
-    style: ProgressOption,
+    style: ProgressKind,
     bar: Option<ProgressBar>,
     metrics_read: Instant,
 }
@@ -31,10 +42,10 @@ impl fmt::Debug for TrainingProgress<'_> {
 }
 
 impl TrainingProgress<'_> {
-    pub fn new(terminal: &Terminal, style: ProgressOption) -> TrainingProgress<'_> {
+    pub fn new(terminal: &Terminal, style: ProgressKind) -> TrainingProgress<'_> {
         let style = match style {
-            ProgressOption::Auto if terminal.is_interactive => ProgressOption::Bar,
-            ProgressOption::Auto => ProgressOption::Lines,
+            ProgressKind::Auto if terminal.is_interactive => ProgressKind::Bar,
+            ProgressKind::Auto => ProgressKind::Lines,
             chosen => chosen,
         };
         TrainingProgress { terminal, style, bar: None, metrics_read: Instant::now() }
@@ -43,7 +54,7 @@ impl TrainingProgress<'_> {
     /// Draws the loss as a small chart, if there was a bar.
     pub fn draw_curve(&self, history: &History) {
         const ROWS: usize = 9;
-        if self.style == ProgressOption::Bar {
+        if self.style == ProgressKind::Bar {
             let columns = self.terminal.columns().min(72);
             let drawn = terminal_chart(&HistoryCurves::from(history), "loss", columns, ROWS);
             self.terminal.say(&format!("\n{drawn}"));
@@ -52,7 +63,7 @@ impl TrainingProgress<'_> {
 
     fn say_notes(&self, training: &mut Training) {
         for note in training.take_notes() {
-            if self.style != ProgressOption::None {
+            if self.style != ProgressKind::None {
                 self.terminal.say(&note);
             }
         }
@@ -61,7 +72,7 @@ impl TrainingProgress<'_> {
 
 impl Callback for TrainingProgress<'_> {
     fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
-        if self.style == ProgressOption::Bar {
+        if self.style == ProgressKind::Bar {
             let bar = new_bar(self.terminal, training.steps() as u64);
             bar.set_prefix(epoch_label(training));
             self.bar = Some(bar);
@@ -87,7 +98,7 @@ impl Callback for TrainingProgress<'_> {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        if let (true, Some(record)) = (self.style != ProgressOption::None, training.record()) {
+        if let (true, Some(record)) = (self.style != ProgressKind::None, training.record()) {
             let per_step = per_step_text(record.seconds / training.step().max(1) as f64);
             let label = epoch_label(training);
             let metrics = metrics_text(&record.metrics);
@@ -139,8 +150,8 @@ pub struct DownloadProgress<'a> {
 }
 
 impl DownloadProgress<'_> {
-    pub fn new(terminal: &Terminal, style: ProgressOption) -> DownloadProgress<'_> {
-        DownloadProgress { terminal, visible: style != ProgressOption::None, bar: None }
+    pub fn new(terminal: &Terminal, style: ProgressKind) -> DownloadProgress<'_> {
+        DownloadProgress { terminal, visible: style != ProgressKind::None, bar: None }
     }
 
     pub fn show(&mut self, event: Progress) {

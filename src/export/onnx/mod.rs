@@ -28,6 +28,17 @@ pub enum OnnxInput {
 }
 
 impl OnnxInput {
+    /// All types.
+    pub const ALL: [OnnxInput; 2] = [OnnxInput::Uint8, OnnxInput::Float];
+
+    /// As users write it: `uint8`.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            OnnxInput::Uint8 => "uint8",
+            OnnxInput::Float => "float",
+        }
+    }
+
     /// `TensorProto.DataType`.
     fn data_type(self) -> i32 {
         match self {

@@ -1,64 +1,53 @@
-//! The options of `train`: flags, and names in a TOML file.
+//! The options of `train`, declared: flags, and names in a TOML file. A new option is its field, its row in
+//! [`OPTIONS`], its default, and the check in [`config`](crate::config).
 
-use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
+use super::choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
+use super::{DataOptions, OneOf};
+use crate::precision::Precision;
+use crate::progress::ProgressKind;
+use clap::Args;
+use fitch::data::split::SplitMethod;
+use fitch::model::{layers_usage, presets::PRESETS};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 pub const EXAMPLES: &str = "\
 Examples:
   fitch train                                   the built-in digits, a few seconds
-  fitch train --dataset mnist --device cuda     MNIST, fetched once, on a GPU
-  fitch train --dataset ./pictures --model cnn  a folder of pictures for each class
+  fitch train --dataset mnist --device cuda     MNIST on a GPU, downloaded once
+  fitch train --dataset ./images --model cnn    a folder with one folder of images per class
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
-  fitch train --resume runs/NAME                go on where it was interrupted
+  fitch train --resume runs/NAME                continue an interrupted run
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with what was trained saved.";
+Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with everything trained so far saved.";
+
+static LAYERS_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "Hidden layers instead of a named network: {}. fitch adds the classifier (dense CLASSES, softmax) \
+         [default: {}]",
+        layers_usage(),
+        PRESETS[0].layers
+    )
+});
 
 /// Every option of `train`, as flags and, under the same names, in a TOML file.
 #[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct TrainOptions {
-    /// digits (built in), mnist, fashion-mnist, kmnist (fetched once), or one's own: a folder of pictures, in a
-    /// folder for each class, or of IDX files, raw or .gz; CSV rows of pixels with a label, .csv or .csv.gz; a
-    /// NumPy archive of x_train, y_train, x_test, y_test, .npz; Parquet of pictures with a label, .parquet
-    /// [default: digits]
+    /// digits (built in), mnist, fashion-mnist, kmnist (downloaded once), or a path to your own data: a folder with
+    /// one folder of images per class; a folder of IDX files, raw or .gz; CSV rows of pixels with a label, .csv
+    /// or .csv.gz; a NumPy archive with x_train, y_train, x_test, y_test, .npz; Parquet files of images with a
+    /// label, .parquet [default: digits]
     #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
     pub dataset: Option<String>,
 
-    /// Where fetched sets are kept, as DIR/mnist/train-images-idx3-ubyte[.gz] and so on
-    /// [default: FITCH_DATA_DIR, else the user's cache folder]
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    pub data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub data: DataOptions,
 
-    /// The form of what lies at a path, where that is not plain [default: found out]
-    #[arg(long, value_name = "FORM", help_heading = "Data")]
-    pub data_format: Option<FormatOption>,
-
-    /// Height and width that pictures of several sizes are stretched to, such as 28x28 [default: none]
-    #[arg(long, value_name = "HxW", help_heading = "Data")]
-    pub image_size: Option<String>,
-
-    /// Leave out pictures that cannot be read, and tell their number [default: false]
-    #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
-    pub skip_bad: Option<bool>,
-
-    /// Share of each class kept apart for the test where the data have no test set; always the same images
-    /// [default: 0.1]
-    #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
-    pub test_split: Option<f64>,
-
-    /// The column of a table that has the labels, by its name or its number from 0 [default: the one called
-    /// label or class, else the first]
-    #[arg(long, value_name = "NAME or N", help_heading = "Data")]
-    pub label_column: Option<String>,
-
-    /// Take only these classes, by their names, such as cat,dog [default: all]
-    #[arg(long, value_name = "NAMES", help_heading = "Data")]
-    pub classes: Option<String>,
-
-    /// Images to validate with, in any of the forms of --dataset, instead of a share of the training set
-    /// [default: those that the data set has of its own, such as a folder val, else none]
+    /// Validation images in any format of --dataset, instead of a share of the training set
+    /// [default: the data set's own, such as a folder val, else none]
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     pub validation: Option<String>,
 
@@ -66,32 +55,29 @@ pub struct TrainOptions {
     #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
     pub validation_split: Option<f64>,
 
-    /// How it is chosen: each class in proportion, at random, or the last of the file as in Keras
-    /// [default: stratified]
-    #[arg(long, value_name = "METHOD", help_heading = "Data", hide_possible_values = false)]
-    pub split: Option<SplitOption>,
+    /// How to choose the validation share: in proportion to the classes, at random, or the last images of the
+    /// file as Keras does [default: stratified]
+    #[arg(long, value_name = "METHOD", help_heading = "Data")]
+    pub split: Option<OneOf<SplitMethod>>,
 
-    /// Use the first N training images after the split's shuffle [default: all]
+    /// Train on N images only, after the split's shuffle [default: all]
     #[arg(long, value_name = "N", help_heading = "Data", allow_negative_numbers = true)]
     pub limit: Option<i64>,
 
-    /// The network: mlp, the reference network; cnn, a small convolutional one; or a TOML file with
+    /// The network: mlp, two dense layers; cnn, a small convolutional network; or a TOML file with
     /// layers = ["dense 512", "relu", ...] [default: mlp]
     #[arg(long, value_name = "NAME or FILE", help_heading = "Model")]
     pub model: Option<String>,
 
-    /// Its hidden layers instead: dense N, relu, tanh, sigmoid, gelu, dropout P, batchnorm, layernorm; and for
-    /// pictures conv2d FILTERS SIZE [stride N] [padding same], maxpool2d N, avgpool2d N, flatten. The classifier
-    /// (dense CLASSES, softmax) is added
-    /// [default: dense 512, relu, dropout 0.2, dense 512, relu, dropout 0.2]
-    #[arg(long, value_name = "SPEC", help_heading = "Model")]
+    #[arg(long, value_name = "LAYERS", help_heading = "Model", help = LAYERS_HELP.as_str())]
+    #[serde(deserialize_with = "text_or_list")]
     pub layers: Option<String>,
 
-    /// Epochs at most [default: 100]
+    /// Maximum number of epochs [default: 100]
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub epochs: Option<i64>,
 
-    /// Images a step [default: 128]
+    /// Images per step [default: 128]
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub batch_size: Option<i64>,
 
@@ -99,12 +85,11 @@ pub struct TrainOptions {
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
 
-    /// adam; adamw, whose weight decay is decoupled; sgd; or rmsprop [default: adam]
+    /// The optimizer [default: adam]
     #[arg(long, value_name = "KIND", help_heading = "Training")]
     pub optimizer: Option<OptimizerOption>,
 
-    /// The weight decay: with adamw a share of the weights at each step, times the learning rate, otherwise of
-    /// the gradients (L2) [default: 0]
+    /// Weight decay: decoupled with adamw, otherwise added to the gradients (L2) [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub weight_decay: Option<f64>,
 
@@ -112,36 +97,31 @@ pub struct TrainOptions {
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub momentum: Option<f64>,
 
-    /// Make the gradients smaller where the norm of all together is greater than this [default: never]
+    /// Clip the gradients to this global norm [default: never]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub clip_norm: Option<f64>,
 
-    /// Share of each label that is spread over all classes, in the training loss only [default: 0]
+    /// Share of each label to spread over all classes, in the training loss only [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub label_smoothing: Option<f64>,
 
-    /// What the classes count in the training loss: balanced, in inverse proportion to their images; or a
-    /// number for each, in their order, such as 1,1,5 [default: 1 each]
+    /// Weights of the classes in the training loss: balanced, in inverse proportion to their image counts; or
+    /// one number per class, in order, such as 1,1,5 [default: 1 each]
     #[arg(long, value_name = "WEIGHTS", help_heading = "Training")]
     pub class_weights: Option<String>,
 
-    /// Change the training pictures a little at each step: some of shift (share of the side), rotate (degrees)
-    /// and zoom (share of the size), such as shift,rotate or shift 0.1,rotate 10,zoom 0.1 [default: none]
+    /// Randomly shift (share of the side), rotate (degrees) or zoom (share of the size) the training images at
+    /// each step, such as shift,rotate or shift 0.1,rotate 10,zoom 0.1 [default: none]
     #[arg(long, value_name = "CHANGES", help_heading = "Training")]
     pub augment: Option<String>,
 
-    /// Adam's step: libtorch's fused one, or tch's own to compare with, which is slower and cannot be
-    /// resumed [default: fused]
-    #[arg(long, value_name = "KIND", help_heading = "Training")]
-    pub adam: Option<AdamOption>,
-
-    /// What layers compute in while training: float32; tf32 on CUDA, faster and less exact; or bf16
-    /// (bfloat16), on CPUs that have instructions for it, too. Weights, Adam's moments, the loss and
-    /// every evaluation are float32 always [default: float32]
+    /// The precision of the layers in training: float32; tf32, faster and less exact, on CUDA devices only; or
+    /// bf16 (bfloat16), also on CPUs with instructions for it. Weights, Adam's moments, the loss and every
+    /// evaluation stay float32 [default: float32]
     #[arg(long, value_name = "TYPE", help_heading = "Training")]
-    pub precision: Option<PrecisionOption>,
+    pub precision: Option<Precision>,
 
-    /// Decides the split, the initial weights, the order of images and dropout [default: 0]
+    /// Seed of the split, the initial weights, the order of images and dropout [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub seed: Option<i64>,
 
@@ -149,7 +129,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DURATION", help_heading = "Training")]
     pub time_limit: Option<String>,
 
-    /// The metric that decides: val_loss, val_accuracy, loss or accuracy [default: val_loss]
+    /// The metric to watch: val_loss, val_accuracy, loss or accuracy [default: val_loss]
     #[arg(long, value_name = "METRIC", help_heading = "Early stopping")]
     pub monitor: Option<String>,
 
@@ -157,19 +137,19 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Early stopping", allow_negative_numbers = true)]
     pub patience: Option<i64>,
 
-    /// An improvement must be greater than this [default: 0]
+    /// Smallest change that counts as an improvement [default: 0]
     #[arg(long, value_name = "X", help_heading = "Early stopping", allow_negative_numbers = true)]
     pub min_delta: Option<f64>,
 
-    /// Until the metric is better than this, improvements do not reset the patience [default: none]
+    /// Improvements reset the patience only once the metric is better than this [default: none]
     #[arg(long, value_name = "X", help_heading = "Early stopping", allow_negative_numbers = true)]
     pub baseline: Option<f64>,
 
-    /// Do not look at the first N epochs [default: 0]
+    /// Ignore the first N epochs [default: 0]
     #[arg(long, value_name = "N", help_heading = "Early stopping", allow_negative_numbers = true)]
     pub start_from_epoch: Option<i64>,
 
-    /// Whether smaller or greater is better; auto knows it of the metric [default: auto]
+    /// Whether lower (min) or higher (max) is better; auto goes by the metric [default: auto]
     #[arg(long, value_name = "MODE", help_heading = "Early stopping")]
     pub mode: Option<ModeOption>,
 
@@ -191,55 +171,54 @@ pub struct TrainOptions {
     #[arg(long, value_name = "RULE", help_heading = "Early stopping")]
     pub stopping: Option<StoppingOption>,
 
-    /// Keep the weights of the end instead of the best epoch's [default: false]
+    /// Keep the final weights instead of the best epoch's [default: false]
     #[arg(long, help_heading = "Early stopping", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
     pub keep_last_weights: Option<bool>,
 
-    /// Run all epochs and keep the weights of the end [default: false]
+    /// Train for all epochs and keep the final weights [default: false]
     #[arg(long, help_heading = "Early stopping", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
     pub no_early_stopping: Option<bool>,
 
-    /// How the learning rate goes on from step to step: constant; cosine, down to --final-learning-rate; step, by
+    /// The learning-rate schedule: constant; cosine, down to --final-learning-rate; step, multiplied by
     /// --schedule-factor every --schedule-step epochs; one-cycle, up and down [default: constant]
-    #[arg(long, value_name = "CURVE", help_heading = "Learning rate")]
+    #[arg(long, value_name = "SCHEDULE", help_heading = "Learning rate")]
     pub schedule: Option<ScheduleOption>,
 
-    /// Let it grow from 0 over the first N epochs [default: 0]
+    /// Raise the learning rate linearly from 0 over the first N epochs [default: 0]
     #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub warm_up: Option<i64>,
 
-    /// What a cosine ends with [default: 0]
+    /// The learning rate at the end of a cosine [default: 0]
     #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub final_learning_rate: Option<f64>,
 
-    /// Epochs between two steps of the schedule [default: 10]
+    /// Epochs between the steps of --schedule step [default: 10]
     #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub schedule_step: Option<i64>,
 
-    /// What a step multiplies the learning rate with [default: 0.1]
+    /// Factor of each step of --schedule step [default: 0.1]
     #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub schedule_factor: Option<f64>,
 
-    /// Lower the learning rate after N epochs in which the monitored metric stands still
-    /// [default: never]
+    /// Reduce the learning rate after N epochs without improvement of the monitored metric [default: never]
     #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub plateau_patience: Option<i64>,
 
-    /// By this factor [default: 0.1]
+    /// Factor of each reduction on a plateau [default: 0.1]
     #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub plateau_factor: Option<f64>,
 
-    /// An improvement must be greater than this [default: 0.0001]
+    /// Smallest change that counts as an improvement [default: 0.0001]
     #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub plateau_min_delta: Option<f64>,
 
-    /// Epochs after a reduction that are not counted [default: 0]
+    /// Epochs to wait after a reduction before counting again [default: 0]
     #[arg(long, value_name = "N", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub plateau_cooldown: Option<i64>,
 
-    /// Never go below this learning rate [default: 0]
+    /// Lowest learning rate on a plateau [default: 0]
     #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub min_learning_rate: Option<f64>,
 
@@ -247,121 +226,233 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<String>,
 
-    /// Threads on the CPU [default: the machine's cores]
+    /// CPU threads [default: one a core]
     #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
     pub threads: Option<i64>,
 
-    /// Go on with a run from its newest checkpoint. Its options stay; epochs, patience, time limit,
-    /// device, threads and what is shown may be given anew [default: none]
+    /// Continue a run from its newest checkpoint, with its options; --epochs, --patience, --time-limit, --device,
+    /// --threads, --progress, --data-dir, --checkpoint-every and --keep may change [default: none]
     #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
     #[serde(skip)]
     pub resume: Option<PathBuf>,
 
-    /// Keep a checkpoint within epochs too: every so many steps (500) or after a time (10m)
-    /// [default: none]
+    /// Also write checkpoints within epochs, every N steps (500) or after a time (10m) [default: never]
     #[arg(long, value_name = "N or DURATION", help_heading = "Checkpoints")]
     pub checkpoint_every: Option<String>,
 
-    /// How many checkpoints are kept [default: 2]
+    /// Number of checkpoints to keep [default: 2]
     #[arg(long, value_name = "N", help_heading = "Checkpoints", allow_negative_numbers = true)]
     pub keep: Option<i64>,
 
-    /// The run folder; one that holds files is never used [default: runs/DATASET-TIME]
+    /// The run folder; it must be new or empty [default: runs/DATASET-TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
 
-    /// Between the fields of history.csv: a comma, a semicolon or tab [default: ,]
+    /// Separator in history.csv: a comma, a semicolon or tab [default: ,]
     #[arg(long, value_name = "SIGN", help_heading = "Output")]
     pub csv_separator: Option<String>,
 
-    /// The decimal sign in history.csv: a point or a comma [default: .]
+    /// Decimal sign in history.csv: a point or a comma [default: .]
     #[arg(long, value_name = "SIGN", help_heading = "Output")]
     pub csv_decimal: Option<String>,
 
-    /// What is shown while training: a bar an epoch, a line an epoch, or nothing; auto is a bar in a
-    /// terminal and lines elsewhere [default: auto]
+    /// Show a bar for each epoch, a line for each epoch, or nothing; auto is a bar in a terminal and lines
+    /// elsewhere [default: auto]
     #[arg(long, value_name = "STYLE", help_heading = "Output")]
-    pub progress: Option<ProgressOption>,
+    pub progress: Option<ProgressKind>,
 
-    /// A TOML file of these options under the same names; flags win [default: none]
+    /// A TOML file with options under these names; flags win [default: none]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FormatOption {
-    Idx,
-    Pictures,
-    Csv,
-    Npz,
-    Parquet,
+/// What is true of an option beyond its declaration.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionFacts {
+    /// The name of the field, as run.json has it.
+    pub name: &'static str,
+    /// Whether a run that is resumed may have another value.
+    pub may_change: bool,
+    /// Whether it belongs to the machine and the user, so that an exported model does not mention it.
+    pub is_of_machine: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SplitOption {
-    Stratified,
-    Shuffled,
-    Last,
+impl OptionFacts {
+    /// As users write it: `learning-rate`.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OptimizerOption {
-    Adam,
-    #[value(name = "adamw")]
-    AdamW,
-    Sgd,
-    #[value(name = "rmsprop")]
-    RmsProp,
+/// An option that decides what the model becomes.
+const fn model(name: &'static str) -> OptionFacts {
+    OptionFacts { name, may_change: false, is_of_machine: false }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScheduleOption {
-    Constant,
-    Cosine,
-    Step,
-    OneCycle,
+/// An option that decides how long to train.
+const fn length(name: &'static str) -> OptionFacts {
+    OptionFacts { name, may_change: true, is_of_machine: false }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum AdamOption {
-    Fused,
-    Reference,
+/// An option of the machine that a run keeps.
+const fn fixed(name: &'static str) -> OptionFacts {
+    OptionFacts { name, may_change: false, is_of_machine: true }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PrecisionOption {
-    Float32,
-    Tf32,
-    Bf16,
+/// An option of the machine that may change between one start and the next.
+const fn machine(name: &'static str) -> OptionFacts {
+    OptionFacts { name, may_change: true, is_of_machine: true }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ModeOption {
-    Auto,
-    Min,
-    Max,
+/// All options that are recorded and that files may have, which excludes `--resume` and `--config`.
+pub const OPTIONS: &[OptionFacts] = &[
+    fixed("dataset"),
+    machine("data_dir"),
+    model("data_format"),
+    model("image_size"),
+    model("skip_bad"),
+    model("test_split"),
+    model("label_column"),
+    model("classes"),
+    fixed("validation"),
+    model("validation_split"),
+    model("split"),
+    model("limit"),
+    model("model"),
+    model("layers"),
+    length("epochs"),
+    model("batch_size"),
+    model("learning_rate"),
+    model("optimizer"),
+    model("weight_decay"),
+    model("momentum"),
+    model("clip_norm"),
+    model("label_smoothing"),
+    model("class_weights"),
+    model("augment"),
+    model("precision"),
+    model("seed"),
+    machine("time_limit"),
+    model("monitor"),
+    length("patience"),
+    model("min_delta"),
+    model("baseline"),
+    model("start_from_epoch"),
+    model("mode"),
+    model("stopping_threshold"),
+    model("divergence_threshold"),
+    model("check_finite"),
+    model("stopping"),
+    model("keep_last_weights"),
+    model("no_early_stopping"),
+    model("schedule"),
+    model("warm_up"),
+    model("final_learning_rate"),
+    model("schedule_step"),
+    model("schedule_factor"),
+    model("plateau_patience"),
+    model("plateau_factor"),
+    model("plateau_min_delta"),
+    model("plateau_cooldown"),
+    model("min_learning_rate"),
+    machine("device"),
+    machine("threads"),
+    machine("checkpoint_every"),
+    machine("keep"),
+    fixed("out"),
+    fixed("csv_separator"),
+    fixed("csv_decimal"),
+    machine("progress"),
+];
+
+impl TrainOptions {
+    /// What `train` does unless told otherwise; none if there is no default or if it is detected.
+    pub fn defaults() -> TrainOptions {
+        TrainOptions {
+            dataset: Some("digits".to_string()),
+            data: DataOptions { skip_bad: Some(false), test_split: Some(0.1), ..DataOptions::default() },
+            validation_split: Some(0.1),
+            split: Some(OneOf(SplitMethod::Stratified)),
+            layers: Some(PRESETS[0].layers.to_string()),
+            epochs: Some(100),
+            batch_size: Some(128),
+            learning_rate: Some(0.001),
+            optimizer: Some(OptimizerOption::Adam),
+            weight_decay: Some(0.0),
+            momentum: Some(0.0),
+            label_smoothing: Some(0.0),
+            precision: Some(Precision::Float32),
+            seed: Some(0),
+            monitor: Some("val_loss".to_string()),
+            patience: Some(5),
+            min_delta: Some(0.0),
+            start_from_epoch: Some(0),
+            mode: Some(ModeOption::Auto),
+            check_finite: Some(false),
+            stopping: Some(StoppingOption::Patience),
+            keep_last_weights: Some(false),
+            no_early_stopping: Some(false),
+            schedule: Some(ScheduleOption::Constant),
+            warm_up: Some(0),
+            final_learning_rate: Some(0.0),
+            schedule_step: Some(10),
+            schedule_factor: Some(0.1),
+            plateau_factor: Some(0.1),
+            plateau_min_delta: Some(0.0001),
+            plateau_cooldown: Some(0),
+            min_learning_rate: Some(0.0),
+            device: Some("auto".to_string()),
+            keep: Some(2),
+            csv_separator: Some(",".to_string()),
+            csv_decimal: Some(".".to_string()),
+            progress: Some(ProgressKind::Auto),
+            ..TrainOptions::default()
+        }
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StoppingOption {
-    Patience,
-    Theano,
+/// Layers in a file are one text or, as in a file for `--model`, a list.
+fn text_or_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a string or a list of strings")]
+    enum TextOrList {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(Option::deserialize(deserializer)?.map(|layers| match layers {
+        TextOrList::Text(text) => text,
+        TextOrList::List(list) => list.join(", "),
+    }))
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProgressOption {
-    Auto,
-    Bar,
-    Lines,
-    None,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_has_exactly_the_options_that_are_declared() {
+        let command = crate::cli::Cli::command();
+        let train = command.find_subcommand("train").unwrap();
+        let ids = train.get_arguments().map(|argument| argument.get_id().as_str());
+        let declared: Vec<&str> = ids.filter(|id| !["help", "resume", "config"].contains(id)).collect();
+        let known: Vec<&str> = OPTIONS.iter().map(|option| option.name).collect();
+        assert_eq!(known, declared);
+        for name in known {
+            let argument = train.get_arguments().find(|argument| argument.get_id() == name).unwrap();
+            assert_eq!(argument.get_long().unwrap().replace('-', "_"), name);
+        }
+    }
+
+    #[test]
+    fn help_of_resume_names_what_may_change() {
+        let command = crate::cli::Cli::command();
+        let train = command.find_subcommand("train").unwrap();
+        let resume = train.get_arguments().find(|argument| argument.get_id() == "resume").unwrap();
+        let help = resume.get_help().unwrap().to_string();
+        for option in OPTIONS {
+            assert_eq!(help.contains(&format!("--{}", option.flag())), option.may_change, "{}", option.name);
+        }
+    }
 }

@@ -1,13 +1,13 @@
 //! A run brought back from its folder: the record, the model and the weights.
 
-use crate::cli::TrainOptions;
+use crate::cli::{OPTIONS, TrainOptions};
+use crate::config;
 use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard};
-use fitch::model::{Layers, Model};
+use fitch::model::{Layers, Model, Network};
 use fitch::run::{RunFolder, RunRecord, load_weights};
 use std::path::Path;
 use tch::Device;
-use tch::nn::{SequentialT, VarStore};
 
 /// A run's folder with its record and the options that it was trained with.
 pub struct RecordedRun {
@@ -20,56 +20,34 @@ impl RecordedRun {
     pub fn open(path: &Path) -> Result<RecordedRun> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::load(&folder)?;
-        let mut options: TrainOptions = serde_json::from_value(record.config.clone()).with_context(|| {
-            format!("{}: config is not one of this version's", folder.record_file().display())
-        })?;
+        let mut options = config::options_of_record(&record.config)
+            .with_context(|| folder.record_file().display().to_string())?;
         // The recorded folder helps only on the machine that it was recorded on.
-        options.data_dir = options.data_dir.filter(|dir| dir.is_dir());
+        options.data.data_dir = options.data.data_dir.filter(|dir| dir.is_dir());
         Ok(RecordedRun { folder, record, options })
     }
 
-    /// Builds the model and gives it its weights.
-    pub fn load(&self, device: Device) -> Result<BuiltModel> {
+    /// The network with its trained weights.
+    pub fn load(&self, device: Device) -> Result<Network> {
         let dataset = &self.record.dataset;
         let layers = self.options.layers.as_deref().unwrap_or_default();
         let hidden =
             Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
         let model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
-        let variables = VarStore::new(device);
-        let network = model.build(&variables.root())?;
-        load_weights(&self.folder.weights_file(), &variables)?;
-        Ok(BuiltModel { model, variables, network })
+        let network = Network::new(model, device)?;
+        load_weights(&self.folder.weights_file(), network.variables())?;
+        Ok(network)
     }
 }
 
-/// A run's model, trained.
-pub struct BuiltModel {
-    pub model: Model,
-    pub variables: VarStore,
-    pub network: SequentialT,
-}
-
-/// What an exported model tells of its run. What belongs to the machine rather than to the model is left
-/// out, so that the same training gives the same file anywhere.
+/// What an exported model says about its run. Options of the machine are left out, so that the same training
+/// gives the same file on any machine.
 pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
-    const OF_THE_MACHINE: [&str; 12] = [
-        "dataset",
-        "validation",
-        "data_dir",
-        "device",
-        "threads",
-        "out",
-        "progress",
-        "csv_separator",
-        "csv_decimal",
-        "checkpoint_every",
-        "keep",
-        "time_limit",
-    ];
+    let is_of_machine = |name: &str| OPTIONS.iter().any(|option| option.name == name && option.is_of_machine);
     let dataset = &record.dataset;
     let mut config = record.config.clone();
     if let Some(options) = config.as_object_mut() {
-        options.retain(|name, value| !OF_THE_MACHINE.contains(&name.as_str()) && !value.is_null());
+        options.retain(|name, value| !is_of_machine(name) && !value.is_null());
         options.insert("dataset".to_string(), dataset.name.clone().into());
     }
     let metrics = [

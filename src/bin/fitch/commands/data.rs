@@ -1,11 +1,11 @@
 //! `fitch data`: lists the known sets, fetches them, and describes a set.
 
 use super::table::table;
-use crate::cli::{DataCommand, FetchOptions, InspectOptions, ProgressOption, TrainOptions};
+use crate::cli::{DataCommand, FetchOptions, InspectOptions, TrainOptions};
 use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
-use crate::progress::DownloadProgress;
+use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
@@ -58,7 +58,7 @@ fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
             options.name
         )])
     })?;
-    let mut progress = DownloadProgress::new(terminal, ProgressOption::Auto);
+    let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
     let Source::Known(set) = source else { return terminal.result("digits are built in\n") };
     let folder = folder(options.data_dir.clone())?.join(set.name);
     set.fetch_missing(&folder, &mut |event| progress.show(event))?;
@@ -70,7 +70,7 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
     let (source, options) = config::check_data(&config::with_reading(options, reading))?;
     let source = source.located()?;
-    let mut progress = DownloadProgress::new(terminal, ProgressOption::Auto);
+    let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     terminal.result(&describe(&dataset, source.format_name().unwrap_or_default(), &dataset.inspect()?))?;

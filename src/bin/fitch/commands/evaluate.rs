@@ -3,11 +3,11 @@
 use super::built_model::RecordedRun;
 use super::start_libtorch;
 use super::table::table;
-use crate::cli::{EvaluateFormat, EvaluateOptions, ProgressOption, TrainOptions};
+use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::UsageError;
-use crate::progress::DownloadProgress;
+use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::data::Dataset;
@@ -66,10 +66,10 @@ impl Subject {
     /// A run, with the options it was trained with except for those that are given anew.
     fn run(given: &EvaluateOptions) -> Result<(Subject, TrainOptions)> {
         let run = RecordedRun::open(&given.model)?;
-        let recorded = run.options.clone();
+        let mut recorded = run.options.clone();
+        recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
         let options = TrainOptions {
             validation: None,
-            data_format: recorded.data_format.filter(|_| given.dataset.is_none()),
             dataset: given.dataset.clone().or(recorded.dataset),
             device: given.device.clone().or(recorded.device),
             threads: given.threads.or(Some(run.record.threads as i64)),
@@ -84,7 +84,7 @@ impl Subject {
             let fault = "--dataset is needed: a model file does not say where its test images are";
             return Err(UsageError(vec![fault.to_string()]).into());
         }
-        let defaults = config::defaults();
+        let defaults = TrainOptions::defaults();
         let options = TrainOptions {
             dataset: given.dataset.clone(),
             device: given.device.clone().or(defaults.device),
@@ -98,7 +98,7 @@ impl Subject {
         Ok(match self {
             Subject::Run(run) => {
                 let (classes, shape) = (run.record.dataset.classes.clone(), run.record.dataset.shape.clone());
-                let network = Box::new(run.load(device)?.network);
+                let network = Box::new(run.load(device)?);
                 LoadedModel { name: "the run".to_string(), network, classes, shape }
             }
             Subject::File(path) => {
@@ -141,7 +141,7 @@ impl LoadedModel {
 }
 
 fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
-    let mut download = DownloadProgress::new(terminal, ProgressOption::Auto);
+    let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
     let dataset =
         configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));

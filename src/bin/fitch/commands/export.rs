@@ -1,14 +1,14 @@
 //! `fitch export`: a run's model as a file for other programs.
 
-use super::built_model::{BuiltModel, RecordedRun, model_card};
+use super::built_model::{RecordedRun, model_card};
 use super::start_libtorch;
-use crate::cli::{ExportOptions, InputOption};
+use crate::cli::ExportOptions;
 use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
-use fitch::export::onnx::{self, OnnxInput};
+use fitch::export::onnx;
 use fitch::export::{TrainedModel, torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use std::io::Write;
@@ -29,15 +29,11 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     }
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
-    let BuiltModel { model, variables, network } = run.load(chosen.device)?;
-    let card = model_card(&run.record, &model);
-    let trained = TrainedModel { model: &model, variables: &variables, card: &card };
+    let network = run.load(chosen.device)?;
+    let card = model_card(&run.record, network.model());
+    let trained = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
     if extension == "onnx" {
-        let input = match options.input {
-            InputOption::Uint8 => OnnxInput::Uint8,
-            InputOption::Float => OnnxInput::Float,
-        };
-        write_whole(&to, &onnx::model_bytes(trained, input)?)?;
+        write_whole(&to, &onnx::model_bytes(trained, options.input.0)?)?;
     } else {
         write_torchscript(&to, trained, &network, &test_images(&run, terminal)?)?;
     }

@@ -4,6 +4,7 @@ use super::plots::{DrawingFormat, draw_curves, with_marks};
 use crate::cli::PlotOptions;
 use crate::exit::Exit;
 use crate::failure::UsageError;
+use crate::suggestion::did_you_mean;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::files::write_whole;
@@ -85,7 +86,8 @@ fn chosen_metrics(given: &[String], runs: &[HistoryCurves]) -> Result<Vec<String
     }
     for metric in given {
         if !known.contains(metric) {
-            let fault = format!("--metric {metric}: must be one of {}", known.join(", "));
+            let suggestion = did_you_mean(metric, known.iter().map(String::as_str));
+            let fault = format!("--metric {metric}: must be one of {}{suggestion}", known.join(", "));
             return Err(UsageError(vec![fault]).into());
         }
     }

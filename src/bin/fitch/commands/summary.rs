@@ -1,7 +1,7 @@
 //! `fitch summary`: the layers of a model as a table.
 
 use super::plots::DrawingFormat;
-use crate::cli::{DiagramFlags, DirectionOption, StyleOption, SummaryOptions, TrainOptions};
+use crate::cli::{DiagramFlags, StyleOption, SummaryOptions, TrainOptions};
 use crate::config::{self, layers_of};
 use crate::exit::Exit;
 use crate::failure::UsageError;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use fitch::files::write_whole;
 use fitch::model::presets::PRESETS;
 use fitch::model::{Layers, Model, SummaryStyle, summary};
-use fitch::report::{self, DiagramOptions, Orientation};
+use fitch::report::{self, DiagramOptions};
 use std::path::Path;
 
 pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
@@ -42,10 +42,7 @@ fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
         names: !options.no_names,
         shapes: !options.no_shapes,
         parameters: !options.no_parameters,
-        direction: match options.direction {
-            DirectionOption::Down => Orientation::Down,
-            DirectionOption::Right => Orientation::Right,
-        },
+        direction: options.direction.0,
     };
     let bytes = match DrawingFormat::of(to) {
         Some(form) => form.bytes(&report::diagram(model, shown))?,

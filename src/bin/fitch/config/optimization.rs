@@ -1,24 +1,33 @@
-//! How the weights are moved: optimizer, learning rate over time, loss. It must not know the data.
+//! The optimizer and the training loss.
 
-use super::{Checker, given_or_none};
-use crate::cli::{AdamOption, OptimizerOption, ScheduleOption, TrainOptions};
+use super::{Checker, given_or_none, schedule};
+use crate::cli::{OptimizerOption, TrainOptions};
+use fitch::optim::{KERAS_EPSILON, MAX_LEARNING_RATE, is_learning_rate, keras_adam};
 use fitch::train::callbacks::StepSchedule;
+use tch::nn;
 
-/// What was asked for, checked. What recorded runs of earlier versions lack has its default.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Optimization {
-    pub optimizer: OptimizerOption,
-    pub adam: AdamOption,
-    pub weight_decay: f64,
-    pub momentum: f64,
+    pub optimizer: OptimizerChoice,
+    pub learning_rate: f64,
+    /// The global norm that gradients are clipped to.
     pub clip_norm: Option<f64>,
     pub label_smoothing: f64,
     pub class_weights: ClassWeights,
-    /// None for a learning rate that only the plateau changes.
+    /// None for a learning rate that changes on a plateau only, or never.
     pub schedule: Option<StepSchedule>,
 }
 
-/// What the classes count in the training loss.
+/// An optimizer with its settings, which are tch's own.
+#[derive(Clone, Copy, Debug)]
+pub enum OptimizerChoice {
+    Adam(nn::Adam),
+    AdamW(nn::AdamW),
+    Sgd(nn::Sgd),
+    RmsProp(nn::RmsProp),
+}
+
+/// The weights of the classes in the training loss.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClassWeights {
     Equal,
@@ -26,60 +35,45 @@ pub enum ClassWeights {
     Of(Vec<f32>),
 }
 
-impl Optimization {
-    /// Whether the optimizer is one whose state can be saved.
-    pub fn is_resumable(&self) -> bool {
-        self.adam == AdamOption::Fused
-    }
-}
-
-/// Gives nothing only after a fault was noted.
-pub fn check(
-    options: &TrainOptions,
-    learning_rate: Option<f64>,
-    checker: &mut Checker,
-) -> Option<Optimization> {
-    let optimizer = options.optimizer.unwrap_or(OptimizerOption::Adam);
-    let adam = options.adam?;
-    if optimizer != OptimizerOption::Adam && adam == AdamOption::Reference {
-        checker.fault::<()>("adam", "reference", "is for --optimizer adam");
-    }
-    let not_negative = "must be a finite number of at least 0";
-    let holds = |value: f64| value >= 0.0 && value.is_finite();
-    let weight_decay =
-        checker.number("weight-decay", options.weight_decay.or(Some(0.0)), not_negative, holds);
-    if adam == AdamOption::Reference && weight_decay.is_some_and(|decay| decay > 0.0) {
-        checker.fault::<()>("weight-decay", weight_decay.unwrap_or_default(), "needs --adam fused");
-    }
-    let below_one = |value: f64| (0.0..1.0).contains(&value);
-    let momentum =
-        checker.number("momentum", options.momentum.or(Some(0.0)), "must be from 0 to below 1", below_one);
-    if momentum.is_some_and(|momentum| momentum > 0.0)
-        && matches!(optimizer, OptimizerOption::Adam | OptimizerOption::AdamW)
-    {
-        checker.fault::<()>("momentum", momentum.unwrap_or_default(), "is for --optimizer sgd and rmsprop");
-    }
+pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Optimization> {
+    let rate_rule = format!("must be a number above 0 and at most {MAX_LEARNING_RATE}");
+    let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
+    let optimizer = check_optimizer(options, checker);
     let clip_norm = options.clip_norm.map(|norm| {
         let rule = "must be a finite number above 0";
         checker.number("clip-norm", Some(norm), rule, |norm| norm > 0.0 && norm.is_finite())
     });
-    let smoothing = checker.number(
-        "label-smoothing",
-        options.label_smoothing.or(Some(0.0)),
-        "must be a share from 0 to below 1",
-        below_one,
-    );
+    let label_smoothing = checker.share("label-smoothing", options.label_smoothing);
     let class_weights = check_class_weights(options.class_weights.as_deref(), checker);
-    let schedule = check_schedule(options, learning_rate, checker);
+    let schedule = schedule::check(options, learning_rate, checker);
     Some(Optimization {
-        optimizer,
-        adam,
-        weight_decay: weight_decay?,
-        momentum: momentum?,
+        optimizer: optimizer?,
+        learning_rate: learning_rate?,
         clip_norm: given_or_none(clip_norm)?,
-        label_smoothing: smoothing?,
+        label_smoothing: label_smoothing?,
         class_weights: class_weights?,
         schedule: schedule?,
+    })
+}
+
+fn check_optimizer(options: &TrainOptions, checker: &mut Checker) -> Option<OptimizerChoice> {
+    let wd = checker.not_negative("weight-decay", options.weight_decay);
+    let below_one = |value: f64| (0.0..1.0).contains(&value);
+    let momentum = checker.number("momentum", options.momentum, "must be from 0 to below 1", below_one);
+    let (optimizer, wd, momentum) = (options.optimizer?, wd?, momentum?);
+    let is_adam = matches!(optimizer, OptimizerOption::Adam | OptimizerOption::AdamW);
+    if is_adam && momentum > 0.0 {
+        return checker.fault("momentum", momentum, "is for --optimizer sgd and rmsprop");
+    }
+    Some(match optimizer {
+        OptimizerOption::Adam => OptimizerChoice::Adam(nn::Adam { wd, ..keras_adam() }),
+        OptimizerOption::AdamW => {
+            OptimizerChoice::AdamW(nn::AdamW { wd, eps: KERAS_EPSILON, ..nn::AdamW::default() })
+        }
+        OptimizerOption::Sgd => OptimizerChoice::Sgd(nn::Sgd { momentum, wd, ..nn::Sgd::default() }),
+        OptimizerOption::RmsProp => {
+            OptimizerChoice::RmsProp(nn::RmsProp { momentum, wd, ..nn::RmsProp::default() })
+        }
     })
 }
 
@@ -96,50 +90,4 @@ fn check_class_weights(weights: Option<&str>, checker: &mut Checker) -> Option<C
             numbers.map(ClassWeights::Of).or_else(|| checker.fault("class-weights", text, rule))
         }
     }
-}
-
-fn check_schedule(
-    options: &TrainOptions,
-    learning_rate: Option<f64>,
-    checker: &mut Checker,
-) -> Option<Option<StepSchedule>> {
-    let kind = options.schedule.unwrap_or(ScheduleOption::Constant);
-    let warm_up = checker.count("warm-up", options.warm_up.or(Some(0)), 0);
-    let step = checker.count("schedule-step", options.schedule_step.or(Some(10)), 1);
-    let factor = checker.number(
-        "schedule-factor",
-        options.schedule_factor.or(Some(0.1)),
-        "must be between 0 and 1",
-        |factor| factor > 0.0 && factor < 1.0,
-    );
-    let end = checker.number(
-        "final-learning-rate",
-        options.final_learning_rate.or(Some(0.0)),
-        "must be a finite number of at least 0",
-        |rate| rate >= 0.0 && rate.is_finite(),
-    );
-    let (learning_rate, warm_up, final_learning_rate) = (learning_rate?, warm_up?, end?);
-    let schedule = match kind {
-        ScheduleOption::Constant => StepSchedule::constant(),
-        ScheduleOption::Cosine => StepSchedule::cosine(final_learning_rate),
-        ScheduleOption::Step => StepSchedule::steps(step?, factor?),
-        ScheduleOption::OneCycle => StepSchedule::one_cycle(),
-    };
-    if kind == ScheduleOption::OneCycle && warm_up > 0 {
-        return checker.fault("warm-up", warm_up, "--schedule one-cycle has a warm-up of its own");
-    }
-    if final_learning_rate > learning_rate {
-        return checker.fault("final-learning-rate", final_learning_rate, "is above --learning-rate");
-    }
-    if kind == ScheduleOption::Constant && warm_up == 0 {
-        return Some(None);
-    }
-    if options.plateau_patience.is_some() {
-        return checker.fault(
-            "plateau-patience",
-            options.plateau_patience?,
-            "cannot be had with a schedule or a warm-up",
-        );
-    }
-    Some(Some(schedule.warm_up(warm_up)))
 }

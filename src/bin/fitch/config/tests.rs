@@ -1,7 +1,10 @@
 use super::*;
 use crate::cli::{Cli, Command};
+use crate::failure::UsageError;
 use clap::Parser;
+use fitch::device::DeviceChoice;
 use fitch::model::presets::PRESETS;
+use fitch::train::callbacks::EarlyStoppingSettings;
 
 /// The options of a command line, as the program reads them.
 fn flags(line: &[&str]) -> TrainOptions {
@@ -15,7 +18,7 @@ fn configured(line: &[&str]) -> Result<Configuration> {
     check(&resolve(&flags(line))?.0)
 }
 
-/// What is wrong with a command line, a fault a line; they must be ones of usage.
+/// The faults of a command line, which must be usage errors.
 fn faults(line: &[&str]) -> Vec<String> {
     match configured(line) {
         Ok(_) => panic!("{line:?} was taken"),
@@ -36,8 +39,8 @@ fn without_options_the_defaults_hold() {
     let configuration = configured(&[]).unwrap();
     assert_eq!(configuration.source, Source::Digits);
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
-    assert_eq!((configuration.learning_rate, configuration.validation_share), (0.001, 0.1));
-    assert_eq!(configuration.hidden.to_string(), PRESETS[0].layers);
+    assert_eq!((configuration.optimization.learning_rate, configuration.validation_share), (0.001, 0.1));
+    assert_eq!(configuration.layers.to_string(), PRESETS[0].layers);
     assert_eq!(
         (configuration.split, configuration.machine.device),
         (SplitMethod::Stratified, DeviceChoice::Auto)
@@ -52,7 +55,7 @@ fn without_options_the_defaults_hold() {
 }
 
 #[test]
-fn every_bad_value_is_told_with_its_flag_and_its_rule() {
+fn every_bad_value_is_reported_with_its_flag_and_its_rule() {
     for (line, expected) in [
         (["--validation-split", "1"], "--validation-split 1: must be a share from 0 to below 1"),
         (["--validation-split", "-0.1"], "--validation-split -0.1: must be a share"),
@@ -91,7 +94,7 @@ fn every_bad_value_is_told_with_its_flag_and_its_rule() {
 }
 
 #[test]
-fn all_bad_values_are_told_at_once() {
+fn all_bad_values_are_reported_at_once() {
     let faults = faults(&["--epochs", "0", "--learning-rate", "-1", "--layers", "x", "--device", "tpu"]);
     for flag in ["--epochs", "--learning-rate", "--layers", "--device"] {
         assert_eq!(faults.iter().filter(|fault| fault.starts_with(flag)).count(), 1, "{faults:?}");
@@ -101,14 +104,17 @@ fn all_bad_values_are_told_at_once() {
 #[test]
 fn options_that_contradict_each_other_are_refused() {
     let watch_nothing = faults(&["--validation-split", "0", "--monitor", "val_loss"]);
-    assert!(watch_nothing[0].contains("--validation-split 0 nothing is validated"), "{watch_nothing:?}");
+    assert!(
+        watch_nothing[0].contains("needs validation images, but --validation-split is 0"),
+        "{watch_nothing:?}"
+    );
     let theano = faults(&["--stopping", "theano", "--monitor", "val_accuracy"]);
     assert!(theano[0].contains("watches val_loss only"), "{theano:?}");
     assert!(faults(&["--stopping", "theano", "--patience", "0"])[0].contains("at least 1"));
 }
 
 #[test]
-fn without_validation_early_stopping_is_off_and_the_user_is_told() {
+fn without_validation_early_stopping_is_off_with_a_warning() {
     let (options, warnings) = resolve(&flags(&["--validation-split", "0"])).unwrap();
     let configuration = check(&options).unwrap();
     assert!(matches!(configuration.stopping, Stopping::Never));
@@ -122,7 +128,7 @@ fn without_validation_early_stopping_is_off_and_the_user_is_told() {
 }
 
 #[test]
-fn the_direction_follows_from_the_metric_unless_told() {
+fn the_direction_follows_from_the_metric_unless_given() {
     let direction = |line: &[&str]| configured(line).unwrap().direction();
     assert_eq!(direction(&["--monitor", "val_accuracy"]), Better::Higher);
     assert_eq!(direction(&["--monitor", "loss"]), Better::Lower);
@@ -130,7 +136,7 @@ fn the_direction_follows_from_the_metric_unless_told() {
 }
 
 #[test]
-fn the_growing_patience_has_a_default_of_its_own() {
+fn the_growing_patience_has_its_own_default() {
     let stopping = |line: &[&str]| configured(line).unwrap().stopping;
     assert!(matches!(stopping(&["--stopping", "theano"]), Stopping::Theano(10_000)));
     assert!(matches!(stopping(&["--stopping", "theano", "--patience", "300"]), Stopping::Theano(300)));
@@ -143,8 +149,9 @@ fn a_file_gives_options_and_flags_win() {
          keep-last-weights = true\nsplit = \"last\"\n",
     );
     let configuration = configured(&["--config", &path, "--epochs", "3"]).unwrap();
-    assert_eq!((configuration.epochs, configuration.batch_size, configuration.learning_rate), (3, 32, 0.01));
-    assert_eq!(configuration.hidden.to_string(), "dense 30, relu");
+    assert_eq!((configuration.epochs, configuration.batch_size), (3, 32));
+    assert_eq!(configuration.optimization.learning_rate, 0.01);
+    assert_eq!(configuration.layers.to_string(), "dense 30, relu");
     assert!(configuration.keep_last_weights);
     assert_eq!(configuration.split, SplitMethod::Last);
     assert!(!configured(&["--config", &path, "--keep-last-weights=false"]).unwrap().keep_last_weights);
@@ -153,10 +160,17 @@ fn a_file_gives_options_and_flags_win() {
 #[test]
 fn faults_of_a_file_name_it_and_its_key() {
     for (text, expected) in [
-        ("epoch = 3", "unknown field `epoch`"),
-        ("epochs = \"many\"", "expected i64\nin `epochs`"),
-        ("batch-size = 1.5", "expected i64\nin `batch_size`"),
-        ("split = \"first\"", "unknown variant `first`"),
+        ("epoch = 3", "unknown option 'epoch'; did you mean epochs?"),
+        ("datset = 'mnist'", "unknown option 'datset'; did you mean dataset?"),
+        ("batch_sise = 3", "unknown option 'batch_sise'; did you mean batch-size?"),
+        ("zzz = 3", "unknown option 'zzz'; there are dataset, data-dir, "),
+        ("resume = 'run'", "unknown option 'resume'"),
+        ("epochs = \"many\"", "epochs: invalid type: string \"many\", expected a whole number"),
+        ("batch-size = 1.5", "batch-size: invalid type: floating point `1.5`, expected a whole number"),
+        ("test-split = 'a'", "test-split: invalid type: string \"a\", expected a number"),
+        ("layers = [3]", "layers: a string or a list of strings"),
+        ("split = \"first\"", "split: unknown value `first`, expected one of stratified, shuffled, last"),
+        ("data-format = \"jpeg\"", "data-format: unknown value `jpeg`, expected one of idx, pictures, csv"),
         ("epochs = ", "TOML parse error"),
     ] {
         let (_folder, path) = toml_file(text);
@@ -170,6 +184,68 @@ fn faults_of_a_file_name_it_and_its_key() {
     );
     let fault = configured(&["--config", "nowhere.toml"]).unwrap_err();
     assert!(format!("{fault:#}").contains("cannot read nowhere.toml: No such file"), "{fault:#}");
+}
+
+#[test]
+fn all_faults_of_a_file_are_reported_at_once() {
+    let (_folder, path) = toml_file("epoch = 3\nseed = 'x'\n");
+    let faults = faults(&["--config", &path]);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("did you mean epochs?") && faults[1].contains("seed: "), "{faults:?}");
+}
+
+#[test]
+fn a_file_may_list_layers_and_give_whole_numbers_for_real_ones() {
+    let (_folder, path) = toml_file("layers = ['dense 30', 'relu']\nbaseline = 1\ntest-split = 0\n");
+    let configuration = configured(&["--config", &path]).unwrap();
+    assert_eq!(configuration.layers.to_string(), "dense 30, relu");
+    assert_eq!(configuration.reading.test_share, Some(0.0));
+}
+
+#[test]
+fn near_misses_are_corrected() {
+    for (line, expected) in [
+        (["--dataset", "minst"], "; did you mean mnist?"),
+        (["--dataset", "digit"], "; did you mean digits?"),
+        (["--monitor", "val_acc"], "; did you mean val_accuracy?"),
+    ] {
+        let faults = faults(&line);
+        assert!(faults.len() == 1 && faults[0].ends_with(expected), "{line:?}: {faults:?}");
+    }
+    let far = faults(&["--dataset", "./somewhere"]);
+    assert!(!far[0].contains("did you mean"), "{far:?}");
+}
+
+#[test]
+fn a_record_of_an_earlier_version_has_the_defaults_it_left_out() {
+    let (options, _) = resolve(&flags(&["--epochs", "3"])).unwrap();
+    let whole = serde_json::to_value(&options).unwrap();
+    // Version 0.1.0 recorded null for these defaults, and had an option that is gone.
+    let mut earlier = whole.clone();
+    for name in
+        ["optimizer", "schedule", "weight_decay", "momentum", "label_smoothing", "warm_up", "skip_bad"]
+    {
+        earlier[name] = serde_json::Value::Null;
+    }
+    earlier.as_object_mut().unwrap().remove("precision");
+    earlier["adam"] = "fused".into();
+    let read = |config: &serde_json::Value| options_of_record(config).map_err(|fault| format!("{fault:#}"));
+    assert_eq!(serde_json::to_value(read(&earlier).unwrap()).unwrap(), whole);
+    assert!(!had_reference_adam(&earlier) && !had_reference_adam(&whole));
+    earlier["adam"] = "reference".into();
+    assert!(had_reference_adam(&earlier) && read(&earlier).is_ok(), "it can still be evaluated");
+    earlier["novelty"] = 1.into();
+    assert!(read(&earlier).unwrap_err().contains("config has 'novelty', which is not an option"));
+}
+
+#[test]
+fn defaults_are_recorded_as_they_are() {
+    let recorded = serde_json::to_value(resolve(&flags(&[])).unwrap().0).unwrap();
+    for (name, expected) in [("optimizer", "adam"), ("schedule", "constant"), ("precision", "float32")] {
+        assert_eq!(recorded[name], expected);
+    }
+    assert_eq!((&recorded["test_split"], &recorded["weight_decay"]), (&0.1.into(), &0.0.into()));
+    assert!(recorded.as_object().unwrap().keys().all(|name| !name.contains('-') && name != "data"));
 }
 
 #[test]

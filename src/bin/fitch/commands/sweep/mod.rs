@@ -1,5 +1,5 @@
-//! `fitch sweep`: a training for each combination of options, several at a time, and a table of what came
-//! of them. It goes on where it was left, however it ended.
+//! `fitch sweep`: one training for each combination of options, several at a time, and a table of the results.
+//! After an interruption of any kind, the same command continues.
 
 mod plan;
 mod results;
@@ -29,14 +29,14 @@ pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     if options.table {
-        return sweep.tell(terminal);
+        return sweep.report(terminal);
     }
     sweep.write_plan()?;
     let chosen = sweep.choose(options.run)?;
     let is_interrupted = signals::listen(terminal)?;
     let ended = workers.run(&sweep, &chosen, &is_interrupted, terminal)?;
     if options.run.is_none() {
-        sweep.tell(terminal)?;
+        sweep.report(terminal)?;
     }
     Ok(match ended {
         Ended::Well => Exit::Success,
@@ -45,22 +45,22 @@ pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
     })
 }
 
-/// The plan and where its runs are: `OUT/001` and so on, each beside the options that it has, `001.toml`,
-/// and what it said, `001.log`.
+/// The plan and the folder of its runs: `OUT/001` and so on, each with its options, `001.toml`, and its log,
+/// `001.log`.
 struct Sweep {
     folder: PathBuf,
     plan: Plan,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 enum State {
     New,
-    /// With something to go on from.
+    /// Interrupted, perhaps with a checkpoint.
     Begun,
     Finished(Box<RunRecord>),
 }
 
-/// That of `--out`, else one named like the plan.
+/// That of `--out`, else one with the name of the plan.
 fn folder(options: &SweepOptions) -> PathBuf {
     let name = options.plan.file_stem().unwrap_or_default();
     options.out.clone().unwrap_or_else(|| Path::new("sweeps").join(name))
@@ -81,7 +81,7 @@ impl Sweep {
         self.folder.join(format!("{}.{extension}", self.name(run)))
     }
 
-    /// Writes the options of every run; those of an earlier start must be the same.
+    /// Writes the options of every run, which must be those of an earlier start.
     fn write_plan(&self) -> Result<()> {
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot create {}", self.folder.display()))?;
@@ -90,7 +90,7 @@ impl Sweep {
             match fs::read_to_string(&path) {
                 Ok(before) => ensure!(
                     before == text,
-                    "{} has other options than the plan: {} holds another sweep; choose another --out",
+                    "{} differs from the plan, so {} holds another sweep; choose another --out",
                     path.display(),
                     self.folder.display()
                 ),
@@ -100,11 +100,11 @@ impl Sweep {
         Ok(())
     }
 
-    /// The run of that number, or all.
+    /// The run with that number, or all.
     fn choose(&self, number: Option<i64>) -> Result<Vec<&PlannedRun>> {
         let Some(number) = number else { return Ok(self.plan.runs.iter().collect()) };
         let run = usize::try_from(number).ok().and_then(|number| self.plan.runs.get(number.wrapping_sub(1)));
-        let rule = || format!("--run {number}: the plan has the runs 1 to {}", self.plan.runs.len());
+        let rule = || format!("--run {number}: the plan has runs 1 to {}", self.plan.runs.len());
         Ok(vec![run.ok_or_else(|| UsageError(vec![rule()]))?])
     }
 
@@ -119,8 +119,8 @@ impl Sweep {
         })
     }
 
-    /// Shows the table and the best run, and writes the table.
-    fn tell(&self, terminal: &Terminal) -> Result<Exit> {
+    /// Shows the table and the best run, and writes the table to results.csv.
+    fn report(&self, terminal: &Terminal) -> Result<Exit> {
         let results = results::Results::of(self)?;
         write_whole(&self.folder.join("results.csv"), &results.as_csv()?)?;
         terminal.result(&results.as_table())?;

@@ -1,5 +1,4 @@
-//! The plan of a sweep: from a TOML file to the options of every run. It must not know how runs are
-//! started, nor what comes of them.
+//! The plan of a sweep: from a TOML file to the options of every run.
 
 use crate::cli::TrainOptions;
 use crate::config;
@@ -12,26 +11,26 @@ use serde::Deserialize;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// More runs than this are a slip of the finger.
-const GREATEST_RUNS: usize = 100_000;
+/// More runs than this are a typing error.
+const MAX_RUNS: usize = 100_000;
 
 /// Every run of a sweep, checked as `train` would check it.
 #[derive(Debug)]
 pub struct Plan {
-    /// The names of the options that differ from run to run, as they are written.
+    /// The names of the options that vary between runs, as the plan writes them.
     pub varied: Vec<String>,
     pub runs: Vec<PlannedRun>,
 }
 
 #[derive(Debug)]
 pub struct PlannedRun {
-    /// From 1.
+    /// From 1, as the folders are numbered.
     pub number: usize,
     /// The values of the varied options, in their order.
     pub values: Vec<Value>,
     /// All options that the plan gives.
     pub options: TrainOptions,
-    /// What is better in the metric that it monitors.
+    /// What is better in the monitored metric.
     pub direction: Better,
 }
 
@@ -43,8 +42,8 @@ impl PlannedRun {
     }
 }
 
-/// A value without the quotes that TOML puts around a text.
-pub fn shown(value: &Value) -> String {
+/// A value without the quotes that TOML puts around strings.
+pub fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 
@@ -53,9 +52,9 @@ pub fn shown(value: &Value) -> String {
 struct PlanFile {
     #[serde(default)]
     search: Search,
-    /// How many runs a random search makes.
+    /// The number of runs of a random search.
     runs: Option<i64>,
-    /// What a random search draws from.
+    /// The seed of a random search.
     #[serde(default)]
     seed: u64,
     /// The same in every run.
@@ -70,15 +69,15 @@ enum Search {
     /// Every combination, the last option changing fastest.
     #[default]
     Grid,
-    /// As many runs as were asked for, each option drawn by itself.
+    /// Every run samples each option independently.
     Random,
 }
 
-/// What an option is taken from.
+/// The values that an option may have.
 enum Choice {
     Of(Vec<Value>),
     Whole(i64, i64),
-    Real { least: f64, greatest: f64, is_logarithmic: bool },
+    Real { min: f64, max: f64, is_logarithmic: bool },
 }
 
 impl Plan {
@@ -105,22 +104,22 @@ impl Plan {
             let choice =
                 Choice::of(value, file.search).map_err(|rule| wrong(format!("vary.{name}: {rule}")))?;
             if file.options.contains_key(name) {
-                return Err(wrong(format!("vary.{name}: is among the options, too")).into());
+                return Err(wrong(format!("vary.{name}: is set in [options], too")).into());
             }
             choices.push(choice);
         }
         let combinations = match file.search {
             Search::Grid if file.runs.is_some() => {
                 return Err(wrong(
-                    "runs: is for search = \"random\"; a grid has all combinations".to_string(),
+                    "runs: is for search = \"random\"; a grid has every combination".to_string(),
                 )
                 .into());
             }
             Search::Grid => grid(&choices).map_err(wrong)?,
             Search::Random => {
                 let runs = file.runs.and_then(|runs| usize::try_from(runs).ok());
-                let runs = runs.filter(|runs| (1..=GREATEST_RUNS).contains(runs));
-                let rule = format!("runs: a random search needs their number, from 1 to {GREATEST_RUNS}");
+                let runs = runs.filter(|runs| (1..=MAX_RUNS).contains(runs));
+                let rule = format!("runs: a random search needs a number of runs, from 1 to {MAX_RUNS}");
                 (0..runs.ok_or_else(|| wrong(rule))?).map(|run| draw(&choices, file.seed, run)).collect()
             }
         };
@@ -141,8 +140,8 @@ impl Plan {
 
 impl Choice {
     fn of(value: &Value, search: Search) -> Result<Choice, String> {
-        const RULE: &str = "must be a list of values, or in a random search { range = [LEAST, GREATEST] } or \
-                            { log-range = [LEAST, GREATEST] }";
+        const RULE: &str = "must be a list of values or, in a random search, { range = [MIN, MAX] } or \
+                            { log-range = [MIN, MAX] }";
         if let Value::Array(values) = value {
             return if values.is_empty() {
                 Err("has no values".to_string())
@@ -157,35 +156,31 @@ impl Choice {
             "log-range" => true,
             _ => return Err(RULE.to_string()),
         };
-        let Some([least, greatest]) = ends.as_array().map(Vec::as_slice) else {
+        let Some([min, max]) = ends.as_array().map(Vec::as_slice) else {
             return Err(RULE.to_string());
         };
-        if let (Some(least), Some(greatest), false) =
-            (least.as_integer(), greatest.as_integer(), is_logarithmic)
-        {
-            return if least < greatest { Ok(Choice::Whole(least, greatest)) } else { Err(order()) };
+        if let (Some(min), Some(max), false) = (min.as_integer(), max.as_integer(), is_logarithmic) {
+            return if min < max { Ok(Choice::Whole(min, max)) } else { Err(order()) };
         }
         let number =
             |value: &Value| value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
-        let (least, greatest) = number(least).zip(number(greatest)).ok_or(RULE)?;
-        if !(least < greatest && least.is_finite() && greatest.is_finite()) {
+        let (min, max) = number(min).zip(number(max)).ok_or(RULE)?;
+        if !(min < max && min.is_finite() && max.is_finite()) {
             return Err(order());
         }
-        if is_logarithmic && least <= 0.0 {
+        if is_logarithmic && min <= 0.0 {
             return Err("a log-range begins above 0".to_string());
         }
-        Ok(Choice::Real { least, greatest, is_logarithmic })
+        Ok(Choice::Real { min, max, is_logarithmic })
     }
 
     fn draw(&self, generator: &mut ChaCha8Rng) -> Value {
         match *self {
             Choice::Of(ref values) => values[generator.gen_range(0..values.len())].clone(),
-            Choice::Whole(least, greatest) => generator.gen_range(least..=greatest).into(),
-            Choice::Real { least, greatest, is_logarithmic: false } => {
-                short(generator.gen_range(least..greatest)).into()
-            }
-            Choice::Real { least, greatest, is_logarithmic: true } => {
-                short(generator.gen_range(least.ln()..greatest.ln()).exp()).into()
+            Choice::Whole(min, max) => generator.gen_range(min..=max).into(),
+            Choice::Real { min, max, is_logarithmic: false } => short(generator.gen_range(min..max)).into(),
+            Choice::Real { min, max, is_logarithmic: true } => {
+                short(generator.gen_range(min.ln()..max.ln()).exp()).into()
             }
         }
     }
@@ -195,7 +190,7 @@ fn order() -> String {
     "the first end of a range must be below the second".to_string()
 }
 
-/// With four digits, which is as exact as a search needs, and can be read.
+/// Rounds to four digits: exact enough for a search, and readable.
 fn short(value: f64) -> f64 {
     format!("{value:.3e}").parse().unwrap_or(value)
 }
@@ -204,8 +199,8 @@ fn grid(choices: &[Choice]) -> Result<Vec<Vec<Value>>, String> {
     let mut combinations: Vec<Vec<Value>> = vec![Vec::new()];
     for choice in choices {
         let Choice::Of(values) = choice else { return Err("a range needs search = \"random\"".to_string()) };
-        if combinations.len() * values.len() > GREATEST_RUNS {
-            return Err(format!("these are more than {GREATEST_RUNS} runs"));
+        if combinations.len() * values.len() > MAX_RUNS {
+            return Err(format!("there are more than {MAX_RUNS} combinations"));
         }
         let longer = |combination: &Vec<Value>| {
             let longer =
@@ -217,7 +212,7 @@ fn grid(choices: &[Choice]) -> Result<Vec<Vec<Value>>, String> {
     Ok(combinations)
 }
 
-/// Each run draws from a stream of its own, so that more runs leave the first ones as they were.
+/// Each run has its own random stream, so that the first runs stay the same when there are more.
 fn draw(choices: &[Choice], seed: u64, run: usize) -> Vec<Value> {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
     generator.set_stream(run as u64);
@@ -226,10 +221,11 @@ fn draw(choices: &[Choice], seed: u64, run: usize) -> Vec<Value> {
 
 /// The options of a run, after `train`'s own checks.
 fn checked(table: Table) -> Result<(TrainOptions, Better), Vec<String>> {
-    let options =
-        config::options_of(table).map_err(|fault| vec![fault.to_string().trim_end().to_string()])?;
+    let options = config::options_of(table)?;
     if options.out.is_some() {
-        return Err(vec!["out: a sweep gives each run its folder; its own is named by --out".to_string()]);
+        return Err(vec![
+            "out: a sweep names the folder of each run; --out names that of the sweep".to_string(),
+        ]);
     }
     let resolved = config::resolve(&options).and_then(|(whole, _)| config::check(&whole));
     match resolved {
@@ -271,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_search_draws_within_its_ranges_and_more_runs_leave_the_first_as_they_were() {
+    fn a_random_search_stays_within_its_ranges_and_more_runs_leave_the_first_unchanged() {
         let plan = |runs: usize, seed: u64| {
             format!(
                 "search = 'random'\nruns = {runs}\nseed = {seed}\n[vary]\n\
@@ -292,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_plan_is_an_error_that_tells_the_place() {
+    fn a_wrong_plan_is_an_error_that_names_the_place() {
         assert!(fault("[options]\nepochs = 1\n").contains("vary"));
         assert!(fault("[vary]\nseed = []\n").contains("vary.seed: has no values"));
         assert!(fault("[vary]\nseed = 3\n").contains("vary.seed: must be a list"));
@@ -303,10 +299,10 @@ mod tests {
         assert!(random("seed = { range = [2, 1] }").contains("must be below"));
         assert!(random("learning-rate = { log-range = [0, 1] }").contains("begins above 0"));
         assert!(random("seed = { log = [1, 2] }").contains("must be a list"));
-        assert!(fault("[options]\nseed = 1\n[vary]\nseed = [1]\n").contains("among the options, too"));
+        assert!(fault("[options]\nseed = 1\n[vary]\nseed = [1]\n").contains("set in [options], too"));
         assert!(fault("[vary]\nseed = [1, -1]\n").contains("run 2: --seed -1: must be"));
-        assert!(fault("[vary]\nsead = [1]\n").contains("run 1: unknown field `sead`"));
-        assert!(fault("[options]\nout = 'x'\n[vary]\nseed = [1]\n").contains("named by --out"));
+        assert!(fault("[vary]\nsead = [1]\n").contains("run 1: unknown option 'sead'; did you mean seed?"));
+        assert!(fault("[options]\nout = 'x'\n[vary]\nseed = [1]\n").contains("--out names that"));
         assert!(fault("seach = 'random'\n[vary]\nseed = [1]\n").contains("unknown field `seach`"));
         let long = format!("a = {:?}\n", (0..400).collect::<Vec<_>>());
         assert!(fault(&format!("[vary]\n{long}{}", long.replace('a', "b"))).contains("more than 100000"));

@@ -1,6 +1,6 @@
-//! What came of the runs of a sweep, as a table and as CSV. It must not know how they were run.
+//! The results of a sweep, as a table and as CSV.
 
-use super::plan::{PlannedRun, shown};
+use super::plan::{PlannedRun, plain};
 use super::{State, Sweep};
 use crate::commands::table::table;
 use anyhow::Result;
@@ -8,7 +8,7 @@ use fitch::run::RunRecord;
 
 pub struct Results<'a> {
     sweep: &'a Sweep,
-    /// None for a run without a result yet.
+    /// None for a run that has not finished.
     runs: Vec<(&'a PlannedRun, Option<RunRecord>)>,
 }
 
@@ -23,7 +23,7 @@ impl Results<'_> {
         Ok(Results { sweep, runs: sweep.plan.runs.iter().map(record).collect::<Result<_>>()? })
     }
 
-    /// A row a run in full precision; what a run has not come to is an empty cell.
+    /// One row a run in full precision; the cells of a run that has not finished are empty.
     pub fn as_csv(&self) -> Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         let results = [
@@ -56,13 +56,13 @@ impl Results<'_> {
                     ]
                 },
             );
-            let values = run.values.iter().map(shown);
+            let values = run.values.iter().map(plain);
             writer.write_record([self.sweep.name(run)].into_iter().chain(values).chain(cells))?;
         }
         Ok(writer.into_inner()?)
     }
 
-    /// The same for people.
+    /// One row a run, for people.
     pub fn as_table(&self) -> String {
         let row = |(run, record): &(&PlannedRun, Option<RunRecord>)| {
             let number = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.4}"));
@@ -70,7 +70,7 @@ impl Results<'_> {
             let ended = record.as_ref().and_then(|record| record.stop_reason.clone());
             let epochs = record.as_ref().and_then(|record| record.epochs_run);
             let mut cells = vec![self.sweep.name(run)];
-            cells.extend(run.values.iter().map(shown));
+            cells.extend(run.values.iter().map(plain));
             cells.push(ended.unwrap_or("-".to_string()));
             cells.push(epochs.map_or("-".to_string(), |epochs| epochs.to_string()));
             cells.push(of(|record| record.best_value));
@@ -83,7 +83,7 @@ impl Results<'_> {
         table(head, self.runs.iter().map(row).collect())
     }
 
-    /// The run whose monitored metric came out best. The test set has no say in that.
+    /// The run with the best monitored metric: the test set does not choose.
     pub fn best(&self) -> String {
         let finished: Vec<_> =
             self.runs.iter().filter_map(|(run, record)| Some((run, record.as_ref()?))).collect();
@@ -91,7 +91,7 @@ impl Results<'_> {
             return "\nno run has finished yet\n".to_string();
         }
         let Some(monitor) = self.monitor() else {
-            return "\nno run is the best: they monitored different metrics\n".to_string();
+            return "\nno best run: the runs monitored different metrics\n".to_string();
         };
         let mut best: Option<(&PlannedRun, &RunRecord, f64)> = None;
         for (run, record) in finished {
@@ -112,7 +112,7 @@ impl Results<'_> {
         )
     }
 
-    /// The metric that all finished runs monitored, if it was one.
+    /// The metric that all finished runs monitored, if it was the same.
     fn monitor(&self) -> Option<&str> {
         let mut monitors = self.runs.iter().filter_map(|(_, record)| Some(record.as_ref()?.monitor.as_str()));
         let first = monitors.next()?;

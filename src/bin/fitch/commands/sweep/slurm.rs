@@ -1,17 +1,16 @@
-//! A sweep as a job array of Slurm (<https://slurm.schedmd.com/job_array.html>). It must not know what the
-//! runs do.
+//! A sweep as a job array of Slurm (<https://slurm.schedmd.com/job_array.html>).
 
 use super::Sweep;
 use crate::cli::SweepOptions;
 use anyhow::{Context, Result};
 use std::path::{Path, absolute};
 
-/// Threads of a training unless one says otherwise: those of this machine tell nothing about a cluster's.
+/// Default threads of a training: the cores of this machine say nothing about those of a cluster.
 const THREADS: i64 = 4;
 
-/// The script for `sbatch`: a task a run, on a node each.
+/// The script for `sbatch`: one task for each run.
 pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
-    let program = std::env::current_exe().context("cannot tell where this program lies")?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let plan = absolute(&options.plan)?;
     let folder = absolute(&sweep.folder)?;
     let on_cuda =
@@ -31,12 +30,12 @@ pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
     let call = format!("{} sweep {} --out {}", quoted(&program)?, quoted(&plan)?, quoted(&folder)?);
     Ok(format!(
         "#!/bin/sh\n\
-         # {runs} runs. When they have ended, this tells what came of them:\n\
+         # {runs} runs. When they have ended, this shows their results:\n\
          #     {call} --table\n\
          #SBATCH --job-name=fitch-{name}\n\
          #SBATCH --array=1-{runs}{limit}\n\
          #SBATCH --cpus-per-task={threads}\n\
-         # Slurm's signal before the time runs out ends a training after its step; the next start goes on.\n\
+         # Before its time is up, Slurm signals a training, which then stops after its step; submit again to continue.\n\
          #SBATCH --signal=TERM@60\n\
          {gpu}\
          exec {call} --threads {threads} --run \"$SLURM_ARRAY_TASK_ID\"\n",
@@ -46,7 +45,7 @@ pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
     ))
 }
 
-/// For a shell of POSIX.
+/// Quotes a path for a POSIX shell.
 fn quoted(path: &Path) -> Result<String> {
     let text = path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))?;
     Ok(format!("'{}'", text.replace('\'', r"'\''")))

@@ -25,7 +25,7 @@ pub fn finish(
     stopper: Option<&dyn Stopping>,
     terminal: &Terminal,
 ) -> Result<Exit> {
-    let Work { configuration, dataset, splits, trained, .. } = work;
+    let Work { configuration, dataset, splits, network, .. } = work;
     let RunInProgress { folder, mut record, lock: _lock, .. } = run;
     let reason = outcome.stop.reason;
     let restored = stopper.and_then(Stopping::restored_epoch);
@@ -41,32 +41,30 @@ pub fn finish(
     record.weights_epoch =
         restored.or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
     if reason == StopReason::NonFinite && restored.is_none() {
-        record.weights_epoch = restore_last_good(&folder, &trained.variables, terminal)?;
+        record.weights_epoch = restore_last_good(&folder, network.variables(), terminal)?;
         if record.weights_epoch.is_none() {
             record.save(&folder)?;
             return Err(diverged(outcome, "no weights were saved").into());
         }
     }
 
-    let layers = trained.model.hidden_layers();
+    let layers = network.model().hidden_layers();
     let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
-    save_weights(&folder.weights_file(), &trained.variables, &metadata)?;
-    let test = evaluate(&trained.network, &splits.test.to_device(work.device)?, configuration.batch_size)?;
+    save_weights(&folder.weights_file(), network.variables(), &metadata)?;
+    let test = evaluate(network, &splits.test.to_device(work.device)?, configuration.batch_size)?;
     record.test_loss = Some(test.loss);
     record.test_accuracy = Some(test.accuracy);
-    let card = model_card(&record, &trained.model);
-    let model = TrainedModel { model: &trained.model, variables: &trained.variables, card: &card };
+    let card = model_card(&record, network.model());
+    let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
     let images = dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?;
-    write_torchscript(&folder.model_file(), model, &trained.network, &images)?;
-    draw_run(&folder, &record, &outcome.history, &trained.model, dataset, &test)?;
+    write_torchscript(&folder.model_file(), model, network, &images)?;
+    draw_run(&folder, &record, &outcome.history, network.model(), dataset, &test)?;
     // Last: a run whose record has a stop reason has all of its files.
     record.save(&folder)?;
     terminal.result(&report(outcome, &record, &folder)?)?;
     match reason {
         StopReason::Interrupted => {
-            if configuration.optimization.is_resumable() {
-                terminal.hint(&format!("{} continues from here", resume_command(folder.path())));
-            }
+            terminal.hint(&format!("{} continues from here", resume_command(folder.path())));
             Ok(Exit::Interrupted)
         }
         StopReason::NonFinite => {

@@ -6,15 +6,16 @@ mod run_in_progress;
 mod splits;
 mod stopper;
 
-use super::built_model::{BuiltModel, RecordedRun};
+use super::built_model::RecordedRun;
 use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
 use super::{restart_with_short_spins, start_libtorch};
-use crate::cli::{PrecisionOption, TrainOptions};
+use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::Hint;
+use crate::precision::Precision;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
@@ -22,15 +23,14 @@ use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, BatchSource, Dataset};
 use fitch::device;
 use fitch::metrics::Loss;
-use fitch::model::Model;
+use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
 use fitch::train::{Checkpoint, DiskCheckpoints, Fault, Fit, Outcome, StopReason, Stopping};
 use run_in_progress::RunInProgress;
 use splits::Splits;
 use stopper::stopper;
-use tch::nn::VarStore;
-use tch::{Device, Kind};
+use tch::Device;
 
 /// What a training works on.
 struct Work {
@@ -39,7 +39,7 @@ struct Work {
     dataset: Dataset,
     splits: Splits,
     /// Freshly initialised at first.
-    trained: BuiltModel,
+    network: Network,
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
@@ -72,9 +72,9 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 }
 
 /// The device, the images and the network.
-fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
-    if precision == PrecisionOption::Tf32 {
+    if precision == Precision::Tf32 {
         allow_tf32();
     }
     let chosen = start_libtorch(configuration.machine)?;
@@ -95,12 +95,11 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
     terminal.say(&splits.describe(&dataset.name, &configuration));
 
     tch::manual_seed(configuration.seed as i64);
-    let variables = VarStore::new(chosen.device);
-    let hidden = std::mem::take(&mut configuration.hidden);
-    let model = Model::classifier(&dataset.shape(), hidden, dataset.classes.len())?;
-    let network = model.build(&variables.root())?;
-    let trained = BuiltModel { model, variables, network };
-    Ok(Work { configuration, device: chosen.device, dataset, splits, trained })
+    let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
+    let network = Network::new(model, chosen.device)?.with_precision(precision.kind());
+    // Every network has gradients in float32.
+    let network = network.context("--precision bf16")?;
+    Ok(Work { configuration, device: chosen.device, dataset, splits, network })
 }
 
 fn train(
@@ -111,18 +110,9 @@ fn train(
     progress: &mut TrainingProgress,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    let Work { configuration, dataset, splits, trained, .. } = work;
-    let variables = &trained.variables;
-    let optimizer = optimizer::optimizer(configuration, variables)?;
+    let Work { configuration, dataset, splits, network, .. } = work;
+    let optimizer = optimizer::optimizer(configuration, network.variables())?;
     let training_loss = optimizer::training_loss(&configuration.optimization, splits, &dataset.classes)?;
-    let kind = match configuration.precision {
-        PrecisionOption::Bf16 => Kind::BFloat16,
-        PrecisionOption::Float32 | PrecisionOption::Tf32 => Kind::Float,
-    };
-    let mut network = trained.model.explicit_gradients(variables, kind)?;
-    if network.is_none() && kind != Kind::Float {
-        bail!("--precision bf16: {} has a layer that has no form in it", trained.model.hidden_layers());
-    }
     let mut unchanged_data = DataGuard::new(dataset, &run.record.dataset.fingerprint);
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();
@@ -138,7 +128,7 @@ fn train(
     if let Some(every) = configuration.checkpoint_every {
         checkpoints = checkpoints.every(every);
     }
-    let mut fit = Fit::new(&trained.network, variables, optimizer)
+    let mut fit = Fit::network(network, optimizer)
         .epochs(configuration.epochs)
         .batch_size(configuration.batch_size)
         .seed(configuration.seed)
@@ -153,18 +143,13 @@ fn train(
         .callback(&mut history_file)
         .callback(&mut tensorboard)
         .callback(&mut live_plots)
-        .callback(progress);
+        .callback(progress)
+        .checkpoints(&mut checkpoints);
     if let Some(augmentation) = configuration.augmentation {
         fit = fit.transform(move |images| augmentation.apply(images));
     }
     if let Some(loss) = training_loss {
         fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
-    }
-    if configuration.optimization.is_resumable() {
-        fit = fit.checkpoints(&mut checkpoints);
-        if let Some(network) = &mut network {
-            fit = fit.backpropagation(network);
-        }
     }
     if let Some(checkpoint) = checkpoint {
         fit = fit.resume(checkpoint);
@@ -180,12 +165,12 @@ fn allow_tf32() {
 }
 
 /// Whether the device can compute so.
-fn check_precision(precision: PrecisionOption, device: Device, terminal: &Terminal) -> Result<()> {
+fn check_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
     match (precision, device) {
-        (PrecisionOption::Tf32, Device::Cpu) => {
-            bail!("--precision tf32 is one of CUDA devices; on the CPU there are float32 and bf16")
+        (Precision::Tf32, Device::Cpu) => {
+            bail!("--precision tf32 works on CUDA devices only; a CPU has float32 and bf16")
         }
-        (PrecisionOption::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
+        (Precision::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
             terminal.warn("this CPU has no instructions for bfloat16: float32 is faster on it");
             Ok(())
         }

@@ -1,42 +1,30 @@
-//! From settings to an optimizer and a loss. It must not know the loop.
+//! From the configuration to an optimizer and a training loss.
 
 use super::splits::Splits;
-use crate::cli::{AdamOption, OptimizerOption};
-use crate::config::{ClassWeights, Configuration, Optimization};
+use crate::config::{ClassWeights, Configuration, Optimization, OptimizerChoice};
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::metrics::Loss;
-use fitch::optim::{KERAS_EPSILON, Optimizer, keras_adam};
+use fitch::optim::Optimizer;
 use tch::Tensor;
-use tch::nn::{AdamW, RmsProp, Sgd, VarStore};
+use tch::nn::VarStore;
 
-/// The optimizer that was asked for.
+/// The optimizer of the configuration.
 pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<Optimizer> {
-    let Optimization { weight_decay: decay, momentum, clip_norm, .. } = configuration.optimization;
-    let rate = configuration.learning_rate;
-    let optimizer = match (configuration.optimization.optimizer, configuration.optimization.adam) {
-        (OptimizerOption::Adam, AdamOption::Reference) => Optimizer::opaque(variables, keras_adam(), rate)?,
-        (OptimizerOption::Adam, AdamOption::Fused) => {
-            Optimizer::new(variables, keras_adam().wd(decay), rate)?
-        }
-        (OptimizerOption::AdamW, _) => {
-            let settings = AdamW { wd: decay, eps: KERAS_EPSILON, ..AdamW::default() };
-            Optimizer::new(variables, settings, rate)?
-        }
-        (OptimizerOption::Sgd, _) => {
-            Optimizer::new(variables, Sgd { momentum, wd: decay, ..Sgd::default() }, rate)?
-        }
-        (OptimizerOption::RmsProp, _) => {
-            Optimizer::new(variables, RmsProp { momentum, wd: decay, ..RmsProp::default() }, rate)?
-        }
+    let Optimization { optimizer, learning_rate: rate, clip_norm, .. } = configuration.optimization;
+    let optimizer = match optimizer {
+        OptimizerChoice::Adam(settings) => Optimizer::new(variables, settings, rate)?,
+        OptimizerChoice::AdamW(settings) => Optimizer::new(variables, settings, rate)?,
+        OptimizerChoice::Sgd(settings) => Optimizer::new(variables, settings, rate)?,
+        OptimizerChoice::RmsProp(settings) => Optimizer::new(variables, settings, rate)?,
     };
     Ok(match clip_norm {
-        Some(greatest) => optimizer.clip_norm(greatest),
+        Some(norm) => optimizer.clip_norm(norm),
         None => optimizer,
     })
 }
 
-/// The training loss, if it is another than that of validation and test.
+/// The training loss, if it differs from the loss of validation and test.
 pub fn training_loss(
     optimization: &Optimization,
     splits: &Splits,
@@ -48,7 +36,7 @@ pub fn training_loss(
         ClassWeights::Of(weights) if weights.len() == classes.len() => Some(weights.clone()),
         ClassWeights::Of(weights) => {
             let (given, needed) = (weights.len(), classes.len());
-            let fault = format!("--class-weights: are {given} numbers, but there are {needed} classes");
+            let fault = format!("--class-weights: {given} numbers were given for {needed} classes");
             return Err(UsageError(vec![fault]).into());
         }
     };
@@ -59,8 +47,8 @@ pub fn training_loss(
     Ok(Some(Loss::cross_entropy_with(optimization.label_smoothing, weights)))
 }
 
-/// In inverse proportion to the number of images, 1 for a class of the mean number: n / (classes * count), as
-/// scikit-learn has it.
+/// Weights in inverse proportion to the image counts: n / (classes * count), as in scikit-learn
+/// (`compute_class_weight`). A class with the mean count has weight 1.
 fn balanced(counts: &[usize]) -> Vec<f32> {
     let all: usize = counts.iter().sum();
     // A class without a training image is in no batch.
@@ -72,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rare_classes_count_more() {
+    fn rare_classes_have_larger_weights() {
         assert_eq!(balanced(&[10, 30]), [2.0, 2.0 / 3.0]);
     }
 }

@@ -1,10 +1,10 @@
-//! The run folder of a training, new or to go on with, and its record as it begins.
+//! The run folder of a training, new or resumed, and its record when training starts.
 
 use super::Work;
 use crate::cli::TrainOptions;
 use crate::commands::built_model::RecordedRun;
 use crate::commands::checkpoints;
-use crate::config::Configuration;
+use crate::config::{self, Configuration};
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
 use fitch::data::{Dataset, Source};
@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The width that the summary in the run folder is drawn for.
+/// The width of the summary in the run folder.
 const SUMMARY_COLUMNS: usize = 80;
 
 /// A run folder that this process holds.
@@ -31,14 +31,14 @@ pub struct RunInProgress {
 }
 
 impl RunInProgress {
-    /// Makes a folder, or takes that of a run to go on with, whose checkpoint comes with it.
+    /// Creates a folder, or takes that of the resumed run, along with its checkpoint.
     pub fn open(
         work: &Work,
         options: TrainOptions,
         resumed: Option<RecordedRun>,
         terminal: &Terminal,
     ) -> Result<(RunInProgress, Option<Checkpoint>)> {
-        let Work { configuration, dataset, splits, trained, .. } = work;
+        let Work { configuration, dataset, splits, network, .. } = work;
         let started = OffsetDateTime::now_utc();
         let folder = match &resumed {
             Some(run) => run.folder.clone(),
@@ -51,7 +51,7 @@ impl RunInProgress {
         let threads = configuration.machine.threads;
         let config = recorded_options(options, configuration)?;
         let record = match resumed {
-            // What came of it before stays until it is known anew.
+            // Earlier results stay until there are new ones.
             Some(run) => RunRecord { device, threads, config, stop_reason: None, ..run.record },
             None => RunRecord {
                 fitch_version: env!("CARGO_PKG_VERSION").to_string(),
@@ -61,7 +61,7 @@ impl RunInProgress {
                 threads,
                 seed: configuration.seed,
                 dataset: splits.record(dataset)?,
-                parameters: trained.model.parameter_count(),
+                parameters: network.model().parameter_count(),
                 config,
                 stop_reason: None,
                 epochs_run: None,
@@ -75,13 +75,13 @@ impl RunInProgress {
             },
         };
         record.save(&folder)?;
-        let summary = summary(&trained.model, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+        let summary = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), summary.as_bytes())?;
         Ok((RunInProgress { folder, record, summary, lock }, checkpoint))
     }
 }
 
-/// The checkpoint that a run goes on from, after a look at whether it can.
+/// The checkpoint to resume from, if the run can be resumed with these options and this data.
 fn resume(
     run: &RecordedRun,
     configuration: &Configuration,
@@ -90,19 +90,20 @@ fn resume(
 ) -> Result<Checkpoint> {
     let shown = run.folder.path().display();
     ensure!(
-        configuration.optimization.is_resumable(),
-        "{shown} was trained with --adam reference, whose state cannot be saved, so it cannot go on"
+        !config::had_reference_adam(&run.record.config),
+        "{shown} was trained with --adam reference, an optimizer of earlier versions whose state was not saved, \
+         so it cannot be resumed"
     );
     let (before, now) = (&run.record.dataset.fingerprint, dataset.fingerprint()?);
     ensure!(
         *before == now,
-        "the images of {} are not those that {shown} was trained on (fingerprint {now}, it was {before})",
+        "{shown} was trained on other images than those of {} now (fingerprint {now}, it was {before})",
         dataset.name
     );
     let checkpoint = checkpoints::to_resume(run, configuration, terminal)?;
     let TrainingState { epoch, step, steps, .. } = checkpoint.state;
     let within = if step > 0 { format!(", after step {step} of {steps}") } else { String::new() };
-    terminal.say(&format!("going on with {shown} in epoch {epoch}{within}"));
+    terminal.say(&format!("resuming {shown} in epoch {epoch}{within}"));
     Ok(checkpoint)
 }
 
@@ -110,13 +111,12 @@ fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Resu
     if let Some(out) = &configuration.out {
         return RunFolder::create(out);
     }
-    // Colons would not do in a file name everywhere.
+    // Some systems do not allow colons in file names.
     let time = started.replace_nanosecond(0)?.format(&Rfc3339)?.replace(':', "-");
     RunFolder::create_numbered(&PathBuf::from("runs").join(format!("{}-{time}", configuration.source.name())))
 }
 
-/// The options as they are recorded: with what was found out in place of what was not given, so that a
-/// later evaluation finds the same data.
+/// The options to record: with whole paths and detected values, so that a later evaluation finds the same data.
 fn recorded_options(mut options: TrainOptions, configuration: &Configuration) -> Result<serde_json::Value> {
     if let Source::Path { path, .. } = &configuration.source {
         options.dataset = Some(path.canonicalize()?.display().to_string());
@@ -125,7 +125,7 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
         options.validation = Some(path.canonicalize()?.display().to_string());
     }
     if let Source::Known(_) = &configuration.source {
-        options.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
+        options.data.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
     }
     options.threads = Some(configuration.machine.threads as i64);
     Ok(serde_json::to_value(options)?)

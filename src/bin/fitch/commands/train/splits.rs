@@ -55,7 +55,7 @@ impl Splits {
         let validation = match self.validation_size() {
             0 => "no validation".to_string(),
             size if self.has_own_validation => format!("{} validation (its own)", count(size)),
-            size => format!("{} validation ({})", count(size), configuration.split.name()),
+            size => format!("{} validation ({})", count(size), configuration.split.keyword()),
         };
         format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))
     }

@@ -1,42 +1,46 @@
-//! The options that say where data are and how they are loaded.
+//! The options that say which data to load, and how.
 
 use super::{Checker, given_or_none};
 use crate::cli::{DataOptions, TrainOptions};
-use clap::ValueEnum;
-use fitch::data::{self, Format, LoadOptions, Source};
+use crate::suggestion::did_you_mean;
+use anyhow::Result;
+use fitch::data::{self, LoadOptions, Source, catalogue};
+use std::iter::once;
 use std::path::{Path, PathBuf};
 
 /// Larger images are more than a classifier of pixels can take.
 const MAX_SIDE: u32 = 4096;
 
+/// Checks the options that say which data to load, alone.
+pub fn check_data(options: &TrainOptions) -> Result<(Source, LoadOptions)> {
+    Checker::run(|checker| {
+        let (source, reading) = (check_source(options, checker), check_reading(options, checker));
+        source.zip(reading)
+    })
+}
+
 /// The options of `train` with those of another command over them.
 pub fn with_reading(options: TrainOptions, given: DataOptions) -> TrainOptions {
-    TrainOptions {
-        data_dir: given.data_dir.or(options.data_dir),
-        data_format: given.data_format.or(options.data_format),
-        image_size: given.image_size.or(options.image_size),
-        skip_bad: given.skip_bad.then_some(true).or(options.skip_bad),
-        test_split: given.test_split.or(options.test_split),
-        label_column: given.label_column.or(options.label_column),
-        classes: given.classes.or(options.classes),
-        ..options
-    }
+    TrainOptions { data: given.or(options.data), ..options }
 }
 
-/// What `--dataset` names, in the format that `--data-format` names; gives nothing only after a fault was noted.
+/// What `--dataset` names, in the format of `--data-format`.
 pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Source> {
-    let dataset = options.dataset.as_deref().unwrap_or_default();
-    let value = options.data_format.and_then(|format| format.to_possible_value());
-    let format: Option<Format> = value.and_then(|value| value.get_name().parse().ok());
-    match Source::find_as(dataset, format) {
-        Ok(source) => Some(source),
-        Err(fault) => checker.fault("dataset", dataset, &fault.to_string()),
-    }
+    let dataset = options.dataset.as_deref()?;
+    let format = options.data.data_format.map(|format| format.0);
+    Source::find_as(dataset, format).map_or_else(
+        |fault| {
+            let names = once("digits").chain(catalogue::names());
+            checker.fault("dataset", dataset, &format!("{fault}{}", did_you_mean(dataset, names)))
+        },
+        Some,
+    )
 }
 
-/// How it is loaded; gives nothing only after a fault was noted.
+/// How data are loaded.
 pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<LoadOptions> {
-    let image_size = options.image_size.as_deref().map(|size| {
+    let DataOptions { data_dir, image_size, skip_bad, test_split, label_column, classes, .. } = &options.data;
+    let image_size = image_size.as_deref().map(|size| {
         let sides = size
             .split_once('x')
             .and_then(|(height, width)| Some([height.parse().ok()?, width.parse().ok()?]));
@@ -45,24 +49,21 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
             .filter(|sides: &[u32; 2]| sides.iter().all(|side| (1..=MAX_SIDE).contains(side)))
             .or_else(|| checker.fault("image-size", size, &rule))
     });
-    let share_rule = "must be a share from 0 to below 1";
-    let share = |share: f64| (0.0..1.0).contains(&share);
-    let test_share =
-        options.test_split.map(|value| checker.number("test-split", Some(value), share_rule, share));
+    let test_share = test_split.map(|share| checker.share("test-split", Some(share)));
     let validation = options.validation.as_ref().map(PathBuf::from);
     if let Some(path) = validation.as_ref().filter(|path| !path.exists()) {
         checker.fault::<()>("validation", path.display(), "there is no such folder or file");
     }
-    let data_dir = find_data_dir(options.data_dir.as_deref(), checker);
+    let data_dir = find_data_dir(data_dir.as_deref(), checker);
     let names = |names: &str| names.split(',').map(|name| name.trim().to_string()).collect();
     Some(LoadOptions {
         data_dir: Some(data_dir?),
         image_size: given_or_none(image_size)?,
-        skips_bad: options.skip_bad.unwrap_or(false),
+        skips_bad: skip_bad.unwrap_or_default(),
         validation,
         test_share: given_or_none(test_share)?,
-        label_column: options.label_column.clone(),
-        classes: options.classes.as_deref().map(names),
+        label_column: label_column.clone(),
+        classes: classes.as_deref().map(names),
     })
 }
 

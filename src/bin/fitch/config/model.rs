@@ -1,21 +1,25 @@
-//! What `--model` names: a preset, or a file with layers. It must not know what layers are.
+//! The hidden layers: those of `--layers`, or of a preset or a file that `--model` names.
 
+use super::Checker;
+use crate::cli::TrainOptions;
 use crate::failure::UsageError;
+use crate::suggestion::did_you_mean;
 use anyhow::{Context, Result};
+use fitch::model::Layers;
 use fitch::model::presets::{PRESETS, preset};
 use serde::Deserialize;
 use std::path::Path;
 
-/// A network in TOML. Long ones are easier to read as a list.
+/// A network in TOML, as a text or as a list, which is easier to read.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NetworkFile {
-    layers: Layers,
+    layers: LayersInFile,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Layers {
+enum LayersInFile {
     Text(String),
     List(Vec<String>),
 }
@@ -23,7 +27,7 @@ enum Layers {
 /// The hidden layers that a name or file stands for, as `--layers` takes them.
 ///
 /// # Errors
-/// No preset of that name and no such file, or a file of something else.
+/// No preset of that name and no such file, or a file with anything but layers.
 pub fn layers_of(model: &str) -> Result<String> {
     if let Some(preset) = preset(model) {
         return Ok(preset.layers.to_string());
@@ -32,7 +36,9 @@ pub fn layers_of(model: &str) -> Result<String> {
     let path = Path::new(model);
     if !path.exists() {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
-        return Err(wrong(format!("is neither {} nor a TOML file of layers", names.join(" nor "))).into());
+        let suggestion = did_you_mean(model, names.iter().copied());
+        let names = names.join(" nor ");
+        return Err(wrong(format!("is neither {names} nor a TOML file of layers{suggestion}")).into());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("--model: cannot read {model}"))?;
     let file: NetworkFile = toml::from_str(&text).map_err(|fault| {
@@ -40,7 +46,15 @@ pub fn layers_of(model: &str) -> Result<String> {
         wrong(format!("must be TOML with layers = [\"dense 512\", \"relu\", ...]: {}", fault.trim_end()))
     })?;
     Ok(match file.layers {
-        Layers::Text(text) => text,
-        Layers::List(list) => list.join(", "),
+        LayersInFile::Text(text) => text,
+        LayersInFile::List(list) => list.join(", "),
     })
+}
+
+/// The hidden layers.
+pub fn check_layers(options: &TrainOptions, checker: &mut Checker) -> Option<Layers> {
+    match Layers::parse(options.layers.as_deref()?) {
+        Ok(layers) => Some(layers),
+        Err(fault) => checker.fault_in("layers", fault),
+    }
 }

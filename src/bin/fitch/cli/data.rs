@@ -1,0 +1,44 @@
+//! The commands of `data` and their options.
+
+use super::DataOptions;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// List the data sets that have a name
+    List {
+        /// Where downloads are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Download a data set and print its folder
+    Fetch(FetchOptions),
+    /// Describe a data set: format, sizes, pixel values, classes, duplicate images
+    Inspect(Box<InspectOptions>),
+}
+
+#[derive(Debug, Args)]
+pub struct FetchOptions {
+    /// mnist, fashion-mnist or kmnist
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    /// Where downloads are kept [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct InspectOptions {
+    /// A name or a path, as `fitch train --dataset` takes it
+    #[arg(value_name = "NAME or PATH")]
+    pub dataset: String,
+
+    /// Draw images of every class into this file, .png
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub reading: DataOptions,
+}

@@ -1,0 +1,58 @@
+//! The options that say how data are loaded, which several commands share.
+
+use super::OneOf;
+use clap::Args;
+use fitch::data::Format;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DataOptions {
+    /// Where downloads and decoded images are kept, as DIR/mnist/train-images-idx3-ubyte[.gz] and so on
+    /// [default: FITCH_DATA_DIR, else the user's cache folder]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    pub data_dir: Option<PathBuf>,
+
+    /// The format of the data at a path, if it could be read in two ways [default: detected]
+    #[arg(long, value_name = "FORMAT", help_heading = "Data")]
+    pub data_format: Option<OneOf<Format>>,
+
+    /// Scale images in folders and Parquet files to this height and width, such as 28x28 [default: their own]
+    #[arg(long, value_name = "HxW", help_heading = "Data")]
+    pub image_size: Option<String>,
+
+    /// Skip images that cannot be read, and report how many [default: false]
+    #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub skip_bad: Option<bool>,
+
+    /// Share of each class held out as the test set if the data have none; always the same images
+    /// [default: 0.1]
+    #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
+    pub test_split: Option<f64>,
+
+    /// The column of a table that holds the labels, by name or by index from 0 [default: the one called
+    /// label or class, else the first]
+    #[arg(long, value_name = "NAME or N", help_heading = "Data")]
+    pub label_column: Option<String>,
+
+    /// Use only these classes, by name, such as cat,dog [default: all]
+    #[arg(long, value_name = "NAMES", help_heading = "Data")]
+    pub classes: Option<String>,
+}
+
+impl DataOptions {
+    /// These options, with those of `others` where these are not given.
+    pub fn or(self, others: DataOptions) -> DataOptions {
+        DataOptions {
+            data_dir: self.data_dir.or(others.data_dir),
+            data_format: self.data_format.or(others.data_format),
+            image_size: self.image_size.or(others.image_size),
+            skip_bad: self.skip_bad.or(others.skip_bad),
+            test_split: self.test_split.or(others.test_split),
+            label_column: self.label_column.or(others.label_column),
+            classes: self.classes.or(others.classes),
+        }
+    }
+}

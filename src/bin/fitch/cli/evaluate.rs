@@ -1,0 +1,41 @@
+//! The options of `evaluate`.
+
+use super::DataOptions;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct EvaluateOptions {
+    /// A run folder or a TorchScript file
+    #[arg(value_name = "MODEL")]
+    pub model: PathBuf,
+
+    /// The data set with the test set [default: the run's; required for a file]
+    #[arg(long, value_name = "NAME or PATH")]
+    pub dataset: Option<String>,
+
+    #[command(flatten)]
+    pub reading: DataOptions,
+
+    /// The format of the results
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: EvaluateFormat,
+
+    /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+
+    /// CPU threads [default: the run's; one a core for a file]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EvaluateFormat {
+    /// For people
+    Table,
+    /// One row a class: its scores, and how many of its images were predicted as each class
+    Csv,
+    /// One object with everything
+    Json,
+}

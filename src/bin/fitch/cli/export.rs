@@ -1,0 +1,21 @@
+//! The options of `export`.
+
+use super::OneOf;
+use clap::Args;
+use fitch::export::onnx::OnnxInput;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct ExportOptions {
+    /// The run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// The file: TorchScript if its name ends in .pt, ONNX if it ends in .onnx [default: RUN/model.pt]
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+
+    /// The input of an ONNX file: raw pixels, or floats from 0 to 1 (TorchScript takes both)
+    #[arg(long, value_name = "TYPE", default_value = "uint8")]
+    pub input: OneOf<OnnxInput>,
+}

@@ -1,0 +1,98 @@
+//! Which metric is watched, and when training ends before its last epoch.
+
+use super::Checker;
+use crate::cli::{ModeOption, StoppingOption, TrainOptions};
+use crate::suggestion::did_you_mean;
+use fitch::metrics::Better;
+use fitch::train::callbacks::EarlyStoppingSettings;
+use std::time::Duration;
+
+/// The metrics that the program computes.
+const METRICS: [&str; 4] = ["accuracy", "loss", "val_accuracy", "val_loss"];
+
+/// When training ends before its last epoch.
+#[derive(Debug)]
+pub enum Stopping {
+    Never,
+    Patience(EarlyStoppingSettings),
+    /// The initial number of steps.
+    Theano(usize),
+}
+
+impl Stopping {
+    /// How long early stopping waits, in epochs or, for Theano's rule, steps; 0 without early stopping.
+    pub fn patience(&self) -> usize {
+        match self {
+            Stopping::Never => 0,
+            Stopping::Patience(settings) => settings.patience,
+            Stopping::Theano(steps) => *steps,
+        }
+    }
+}
+
+/// What is better in one of the program's metrics.
+pub fn direction_of(metric: &str) -> Better {
+    if metric.ends_with("accuracy") { Better::Higher } else { Better::Lower }
+}
+
+/// What `--mode` says is better; none if that depends on the metric.
+pub fn better(mode: ModeOption) -> Option<Better> {
+    match mode {
+        ModeOption::Auto => None,
+        ModeOption::Min => Some(Better::Lower),
+        ModeOption::Max => Some(Better::Higher),
+    }
+}
+
+pub fn check_monitor(options: &TrainOptions, checker: &mut Checker) -> Option<String> {
+    let monitor = options.monitor.as_deref()?;
+    if !METRICS.contains(&monitor) {
+        let rule = format!("must be one of {}{}", METRICS.join(", "), did_you_mean(monitor, METRICS));
+        return checker.fault("monitor", monitor, &rule);
+    }
+    if monitor.starts_with("val_") && options.validation_split == Some(0.0) {
+        let rule = "needs validation images, but --validation-split is 0";
+        return checker.fault("monitor", monitor, rule);
+    }
+    Some(monitor.to_string())
+}
+
+pub fn check_time_limit(limit: Option<&str>, checker: &mut Checker) -> Option<Duration> {
+    let limit = limit?;
+    match humantime::parse_duration(limit) {
+        Ok(duration) if !duration.is_zero() => Some(duration),
+        _ => {
+            checker.fault("time-limit", limit, "must be a time above 0 with its unit, such as 90s, 10m or 2h")
+        }
+    }
+}
+
+pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Stopping> {
+    let theano = options.stopping == Some(StoppingOption::Theano);
+    let patience = checker.count("patience", options.patience, i64::from(theano));
+    let min_delta = checker.not_negative("min-delta", options.min_delta);
+    let baseline = checker.finite("baseline", options.baseline);
+    let start_from_epoch = checker.count("start-from-epoch", options.start_from_epoch, 0);
+    let stopping_threshold = checker.finite("stopping-threshold", options.stopping_threshold);
+    let divergence_threshold = checker.finite("divergence-threshold", options.divergence_threshold);
+
+    if options.no_early_stopping? {
+        return Some(Stopping::Never);
+    }
+    if theano {
+        let monitor = options.monitor.as_deref()?;
+        if monitor != "val_loss" {
+            return checker.fault("monitor", monitor, "--stopping theano watches val_loss only");
+        }
+        return patience.map(Stopping::Theano);
+    }
+    Some(Stopping::Patience(EarlyStoppingSettings {
+        patience: patience?,
+        min_delta: min_delta?,
+        baseline,
+        start_from_epoch: start_from_epoch?,
+        stopping_threshold,
+        divergence_threshold,
+        check_finite: options.check_finite?,
+    }))
+}
