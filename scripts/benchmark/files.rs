@@ -21,7 +21,8 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let (once, often) = (folder.path().join("once.idx"), folder.path().join("often.idx"));
     write_idx(&once, images, 1)?;
     write_idx(&often, images, COPIES)?;
-    let (model, variables, network) = network()?;
+    let network = network()?;
+    let (model, variables) = (network.model(), network.variables());
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: (0..10).map(|class| class.to_string()).collect(),
@@ -31,11 +32,11 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
         config: serde_json::Value::Null,
     };
     let path = folder.path().join("model.pt");
-    let trained = TrainedModel { model: &model, variables: &variables, card: &card };
+    let trained = TrainedModel { model, variables, card: &card };
     let test = images.f_narrow(0, 0, 1_000)?;
     let predict = |images: &Path| fitch_seconds("predict", &[&path, images], threads);
     // The weights, Adam's moments, and the best weights: what a checkpoint holds.
-    let optimizer = Optimizer::new(&variables, keras_adam(), 0.001)?;
+    let optimizer = Optimizer::new(variables, keras_adam(), 0.001)?;
     let mut state = optimizer.state().context("Adam has its state")?;
     state.extend(variables.variables());
     state.extend(variables.variables().into_iter().map(|(name, value)| (format!("best/{name}"), value)));

@@ -9,7 +9,7 @@ mod table;
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use fitch::data::{self, Samples, Source, split};
-use fitch::model::{Layers, Model};
+use fitch::model::{Layers, Model, Network};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::{self, Callback, Fit, Outcome, StopReason, Training};
 use serde::Deserialize;
@@ -17,7 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 use table::{Table, median};
-use tch::nn::{SequentialT, VarStore};
 use tch::{Device, Kind, Tensor};
 
 const BATCH_SIZE: usize = 128;
@@ -131,11 +130,8 @@ fn repeat(times: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<
 }
 
 /// A network with fresh weights.
-fn network() -> Result<(Model, VarStore, SequentialT)> {
-    let variables = VarStore::new(Device::Cpu);
-    let model = Model::classifier(&[28, 28], Layers::parse(LAYERS)?, 10)?;
-    let network = model.build(&variables.root())?;
-    Ok((model, variables, network))
+fn network() -> Result<Network> {
+    Network::new(Model::classifier(&[28, 28], Layers::parse(LAYERS)?, 10)?, Device::Cpu)
 }
 
 fn training(samples: &Samples, test: &Samples, kind: Kind) -> Result<Trained> {
@@ -145,15 +141,14 @@ fn training(samples: &Samples, test: &Samples, kind: Kind) -> Result<Trained> {
     Ok(Trained { epoch: median(&seconds[WARM_UP..]), accuracy })
 }
 
-/// Trains a fresh network as `fitch train` does, for so many steps at most in an epoch.
-fn train(samples: &Samples, kind: Kind, epochs: usize, steps: usize) -> Result<(SequentialT, Outcome)> {
-    let (model, variables, network) = network()?;
-    let mut manual = model.explicit_gradients(&variables, kind)?.context("every layer has its gradients")?;
-    let outcome = Fit::new(&network, &variables, Optimizer::new(&variables, keras_adam(), 0.001)?)
+/// Trains a fresh network as `fitch train` does, with at most `steps` in an epoch.
+fn train(samples: &Samples, kind: Kind, epochs: usize, steps: usize) -> Result<(Network, Outcome)> {
+    let network = network()?.with_precision(kind)?;
+    let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.001)?;
+    let outcome = Fit::network(&network, optimizer)
         .epochs(epochs)
         .batch_size(BATCH_SIZE)
         .callback(&mut Steps(steps))
-        .backpropagation(&mut manual)
         .run(samples, None)?;
     Ok((network, outcome))
 }
@@ -186,7 +181,7 @@ fn matrix_products(images: usize) -> Result<f64> {
 }
 
 fn evaluation(test: &Samples) -> Result<f64> {
-    let (_, _, network) = network()?;
+    let network = network()?;
     let start = Instant::now();
     train::evaluate(&network, test, BATCH_SIZE)?;
     Ok(start.elapsed().as_secs_f64())
@@ -282,7 +277,7 @@ struct Steps(usize);
 
 impl Callback for Steps {
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
-        if training.step == self.0 {
+        if training.step() == self.0 {
             training.stop(StopReason::Interrupted, "enough".to_string());
         }
         Ok(())

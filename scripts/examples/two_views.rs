@@ -49,12 +49,12 @@ struct Weights;
 
 impl Callback for Weights {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        if training.epoch.is_multiple_of(10) {
-            let variables = training.variables.variables();
+        if training.epoch().is_multiple_of(10) {
+            let variables = training.variables().variables();
             let size = |name: &str| variables[name].norm().double_value(&[]);
             println!(
                 "epoch {}: left {:.2}, right {:.2}",
-                training.epoch,
+                training.epoch(),
                 size("left.weight"),
                 size("right.weight")
             );

@@ -12,7 +12,7 @@ mod stateful;
 use anyhow::{Context, Result, bail, ensure};
 use rule::IntoRule;
 use stateful::{StatefulOptimizer, distinct_variables};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use tch::Tensor;
 use tch::nn::{self, OptimizerConfig};
 
@@ -130,21 +130,16 @@ impl Optimizer {
         }
     }
 
-    /// Whether this optimizer moves the trainable variables of that store, and no others.
+    /// Whether what this optimizer moves are variables of that store, all of them or some (others may be frozen), but
+    /// not none.
     pub fn is_over(&self, variables: &nn::VarStore) -> bool {
-        let places = |values: &mut dyn Iterator<Item = usize>| {
-            let mut places: Vec<usize> = values.collect();
-            places.sort_unstable();
-            places.dedup();
-            places
-        };
         let place = |tensor: &Tensor| tensor.data_ptr() as usize;
-        let trainable = variables.trainable_variables();
-        let known = match &self.backend {
-            Backend::Stateful { inner, .. } => places(&mut inner.values().map(place)),
-            Backend::Tch { inner, .. } => places(&mut inner.trainable_variables().iter().map(place)),
+        let places: HashSet<usize> = variables.variables().values().map(place).collect();
+        let moved: Vec<usize> = match &self.backend {
+            Backend::Stateful { inner, .. } => inner.values().map(place).collect(),
+            Backend::Tch { inner, .. } => inner.trainable_variables().iter().map(place).collect(),
         };
-        known == places(&mut trainable.iter().map(place))
+        !moved.is_empty() && moved.iter().all(|place| places.contains(place))
     }
 
     /// The learning rate in use.
@@ -243,5 +238,13 @@ mod tests {
         ] {
             assert!(optimizer.is_over(&stores[0]) && !optimizer.is_over(&stores[1]));
         }
+        let empty = nn::VarStore::new(Device::Cpu);
+        assert!(
+            !Optimizer::new(&empty, nn::Sgd::default(), 0.1).unwrap().is_over(&empty),
+            "it moves nothing"
+        );
+        let _ = (&stores[0].root() / "frozen").zeros("weight", &[2]).set_requires_grad(false);
+        let optimizer = Optimizer::new(&stores[0], nn::Sgd::default(), 0.1).unwrap();
+        assert!(optimizer.is_over(&stores[0]), "one of two is frozen");
     }
 }

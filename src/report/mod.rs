@@ -12,7 +12,6 @@ mod history_curves;
 mod png;
 mod sheet;
 mod svg;
-mod tensorboard;
 mod terminal_chart;
 mod workbook;
 
@@ -23,7 +22,6 @@ pub use heat_map::heat_map;
 pub use history_csv::read_curves;
 pub use history_curves::{HistoryCurves, metric_names};
 pub use sheet::{SheetImage, image_sheet};
-pub use tensorboard::TensorBoard;
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};
 

@@ -1,5 +1,4 @@
-//! The checkpoints of a run: folders that are whole or absent, the newest ones kept. It must not know what
-//! a checkpoint means.
+//! Checkpoints on disk: folders that are whole or absent, of which the newest are kept.
 
 use super::weights::safetensors_bytes;
 use crate::files::{UNFINISHED, write_folder_whole};
@@ -15,41 +14,41 @@ const TENSORS: &str = "tensors.safetensors";
 /// In the form that `sha256sum --check` reads.
 const DIGESTS: &str = "sha256sums.txt";
 
-/// A folder of checkpoints, each a folder of its own named by its number: `00000003-0000000120`, the epoch
-/// and the steps done in it.
+/// A folder of checkpoints. Each is a folder, named by the complete epochs and the steps after them:
+/// `00000003-0000000120`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointFolder {
     path: PathBuf,
 }
 
-/// A checkpoint that is to be written, perhaps by another thread.
+/// A checkpoint to write, also from another thread.
 #[derive(Debug)]
 pub struct UnwrittenCheckpoint {
     folder: CheckpointFolder,
     name: String,
     state: String,
-    /// In the form of the file.
+    /// As safetensors.
     tensors: Vec<u8>,
 }
 
-/// A checkpoint as it is on the disk.
+/// A checkpoint read from disk.
 #[derive(Debug)]
 pub struct KeptCheckpoint {
     /// Its folder.
     pub path: PathBuf,
-    /// What is no tensor.
+    /// Everything but the tensors.
     pub state: String,
     /// The tensors, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
 impl CheckpointFolder {
-    /// Of that path; it need not exist.
+    /// The folder at a path, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> CheckpointFolder {
         CheckpointFolder { path: path.into() }
     }
 
-    /// A checkpoint of that number (epoch, step) with a copy of the tensors as they are now.
+    /// A checkpoint after (epochs, steps), with a copy of the tensors as they are now.
     ///
     /// # Errors
     /// Tensors that cannot be saved.
@@ -68,7 +67,7 @@ impl CheckpointFolder {
         })
     }
 
-    /// The newest checkpoint that is whole; each broken one before it is told.
+    /// The newest checkpoint that is whole. Each newer one is an error, given to `broken`.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -82,18 +81,17 @@ impl CheckpointFolder {
         Ok(None)
     }
 
-    /// Removes what a process left unfinished that was killed while it wrote. Only for one that holds the
-    /// run's lock.
+    /// Removes what a killed process left half written. Only for a process that holds the lock of the run.
     pub fn remove_unfinished(&self) {
         for path in fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path()) {
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
-                // What cannot be removed does no harm.
+                // Leftovers that cannot be removed do no harm.
                 let _ = fs::remove_dir_all(path);
             }
         }
     }
 
-    /// All checkpoints by number, whole or not.
+    /// All checkpoints, whole or not.
     fn newest_first(&self) -> Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(&self.path) {
             Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -114,10 +112,10 @@ impl CheckpointFolder {
 }
 
 impl UnwrittenCheckpoint {
-    /// Writes it, then removes those before the newest `keep`. Until it is on the disk, all others stay.
+    /// Writes the checkpoint, then removes all but the newest `keep`.
     ///
     /// # Errors
-    /// The disk; what was there before is then still there.
+    /// The disk; the earlier checkpoints are still there then.
     pub fn write(self, keep: usize) -> Result<()> {
         let files = [(STATE, self.state.as_bytes()), (TENSORS, self.tensors.as_slice())];
         let digests: String = files.iter().map(|(name, content)| digest_line(name, content)).collect();
@@ -136,12 +134,12 @@ fn digest_line(name: &str, content: &[u8]) -> String {
 
 fn read(path: &Path) -> Result<KeptCheckpoint> {
     let file = |name: &str| fs::read(path.join(name)).with_context(|| format!("cannot read {name}"));
-    let digests = String::from_utf8(file(DIGESTS)?).context("its digests are no text")?;
+    let digests = String::from_utf8(file(DIGESTS)?).context("its digests are not text")?;
     let (state, tensors) = (file(STATE)?, file(TENSORS)?);
     for (name, content) in [(STATE, &state), (TENSORS, &tensors)] {
         ensure!(digests.contains(&digest_line(name, content)), "{name} is not as it was written");
     }
-    let state = String::from_utf8(state).context("its state is no text")?;
+    let state = String::from_utf8(state).context("its state is not text")?;
     let tensors = Tensor::read_safetensors(path.join(TENSORS)).context("its tensors cannot be read")?;
     Ok(KeptCheckpoint { path: path.to_path_buf(), state, tensors: tensors.into_iter().collect() })
 }

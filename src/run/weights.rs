@@ -1,15 +1,15 @@
-//! `weights.safetensors`: all variables by name, float32, as PyTorch lays them out. It must not know
-//! which model they belong to.
+//! `weights.safetensors`: all variables by name, float32, as PyTorch lays them out.
 
 use crate::files::write_whole;
-use anyhow::{Context, Result, bail, ensure};
+use crate::kernels::named_tensors::assign;
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-/// Writes all variables as float32, and what `metadata` tells of them. The same values give the same bytes.
+/// Writes all variables as float32, with `metadata`. The same values give the same bytes.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -21,8 +21,8 @@ pub fn save_weights(path: &Path, variables: &VarStore, metadata: &[(&str, &str)]
 }
 
 /// The format (<https://huggingface.co/docs/safetensors>): the length of the header, the header as JSON,
-/// the values, all little-endian. Written here because the format's own crate writes the metadata in an
-/// order that differs from one run to the next.
+/// the values, all little-endian. Written here because the format's own crate writes the metadata in another order
+/// in every run.
 pub(super) fn safetensors_bytes(
     tensors: &BTreeMap<String, Tensor>,
     metadata: &[(&str, &str)],
@@ -66,30 +66,23 @@ fn append<T: Copy, const SIZE: usize>(bytes: &mut Vec<u8>, values: &[T], to_byte
     }
 }
 
-/// Gives all variables the values of a file; nothing is changed unless every one fits.
+/// Gives all variables the values of a file. Nothing changes unless every one fits.
 ///
 /// # Errors
-/// A file that cannot be read, a variable that it lacks, one too many, or another shape.
+/// A file that cannot be read; a variable that is missing there or has another shape; one too many.
 pub fn load_weights(path: &Path, variables: &VarStore) -> Result<()> {
-    let shown = path.display();
-    let read =
-        Tensor::read_safetensors(path).with_context(|| format!("cannot read the weights in {shown}"))?;
-    let mut found: HashMap<String, Tensor> = read.into_iter().collect();
-    let mut pairs = Vec::new();
-    for (name, variable) in variables.variables() {
-        let Some(value) = found.remove(&name) else { bail!("{shown} has no tensor {name}") };
-        let (is, needed) = (value.size(), variable.size());
-        ensure!(is == needed, "{shown}: {name} has the shape {is:?}, but the model needs {needed:?}");
-        pairs.push((variable, value));
+    let in_file = || path.display().to_string();
+    let read = Tensor::read_safetensors(path)
+        .with_context(|| format!("cannot read the weights in {}", path.display()))?;
+    let values: BTreeMap<String, Tensor> = read.into_iter().collect();
+    let variables = variables.variables();
+    if let Some(name) = values.keys().find(|name| !variables.contains_key(*name)) {
+        // A missing variable is the more telling fault, if there are both.
+        if variables.keys().all(|name| values.contains_key(name)) {
+            bail!("{}: the model does not have its tensor {name}", path.display());
+        }
     }
-    if let Some(name) = found.keys().min() {
-        bail!("{shown} has the tensor {name}, which the model does not have");
-    }
-    let _no_gradient = tch::no_grad_guard();
-    for (mut variable, value) in pairs {
-        variable.f_copy_(&value)?;
-    }
-    Ok(())
+    assign(variables, &values).with_context(in_file)
 }
 
 #[cfg(test)]
@@ -114,10 +107,10 @@ mod tests {
         for (name, value) in saved.variables() {
             assert_eq!(loaded.variables()[&name], value, "{name}");
         }
-        let fault = |store: &VarStore| load_weights(&path, store).unwrap_err().to_string();
+        let fault = |store: &VarStore| format!("{:#}", load_weights(&path, store).unwrap_err());
         assert!(fault(&store(4, "dense_1")).contains("has the shape"));
-        assert!(fault(&store(2, "dense_2")).contains("has no tensor dense_2."));
-        assert!(fault(&VarStore::new(Device::Cpu)).contains("has the tensor dense_1.bias"));
+        assert!(fault(&store(2, "dense_2")).contains("there is no tensor dense_2."));
+        assert!(fault(&VarStore::new(Device::Cpu)).contains("does not have its tensor dense_1.bias"));
     }
 
     #[test]

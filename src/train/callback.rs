@@ -1,17 +1,15 @@
-//! The protocol between the loop and what steers it. The loop knows no callback, a callback knows only
+//! The protocol between the loop and its callbacks: the loop knows no callback, and a callback knows only
 //! [`Training`].
 
-use super::Training;
+use super::{Best, SavedState, Training};
 use anyhow::Result;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
-use tch::Tensor;
 
-/// Something that watches and steers a training. Every method may be left out; an error ends the
-/// training at once.
+/// Watches and steers a training. Every method has a default that does nothing; an error ends the training at once.
+///
+/// A callback that is only sometimes wanted can be an [`Option`], one that is chosen at run time a [`Box`].
 pub trait Callback: fmt::Debug {
-    /// Before the first epoch, or the first one after a pause.
+    /// Before the first epoch, and before the first one after a pause.
     fn train_begin(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
@@ -21,81 +19,87 @@ pub trait Callback: fmt::Debug {
         Ok(())
     }
 
-    /// After each step. Reading a value here makes the host wait for the device.
+    /// After each step. On a CUDA device, reading a value here makes the host wait for the device.
     fn step_end(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
 
-    /// After an epoch's validation; its record is the history's last.
+    /// After the validation of an epoch; the history's last record is that of the epoch.
     fn epoch_end(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
 
-    /// When training ends, however it ended, errors aside.
+    /// When training ends for any reason but an error.
     fn train_end(&mut self, _training: &mut Training) -> Result<()> {
         Ok(())
     }
 
-    /// The name under which a checkpoint keeps the state; none for a callback without any.
+    /// The name under which a checkpoint keeps the state; a callback without state has none.
     fn state_name(&self) -> Option<&'static str> {
         None
     }
 
-    /// What has to survive a pause; not the settings.
+    /// The state that has to survive a pause, settings excluded.
     fn save(&self) -> Result<SavedState> {
         Ok(SavedState::default())
     }
 
-    /// Goes on from what [`Callback::save`] gave; called after `train_begin`.
+    /// Goes on from what [`Callback::save`] returned; called after `train_begin`.
     fn load(&mut self, _saved: SavedState) -> Result<()> {
         Ok(())
     }
 }
 
-/// What a callback carries over a pause.
-#[derive(Debug, Default)]
-pub struct SavedState {
-    /// Numbers and texts.
-    pub values: toml::Table,
-    /// Tensors by name; copied when they are written, so they may be the live ones.
-    pub tensors: BTreeMap<String, Tensor>,
+/// A callback that ends training early and decides which weights remain.
+pub trait Stopping: Callback {
+    /// The best epoch so far, and its value.
+    fn best(&self) -> Option<Best>;
+
+    /// The epoch whose weights are restored when training ends, if any are.
+    fn restored_epoch(&self) -> Option<usize>;
 }
 
-/// Why a training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum StopReason {
-    /// All epochs were run.
-    Completed,
-    /// The monitored metric no longer improved, or passed a threshold.
-    EarlyStopping,
-    /// Somebody asked for it.
-    Interrupted,
-    /// The time was used up.
-    TimeLimit,
-    /// The loss became NaN or infinite.
-    NonFinite,
-}
-
-impl StopReason {
-    /// The word for files.
-    pub fn name(self) -> &'static str {
-        match self {
-            StopReason::Completed => "completed",
-            StopReason::EarlyStopping => "early_stopping",
-            StopReason::Interrupted => "interrupted",
-            StopReason::TimeLimit => "time_limit",
-            StopReason::NonFinite => "non_finite",
+/// Forwards every method to another callback, or does nothing without one.
+macro_rules! forward {
+    ($self:ident => $inner:expr, $inner_mut:expr) => {
+        fn train_begin(&mut $self, training: &mut Training) -> Result<()> {
+            $inner_mut.map_or(Ok(()), |callback| callback.train_begin(training))
         }
-    }
+
+        fn epoch_begin(&mut $self, training: &mut Training) -> Result<()> {
+            $inner_mut.map_or(Ok(()), |callback| callback.epoch_begin(training))
+        }
+
+        fn step_end(&mut $self, training: &mut Training) -> Result<()> {
+            $inner_mut.map_or(Ok(()), |callback| callback.step_end(training))
+        }
+
+        fn epoch_end(&mut $self, training: &mut Training) -> Result<()> {
+            $inner_mut.map_or(Ok(()), |callback| callback.epoch_end(training))
+        }
+
+        fn train_end(&mut $self, training: &mut Training) -> Result<()> {
+            $inner_mut.map_or(Ok(()), |callback| callback.train_end(training))
+        }
+
+        fn state_name(&$self) -> Option<&'static str> {
+            $inner.and_then(|callback| callback.state_name())
+        }
+
+        fn save(&$self) -> Result<SavedState> {
+            $inner.map_or(Ok(SavedState::default()), |callback| callback.save())
+        }
+
+        fn load(&mut $self, saved: SavedState) -> Result<()> {
+            $inner_mut.map_or(Ok(()), |callback| callback.load(saved))
+        }
+    };
 }
 
-/// The end of a training: the reason, and the story for people.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stop {
-    /// Why.
-    pub reason: StopReason,
-    /// In a sentence.
-    pub message: String,
+impl<C: Callback> Callback for Option<C> {
+    forward!(self => self.as_ref(), self.as_mut());
+}
+
+impl<C: Callback + ?Sized> Callback for Box<C> {
+    forward!(self => Some(&**self), Some(&mut **self));
 }

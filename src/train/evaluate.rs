@@ -1,40 +1,43 @@
-//! Evaluation: one pass in evaluation mode, without gradients. It must not know which set it is given.
+//! Evaluation: one pass over a set in evaluation mode, without gradients.
 
-use super::evaluation_batch_size;
-use crate::data::Samples;
+use super::{evaluation_batch_size, fault};
+use crate::data::BatchSource;
 use crate::metrics::{Loss, Metric, RunningMeans};
 use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
-/// What a classifier does on a set.
+/// How a classifier does on a set.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Evaluation {
     /// The mean cross-entropy, in nats.
     pub loss: f64,
-    /// The share of samples classified rightly.
+    /// The share of samples that are classified correctly.
     pub accuracy: f64,
-    /// The class given to each sample.
+    /// The predicted class of each sample.
     pub predictions: Vec<i64>,
-    /// How probable that class was, to the model.
+    /// The probability that the model gives to that class.
     pub confidences: Vec<f64>,
 }
 
-/// Evaluates a classifier on all samples, with the batches that [`Fit`](super::Fit) uses for validation
+/// Evaluates a classifier on all samples, on their device, in the batches that [`Fit`](super::Fit) uses for validation
 /// at the same `batch_size`.
 ///
 /// # Errors
-/// No samples, or a fault of the device.
-pub fn evaluate(model: &dyn ModuleT, samples: &Samples, batch_size: usize) -> Result<Evaluation> {
+/// No samples, samples that do not fit the model, or a fault of the device.
+pub fn evaluate(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize) -> Result<Evaluation> {
     let (loss, metrics) = (Loss::cross_entropy(), [Metric::accuracy()]);
     let (mut predictions, mut confidences) = (Vec::new(), Vec::new());
     let keep = |logits: &Tensor| {
-        predictions.push(logits.argmax(-1, false));
-        confidences.push(logits.softmax(-1, Kind::Double).amax(-1, false));
+        predictions.push(logits.f_argmax(-1, false)?);
+        confidences.push(logits.f_softmax(-1, Kind::Double)?.f_amax(-1, false)?);
+        Ok(())
     };
-    let means = evaluate_samples(model, samples, &loss, &metrics, evaluation_batch_size(batch_size), keep)?;
-    let whole = |parts: &[Tensor]| Ok::<_, tch::TchError>(Tensor::f_cat(parts, 0)?.to_device(Device::Cpu));
+    let batch_size = evaluation_batch_size(batch_size);
+    let means = fault::catch(|| evaluate_batches(model, source, &loss, &metrics, batch_size, keep))?;
+    let whole = |parts: &[Tensor]| Tensor::f_cat(parts, 0)?.f_to_device(Device::Cpu);
     Ok(Evaluation {
         loss: means[0],
         accuracy: means[1],
@@ -43,24 +46,42 @@ pub fn evaluate(model: &dyn ModuleT, samples: &Samples, batch_size: usize) -> Re
     })
 }
 
-/// The means of the loss and the metrics over all samples; `each` is shown the outputs of every batch.
-pub(super) fn evaluate_samples(
+/// Evaluates any model: the means of a loss, as `loss`, and of metrics by their names over all samples, on their
+/// device, in the batches that [`Fit`](super::Fit) uses for validation at the same `batch_size`.
+///
+/// # Errors
+/// As [`evaluate`]; a metric that gives more than one value.
+pub fn evaluate_with(
     model: &dyn ModuleT,
-    samples: &Samples,
+    source: &dyn BatchSource,
     loss: &Loss,
     metrics: &[Metric],
     batch_size: usize,
-    mut each: impl FnMut(&Tensor),
+) -> Result<BTreeMap<String, f64>> {
+    let batch_size = evaluation_batch_size(batch_size);
+    let means = fault::catch(|| evaluate_batches(model, source, loss, metrics, batch_size, |_| Ok(())))?;
+    let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
+    Ok(names.map(str::to_string).zip(means).collect())
+}
+
+/// The means of the loss and the metrics over all samples; `each` is given the outputs of every batch.
+pub(super) fn evaluate_batches(
+    model: &dyn ModuleT,
+    source: &dyn BatchSource,
+    loss: &Loss,
+    metrics: &[Metric],
+    batch_size: usize,
+    mut each: impl FnMut(&Tensor) -> Result<()>,
 ) -> Result<Vec<f64>> {
-    ensure!(!samples.is_empty(), "there are no samples to evaluate");
+    ensure!(!source.is_empty(), "there are no samples to evaluate");
     let _no_gradient = tch::no_grad_guard();
-    let mut means = RunningMeans::new(1 + metrics.len(), samples.device())?;
-    for batch in samples.batches(batch_size)? {
+    let mut means = RunningMeans::new(1 + metrics.len(), source.device())?;
+    for batch in source.batches(batch_size)? {
         let batch = batch?;
         let outputs = model.forward_t(&batch.inputs, false);
         let value = loss.call(&outputs, &batch.targets);
         means.add(&value, metrics, &outputs, &batch.targets, batch.size)?;
-        each(&outputs);
+        each(&outputs)?;
     }
     means.read()
 }

@@ -3,12 +3,15 @@
 
 use super::callbacks::*;
 use super::*;
-use crate::metrics::Better;
-use crate::optim::keras_adam;
+use crate::data::{BatchSource, Samples};
+use crate::metrics::{Better, Loss, Metric};
+use crate::model::Backpropagation;
+use crate::optim::{Optimizer, keras_adam};
+use anyhow::Result;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tch::nn::{self, Init, LinearConfig};
+use tch::nn::{self, Init, LinearConfig, ModuleT, VarStore};
 use tch::{Device, Kind, Tensor};
 
 /// A linear classifier of two inputs and two classes that starts with zeros.
@@ -102,13 +105,13 @@ impl Diary<'_> {
 
 impl Callback for Diary<'_> {
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
-        self.note(format!("train begin {}", training.epoch))
+        self.note(format!("train begin {}", training.epoch()))
     }
     fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
-        self.note(format!("epoch begin {}", training.epoch))
+        self.note(format!("epoch begin {}", training.epoch()))
     }
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
-        self.note(format!("batch end {}/{}", training.step, training.steps))
+        self.note(format!("batch end {}/{}", training.step(), training.steps()))
     }
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
         self.note(format!("epoch end {}", training.record().unwrap().epoch))
@@ -146,12 +149,12 @@ struct Script<'a> {
 
 impl Callback for Script<'_> {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        let epoch = training.epoch - 1;
-        if let Some(record) = training.history.epochs.last_mut() {
+        let epoch = training.epoch() - 1;
+        if let Some(record) = training.history_mut().epochs.last_mut() {
             record.metrics.insert(self.metric.to_string(), self.values[epoch]);
         }
         let _no_gradient = tch::no_grad_guard();
-        for mut variable in training.variables.trainable_variables() {
+        for mut variable in training.variables().trainable_variables() {
             let _ = variable.fill_(epoch as f64);
         }
         if self.stop_after == Some(epoch) {
@@ -234,13 +237,13 @@ fn the_message_of_an_early_stop_tells_what_and_why() {
     assert_eq!(
         outcome.stop.message,
         "early stopping after epoch 4: val_loss has not improved for 2 epochs; \
-         its best is 0.100000 in epoch 2; the weights of epoch 2 are restored"
+         the best val_loss is 0.100000 in epoch 2; the weights of epoch 2 are restored"
     );
-    assert_eq!(stopping.restores(), Some(2));
+    assert_eq!(stopping.restored_epoch(), Some(2));
 }
 
 #[test]
-fn mode_goes_against_the_metric_where_it_is_told_to() {
+fn mode_overrides_the_metric() {
     let mut stopping = EarlyStopping::new("val_loss").mode(Better::Higher);
     let (outcome, weights) = scripted("val_loss", &[0.1, 0.2, 0.15, 0.3], None, &mut stopping);
     assert_eq!((outcome.history.epochs.len(), weights), (3, 1));
@@ -273,7 +276,7 @@ impl Backpropagation for OwnGradients {
 }
 
 #[test]
-fn gradients_of_the_models_own_train_as_those_of_autograd_do() {
+fn explicit_gradients_train_as_those_of_autograd_do() {
     let train = |own: bool| {
         let (store, model) = classifier();
         let linear =
@@ -291,7 +294,7 @@ fn gradients_of_the_models_own_train_as_those_of_autograd_do() {
 }
 
 #[test]
-fn gradients_of_the_models_own_need_an_optimizer_that_takes_them() {
+fn explicit_gradients_need_an_optimizer_that_takes_them() {
     let (store, model) = classifier();
     let linear = nn::Linear { ws: model.ws.shallow_clone(), bs: None };
     let mut gradients = OwnGradients { linear, inputs: Tensor::new() };
@@ -301,7 +304,7 @@ fn gradients_of_the_models_own_need_an_optimizer_that_takes_them() {
 }
 
 #[test]
-fn a_metric_of_ones_own_is_recorded_and_can_be_monitored() {
+fn a_custom_metric_is_recorded_and_can_be_monitored() {
     let (store, model) = classifier();
     // Greater is better, and it falls: the weights only grow.
     let smallness = Metric::new("smallness", Better::Higher, |logits, labels| {
@@ -352,7 +355,7 @@ fn any_module_can_be_fitted_a_regression_too() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_ends_the_training_at_its_step() {
+fn a_loss_that_is_not_finite_ends_training_at_its_step() {
     let inputs = Tensor::from_slice(&[0.5f32, 0.25, f32::NAN, 0.5]).view([2, 2]);
     let samples = Samples::new(&inputs, &Tensor::from_slice(&[0i64, 1])).unwrap();
     let (store, model) = classifier();
@@ -370,14 +373,14 @@ fn a_loss_that_is_no_number_ends_the_training_at_its_step() {
 }
 
 #[test]
-fn the_best_weights_come_back_after_a_loss_that_is_no_number() {
+fn the_best_weights_are_restored_after_a_loss_that_is_not_finite() {
     #[derive(Debug)]
     struct Spoil;
     impl Callback for Spoil {
         fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
-            if training.epoch == 3 {
+            if training.epoch() == 3 {
                 let _no_gradient = tch::no_grad_guard();
-                training.variables.trainable_variables().iter_mut().for_each(|v| drop(v.fill_(f64::NAN)));
+                training.variables().trainable_variables().iter_mut().for_each(|v| drop(v.fill_(f64::NAN)));
             }
             Ok(())
         }
@@ -392,7 +395,7 @@ fn the_best_weights_come_back_after_a_loss_that_is_no_number() {
         .run(&points(50), Some(&points(50)))
         .unwrap();
     assert_eq!(outcome.stop.reason, StopReason::NonFinite);
-    assert_eq!(stopping.restores(), Some(2));
+    assert_eq!(stopping.restored_epoch(), Some(2));
     let restored = evaluate(&model, &points(50), 128).unwrap();
     assert_eq!(restored.loss, column_until(&outcome, "val_loss", 2)[1]);
 }
@@ -442,8 +445,7 @@ fn a_plateau_lowers_the_learning_rate_of_the_next_epoch() {
     let (store, model) = classifier();
     let values = [0.5, 0.4, 0.4, 0.4, 0.3];
     let mut script = Script { metric: "val_loss", values: &values, stop_after: None };
-    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
-    plateau.patience = 2;
+    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss").patience(2);
     let outcome = Fit::new(&model, &store, Optimizer::new(&store, keras_adam(), 0.1).unwrap())
         .epochs(5)
         .callback(&mut script)
@@ -477,8 +479,8 @@ fn the_growing_patience_validates_within_epochs_and_stops_at_its_step() {
 }
 
 #[test]
-fn what_cannot_be_monitored_is_told_before_training() {
-    let run = |callback: &mut dyn Callback, validation: Option<&Samples>| {
+fn what_cannot_be_monitored_is_an_error_before_training() {
+    let run = |callback: &mut dyn Callback, validation: Option<&dyn BatchSource>| {
         let (store, model) = classifier();
         let fit = Fit::new(&model, &store, adam(&store)).callback(callback);
         fit.run(&points(8), validation).unwrap_err().to_string()
@@ -500,13 +502,14 @@ fn settings_that_make_no_sense_are_errors() {
     let fit = || Fit::new(&model, &store, adam(&store));
     let metric = |name: &str| Metric::new(name, Better::Lower, |outputs, _| outputs.mean(Kind::Float));
     let nothing = points(4).choose(&[]).unwrap();
+    let empty: &dyn BatchSource = &nothing;
     for (fit, validation, word) in [
         (fit().epochs(0), None, "epoch"),
         (fit().batch_size(0), None, "batch"),
         (fit().metric(metric("accuracy")), None, "more than one metric called accuracy"),
         (fit().metric(metric("loss")), None, "more than one metric called loss"),
         (fit().metric(metric("val_x")), None, "val_x"),
-        (fit(), Some(&nothing), "validation set is empty"),
+        (fit(), Some(empty), "validation set is empty"),
     ] {
         let fault = fit.run(&points(4), validation).unwrap_err().to_string();
         assert!(fault.contains(word), "{fault}");
@@ -526,4 +529,220 @@ fn the_error_of_a_callback_ends_the_training() {
     let (store, model) = classifier();
     let fit = Fit::new(&model, &store, adam(&store)).callback(&mut Failing).run(&points(8), None);
     assert_eq!(fit.unwrap_err().to_string(), "the disk is full");
+}
+
+/// A program that resumes calls `fit` twice; so does one that trains in stages.
+#[test]
+fn training_goes_on_with_the_optimizer_of_the_outcome() {
+    let (store, model) = classifier();
+    let first = Fit::new(&model, &store, adam(&store)).epochs(2).run(&points(50), None).unwrap();
+    let before = column(&first, "loss")[1];
+    let second = Fit::new(&model, &store, first.optimizer).epochs(2).run(&points(50), None).unwrap();
+    assert!(column(&second, "loss")[0] < before);
+}
+
+#[test]
+fn callbacks_can_be_optional_or_boxed() {
+    let (store, model) = classifier();
+    let diary = std::cell::RefCell::new(Vec::new());
+    let (mut some, mut none) = (Some(Diary("some", &diary)), None::<TimeLimit>);
+    let mut boxed: Option<Box<dyn Stopping>> = Some(Box::new(EarlyStopping::new("loss")));
+    let fit = Fit::new(&model, &store, adam(&store)).callback(&mut some).callback(&mut none);
+    fit.callback(&mut boxed).run(&points(8), None).unwrap();
+    assert_eq!(boxed.as_deref().and_then(Stopping::restored_epoch), Some(1));
+    assert_eq!(boxed.state_name(), Some("early_stopping"));
+    assert_eq!(none.state_name(), None);
+    assert_eq!(diary.borrow().len(), 5);
+}
+
+#[test]
+fn a_transform_changes_the_inputs_of_training_alone() {
+    let (store, model) = classifier();
+    let spread = || Metric::new("spread", Better::Higher, |outputs, _| outputs.max() - outputs.min());
+    let _ = tch::no_grad(|| {
+        model.ws.shallow_clone().copy_(&Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).view([2, 2]))
+    });
+    let outcome = Fit::new(&model, &store, frozen(&store))
+        .metric(spread())
+        .transform(|inputs| Ok(inputs * 0.0))
+        .run(&points(20), Some(&points(20)))
+        .unwrap();
+    assert_eq!(column(&outcome, "spread"), [0.0]);
+    assert!(column(&outcome, "val_spread")[0] > 0.1);
+}
+
+/// Doubles its inputs, or fails as layers do: by a panic of tch's in a step.
+#[derive(Debug)]
+struct Failing {
+    slope: Tensor,
+    fails_with_size: i64,
+}
+
+impl ModuleT for Failing {
+    fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
+        match train && inputs.size()[0] == self.fails_with_size {
+            true => inputs.mm(&Tensor::zeros([9, 9], (Kind::Float, Device::Cpu))),
+            false => inputs * &self.slope,
+        }
+    }
+}
+
+#[test]
+fn a_fault_in_a_layer_is_an_error_and_all_threads_are_back() {
+    let store = VarStore::new(Device::Cpu);
+    let model = Failing { slope: store.root().zeros("slope", &[1]), fails_with_size: 2 };
+    let fit = Fit::new(&model, &store, adam(&store)).batch_size(4);
+    let fault = fit.run(&points(10), None).unwrap_err();
+    assert_eq!(fault.downcast_ref(), Some(&Fault::Operation));
+    let text = format!("{fault:#}");
+    assert!(text.contains("cannot be multiplied (2x2 and 9x9)") && !text.contains('\n'), "{text}");
+}
+
+/// An error or a panic left libtorch with the number of threads that training had chosen.
+#[test]
+fn whatever_happens_libtorch_has_its_threads_back() {
+    let threads = thread_count::RestoredThreads::now();
+    let before = tch::get_num_threads();
+    let panic = std::panic::catch_unwind(|| {
+        let _restored = thread_count::RestoredThreads::now();
+        tch::set_num_threads(before + 1);
+        panic!("a callback's");
+    });
+    assert!(panic.is_err());
+    assert_eq!(tch::get_num_threads(), before);
+    drop(threads);
+}
+
+#[test]
+fn what_does_not_fit_is_found_before_the_first_step() {
+    #[derive(Debug)]
+    struct NoStep;
+    impl Callback for NoStep {
+        fn step_end(&mut self, _: &mut Training) -> Result<()> {
+            panic!("there must be no step")
+        }
+    }
+    let (store, model) = classifier();
+    let inputs = Tensor::zeros([9, 2], (Kind::Float, Device::Cpu));
+    let labels = Tensor::from_slice(&[0i64, 1, 0, 1, 0, 1, 0, 1, 5]);
+    for (inputs, labels, word) in [
+        (&inputs, labels.copy(), "the label 5 in row 8 is none of the 2 classes"),
+        (&inputs, labels.to_kind(Kind::Int), "targets of shape [9] (int32)"),
+        (&inputs.unsqueeze(2), labels.remainder(2), "inputs of shape [9, 2, 1] (float32)"),
+    ] {
+        let samples = Samples::new(inputs, &labels).unwrap();
+        let fault = Fit::new(&model, &store, adam(&store)).callback(&mut NoStep).run(&samples, None);
+        let fault = fault.unwrap_err();
+        assert!(matches!(fault.downcast_ref(), Some(Fault::BatchDoesNotFit(_))), "{fault:#}");
+        assert!(fault.to_string().contains(word), "{fault:#}");
+    }
+    let (other, _model) = classifier();
+    let fault = Fit::new(&model, &store, adam(&other)).run(&points(8), None).unwrap_err();
+    assert_eq!(fault.downcast_ref(), Some(&Fault::OtherVariables));
+}
+
+#[test]
+fn any_loss_and_metrics_are_evaluated_and_predictions_are_in_order() {
+    let (_store, model) = classifier();
+    let _ = tch::no_grad(|| {
+        model.ws.shallow_clone().copy_(&Tensor::from_slice(&[2f32, 0.0, 0.0, 1.0]).view([2, 2]))
+    });
+    let samples = points(5_000);
+    let mean = Metric::new("mean", Better::Lower, |outputs, _| outputs.mean(Kind::Float));
+    let found =
+        evaluate_with(&model, &samples, &Loss::cross_entropy(), &[Metric::accuracy(), mean], 16).unwrap();
+    let classifier = evaluate(&model, &samples, 16).unwrap();
+    assert_eq!((found["loss"], found["accuracy"]), (classifier.loss, classifier.accuracy));
+    let outputs = predict(&model, &samples, 16).unwrap();
+    assert_eq!(outputs.size(), [5_000, 2]);
+    assert!((outputs.mean(Kind::Double).double_value(&[]) - found["mean"]).abs() < 1e-6);
+    assert_eq!(Vec::<i64>::try_from(outputs.argmax(-1, false)).unwrap(), classifier.predictions);
+    let nothing = points(4).choose(&[]).unwrap();
+    assert!(evaluate(&model, &nothing, 4).is_err() && predict(&model, &nothing, 4).is_err());
+    let wide =
+        Samples::new(&Tensor::zeros([3, 9], (Kind::Float, Device::Cpu)), &Tensor::from_slice(&[0i64, 1, 0]));
+    let fault = predict(&model, &wide.unwrap(), 4).unwrap_err();
+    assert!(format!("{fault:#}").contains("cannot be multiplied (3x9 and 2x2)"), "{fault:#}");
+}
+
+/// Batches that are made when they are needed.
+#[derive(Debug)]
+struct Generated(Samples);
+
+impl BatchSource for Generated {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn batches(&self, batch_size: usize) -> Result<crate::data::BatchIterator<'_>> {
+        BatchSource::batches(&self.0, batch_size)
+    }
+
+    fn shuffled_batches(
+        &self,
+        batch_size: usize,
+        seed: u64,
+        epoch: usize,
+        skip: usize,
+    ) -> Result<crate::data::BatchIterator<'_>> {
+        BatchSource::shuffled_batches(&self.0, batch_size, seed, epoch, skip)
+    }
+}
+
+#[test]
+fn any_source_of_batches_can_be_trained_on() {
+    let train = |source: &dyn BatchSource| {
+        let (store, model) = classifier();
+        let outcome =
+            Fit::new(&model, &store, adam(&store)).epochs(2).batch_size(16).run(source, None).unwrap();
+        column(&outcome, "loss")
+    };
+    assert_eq!(train(&Generated(points(70))), train(&points(70)));
+}
+
+#[test]
+fn tensorboard_and_progress_lines_follow_a_training() {
+    let (store, model) = classifier();
+    let folder = tempfile::tempdir().unwrap();
+    let mut tensorboard = TensorBoard::new(folder.path()).text("model", "a line");
+    let mut text = Vec::new();
+    let mut lines = ProgressLine::new(&mut text);
+    let mut stopping = EarlyStopping::new("val_loss");
+    let fit =
+        Fit::new(&model, &store, adam(&store)).epochs(2).callback(&mut tensorboard).callback(&mut stopping);
+    fit.callback(&mut lines).run(&points(20), Some(&points(9))).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("epoch 1/2  0.") && lines[0].contains("  val_loss 0."), "{text}");
+    assert!(lines[2].starts_with("the best val_loss is 0.") && lines.len() == 3, "{text}");
+    for split in ["train", "validation"] {
+        assert_eq!(std::fs::read_dir(folder.path().join(split)).unwrap().count(), 1);
+    }
+}
+
+#[test]
+fn a_network_trains_with_its_own_gradients_unless_the_optimizer_takes_none() {
+    use crate::model::{Layers, Model, Network};
+    let network = || {
+        let model = Model::classifier(&[2], Layers::parse("dense 3, relu").unwrap(), 2).unwrap();
+        let network = Network::new(model, Device::Cpu).unwrap();
+        for mut value in network.variables().variables().into_values() {
+            let values = Tensor::arange(value.numel() as i64, (Kind::Float, Device::Cpu)) / 7.0 - 0.3;
+            tch::no_grad(|| value.copy_(&values.view_as(&value)));
+        }
+        network
+    };
+    let loss = |network: &Network, optimizer: Optimizer| {
+        let outcome = Fit::network(network, optimizer).epochs(3).batch_size(16).run(&points(70), None);
+        column(&outcome.unwrap(), "loss")[2]
+    };
+    let own = network();
+    let found = loss(&own, Optimizer::new(own.variables(), keras_adam(), 0.01).unwrap());
+    let opaque = network();
+    let expected = loss(&opaque, Optimizer::opaque(opaque.variables(), keras_adam(), 0.01).unwrap());
+    assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+    let half = network().with_precision(Kind::BFloat16).unwrap();
+    let optimizer = Optimizer::opaque(half.variables(), keras_adam(), 0.01).unwrap();
+    let fault = Fit::network(&half, optimizer).run(&points(8), None).unwrap_err().to_string();
+    assert!(fault.contains("bfloat16") && fault.contains("Optimizer::new"), "{fault}");
 }

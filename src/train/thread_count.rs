@@ -1,26 +1,25 @@
-//! How many threads to compute with on a CPU that other programs use, too. It must not know what a step
-//! does.
+//! The number of threads to compute with on a CPU that other programs use, too.
 //!
-//! All threads wait for the slowest one. Where another program keeps a core busy, that one shares it, and
-//! a thread fewer is faster: on 2 cores with one kept busy, an epoch of MNIST takes 1.9 times as long as
-//! on a quiet machine, instead of 2.5 to 3 times.
+//! All threads wait for the slowest one. If another program keeps a core busy, the thread on that core is slow, and
+//! one thread less is faster: on 2 cores with one kept busy, an epoch of MNIST takes 1.9 times as long as on a quiet
+//! machine, instead of 2.5 to 3 times.
 
 use std::time::Duration;
 
 /// Steps that are timed together.
 const WINDOW: u32 = 16;
-/// So much slower than ever before, a window makes us suspect another program.
+/// A window that takes this much longer than the fastest one suggests that another program is busy.
 const SUSPICIOUS: f64 = 1.6;
-/// Windows before we look at first whether a thread fewer is faster: a program may be there from the start.
+/// Windows before the first trial of one thread less: another program may have been busy from the start.
 const WARM_UP: u32 = 3;
-/// Windows until another number of threads is tried again; doubled each time that it is slower still.
+/// Windows until the next trial; doubled each time that a trial is slower.
 const FIRST_REST: u32 = 32;
 const LONGEST_REST: u32 = 512;
 
 /// Chooses the number of threads by the time that steps take. The results must not depend on it.
 #[derive(Debug)]
 pub struct ThreadCount {
-    most: u32,
+    max: u32,
     threads: u32,
     state: State,
     /// The fastest window with all threads.
@@ -32,20 +31,20 @@ pub struct ThreadCount {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// The number stays for so many windows more, unless they become suspicious.
+    /// The number stays for some more windows, unless they become suspiciously slow.
     Content { windows: u32 },
-    /// A number of threads is tried, against the time of a window with the number before.
+    /// A number of threads is compared with the one before, by the time of a window.
     Trying { before: u32, time: Duration },
-    /// The number stays for so many windows more, whatever they take.
+    /// The number stays for some more windows, however long they take.
     Resting { windows: u32 },
 }
 
 impl ThreadCount {
     /// Begins with all threads.
-    pub fn new(most: u32) -> ThreadCount {
+    pub fn new(max: u32) -> ThreadCount {
         ThreadCount {
-            most,
-            threads: most,
+            max,
+            threads: max,
             state: State::Content { windows: WARM_UP },
             best: Duration::MAX,
             rest: FIRST_REST,
@@ -54,17 +53,17 @@ impl ThreadCount {
         }
     }
 
-    /// Computes with as many threads as were chosen.
+    /// Computes with the chosen number of threads.
     pub fn use_chosen_threads(&self) {
         use_threads(self.threads);
     }
 
     /// Computes with all threads, for what must not depend on the choice.
     pub fn use_all_threads(&self) {
-        use_threads(self.most);
+        use_threads(self.max);
     }
 
-    /// Takes the time of a step, and chooses the number of threads for the next one.
+    /// Records the time of a step, and chooses the number of threads for the next one.
     pub fn step_done(&mut self, step: Duration) {
         self.steps += 1;
         self.elapsed += step;
@@ -76,17 +75,17 @@ impl ThreadCount {
     }
 
     fn end_window(&mut self, time: Duration) {
-        if self.threads == self.most {
+        if self.threads == self.max {
             self.best = self.best.min(time);
         }
         let is_suspicious = time > self.best.mul_f64(SUSPICIOUS);
         self.state = match self.state {
-            _ if self.most == 1 => self.state,
+            _ if self.max == 1 => self.state,
             State::Content { windows } if windows == 0 || is_suspicious => self.try_another(time),
             State::Content { windows } => State::Content { windows: windows - 1 },
             State::Trying { time: time_before, .. } if time < time_before => {
                 self.rest = FIRST_REST;
-                match self.threads == self.most {
+                match self.threads == self.max {
                     true => State::Content { windows: LONGEST_REST },
                     false => State::Resting { windows: FIRST_REST },
                 }
@@ -97,20 +96,37 @@ impl ThreadCount {
                 self.rest = (2 * windows).min(LONGEST_REST);
                 State::Resting { windows }
             }
-            State::Resting { windows: 0 } if self.threads < self.most => self.try_another(time),
+            State::Resting { windows: 0 } if self.threads < self.max => self.try_another(time),
             State::Resting { windows: 0 } => State::Content { windows: LONGEST_REST },
             State::Resting { windows } => State::Resting { windows: windows - 1 },
         };
     }
 
-    /// A thread fewer, or all.
+    /// One thread less, or all.
     fn try_another(&mut self, time: Duration) -> State {
-        let other = if self.threads == self.most { self.most - 1 } else { self.most };
+        let other = if self.threads == self.max { self.max - 1 } else { self.max };
         State::Trying { before: std::mem::replace(&mut self.threads, other), time }
     }
 }
 
-/// libtorch drops what it has prepared when it is told a number of threads, though it be the same.
+/// Gives libtorch back its number of threads when it is dropped: also after an error or a panic.
+#[derive(Debug)]
+pub struct RestoredThreads(u32);
+
+impl RestoredThreads {
+    /// The number now.
+    pub fn now() -> RestoredThreads {
+        RestoredThreads(tch::get_num_threads().max(1) as u32)
+    }
+}
+
+impl Drop for RestoredThreads {
+    fn drop(&mut self) {
+        use_threads(self.0);
+    }
+}
+
+/// Setting the number of threads makes libtorch prepare its thread pool anew, even if the number stays the same.
 fn use_threads(threads: u32) {
     if tch::get_num_threads() != threads as i32 {
         tch::set_num_threads(threads as i32);

@@ -1,14 +1,15 @@
-//! The state of a training under way: what callbacks see of it and may change. It must not know any
-//! callback.
+//! The state of a training under way: what callbacks see of it and may change.
 
-use super::checkpoint::TrainingState;
-use super::evaluate::evaluate_samples;
-use super::thread_count::ThreadCount;
-use super::{Callback, EpochRecord, Fit, History, Outcome, Stop, StopReason, evaluation_batch_size};
-use crate::data::{Augmentation, Batch, Samples};
+use super::evaluate::evaluate_batches;
+use super::first_batch::try_batch;
+use super::gradients::Gradients;
+use super::settings::Settings;
+use super::thread_count::{RestoredThreads, ThreadCount};
+use super::transform::Transform;
+use super::{EpochRecord, History, Outcome, Stop, StopReason, TrainingState, evaluation_batch_size};
+use crate::data::{Batch, BatchSource};
 use crate::kernels::threads::threads;
 use crate::metrics::{Better, Loss, Metric, RunningMeans};
-use crate::model::Backpropagation;
 use crate::optim::Optimizer;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -19,52 +20,57 @@ use tch::{Device, Tensor};
 /// A training under way.
 #[derive(Debug)]
 pub struct Training<'a> {
-    /// The number of the epoch, from 1; 0 before the first one.
-    pub epoch: usize,
-    /// How many epochs there are to be at most.
-    pub epochs: usize,
-    /// How many steps of this epoch are done.
-    pub step: usize,
-    /// How many steps an epoch has.
-    pub steps: usize,
-    /// What is trained.
-    pub variables: &'a VarStore,
-    /// The epochs that are complete.
-    pub history: History,
+    epoch: usize,
+    epochs: usize,
+    step: usize,
+    steps: usize,
+    variables: &'a VarStore,
+    history: History,
     model: &'a dyn ModuleT,
-    backpropagation: Option<&'a mut dyn Backpropagation>,
+    gradients: Option<Gradients<'a>>,
     thread_count: ThreadCount,
+    // Last of the threads, and whatever happens: what the caller computes next has all threads again.
+    _threads: RestoredThreads,
     optimizer: Optimizer,
+    configured_learning_rate: f64,
     loss: Loss,
-    /// None for that of training.
+    /// If it is another than that of training.
     validation_loss: Option<Loss>,
-    augmentation: Option<Augmentation>,
+    transform: Option<Transform<'a>>,
     metrics: Vec<Metric>,
-    validation: Option<Samples>,
+    validation: Option<Box<dyn BatchSource + 'a>>,
     evaluation_batch_size: usize,
     means: RunningMeans,
     stop: Option<Stop>,
     notes: Vec<String>,
     train_start: Instant,
     epoch_start: Instant,
-    /// Time from before a pause, in seconds.
+    /// Time before a pause, in seconds.
     earlier_seconds: f64,
     earlier_epoch_seconds: f64,
-    /// The learning rate of a checkpoint within the epoch that is about to go on.
-    resumed_rate: Option<f64>,
+    next_epoch: EpochStart,
+}
+
+/// How the next epoch begins.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum EpochStart {
+    Fresh,
+    /// Within the epoch, as a checkpoint left it, with the learning rate that was in use.
+    Resumed {
+        learning_rate: f64,
+    },
 }
 
 impl<'a> Training<'a> {
-    /// Takes a training's settings apart into its state and its callbacks.
     pub(super) fn begin(
-        fit: Fit<'a>,
+        settings: Settings<'a>,
         samples: usize,
-        validation: Option<Samples>,
-    ) -> Result<(Training<'a>, Vec<&'a mut dyn Callback>)> {
-        let Fit { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = fit;
-        let Fit { callbacks, backpropagation, validation_loss, augmentation, .. } = fit;
+        validation: Option<Box<dyn BatchSource + 'a>>,
+    ) -> Result<Training<'a>> {
+        let Settings { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = settings;
+        let Settings { gradients, validation_loss, transform, .. } = settings;
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
-        let training = Training {
+        Ok(Training {
             epoch: 0,
             epochs,
             step: 0,
@@ -73,12 +79,14 @@ impl<'a> Training<'a> {
             history: History::new(names),
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
-            backpropagation,
+            gradients,
             thread_count: ThreadCount::new(threads() as u32),
+            _threads: RestoredThreads::now(),
+            configured_learning_rate: optimizer.learning_rate(),
             optimizer,
             loss,
             validation_loss,
-            augmentation,
+            transform,
             metrics,
             validation,
             evaluation_batch_size: evaluation_batch_size(batch_size),
@@ -88,15 +96,31 @@ impl<'a> Training<'a> {
             epoch_start: Instant::now(),
             earlier_seconds: 0.0,
             earlier_epoch_seconds: 0.0,
-            resumed_rate: None,
-        };
-        Ok((training, callbacks))
+            next_epoch: EpochStart::Fresh,
+        })
+    }
+
+    /// Tries the first batch of a source: a fault of model, data, loss and metrics together is found before the
+    /// first step, and changes nothing.
+    pub(super) fn try_first_batch(&self, source: &dyn BatchSource, batch_size: usize) -> Result<()> {
+        let Some(batch) = source.batches(batch_size)?.next() else { return Ok(()) };
+        let batch = batch?;
+        let inputs = self.transformed(&batch.inputs)?;
+        let losses: Vec<&Loss> = std::iter::once(&self.loss).chain(&self.validation_loss).collect();
+        try_batch(self.model, &losses, &self.metrics, &Batch { inputs, ..batch })
+    }
+
+    fn transformed(&self, inputs: &Tensor) -> Result<Tensor> {
+        match &self.transform {
+            None => Ok(inputs.shallow_clone()),
+            Some(transform) => transform.apply(inputs),
+        }
     }
 
     pub(super) fn begin_epoch(&mut self, epoch: usize) -> Result<()> {
         self.epoch = epoch;
         self.epoch_start = Instant::now();
-        if self.resumed_rate.is_none() {
+        if self.next_epoch == EpochStart::Fresh {
             self.step = 0;
             self.earlier_epoch_seconds = 0.0;
             self.means = RunningMeans::new(1 + self.metrics.len(), self.variables.device())?;
@@ -104,21 +128,23 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// After a pause within an epoch, whatever callbacks did at its (second) beginning, the learning rate
-    /// is the one that it was.
+    /// In an epoch that was paused, the learning rate is the one that was in use, whatever callbacks set when the
+    /// epoch began once more.
     pub(super) fn begin_steps(&mut self) {
-        if let Some(rate) = self.resumed_rate.take() {
-            self.set_learning_rate(rate);
+        if let EpochStart::Resumed { learning_rate } =
+            std::mem::replace(&mut self.next_epoch, EpochStart::Fresh)
+        {
+            self.set_learning_rate(learning_rate);
         }
     }
 
-    /// The epochs that are still to be run; none after a stop.
+    /// The epochs that are still to run; none after a stop.
     pub(super) fn epochs_left(&self) -> std::ops::RangeInclusive<usize> {
         let first = self.history.epochs.len() + 1;
         if self.is_stopping() { first..=first - 1 } else { first..=self.epochs }
     }
 
-    /// Takes the position of a checkpoint.
+    /// Takes over the position of a checkpoint.
     pub(super) fn go_on_from(&mut self, state: &TrainingState, sums: &Tensor, samples: usize) -> Result<()> {
         self.set_learning_rate(state.learning_rate);
         self.history = state.history.clone();
@@ -128,7 +154,7 @@ impl<'a> Training<'a> {
         if state.step > 0 {
             self.step = state.step;
             self.earlier_epoch_seconds = state.epoch_seconds;
-            self.resumed_rate = Some(state.learning_rate);
+            self.next_epoch = EpochStart::Resumed { learning_rate: state.learning_rate };
             self.means.restore(sums, samples)?;
         }
         Ok(())
@@ -149,31 +175,30 @@ impl<'a> Training<'a> {
     }
 
     /// One step: from a batch to gradients, moved weights and the sums of the metrics.
-    pub(super) fn step(&mut self, batch: &Batch) -> Result<()> {
+    pub(super) fn train_step(&mut self, batch: &Batch) -> Result<()> {
         let start = Instant::now();
         self.thread_count.use_chosen_threads();
-        let inputs = match &self.augmentation {
-            None => batch.inputs.shallow_clone(),
-            Some(augmentation) => tch::no_grad(|| augmentation.apply(&batch.inputs))?,
-        };
+        let inputs = self.transformed(&batch.inputs)?;
         let (outputs, loss);
-        match &mut self.backpropagation {
+        let gradients = self.gradients.as_mut().map(Gradients::as_mut);
+        let are_explicit = gradients.is_some();
+        match gradients {
             None => {
                 outputs = self.model.forward_t(&inputs, true);
                 loss = self.loss.call(&outputs, &batch.targets);
                 self.optimizer.step(&loss)?;
             }
-            Some(backpropagation) => {
-                outputs = backpropagation.forward(&inputs)?;
+            Some(gradients) => {
+                outputs = gradients.forward(&inputs)?;
                 let gradient;
                 (loss, gradient) = self.loss.value_and_gradient(&outputs, &batch.targets)?;
-                self.optimizer.apply(backpropagation.backward(gradient)?)?;
+                self.optimizer.apply(gradients.backward(gradient)?)?;
             }
         }
         self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
         self.step += 1;
-        // What libtorch computes by itself may depend on the number of threads.
-        if self.backpropagation.is_some() && self.variables.device() == Device::Cpu {
+        // The results of autograd may depend on the number of threads.
+        if are_explicit && self.variables.device() == Device::Cpu {
             self.thread_count.step_done(start.elapsed());
         }
         Ok(())
@@ -193,14 +218,13 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// Whether the epoch was left before its last step. Such an epoch is not recorded, unless the reason
-    /// is that its loss is no number: then the record shows it.
+    /// Whether the epoch ended before its last step. Such an epoch is recorded only if the reason is a loss that is
+    /// not finite: then the record shows it.
     pub(super) fn was_cut_short(&self) -> bool {
         self.step < self.steps && self.stop_reason() != Some(StopReason::NonFinite)
     }
 
     pub(super) fn finish(self) -> Outcome {
-        self.thread_count.use_all_threads();
         let completed = || Stop {
             reason: StopReason::Completed,
             message: format!("completed {} epochs", self.history.epochs.len()),
@@ -210,15 +234,56 @@ impl<'a> Training<'a> {
             seconds: self.seconds(),
             unrecorded_steps: if self.history.epochs.len() < self.epoch { self.step } else { 0 },
             history: self.history,
+            optimizer: self.optimizer,
         }
     }
 
-    /// The seconds since training began, pauses aside.
+    /// The current epoch, from 1; 0 before the first one.
+    pub fn epoch(&self) -> usize {
+        self.epoch
+    }
+
+    /// The epoch that training ends with at the latest.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The number of steps done in this epoch.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// The number of steps in an epoch.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// The number of steps done in all epochs up to now.
+    pub fn total_steps(&self) -> usize {
+        self.epoch.saturating_sub(1) * self.steps + self.step
+    }
+
+    /// What is trained.
+    pub fn variables(&self) -> &'a VarStore {
+        self.variables
+    }
+
+    /// The epochs that are complete.
+    pub fn history(&self) -> &History {
+        &self.history
+    }
+
+    #[cfg(test)]
+    pub(super) fn history_mut(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    /// The seconds since training began, without pauses.
     pub fn seconds(&self) -> f64 {
         self.earlier_seconds + self.train_start.elapsed().as_secs_f64()
     }
 
-    /// The seconds since the epoch began, pauses aside.
+    /// The seconds since the epoch began, without pauses.
     pub fn epoch_seconds(&self) -> f64 {
         self.earlier_epoch_seconds + self.epoch_start.elapsed().as_secs_f64()
     }
@@ -244,17 +309,17 @@ impl<'a> Training<'a> {
         Ok(self.means.read()?[0])
     }
 
-    /// Evaluates the validation set with the weights as they are now; names start with `val_`. This may
-    /// be done at any step and changes nothing.
+    /// Evaluates the validation set with the current weights, by names that start with `val_`. This can be done
+    /// after any step and changes nothing.
     ///
     /// # Errors
     /// No validation set, or a fault of the device.
     pub fn validate(&self) -> Result<BTreeMap<String, f64>> {
-        let samples = self.validation.as_ref().context("there is no validation set")?;
+        let source = self.validation.as_ref().context("there is no validation set")?;
         self.thread_count.use_all_threads();
         let batch_size = self.evaluation_batch_size;
         let loss = self.validation_loss.as_ref().unwrap_or(&self.loss);
-        let means = evaluate_samples(self.model, samples, loss, &self.metrics, batch_size, |_| ())?;
+        let means = evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, |_| Ok(()))?;
         Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())
     }
 
@@ -262,7 +327,7 @@ impl<'a> Training<'a> {
         std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name.as_str()))
     }
 
-    /// Finds a metric to monitor and tells what is better in it.
+    /// Whether lower or higher values are better in a metric that is to be monitored.
     ///
     /// # Errors
     /// A name that no epoch will record.
@@ -290,32 +355,37 @@ impl<'a> Training<'a> {
         self.optimizer.learning_rate()
     }
 
+    /// The learning rate that the optimizer was made with, which schedules start from.
+    pub fn configured_learning_rate(&self) -> f64 {
+        self.configured_learning_rate
+    }
+
     /// Uses another learning rate from the next step on.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.optimizer.set_learning_rate(learning_rate);
     }
 
-    /// Asks for the end of training, after this step or epoch. The first one to ask gives the reason.
+    /// Ends training after this step or epoch. The first call decides the reason.
     pub fn stop(&mut self, reason: StopReason, message: String) {
         self.stop.get_or_insert(Stop { reason, message });
     }
 
-    /// Whether the end was asked for.
+    /// Whether training is about to end.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_some()
     }
 
-    /// The stop that was asked for, if one was.
+    /// The stop, if training is about to end.
     pub(super) fn stopped(&self) -> Option<&Stop> {
         self.stop.as_ref()
     }
 
-    /// Why the end was asked for, if it was.
+    /// Why training is about to end, if it is.
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.stop.as_ref().map(|stop| stop.reason)
     }
 
-    /// Leaves a line for people; whoever displays the training shows it.
+    /// Leaves a line for people, for the callback that displays the training.
     pub fn note(&mut self, line: String) {
         self.notes.push(line);
     }

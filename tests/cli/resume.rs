@@ -367,7 +367,7 @@ fn a_run_folder_that_goes_away_ends_the_training_with_a_word() {
     wait_for_checkpoint(&place, "run");
     fs::rename(place.path("run"), place.path("moved")).unwrap();
     let finished = Finished::from(child.wait_with_output().unwrap());
-    finished.with_fault(1, &["training was ended by a fault: cannot write run/", "No such file"]);
+    finished.with_fault(1, &["training ended with a fault: cannot write run/", "No such file"]);
     // What was there still is, and goes on.
     fs::rename(place.path("moved"), place.path("run")).unwrap();
     place.train(&["--resume", "run", "--time-limit", "1ms"]).well();

@@ -73,7 +73,7 @@ impl TrainingProgress<'_> {
 impl Callback for TrainingProgress<'_> {
     fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
         if self.style == ProgressKind::Bar {
-            let bar = new_bar(self.terminal, training.steps as u64);
+            let bar = new_bar(self.terminal, training.steps() as u64);
             bar.set_prefix(epoch_label(training));
             self.bar = Some(bar);
             self.metrics_read = Instant::now();
@@ -83,11 +83,11 @@ impl Callback for TrainingProgress<'_> {
 
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
         let Some(bar) = &self.bar else { return Ok(()) };
-        bar.set_position(training.step as u64);
+        bar.set_position(training.step() as u64);
         if self.metrics_read.elapsed() >= METRICS_INTERVAL {
             self.metrics_read = Instant::now();
-            let per_step = training.epoch_seconds() / training.step as f64;
-            let left = per_step * (training.steps - training.step) as f64;
+            let per_step = training.epoch_seconds() / training.step() as f64;
+            let left = per_step * (training.steps() - training.step()) as f64;
             let metrics = metrics_text(&training.running_means()?);
             bar.set_message(format!("{left:.0} s left  {}  {metrics}", per_step_text(per_step)));
         }
@@ -99,7 +99,7 @@ impl Callback for TrainingProgress<'_> {
             bar.finish_and_clear();
         }
         if let (true, Some(record)) = (self.style != ProgressKind::None, training.record()) {
-            let per_step = per_step_text(record.seconds / training.step.max(1) as f64);
+            let per_step = per_step_text(record.seconds / training.step().max(1) as f64);
             let label = epoch_label(training);
             let metrics = metrics_text(&record.metrics);
             self.terminal.say(&format!("{label}  {:.1} s  {per_step}  {metrics}", record.seconds));
@@ -118,8 +118,8 @@ impl Callback for TrainingProgress<'_> {
 }
 
 fn epoch_label(training: &Training) -> String {
-    let epochs = training.epochs.to_string();
-    format!("epoch {:>width$}/{epochs}", training.epoch, width = epochs.len())
+    let epochs = training.epochs().to_string();
+    format!("epoch {:>width$}/{epochs}", training.epoch(), width = epochs.len())
 }
 
 fn per_step_text(seconds: f64) -> String {

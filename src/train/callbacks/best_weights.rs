@@ -1,35 +1,53 @@
-//! A copy of the weights as they were at their best, to bring them back. It must not know what best means.
+//! A copy of the weights at their best, restored when training ends, and the sentence about it.
 
+use crate::kernels::named_tensors::assign;
+use crate::train::{Best, StopReason, Training};
 use anyhow::{Context, Result};
 use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 use tch::nn::VarStore;
 
-/// A copy of all variables, buffers included, on their device; or, if the weights of the end are wanted,
-/// nothing.
+/// A copy of all variables, buffers included, on their device; nothing, if the last weights are to stay.
 #[derive(Debug)]
 pub struct BestWeights {
-    wanted: bool,
+    is_enabled: bool,
     values: HashMap<String, Tensor>,
 }
 
 impl BestWeights {
-    /// Nothing kept yet; if they are not `wanted`, nothing ever is.
-    pub fn new(wanted: bool) -> BestWeights {
-        BestWeights { wanted, values: HashMap::new() }
+    /// Nothing kept yet; unless it `is_enabled`, nothing ever is.
+    pub fn new(is_enabled: bool) -> BestWeights {
+        BestWeights { is_enabled, values: HashMap::new() }
     }
 
-    /// Whether weights are kept and brought back.
-    pub fn are_wanted(&self) -> bool {
-        self.wanted
+    /// The epoch whose weights are restored when training ends.
+    pub fn restored_epoch(&self, best: Option<Best>) -> Option<usize> {
+        best.filter(|_| self.is_enabled).map(|best| best.epoch)
     }
 
-    /// What becomes of the weights, for people.
-    pub fn fate(&self, best_epoch: usize) -> String {
-        match self.wanted {
-            true => format!("the weights of epoch {best_epoch} are restored"),
-            false => "the weights of the end are kept".to_string(),
+    /// What the best value was, and which weights remain, in a sentence. The value came after `step` of the training,
+    /// if that is not the end of its epoch.
+    pub fn sentence(&self, monitor: &str, best: Option<Best>, step: Option<usize>) -> String {
+        let Some(Best { epoch, value }) = best else { return format!("{monitor} was never finite") };
+        let after = step.map(|step| format!(" after step {step}")).unwrap_or_default();
+        let weights = match self.is_enabled {
+            true => format!("the weights of epoch {epoch} are restored"),
+            false => "the last weights are kept".to_string(),
+        };
+        format!("the best {monitor} is {value:.6}{after} in epoch {epoch}; {weights}")
+    }
+
+    /// Restores the weights at the end of training, and leaves the sentence as a note, unless it is part of the
+    /// message of an early stop.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn end(&self, training: &mut Training, sentence: String) -> Result<()> {
+        self.restore(training.variables())?;
+        if training.stop_reason() != Some(StopReason::EarlyStopping) {
+            training.note(sentence);
         }
+        Ok(())
     }
 
     /// Copies the variables as they are now, in place of what was kept before.
@@ -37,7 +55,7 @@ impl BestWeights {
     /// # Errors
     /// Too little memory.
     pub fn keep(&mut self, variables: &VarStore) -> Result<()> {
-        if !self.wanted {
+        if !self.is_enabled {
             return Ok(());
         }
         let _no_gradient = tch::no_grad_guard();
@@ -55,30 +73,27 @@ impl BestWeights {
         Ok(())
     }
 
-    /// What is kept, by the names of the variables.
+    /// The kept values, by the names of the variables.
     pub fn saved(&self) -> BTreeMap<String, Tensor> {
         self.values.iter().map(|(name, value)| (name.clone(), value.shallow_clone())).collect()
     }
 
-    /// Keeps what [`BestWeights::saved`] gave.
+    /// Takes over what [`BestWeights::saved`] returned.
     pub fn load(&mut self, saved: BTreeMap<String, Tensor>) {
-        if self.wanted {
+        if self.is_enabled {
             self.values = saved.into_iter().collect();
         }
     }
 
-    /// Gives the variables the values that were kept; without any, they stay as they are.
+    /// Gives the variables the kept values, if there are any.
     ///
     /// # Errors
     /// A fault of the device.
-    pub fn restore(&self, variables: &VarStore) -> Result<()> {
-        let _no_gradient = tch::no_grad_guard();
-        for (name, mut variable) in variables.variables() {
-            if let Some(kept) = self.values.get(&name) {
-                variable.f_copy_(kept)?;
-            }
+    fn restore(&self, variables: &VarStore) -> Result<()> {
+        if self.values.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        assign(variables.variables(), &self.saved()).context("cannot restore the best weights")
     }
 }
 
@@ -105,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn unwanted_weights_are_not_kept() {
+    fn disabled_it_keeps_nothing() {
         let store = VarStore::new(Device::Cpu);
         let weight = store.root().zeros("weight", &[2]);
         let mut best = BestWeights::new(false);

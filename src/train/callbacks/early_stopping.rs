@@ -1,14 +1,13 @@
-//! Early stopping: ends a training when a metric no longer improves, and brings the best weights back.
+//! Early stopping: ends training when a metric no longer improves, and restores the best weights.
 
-use super::{Best, BestWeights, EarlyStoppingSettings, PatienceRule, Verdict};
+use super::{BestWeights, EarlyStoppingSettings, PatienceRule, Verdict};
 use crate::metrics::Better;
-use crate::train::{Callback, SavedState, StopReason, Training};
+use crate::train::{Best, Callback, SavedState, StopReason, Stopping, Training};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use toml::Table;
 
-/// Watches one metric an epoch by the rule of [`Patience`]. The best weights come back when training
-/// ends, however it ended, unless [`keep_last_weights`](EarlyStopping::keep_last_weights) says otherwise.
+/// Watches a metric after each epoch, by the rule of [`EarlyStoppingSettings`]. The best weights are restored when
+/// training ends for any reason, unless [`keep_last_weights`](EarlyStopping::keep_last_weights) says otherwise.
 #[derive(Debug)]
 pub struct EarlyStopping {
     monitor: String,
@@ -19,8 +18,8 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Watches a metric by its name in the history (`val_loss`), with patience 0. What is better follows
-    /// from the metric itself.
+    /// Watches a metric by its name in the history, such as `val_loss`, with patience 0. The metric says whether
+    /// lower or higher is better.
     pub fn new(monitor: impl Into<String>) -> EarlyStopping {
         EarlyStopping {
             monitor: monitor.into(),
@@ -31,9 +30,15 @@ impl EarlyStopping {
         }
     }
 
-    /// How many epochs without improvement end the training.
+    /// The number of epochs without improvement that end training.
     pub fn patience(mut self, patience: usize) -> Self {
         self.settings.patience = patience;
+        self
+    }
+
+    /// The least improvement that counts.
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.settings.min_delta = min_delta;
         self
     }
 
@@ -42,32 +47,22 @@ impl EarlyStopping {
         EarlyStopping { settings, ..self }
     }
 
-    /// What is better, against the metric's own word.
+    /// Whether lower or higher is better, whatever the metric says.
     pub fn mode(self, mode: Better) -> Self {
         EarlyStopping { mode: Some(mode), ..self }
     }
 
-    /// Leaves the weights of the last epoch in place.
+    /// Keeps the weights of the last epoch instead of the best.
     pub fn keep_last_weights(self) -> Self {
         EarlyStopping { weights: BestWeights::new(false), ..self }
     }
 
-    /// The best epoch so far, and its value.
-    pub fn best(&self) -> Option<Best> {
-        self.rule.as_ref().and_then(|rule| rule.best)
-    }
-
-    /// Whether the patience is used up already, as after a stop.
+    /// Whether the patience is used up, as after a stop.
     pub fn is_used_up(&self) -> bool {
         self.rule.as_ref().is_some_and(PatienceRule::is_used_up)
     }
 
-    /// The epoch whose weights are brought back when training ends.
-    pub fn restores(&self) -> Option<usize> {
-        self.best().filter(|_| self.weights.are_wanted()).map(|best| best.epoch)
-    }
-
-    fn story(&self, verdict: Verdict, epoch: usize, value: f64) -> String {
+    fn message(&self, verdict: Verdict, epoch: usize, value: f64) -> String {
         let EarlyStopping { monitor, settings, .. } = self;
         let reason = match (verdict, settings.stopping_threshold, settings.divergence_threshold) {
             (Verdict::GoodEnough, Some(threshold), _) => {
@@ -82,20 +77,25 @@ impl EarlyStopping {
             }
             _ => format!("{monitor} is {value}"),
         };
-        format!("early stopping after epoch {epoch}: {reason}; {}", self.best_story())
+        format!("early stopping after epoch {epoch}: {reason}; {}", self.sentence())
     }
 
-    fn best_story(&self) -> String {
-        match self.best() {
-            Some(Best { epoch, value }) => {
-                format!("its best is {value:.6} in epoch {epoch}; {}", self.weights.fate(epoch))
-            }
-            None => "no epoch had a finite value".to_string(),
-        }
+    fn sentence(&self) -> String {
+        self.weights.sentence(&self.monitor, self.best(), None)
     }
 }
 
-/// What survives a pause.
+impl Stopping for EarlyStopping {
+    fn best(&self) -> Option<Best> {
+        self.rule.as_ref().and_then(|rule| rule.best)
+    }
+
+    fn restored_epoch(&self) -> Option<usize> {
+        self.weights.restored_epoch(self.best())
+    }
+}
+
+/// What has to survive a pause.
 #[derive(Serialize, Deserialize)]
 struct Progress {
     best: Option<Best>,
@@ -109,11 +109,11 @@ impl Callback for EarlyStopping {
 
     fn save(&self) -> Result<SavedState> {
         let progress = Progress { best: self.best(), wait: self.rule.as_ref().map_or(0, |rule| rule.wait) };
-        Ok(SavedState { values: Table::try_from(progress)?, tensors: self.weights.saved() })
+        Ok(SavedState::new(progress)?.with_tensors(self.weights.saved()))
     }
 
     fn load(&mut self, saved: SavedState) -> Result<()> {
-        let Progress { best, wait } = saved.values.try_into()?;
+        let Progress { best, wait } = saved.values()?;
         if let Some(rule) = &mut self.rule {
             (rule.best, rule.wait) = (best, wait);
         }
@@ -129,24 +129,19 @@ impl Callback for EarlyStopping {
 
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
         let value = training.record().and_then(|record| record.metrics.get(&self.monitor)).copied();
-        // The record of an epoch that diverged half-way has no validation.
+        // An epoch that diverged before its end has no validation.
         let (Some(value), Some(rule)) = (value, self.rule.as_mut()) else { return Ok(()) };
-        let verdict = rule.observe(training.epoch, value);
-        if rule.best.is_some_and(|best| best.epoch == training.epoch) {
-            self.weights.keep(training.variables)?;
+        let verdict = rule.observe(training.epoch(), value);
+        if rule.best.is_some_and(|best| best.epoch == training.epoch()) {
+            self.weights.keep(training.variables())?;
         }
         if verdict != Verdict::Continue {
-            training.stop(StopReason::EarlyStopping, self.story(verdict, training.epoch, value));
+            training.stop(StopReason::EarlyStopping, self.message(verdict, training.epoch(), value));
         }
         Ok(())
     }
 
     fn train_end(&mut self, training: &mut Training) -> Result<()> {
-        self.weights.restore(training.variables)?;
-        // An early stop has told it already.
-        if training.stop_reason() != Some(StopReason::EarlyStopping) {
-            training.note(format!("{}: {}", self.monitor, self.best_story()));
-        }
-        Ok(())
+        self.weights.end(training, self.sentence())
     }
 }

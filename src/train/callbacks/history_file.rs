@@ -1,20 +1,20 @@
-//! The history as CSV: one row an epoch, on disk when the epoch ends.
+//! The history as CSV: one row for each epoch, on disk when the epoch ends.
 
 use crate::files::write_whole;
 use crate::train::{Callback, History, Training};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Writes `epoch`, the metrics in the order of their names, `learning_rate` and `seconds`. The file is
-/// replaced as a whole, so that a reader never meets half a row.
+/// Writes the columns `epoch`, the metrics in the order of their names, `learning_rate` and `seconds`. The file is
+/// replaced as a whole, so that a reader never sees half a row.
 #[derive(Clone, Debug)]
 pub struct HistoryFile {
     path: PathBuf,
     form: CsvForm,
 }
 
-/// How a table is written as text. Spreadsheets of some countries expect a decimal comma, and semicolons
-/// between fields then.
+/// How a table is written as text. In some countries spreadsheets expect a decimal comma, with semicolons between
+/// fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CsvForm {
     /// Between two fields.
@@ -30,12 +30,12 @@ impl Default for CsvForm {
 }
 
 impl HistoryFile {
-    /// Into that file; it is created when training begins.
+    /// Writes to a file, which is created when training begins.
     pub fn new(path: impl Into<PathBuf>) -> HistoryFile {
         HistoryFile { path: path.into(), form: CsvForm::default() }
     }
 
-    /// In another form.
+    /// Another form of CSV.
     pub fn form(self, form: CsvForm) -> HistoryFile {
         HistoryFile { form, ..self }
     }
@@ -47,16 +47,16 @@ impl HistoryFile {
 
 impl Callback for HistoryFile {
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
-        self.write(&training.history)
+        self.write(training.history())
     }
 
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        self.write(&training.history)
+        self.write(training.history())
     }
 }
 
-/// The table as CSV (RFC 4180 but for the line ends, which are single line feeds). A value that was not
-/// measured is an empty cell; NaN is `nan`, as Keras's CSVLogger writes it.
+/// The table as CSV (RFC 4180, but with single line feeds). A value that was not measured is an empty cell; NaN is
+/// `nan`, as in Keras's CSVLogger.
 fn to_csv(history: &History, form: CsvForm) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().delimiter(form.separator).from_writer(Vec::new());
     writer.write_record(history.columns())?;
@@ -69,7 +69,7 @@ fn to_csv(history: &History, form: CsvForm) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
-/// All digits that tell the value apart from its neighbours, and never an exponent.
+/// As many digits as distinguish the value from its neighbours, never an exponent.
 fn number(value: f64, decimal: char) -> String {
     if value.is_nan() { "nan".to_string() } else { value.to_string().replace('.', &decimal.to_string()) }
 }

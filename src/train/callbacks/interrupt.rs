@@ -1,11 +1,11 @@
-//! Ends a training when something outside asks for it: a signal handler, a button.
+//! Ends training at a request from outside: a signal handler, a button.
 
 use crate::train::{Callback, StopReason, Training};
 use anyhow::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Ends a training at the first step after a flag was raised.
+/// Ends training after the step during which a flag was raised.
 #[derive(Clone, Debug)]
 pub struct StopOnRequest {
     requested: Arc<AtomicBool>,
@@ -21,9 +21,9 @@ impl StopOnRequest {
 impl Callback for StopOnRequest {
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if self.requested.load(Ordering::Relaxed) {
-            let (epoch, step, steps) = (training.epoch, training.step, training.steps);
-            let story = format!("interrupted in epoch {epoch} at step {step} of {steps}");
-            training.stop(StopReason::Interrupted, story);
+            let (epoch, step, steps) = (training.epoch(), training.step(), training.steps());
+            let message = format!("interrupted in epoch {epoch} at step {step} of {steps}");
+            training.stop(StopReason::Interrupted, message);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A learning rate that follows from the epoch.
+//! A learning rate that is a function of the epoch.
 
 use crate::optim::MAX_LEARNING_RATE;
 use crate::train::{Callback, Training};
@@ -7,13 +7,14 @@ use std::fmt;
 
 type Schedule = dyn Fn(usize, f64) -> f64;
 
-/// Sets the learning rate before each epoch by a function of (epoch from 1, learning rate so far).
+/// Sets the learning rate before each epoch by a function of (epoch from 1, current learning rate), as Keras's
+/// `LearningRateScheduler`.
 pub struct LearningRateSchedule {
     schedule: Box<Schedule>,
 }
 
 impl LearningRateSchedule {
-    /// For instance `|epoch, rate| if epoch > 10 { rate * 0.9 } else { rate }`.
+    /// With a function such as `|epoch, rate| if epoch > 10 { rate * 0.9 } else { rate }`.
     pub fn new(schedule: impl Fn(usize, f64) -> f64 + 'static) -> LearningRateSchedule {
         LearningRateSchedule { schedule: Box::new(schedule) }
     }
@@ -27,11 +28,11 @@ impl fmt::Debug for LearningRateSchedule {
 
 impl Callback for LearningRateSchedule {
     fn epoch_begin(&mut self, training: &mut Training) -> Result<()> {
-        let rate = (self.schedule)(training.epoch, training.learning_rate());
+        let rate = (self.schedule)(training.epoch(), training.learning_rate());
         ensure!(
             (0.0..=MAX_LEARNING_RATE).contains(&rate),
             "the learning-rate schedule gives {rate} for epoch {}; it must be from 0 to {MAX_LEARNING_RATE}",
-            training.epoch
+            training.epoch()
         );
         training.set_learning_rate(rate);
         Ok(())

@@ -1,5 +1,7 @@
-//! The callbacks that come with fitch, one a file. Each must know only [`Training`](super::Training);
-//! the rules behind them are pure and tested apart.
+//! The callbacks that come with fitch, one to a file. Each knows only [`Training`](super::Training); the rules behind
+//! them are pure functions and state machines with tests of their own.
+//!
+//! All are built in the same way: `new` with what they cannot do without, then a method for each setting.
 
 mod best_weights;
 mod early_stopping;
@@ -7,21 +9,25 @@ mod history_file;
 mod interrupt;
 mod learning_rate_schedule;
 mod patience;
+mod progress_line;
 mod reduce_learning_rate;
 mod step_schedule;
+mod tensorboard;
 mod terminate_on_nan;
 mod theano_patience;
 mod time_limit;
 
-pub(crate) use best_weights::BestWeights;
+use best_weights::BestWeights;
 pub use early_stopping::EarlyStopping;
 pub use history_file::{CsvForm, HistoryFile};
 pub use interrupt::StopOnRequest;
 pub use learning_rate_schedule::LearningRateSchedule;
-pub use patience::{Best, EarlyStoppingSettings};
+pub use patience::EarlyStoppingSettings;
 use patience::{PatienceRule, Verdict};
+pub use progress_line::ProgressLine;
 pub use reduce_learning_rate::ReduceLearningRateOnPlateau;
 pub use step_schedule::{ScheduleShape, StepSchedule};
+pub use tensorboard::TensorBoard;
 pub use terminate_on_nan::TerminateOnNan;
 pub use theano_patience::TheanoPatience;
 pub use time_limit::TimeLimit;

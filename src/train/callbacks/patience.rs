@@ -1,28 +1,28 @@
 //! The rule of early stopping with patience, as a pure state machine over the values of one metric.
 //!
-//! Keras 3.15.1 (`EarlyStopping`) and Lightning 2.6.6 (its thresholds and its check for finite values),
-//! with two corrections: a value that is not finite is never the best, and a value that reaches the
-//! stopping threshold counts as the best if it is.
+//! It follows Keras 3.15.1 (`EarlyStopping`) and Lightning 2.6.6 (its thresholds and its check for finite values), with
+//! two corrections: a value that is not finite is never the best, and a value that passes the stopping threshold can
+//! be the best.
 
 use crate::metrics::Better;
-use serde::{Deserialize, Serialize};
+use crate::train::Best;
 
 /// The settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyStoppingSettings {
-    /// How many epochs without improvement end the training; 0 and 1 are the same.
+    /// The number of epochs without improvement that end training; 0 and 1 are the same.
     pub patience: usize,
-    /// An improvement must be greater than this.
+    /// An improvement must exceed this.
     pub min_delta: f64,
-    /// Until a value is better than this, an improvement does not set the count of epochs back.
+    /// Until a value is better than this, an improvement does not reset the count of epochs.
     pub baseline: Option<f64>,
-    /// This many epochs at the start are not looked at.
+    /// The first epochs up to this one are ignored.
     pub start_from_epoch: usize,
-    /// A value better than this ends the training at once: it is good enough.
+    /// A value better than this ends training at once: it is good enough.
     pub stopping_threshold: Option<f64>,
-    /// A value worse than this ends the training at once: it has diverged.
+    /// A value worse than this ends training at once: it has diverged.
     pub divergence_threshold: Option<f64>,
-    /// Whether a value that is NaN or infinite ends the training at once.
+    /// Whether a value that is NaN or infinite ends training at once.
     pub check_finite: bool,
 }
 
@@ -40,23 +40,14 @@ impl Default for EarlyStoppingSettings {
     }
 }
 
-/// The best value so far.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// The epoch in which it came, from 1.
-    pub epoch: usize,
-    /// The value.
-    pub value: f64,
-}
-
 /// What an epoch's value means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
+    /// Continue.
     Continue,
-    /// Stop: no improvement for that many epochs.
+    /// Stop: no improvement for some epochs.
     NoImprovement {
-        /// The count of epochs.
+        /// Their number.
         epochs: usize,
     },
     /// Stop: the value is beyond the stopping threshold.
@@ -72,7 +63,7 @@ pub enum Verdict {
 pub struct PatienceRule {
     /// The settings.
     pub settings: EarlyStoppingSettings,
-    /// What is better.
+    /// Whether lower or higher is better.
     pub direction: Better,
     /// The best value so far.
     pub best: Option<Best>,
@@ -86,12 +77,12 @@ impl PatienceRule {
         PatienceRule { settings, direction, best: None, wait: 0 }
     }
 
-    /// Whether the patience is used up already, as after a stop.
+    /// Whether the patience is used up, as after a stop.
     pub fn is_used_up(&self) -> bool {
         self.wait > 0 && self.wait >= self.settings.patience
     }
 
-    /// Takes the value of an epoch (from 1). Whether it was the best is told by `best.epoch`.
+    /// Takes the value of an epoch (from 1); `best.epoch` then says whether it was the best.
     pub fn observe(&mut self, epoch: usize, value: f64) -> Verdict {
         let EarlyStoppingSettings {
             patience,
@@ -108,7 +99,8 @@ impl PatienceRule {
             return Verdict::NotFinite;
         }
         self.wait += 1;
-        let improved = self.improves(value);
+        let min_delta = self.settings.min_delta.abs();
+        let improved = self.direction.improves(value, self.best.map(|best| best.value), min_delta);
         if improved {
             self.best = Some(Best { epoch, value });
         }
@@ -124,16 +116,11 @@ impl PatienceRule {
             }
             return Verdict::Continue;
         }
-        // The first epoch never ends a training.
+        // The first epoch never ends training.
         if self.wait >= patience && epoch > 1 {
             return Verdict::NoImprovement { epochs: self.wait };
         }
         Verdict::Continue
-    }
-
-    fn improves(&self, value: f64) -> bool {
-        let best = self.best.map(|best| best.value);
-        self.direction.improves(value, best, self.settings.min_delta.abs())
     }
 }
 

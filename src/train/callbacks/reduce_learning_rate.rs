@@ -1,25 +1,25 @@
-//! Lowers the learning rate when a metric stands still, as Keras 3.15.1's `ReduceLROnPlateau`.
+//! Lowers the learning rate when a metric no longer improves, as Keras 3.15.1's `ReduceLROnPlateau`.
 
 use crate::metrics::Better;
 use crate::train::{Callback, SavedState, Training};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use toml::Table;
 
-/// Multiplies the learning rate by a factor after `patience` epochs without improvement.
+/// Multiplies the learning rate by a factor after some epochs without improvement.
+///
+/// ```
+/// use fitch::train::callbacks::ReduceLearningRateOnPlateau;
+///
+/// let plateau = ReduceLearningRateOnPlateau::new("val_loss").patience(3).factor(0.5);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReduceLearningRateOnPlateau {
     monitor: String,
-    /// What the learning rate is multiplied by, above 0 and below 1; Keras's default is 0.1.
-    pub factor: f64,
-    /// How many epochs without improvement it takes; Keras's default is 10.
-    pub patience: usize,
-    /// An improvement must be greater than this; Keras's default is 0.0001.
-    pub min_delta: f64,
-    /// How many epochs after a reduction are not counted; Keras's default is 0.
-    pub cooldown: usize,
-    /// The learning rate never goes below this; Keras's default is 0.
-    pub min_learning_rate: f64,
+    factor: f64,
+    patience: usize,
+    min_delta: f64,
+    cooldown: usize,
+    min_learning_rate: f64,
     direction: Better,
     best: Option<f64>,
     wait: usize,
@@ -43,7 +43,32 @@ impl ReduceLearningRateOnPlateau {
         }
     }
 
-    /// Takes an epoch's value and gives the learning rate for the next one.
+    /// What the learning rate is multiplied by, above 0 and below 1; the default is 0.1.
+    pub fn factor(self, factor: f64) -> Self {
+        ReduceLearningRateOnPlateau { factor, ..self }
+    }
+
+    /// The number of epochs without improvement before a reduction; the default is 10.
+    pub fn patience(self, patience: usize) -> Self {
+        ReduceLearningRateOnPlateau { patience, ..self }
+    }
+
+    /// The least improvement that counts; the default is 0.0001.
+    pub fn min_delta(self, min_delta: f64) -> Self {
+        ReduceLearningRateOnPlateau { min_delta, ..self }
+    }
+
+    /// The number of epochs after a reduction that are not counted; the default is 0.
+    pub fn cooldown(self, cooldown: usize) -> Self {
+        ReduceLearningRateOnPlateau { cooldown, ..self }
+    }
+
+    /// The learning rate never goes below this; the default is 0.
+    pub fn min_learning_rate(self, min_learning_rate: f64) -> Self {
+        ReduceLearningRateOnPlateau { min_learning_rate, ..self }
+    }
+
+    /// The learning rate for the next epoch, from the value of this one.
     fn observe(&mut self, value: f64, learning_rate: f64) -> f64 {
         if self.cooling > 0 {
             self.cooling -= 1;
@@ -64,7 +89,7 @@ impl ReduceLearningRateOnPlateau {
     }
 }
 
-/// What survives a pause.
+/// What has to survive a pause.
 #[derive(Serialize, Deserialize)]
 struct Progress {
     best: Option<f64>,
@@ -79,11 +104,11 @@ impl Callback for ReduceLearningRateOnPlateau {
 
     fn save(&self) -> Result<SavedState> {
         let progress = Progress { best: self.best, wait: self.wait, cooling: self.cooling };
-        Ok(SavedState { values: Table::try_from(progress)?, ..SavedState::default() })
+        SavedState::new(progress)
     }
 
     fn load(&mut self, saved: SavedState) -> Result<()> {
-        let Progress { best, wait, cooling } = saved.values.try_into()?;
+        let Progress { best, wait, cooling } = saved.values()?;
         (self.best, self.wait, self.cooling) = (best, wait, cooling);
         Ok(())
     }
@@ -103,8 +128,9 @@ impl Callback for ReduceLearningRateOnPlateau {
         if after != before {
             training.set_learning_rate(after);
             training.note(format!(
-                "{} stands still: the learning rate goes from {before} to {after} after epoch {}",
-                self.monitor, training.epoch
+                "{} no longer improves: the learning rate goes from {before} to {after} after epoch {}",
+                self.monitor,
+                training.epoch()
             ));
         }
         Ok(())
@@ -126,7 +152,7 @@ mod tests {
     }
 
     fn half(patience: usize) -> ReduceLearningRateOnPlateau {
-        ReduceLearningRateOnPlateau { factor: 0.5, patience, ..ReduceLearningRateOnPlateau::new("loss") }
+        ReduceLearningRateOnPlateau::new("loss").factor(0.5).patience(patience)
     }
 
     #[test]
@@ -136,26 +162,26 @@ mod tests {
     }
 
     #[test]
-    fn an_improvement_must_be_greater_than_min_delta() {
+    fn an_improvement_must_exceed_min_delta() {
         assert_eq!(rates(half(1), &[5.0, 4.99995, 4.9]), [1.0, 0.5, 0.5]);
     }
 
     #[test]
     fn epochs_of_cooldown_are_not_counted() {
-        let callback = ReduceLearningRateOnPlateau { cooldown: 2, ..half(1) };
+        let callback = half(1).cooldown(2);
         // Keras 3.15.1: the epoch in which the cooldown ends counts again.
         assert_eq!(rates(callback, &[5.0; 6]), [1.0, 0.5, 0.5, 0.25, 0.25, 0.125]);
     }
 
     #[test]
     fn it_stays_above_the_minimum_and_passes_over_nan() {
-        let callback = ReduceLearningRateOnPlateau { min_learning_rate: 0.4, ..half(1) };
+        let callback = half(1).min_learning_rate(0.4);
         assert_eq!(rates(callback, &[5.0; 4]), [1.0, 0.5, 0.4, 0.4]);
         assert_eq!(rates(half(1), &[f64::NAN, 5.0, 4.0]), [0.5, 0.5, 0.5]);
     }
 
     #[test]
-    fn greater_is_better_for_an_accuracy() {
+    fn higher_is_better_for_an_accuracy() {
         let callback = ReduceLearningRateOnPlateau { direction: Better::Higher, ..half(1) };
         assert_eq!(rates(callback, &[0.5, 0.6, 0.6]), [1.0, 1.0, 0.5]);
     }

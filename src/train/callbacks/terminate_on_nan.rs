@@ -1,29 +1,31 @@
-//! Ends a training whose loss has become NaN or infinite: nothing good comes after that.
+//! Ends training when the loss becomes NaN or infinite: it does not recover.
 
 use crate::train::{Callback, StopReason, Training};
 use anyhow::Result;
 use tch::Device;
 
-/// Looks at the loss after each step on the CPU, and after each epoch elsewhere, where looking would
-/// make the host wait for the device.
+/// Checks the loss after each step on the CPU, and after each epoch on other devices, where reading it would make the
+/// host wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminateOnNan;
 
 impl TerminateOnNan {
     fn check(training: &mut Training, loss: Option<f64>) {
         if let Some(loss) = loss.filter(|loss| !loss.is_finite()) {
-            let story = format!(
+            let message = format!(
                 "the loss became {loss} in epoch {} by step {} of {}",
-                training.epoch, training.step, training.steps
+                training.epoch(),
+                training.step(),
+                training.steps()
             );
-            training.stop(StopReason::NonFinite, story);
+            training.stop(StopReason::NonFinite, message);
         }
     }
 }
 
 impl Callback for TerminateOnNan {
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
-        if training.variables.device() == Device::Cpu {
+        if training.variables().device() == Device::Cpu {
             let loss = training.running_loss()?;
             Self::check(training, Some(loss));
         }

@@ -1,13 +1,13 @@
-//! The growing patience of the Theano deep-learning tutorial (its `logistic_sgd.py` and `mlp.py`):
-//! patience counts steps, and each marked improvement of the validation loss prolongs it. It is here so that
-//! results of those scripts can be reproduced; they depend on where training stopped.
+//! The growing patience of the Theano deep-learning tutorial (its `logistic_sgd.py` and `mlp.py`): patience counts
+//! steps, and each marked improvement of the validation loss extends it.
+//!
+//! It is here to reproduce results of those scripts, which depend on where training stopped.
 
 use super::BestWeights;
 use crate::metrics::Better;
-use crate::train::{Callback, SavedState, StopReason, Training};
+use crate::train::{Best, Callback, SavedState, StopReason, Stopping, Training};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
-use toml::Table;
 
 /// The rule as a pure state machine over steps and validation losses.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,18 +20,18 @@ pub struct TheanoRule {
 }
 
 impl TheanoRule {
-    /// At least `patience` steps are made. A loss below 0.995 of the best one prolongs that to twice the
-    /// steps made so far.
+    /// Training lasts at least `patience` steps. A loss below 0.995 of the best one extends that to twice the steps
+    /// done so far.
     pub fn new(patience: usize) -> TheanoRule {
         TheanoRule { patience, increase: 2, improvement: 0.995, best: None }
     }
 
-    /// After how many steps each the validation loss is asked for, with so many steps an epoch.
+    /// The number of steps from one validation to the next.
     pub fn validation_interval(initial_patience: usize, steps_per_epoch: usize) -> usize {
         steps_per_epoch.min(initial_patience / 2).max(1)
     }
 
-    /// Takes the validation loss after a step (from 0). Whether it was the best is told by `best`.
+    /// Takes the validation loss after a step (from 0); `best` then says whether it was the best.
     pub fn observe(&mut self, step: usize, loss: f64) {
         let best = self.best.map_or(f64::INFINITY, |(_, loss)| loss);
         if loss.is_finite() && loss < best {
@@ -42,14 +42,14 @@ impl TheanoRule {
         }
     }
 
-    /// Whether the patience is used up after a step (from 0) and its validation, if there was one.
+    /// Whether the patience is used up after a step (from 0) and its validation, if it had one.
     pub fn is_used_up(&self, step: usize) -> bool {
         self.patience <= step
     }
 }
 
-/// Stops a training by the rule of the Theano tutorials and brings the best weights back. Validation runs within an epoch
-/// where the patience is shorter than two epochs.
+/// Ends training by the rule of the Theano tutorial and restores the best weights. Validation runs within epochs, too,
+/// if the patience is shorter than two epochs.
 #[derive(Debug)]
 pub struct TheanoPatience {
     monitor: String,
@@ -61,8 +61,7 @@ pub struct TheanoPatience {
 }
 
 impl TheanoPatience {
-    /// Watches a metric of the validation set that is to be minimised; the tutorial's patience is 10,000
-    /// steps.
+    /// Watches a metric of the validation set that is to be minimised. In the tutorial the patience is 10,000 steps.
     pub fn new(monitor: impl Into<String>, patience: usize) -> TheanoPatience {
         TheanoPatience {
             monitor: monitor.into(),
@@ -74,59 +73,50 @@ impl TheanoPatience {
         }
     }
 
-    /// Leaves the weights of the last step in place.
+    /// Keeps the weights of the last step instead of the best.
     pub fn keep_last_weights(self) -> Self {
         TheanoPatience { weights: BestWeights::new(false), ..self }
     }
 
-    /// The epoch in which the best value came, and the value.
-    pub fn best(&self) -> Option<super::Best> {
-        self.rule.best.map(|(_, value)| super::Best { epoch: self.best_epoch, value })
+    fn sentence(&self) -> String {
+        let step = self.rule.best.map(|(step, _)| step + 1);
+        self.weights.sentence(&self.monitor, self.best(), step)
     }
 
-    /// The epoch whose weights are brought back when training ends.
-    pub fn restores(&self) -> Option<usize> {
-        self.best().filter(|_| self.weights.are_wanted()).map(|best| best.epoch)
-    }
-
-    fn best_story(&self) -> String {
-        let (monitor, epoch) = (&self.monitor, self.best_epoch);
-        match self.rule.best {
-            Some((step, loss)) => {
-                let step = step + 1;
-                format!(
-                    "the best {monitor} is {loss:.6} after step {step} in epoch {epoch}; {}",
-                    self.weights.fate(epoch)
-                )
-            }
-            None => format!("no {monitor} was finite"),
-        }
-    }
-
-    /// After the validation of a step, if one is due, and always: is the patience used up?
+    /// Ends training if the patience is used up after a step (from 0); `loss` is that of its validation.
     fn after_step(&mut self, training: &mut Training, step: usize, loss: Option<f64>) -> Result<()> {
         if let Some(loss) = loss {
             self.rule.observe(step, loss);
             if self.rule.best.is_some_and(|(best_step, _)| best_step == step) {
-                self.best_epoch = training.epoch;
-                self.weights.keep(training.variables)?;
+                self.best_epoch = training.epoch();
+                self.weights.keep(training.variables())?;
             }
         }
         if self.rule.is_used_up(step) {
-            let story = format!(
+            let message = format!(
                 "early stopping in epoch {} after step {}: the patience of {} steps is used up; {}",
-                training.epoch,
+                training.epoch(),
                 step + 1,
                 self.rule.patience,
-                self.best_story()
+                self.sentence()
             );
-            training.stop(StopReason::EarlyStopping, story);
+            training.stop(StopReason::EarlyStopping, message);
         }
         Ok(())
     }
 }
 
-/// What survives a pause.
+impl Stopping for TheanoPatience {
+    fn best(&self) -> Option<Best> {
+        self.rule.best.map(|(_, value)| Best { epoch: self.best_epoch, value })
+    }
+
+    fn restored_epoch(&self) -> Option<usize> {
+        self.weights.restored_epoch(self.best())
+    }
+}
+
+/// What has to survive a pause.
 #[derive(Serialize, Deserialize)]
 struct Progress {
     patience: usize,
@@ -142,12 +132,12 @@ impl Callback for TheanoPatience {
     fn save(&self) -> Result<SavedState> {
         let TheanoRule { patience, best, .. } = self.rule;
         let progress = Progress { patience, best, best_epoch: self.best_epoch };
-        Ok(SavedState { values: Table::try_from(progress)?, tensors: self.weights.saved() })
+        Ok(SavedState::new(progress)?.with_tensors(self.weights.saved()))
     }
 
     fn load(&mut self, saved: SavedState) -> Result<()> {
-        let Progress { patience, best, best_epoch } = saved.values.try_into()?;
-        // A longer patience of now counts; a longer one that was earned counts too.
+        let Progress { patience, best, best_epoch } = saved.values()?;
+        // The longer patience counts: the one set for now, or the one earned before the pause.
         self.rule.patience = self.rule.patience.max(patience);
         (self.rule.best, self.best_epoch) = (best, best_epoch);
         self.weights.load(saved.tensors);
@@ -162,33 +152,29 @@ impl Callback for TheanoPatience {
             self.monitor
         );
         self.rule = TheanoRule::new(self.patience);
-        self.interval = TheanoRule::validation_interval(self.patience, training.steps);
+        self.interval = TheanoRule::validation_interval(self.patience, training.steps());
         Ok(())
     }
 
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
-        if training.step == training.steps {
-            return Ok(()); // The epoch's own validation is about to come.
+        if training.step() == training.steps() {
+            return Ok(()); // The validation of the epoch comes next.
         }
-        let done = (training.epoch - 1) * training.steps + training.step;
+        let done = training.total_steps();
         let due = done.is_multiple_of(self.interval);
         let loss = if due { training.validate()?.get(&self.monitor).copied() } else { None };
         self.after_step(training, done - 1, loss)
     }
 
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        let done = training.epoch * training.steps;
+        let done = training.total_steps();
         let due = done.is_multiple_of(self.interval);
         let loss = training.record().and_then(|record| record.metrics.get(&self.monitor)).copied();
         self.after_step(training, done - 1, loss.filter(|_| due))
     }
 
     fn train_end(&mut self, training: &mut Training) -> Result<()> {
-        self.weights.restore(training.variables)?;
-        if training.stop_reason() != Some(StopReason::EarlyStopping) {
-            training.note(self.best_story());
-        }
-        Ok(())
+        self.weights.end(training, self.sentence())
     }
 }
 
@@ -223,7 +209,7 @@ mod tests {
         assert_eq!(
             run(&[1.0, 0.995, 1.0]),
             (20, 19),
-            "an improvement of exactly half a percent prolongs nothing"
+            "an improvement of exactly half a percent does not extend the patience"
         );
         assert_eq!(run(&[1.0, 0.994, 1.0]), (38, 19));
     }

@@ -1,17 +1,17 @@
-//! Ends a training when its time is used up.
+//! Ends training when its time is up.
 
 use crate::train::{Callback, StopReason, Training};
 use anyhow::Result;
 use std::time::Duration;
 
-/// Ends a training at the first step after the time is used up.
+/// Ends training after the first step that reaches the limit.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeLimit {
     limit: Duration,
 }
 
 impl TimeLimit {
-    /// Counted from the beginning of the training.
+    /// A limit on the training time, counted from the beginning of the training without pauses.
     pub fn new(limit: Duration) -> TimeLimit {
         TimeLimit { limit }
     }
@@ -20,11 +20,14 @@ impl TimeLimit {
 impl Callback for TimeLimit {
     fn step_end(&mut self, training: &mut Training) -> Result<()> {
         if training.seconds() >= self.limit.as_secs_f64() {
-            let story = format!(
+            let message = format!(
                 "the time limit of {:?} is reached: stopped in epoch {} at step {} of {}",
-                self.limit, training.epoch, training.step, training.steps
+                self.limit,
+                training.epoch(),
+                training.step(),
+                training.steps()
             );
-            training.stop(StopReason::TimeLimit, story);
+            training.stop(StopReason::TimeLimit, message);
         }
         Ok(())
     }

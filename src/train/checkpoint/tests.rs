@@ -6,7 +6,7 @@ use crate::metrics::{Better, Metric};
 use crate::optim::{Optimizer, keras_adam};
 use crate::train::callbacks::*;
 use crate::train::tests::{classifier, points};
-use crate::train::{Fit, Outcome};
+use crate::train::{Fit, History, Outcome};
 use tch::Kind;
 
 /// Keeps every checkpoint, as text and copies.
@@ -41,8 +41,7 @@ fn train(
         let is_odd = (&sum * 1e4).floor().remainder(2.0).gt(0.0);
         (sum * 0.0).where_self(&is_odd, &Tensor::from(f32::NAN))
     });
-    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
-    (plateau.patience, plateau.min_delta, plateau.factor) = (1, 0.02, 0.7);
+    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss").patience(1).min_delta(0.02).factor(0.7);
     let mut schedule =
         LearningRateSchedule::new(|epoch, rate| if epoch % 2 == 0 { rate * 0.9 } else { rate });
     let mut fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.3).unwrap())
@@ -127,8 +126,8 @@ fn a_training_whose_loss_is_no_number_keeps_no_such_checkpoint() {
 
     impl Callback for Spoil {
         fn step_end(&mut self, training: &mut Training) -> Result<()> {
-            if training.epoch == 3 && training.step == 2 {
-                for (_, mut variable) in training.variables.variables() {
+            if training.epoch() == 3 && training.step() == 2 {
+                for (_, mut variable) in training.variables().variables() {
                     let _ = tch::no_grad(|| variable.f_fill_(f64::NAN))?;
                 }
             }

@@ -4,11 +4,10 @@ use crate::cli::{OPTIONS, TrainOptions};
 use crate::config;
 use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard};
-use fitch::model::{Layers, Model};
+use fitch::model::{Layers, Model, Network};
 use fitch::run::{RunFolder, RunRecord, load_weights};
 use std::path::Path;
 use tch::Device;
-use tch::nn::{SequentialT, VarStore};
 
 /// A run's folder with its record and the options that it was trained with.
 pub struct RecordedRun {
@@ -28,25 +27,17 @@ impl RecordedRun {
         Ok(RecordedRun { folder, record, options })
     }
 
-    /// Builds the model and gives it its weights.
-    pub fn load(&self, device: Device) -> Result<BuiltModel> {
+    /// The network with its trained weights.
+    pub fn load(&self, device: Device) -> Result<Network> {
         let dataset = &self.record.dataset;
         let layers = self.options.layers.as_deref().unwrap_or_default();
         let hidden =
             Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
         let model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
-        let variables = VarStore::new(device);
-        let network = model.build(&variables.root())?;
-        load_weights(&self.folder.weights_file(), &variables)?;
-        Ok(BuiltModel { model, variables, network })
+        let network = Network::new(model, device)?;
+        load_weights(&self.folder.weights_file(), network.variables())?;
+        Ok(network)
     }
-}
-
-/// A run's model, trained.
-pub struct BuiltModel {
-    pub model: Model,
-    pub variables: VarStore,
-    pub network: SequentialT,
 }
 
 /// What an exported model says about its run. Options of the machine are left out, so that the same training

@@ -26,7 +26,7 @@ impl Callback for DataGuard<'_> {
             !self.dataset.files_have_changed() || self.dataset.fingerprint()? == self.fingerprint,
             "the image files of {} were changed while training ran (noticed in epoch {})",
             self.dataset.name,
-            training.epoch
+            training.epoch()
         );
         Ok(())
     }

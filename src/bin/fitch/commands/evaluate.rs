@@ -98,7 +98,7 @@ impl Subject {
         Ok(match self {
             Subject::Run(run) => {
                 let (classes, shape) = (run.record.dataset.classes.clone(), run.record.dataset.shape.clone());
-                let network = Box::new(run.load(device)?.network);
+                let network = Box::new(run.load(device)?);
                 LoadedModel { name: "the run".to_string(), network, classes, shape }
             }
             Subject::File(path) => {

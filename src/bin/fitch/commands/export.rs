@@ -1,6 +1,6 @@
 //! `fitch export`: a run's model as a file for other programs.
 
-use super::built_model::{BuiltModel, RecordedRun, model_card};
+use super::built_model::{RecordedRun, model_card};
 use super::start_libtorch;
 use crate::cli::ExportOptions;
 use crate::config;
@@ -29,9 +29,9 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     }
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
-    let BuiltModel { model, variables, network } = run.load(chosen.device)?;
-    let card = model_card(&run.record, &model);
-    let trained = TrainedModel { model: &model, variables: &variables, card: &card };
+    let network = run.load(chosen.device)?;
+    let card = model_card(&run.record, network.model());
+    let trained = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
     if extension == "onnx" {
         write_whole(&to, &onnx::model_bytes(trained, options.input.0)?)?;
     } else {

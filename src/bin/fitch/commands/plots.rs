@@ -7,8 +7,7 @@ use fitch::metrics::ConfusionMatrix;
 use fitch::model::Model;
 use fitch::report::Drawing;
 use fitch::report::{
-    self, DiagramOptions, Fact, HistoryCurves, SheetImage, TensorBoard, WorkbookContent, chart, heat_map,
-    image_sheet,
+    self, DiagramOptions, Fact, HistoryCurves, SheetImage, WorkbookContent, chart, heat_map, image_sheet,
 };
 use fitch::run::{RunFolder, RunRecord};
 use fitch::train::{Callback, Evaluation, History, StopReason, Training};
@@ -23,34 +22,26 @@ const DRAWING_INTERVAL: Duration = Duration::from_secs(3);
 /// and so rarely that drawing takes at most one part in this many of the time.
 const DRAWING_SHARE: u32 = 100;
 
-/// Keeps TensorBoard's files and the curves current while training runs.
+/// Redraws the curves while training runs.
 #[derive(Debug)]
 pub struct LivePlots<'a> {
     folder: &'a RunFolder,
-    tensorboard: TensorBoard,
     last_drawn: Instant,
     cost: Duration,
 }
 
 impl LivePlots<'_> {
-    pub fn new<'a>(folder: &'a RunFolder, summary: &str) -> Result<LivePlots<'a>> {
-        let mut tensorboard = TensorBoard::create(&folder.file("tensorboard"))?;
-        // Markdown keeps the lines of indented text.
-        let indented: String = summary.lines().map(|line| format!("    {line}\n")).collect();
-        tensorboard.text("model summary", &indented)?;
-        Ok(LivePlots { folder, tensorboard, last_drawn: Instant::now(), cost: Duration::ZERO })
+    pub fn new(folder: &RunFolder) -> LivePlots<'_> {
+        LivePlots { folder, last_drawn: Instant::now(), cost: Duration::ZERO }
     }
 }
 
 impl Callback for LivePlots<'_> {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        let Some(record) = training.record() else { return Ok(()) };
-        let metrics = record.metrics.iter().map(|(name, &value)| (name.as_str(), value));
-        self.tensorboard.epoch(record.epoch, metrics, record.learning_rate)?;
         if self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
             let start = Instant::now();
             let curves =
-                HistoryCurves { name: run_name(self.folder), ..HistoryCurves::from(&training.history) };
+                HistoryCurves { name: run_name(self.folder), ..HistoryCurves::from(training.history()) };
             draw_curves(self.folder, &curves)?;
             self.cost = start.elapsed();
             self.last_drawn = Instant::now();

@@ -1,14 +1,7 @@
 //! When checkpoints are written.
 
 use super::Checker;
-use std::time::Duration;
-
-/// How often checkpoints are written within an epoch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Every {
-    Steps(usize),
-    Time(Duration),
-}
+use fitch::train::Every;
 
 pub fn check_every(every: Option<&str>, checker: &mut Checker) -> Option<Every> {
     let every = every?;

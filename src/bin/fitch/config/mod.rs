@@ -13,7 +13,6 @@ mod resolve;
 mod schedule;
 mod stopping;
 
-pub use checkpoints::Every;
 pub use data::{check_data, with_reading};
 pub use machine::{Machine, check_machine};
 pub use model::layers_of;
@@ -30,6 +29,7 @@ use checker::{Checker, given_or_none};
 use fitch::data::{Augmentation, LoadOptions, Source, split::SplitMethod};
 use fitch::metrics::Better;
 use fitch::model::Layers;
+use fitch::train::Every;
 use fitch::train::callbacks::{CsvForm, ReduceLearningRateOnPlateau};
 use std::path::PathBuf;
 use std::time::Duration;

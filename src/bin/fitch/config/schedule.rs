@@ -2,7 +2,7 @@
 
 use super::Checker;
 use crate::cli::{ScheduleOption, TrainOptions};
-use fitch::train::callbacks::{ReduceLearningRateOnPlateau, ScheduleShape, StepSchedule};
+use fitch::train::callbacks::{ReduceLearningRateOnPlateau, StepSchedule};
 
 /// The schedule; `Some(None)` for a learning rate that changes on a plateau only, or never.
 pub fn check(
@@ -15,13 +15,13 @@ pub fn check(
     let epochs = checker.count("schedule-step", options.schedule_step, 1);
     let factor = checker.factor("schedule-factor", options.schedule_factor);
     let end = checker.not_negative("final-learning-rate", options.final_learning_rate);
-    let curve = match schedule {
-        ScheduleOption::Constant => ScheduleShape::Constant,
-        ScheduleOption::Cosine => ScheduleShape::Cosine,
-        ScheduleOption::Step => ScheduleShape::Steps { epochs: epochs?, factor: factor? },
-        ScheduleOption::OneCycle => ScheduleShape::OneCycle,
-    };
     let (learning_rate, warm_up, final_learning_rate) = (learning_rate?, warm_up?, end?);
+    let course = match schedule {
+        ScheduleOption::Constant => StepSchedule::constant(),
+        ScheduleOption::Cosine => StepSchedule::cosine(final_learning_rate),
+        ScheduleOption::Step => StepSchedule::steps(epochs?, factor?),
+        ScheduleOption::OneCycle => StepSchedule::one_cycle(),
+    };
     if schedule == ScheduleOption::OneCycle && warm_up > 0 {
         return checker.fault("warm-up", warm_up, "--schedule one-cycle has its own warm-up");
     }
@@ -34,7 +34,7 @@ pub fn check(
     if let Some(patience) = options.plateau_patience {
         return checker.fault("plateau-patience", patience, "does not work with a schedule or a warm-up");
     }
-    Some(Some(StepSchedule { curve, learning_rate, final_learning_rate, warm_up }))
+    Some(Some(course.warm_up(warm_up)))
 }
 
 /// What reduces the learning rate on a plateau, if anything does.
@@ -44,11 +44,7 @@ pub fn check_plateau(options: &TrainOptions, checker: &mut Checker) -> Option<Re
     let min_delta = checker.not_negative("plateau-min-delta", options.plateau_min_delta);
     let cooldown = checker.count("plateau-cooldown", options.plateau_cooldown, 0);
     let min = checker.not_negative("min-learning-rate", options.min_learning_rate);
-    let mut plateau = ReduceLearningRateOnPlateau::new(options.monitor.clone()?);
-    plateau.patience = patience?;
-    plateau.factor = factor?;
-    plateau.min_delta = min_delta?;
-    plateau.cooldown = cooldown?;
-    plateau.min_learning_rate = min?;
-    Some(plateau)
+    let plateau = ReduceLearningRateOnPlateau::new(options.monitor.clone()?);
+    let plateau = plateau.patience(patience?).factor(factor?).min_delta(min_delta?);
+    Some(plateau.cooldown(cooldown?).min_learning_rate(min?))
 }

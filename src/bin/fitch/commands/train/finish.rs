@@ -1,6 +1,6 @@
 //! The end of a training: its weights are restored and tested, and its files written.
 
-use super::{RunInProgress, Stopper, Work};
+use super::{RunInProgress, Work};
 use crate::commands::built_model::model_card;
 use crate::commands::checkpoints::{self, resume_command};
 use crate::commands::export::{IMAGES_TO_VERIFY, write_torchscript};
@@ -14,8 +14,7 @@ use anyhow::Result;
 use fitch::export::TrainedModel;
 use fitch::run::{RunFolder, RunRecord, save_weights};
 use fitch::text::with_separators;
-use fitch::train::callbacks::Best;
-use fitch::train::{Outcome, StopReason, evaluate};
+use fitch::train::{Best, Outcome, StopReason, Stopping, evaluate};
 use tch::nn::VarStore;
 
 /// Tests the model, writes all files, prints the results and returns the exit code.
@@ -23,13 +22,14 @@ pub fn finish(
     work: &Work,
     run: RunInProgress,
     outcome: &Outcome,
-    stopper: &Stopper,
+    stopper: Option<&dyn Stopping>,
     terminal: &Terminal,
 ) -> Result<Exit> {
-    let Work { configuration, dataset, splits, trained, .. } = work;
+    let Work { configuration, dataset, splits, network, .. } = work;
     let RunInProgress { folder, mut record, lock: _lock, .. } = run;
     let reason = outcome.stop.reason;
-    let best = stopper.best().or_else(|| {
+    let restored = stopper.and_then(Stopping::restored_epoch);
+    let best = stopper.and_then(Stopping::best).or_else(|| {
         let best = outcome.history.best(&configuration.monitor, configuration.direction());
         best.map(|(epoch, value)| Best { epoch, value })
     });
@@ -38,28 +38,27 @@ pub fn finish(
     record.best_epoch = best.map(|best| best.epoch);
     record.best_value = best.map(|best| best.value);
     record.seconds = Some(outcome.seconds);
-    record.weights_epoch = stopper
-        .restores()
-        .or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
-    if reason == StopReason::NonFinite && stopper.restores().is_none() {
-        record.weights_epoch = restore_last_good(&folder, &trained.variables, terminal)?;
+    record.weights_epoch =
+        restored.or_else(|| (outcome.unrecorded_steps == 0).then_some(outcome.history.epochs.len()));
+    if reason == StopReason::NonFinite && restored.is_none() {
+        record.weights_epoch = restore_last_good(&folder, network.variables(), terminal)?;
         if record.weights_epoch.is_none() {
             record.save(&folder)?;
             return Err(diverged(outcome, "no weights were saved").into());
         }
     }
 
-    let layers = trained.model.hidden_layers();
+    let layers = network.model().hidden_layers();
     let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
-    save_weights(&folder.weights_file(), &trained.variables, &metadata)?;
-    let test = evaluate(&trained.network, &splits.test.to_device(work.device)?, configuration.batch_size)?;
+    save_weights(&folder.weights_file(), network.variables(), &metadata)?;
+    let test = evaluate(network, &splits.test.to_device(work.device)?, configuration.batch_size)?;
     record.test_loss = Some(test.loss);
     record.test_accuracy = Some(test.accuracy);
-    let card = model_card(&record, &trained.model);
-    let model = TrainedModel { model: &trained.model, variables: &trained.variables, card: &card };
+    let card = model_card(&record, network.model());
+    let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
     let images = dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?;
-    write_torchscript(&folder.model_file(), model, &trained.network, &images)?;
-    draw_run(&folder, &record, &outcome.history, &trained.model, dataset, &test)?;
+    write_torchscript(&folder.model_file(), model, network, &images)?;
+    draw_run(&folder, &record, &outcome.history, network.model(), dataset, &test)?;
     // Last: a run whose record has a stop reason has all of its files.
     record.save(&folder)?;
     terminal.result(&report(outcome, &record, &folder)?)?;
@@ -79,7 +78,7 @@ pub fn finish(
 /// After a training that diverged without best weights: loads those of the last checkpoint, whose epoch it
 /// returns.
 fn restore_last_good(folder: &RunFolder, variables: &VarStore, terminal: &Terminal) -> Result<Option<usize>> {
-    let Some(checkpoint) = checkpoints::newest(&folder.checkpoints(), terminal)? else { return Ok(None) };
+    let Some(checkpoint) = checkpoints::newest(folder.checkpoints(), terminal)? else { return Ok(None) };
     checkpoint.load_weights(variables)?;
     Ok(Some(checkpoint.state.history.epochs.len()))
 }

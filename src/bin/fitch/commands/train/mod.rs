@@ -6,32 +6,31 @@ mod run_in_progress;
 mod splits;
 mod stopper;
 
-use super::built_model::{BuiltModel, RecordedRun};
-use super::checkpoints::{RunCheckpoints, resume_command};
+use super::built_model::RecordedRun;
+use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
 use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::{Hint, out_of_memory};
+use crate::failure::Hint;
 use crate::precision::Precision;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
-use fitch::data::{Augmentation, Dataset};
+use fitch::data::{Augmentation, BatchSource, Dataset};
 use fitch::device;
 use fitch::metrics::Loss;
-use fitch::model::Model;
+use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
-use fitch::train::callbacks::{HistoryFile, StopOnRequest, TerminateOnNan, TimeLimit};
-use fitch::train::{Callback, Checkpoint, Fit, Outcome, StopReason};
+use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
+use fitch::train::{Checkpoint, DiskCheckpoints, Fault, Fit, Outcome, StopReason, Stopping};
 use run_in_progress::RunInProgress;
 use splits::Splits;
-use stopper::Stopper;
-use tch::nn::VarStore;
-use tch::{Device, Kind};
+use stopper::stopper;
+use tch::Device;
 
 /// What a training works on.
 struct Work {
@@ -40,7 +39,7 @@ struct Work {
     dataset: Dataset,
     splits: Splits,
     /// Freshly initialised at first.
-    trained: BuiltModel,
+    network: Network,
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
@@ -61,7 +60,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 
     let work = prepare(configuration, terminal)?;
     let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
-    let mut stopper = Stopper::new(&work.configuration);
+    let mut stopper = stopper(&work.configuration);
     let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
     let outcome = train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal)
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
@@ -69,7 +68,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
         terminal.say(&outcome.stop.message);
     }
     progress.draw_curve(&outcome.history);
-    finish::finish(&work, run, &outcome, &stopper, terminal)
+    finish::finish(&work, run, &outcome, stopper.as_deref(), terminal)
 }
 
 /// The device, the images and the network.
@@ -96,30 +95,24 @@ fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     terminal.say(&splits.describe(&dataset.name, &configuration));
 
     tch::manual_seed(configuration.seed as i64);
-    let variables = VarStore::new(chosen.device);
     let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
-    let network = model.build(&variables.root())?;
-    let trained = BuiltModel { model, variables, network };
-    Ok(Work { configuration, device: chosen.device, dataset, splits, trained })
+    let network = Network::new(model, chosen.device)?.with_precision(precision.kind());
+    // Every network has gradients in float32.
+    let network = network.context("--precision bf16")?;
+    Ok(Work { configuration, device: chosen.device, dataset, splits, network })
 }
 
 fn train(
     work: &Work,
     run: &RunInProgress,
     checkpoint: Option<Checkpoint>,
-    stopper: &mut Stopper,
+    stopper: &mut Option<Box<dyn Stopping>>,
     progress: &mut TrainingProgress,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    let Work { configuration, dataset, splits, trained, .. } = work;
-    let variables = &trained.variables;
-    let optimizer = optimizer::optimizer(configuration, variables)?;
+    let Work { configuration, dataset, splits, network, .. } = work;
+    let optimizer = optimizer::optimizer(configuration, network.variables())?;
     let training_loss = optimizer::training_loss(&configuration.optimization, splits, &dataset.classes)?;
-    let kind = configuration.precision.kind();
-    let mut network = trained.model.explicit_gradients(variables, kind)?;
-    if network.is_none() && kind != Kind::Float {
-        bail!("--precision bf16: {} has a layer that has no form in it", trained.model.hidden_layers());
-    }
     let mut unchanged_data = DataGuard::new(dataset, &run.record.dataset.fingerprint);
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();
@@ -127,37 +120,41 @@ fn train(
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
-    let mut live_plots = LivePlots::new(&run.folder, &run.summary)?;
-    let mut checkpoints = RunCheckpoints::new(run.folder.checkpoints(), configuration);
-    let mut fit = Fit::new(&trained.network, variables, optimizer)
+    // Markdown keeps the lines of indented text.
+    let summary: String = run.summary.lines().map(|line| format!("    {line}\n")).collect();
+    let mut tensorboard = TensorBoard::new(run.folder.file("tensorboard")).text("model summary", summary);
+    let mut live_plots = LivePlots::new(&run.folder);
+    let mut checkpoints = DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep);
+    if let Some(every) = configuration.checkpoint_every {
+        checkpoints = checkpoints.every(every);
+    }
+    let mut fit = Fit::network(network, optimizer)
         .epochs(configuration.epochs)
         .batch_size(configuration.batch_size)
         .seed(configuration.seed)
         .callback(&mut unchanged_data)
-        // What stops training comes before what writes and shows the outcome.
+        // What stops training comes before what writes and displays its result.
         .callback(&mut terminate_on_nan)
-        .callbacks(stopper.callback())
-        .callbacks(schedule.as_mut().map(|schedule| schedule as &mut dyn Callback))
-        .callbacks(plateau.as_mut().map(|plateau| plateau as &mut dyn Callback))
-        .callbacks(time_limit.as_mut().map(|limit| limit as &mut dyn Callback))
+        .callback(stopper)
+        .callback(&mut schedule)
+        .callback(&mut plateau)
+        .callback(&mut time_limit)
         .callback(&mut stop_on_request)
         .callback(&mut history_file)
+        .callback(&mut tensorboard)
         .callback(&mut live_plots)
-        .callback(progress);
+        .callback(progress)
+        .checkpoints(&mut checkpoints);
     if let Some(augmentation) = configuration.augmentation {
-        fit = fit.augmentation(augmentation);
+        fit = fit.transform(move |images| augmentation.apply(images));
     }
     if let Some(loss) = training_loss {
         fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
-    fit = fit.checkpoints(&mut checkpoints);
-    if let Some(network) = &mut network {
-        fit = fit.backpropagation(network);
-    }
     if let Some(checkpoint) = checkpoint {
         fit = fit.resume(checkpoint);
     }
-    fit.run(&splits.train, splits.validation.as_ref())
+    fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
 }
 
 /// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
@@ -181,16 +178,25 @@ fn check_precision(precision: Precision, device: Device, terminal: &Terminal) ->
     }
 }
 
-/// A fault in training, with what to do about it.
+/// A fault of training, with what to do about it.
 fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> Error {
-    let has_checkpoint = folder.checkpoints().newest(|_| ()).is_ok_and(|newest| newest.is_some());
-    let message = match out_of_memory(&format!("{fault:#}")) {
-        true => format!("training ran out of memory with a batch size of {}", configuration.batch_size),
-        false => "training was ended by a fault".to_string(),
+    let message = match fault.downcast_ref() {
+        // It was found before the first step, and resuming would meet it again.
+        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables) => return fault,
+        Some(Fault::OutOfMemory) => {
+            format!("training ran out of memory with a batch size of {}", configuration.batch_size)
+        }
+        Some(Fault::DeviceLost) => "training ended because the device failed".to_string(),
+        _ => "training ended with a fault".to_string(),
     };
-    let hint = match has_checkpoint {
-        true => format!("{} goes on from the last checkpoint", resume_command(folder.path())),
-        false => "nothing was trained yet that could be kept".to_string(),
+    let newest = DiskCheckpoints::within(folder.checkpoints()).newest();
+    let hint = match newest.ok().and_then(|newest| newest.checkpoint) {
+        Some(Checkpoint { state, .. }) => {
+            let within = if state.step > 0 { format!(", step {}", state.step + 1) } else { String::new() };
+            let command = resume_command(folder.path());
+            format!("{command} goes on from the last checkpoint, with epoch {}{within}", state.epoch)
+        }
+        None => "it ended before its first checkpoint".to_string(),
     };
     fault.context(Hint { message, hint })
 }

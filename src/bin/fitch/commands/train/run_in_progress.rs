@@ -38,7 +38,7 @@ impl RunInProgress {
         resumed: Option<RecordedRun>,
         terminal: &Terminal,
     ) -> Result<(RunInProgress, Option<Checkpoint>)> {
-        let Work { configuration, dataset, splits, trained, .. } = work;
+        let Work { configuration, dataset, splits, network, .. } = work;
         let started = OffsetDateTime::now_utc();
         let folder = match &resumed {
             Some(run) => run.folder.clone(),
@@ -61,7 +61,7 @@ impl RunInProgress {
                 threads,
                 seed: configuration.seed,
                 dataset: splits.record(dataset)?,
-                parameters: trained.model.parameter_count(),
+                parameters: network.model().parameter_count(),
                 config,
                 stop_reason: None,
                 epochs_run: None,
@@ -75,7 +75,7 @@ impl RunInProgress {
             },
         };
         record.save(&folder)?;
-        let summary = summary(&trained.model, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+        let summary = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), summary.as_bytes())?;
         Ok((RunInProgress { folder, record, summary, lock }, checkpoint))
     }

@@ -1,53 +1,21 @@
-//! What ends a training early, as the configuration has it.
+//! What ends training early, by the configuration.
 
-use crate::config::{Configuration, Stopping};
-use fitch::train::Callback;
-use fitch::train::callbacks::{Best, EarlyStopping, TheanoPatience};
+use crate::config::{Configuration, Stopping as Rule};
+use fitch::train::Stopping;
+use fitch::train::callbacks::{EarlyStopping, TheanoPatience};
 
-/// What ends training early and decides which weights remain.
-pub enum Stopper {
-    Never,
-    Patience(EarlyStopping),
-    Theano(TheanoPatience),
-}
-
-impl Stopper {
-    pub fn new(configuration: &Configuration) -> Stopper {
-        let Configuration { monitor, keep_last_weights, .. } = configuration;
-        match configuration.stopping {
-            Stopping::Never => Stopper::Never,
-            Stopping::Patience(settings) => {
-                let stopping = EarlyStopping::new(monitor).settings(settings).mode(configuration.direction());
-                Stopper::Patience(if *keep_last_weights { stopping.keep_last_weights() } else { stopping })
-            }
-            Stopping::Theano(steps) => {
-                let stopping = TheanoPatience::new(monitor, steps);
-                Stopper::Theano(if *keep_last_weights { stopping.keep_last_weights() } else { stopping })
-            }
+/// The callback that ends training early and decides which weights remain, if there is to be one.
+pub fn stopper(configuration: &Configuration) -> Option<Box<dyn Stopping>> {
+    let Configuration { monitor, keep_last_weights, .. } = configuration;
+    match configuration.stopping {
+        Rule::Never => None,
+        Rule::Patience(settings) => {
+            let stopping = EarlyStopping::new(monitor).settings(settings).mode(configuration.direction());
+            Some(Box::new(if *keep_last_weights { stopping.keep_last_weights() } else { stopping }))
         }
-    }
-
-    pub fn callback(&mut self) -> Option<&mut dyn Callback> {
-        match self {
-            Stopper::Never => None,
-            Stopper::Patience(stopping) => Some(stopping),
-            Stopper::Theano(stopping) => Some(stopping),
-        }
-    }
-
-    pub fn best(&self) -> Option<Best> {
-        match self {
-            Stopper::Never => None,
-            Stopper::Patience(stopping) => stopping.best(),
-            Stopper::Theano(stopping) => stopping.best(),
-        }
-    }
-
-    pub fn restores(&self) -> Option<usize> {
-        match self {
-            Stopper::Never => None,
-            Stopper::Patience(stopping) => stopping.restores(),
-            Stopper::Theano(stopping) => stopping.restores(),
+        Rule::Theano(steps) => {
+            let stopping = TheanoPatience::new(monitor, steps);
+            Some(Box::new(if *keep_last_weights { stopping.keep_last_weights() } else { stopping }))
         }
     }
 }

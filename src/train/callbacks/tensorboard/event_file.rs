@@ -1,37 +1,64 @@
-//! TensorBoard's event files: scalars of training and validation in two folders, as Keras's callback has
-//! them, and a text. It must not know training.
+//! TensorBoard's event file: scalars and texts.
 //!
-//! Format: records of a length, its checksum, an `Event` message and its checksum (TensorFlow's
-//! `record_writer.cc` and `event.proto`). A record is appended whole and flushed; a reader that comes in
-//! between passes over what is not complete.
+//! The format is that of TensorFlow's `record_writer.cc` and `event.proto`: records of a length, its checksum, an
+//! `Event` message and its checksum. A record is appended in one write; a reader skips one that is not complete yet.
 
 use crate::protobuf::{Bytes, Message as _, message};
 use anyhow::{Context, Result};
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The event files of a run.
 #[derive(Debug)]
-pub struct TensorBoard {
-    train: EventFile,
-    validation: EventFile,
+pub struct EventFile {
+    path: PathBuf,
+    file: File,
 }
 
-impl TensorBoard {
-    /// Begins the files below a folder, which is made.
+impl EventFile {
+    /// A new file in a folder, which is created. Its name has the time and the process, and where that is not enough, as
+    /// for one that resumes within a second, a number.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn create(folder: &Path) -> Result<TensorBoard> {
-        Ok(TensorBoard {
-            train: EventFile::create(&folder.join("train"))?,
-            validation: EventFile::create(&folder.join("validation"))?,
-        })
+    pub fn create(folder: &Path) -> Result<EventFile> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let start = format!("events.out.tfevents.{:010}.{}", now() as u64, std::process::id());
+        let mut index = 0;
+        let (path, file) = loop {
+            let path = folder.join(format!("{start}.{index}.fitch"));
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Err(fault) if fault.kind() == ErrorKind::AlreadyExists => index += 1,
+                file => {
+                    break (path.clone(), file.with_context(|| format!("cannot write {}", path.display()))?);
+                }
+            }
+        };
+        let mut events = EventFile { path, file };
+        events.write(Event {
+            wall_time: now(),
+            file_version: Some("brain.Event:2".to_string()),
+            ..Event::default()
+        })?;
+        Ok(events)
     }
 
-    /// Writes a text, shown as Markdown.
+    /// Appends scalars (tag, value) of an epoch.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn scalars(&mut self, epoch: usize, scalars: Vec<(String, f64)>) -> Result<()> {
+        let value = |(tag, value): (String, f64)| Value {
+            tag,
+            simple_value: Some(value as f32),
+            tensor: None,
+            metadata: None,
+        };
+        self.append(epoch, scalars.into_iter().map(value).collect())
+    }
+
+    /// Appends a text, which TensorBoard shows as Markdown.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -43,58 +70,7 @@ impl TensorBoard {
             tensor: Some(TensorProto { dtype: STRING, strings: vec![Bytes(text.as_bytes().to_vec())] }),
             metadata: Some(Metadata { plugin: Some(Plugin { name: "text".to_string() }) }),
         };
-        self.train.append(0, vec![value])
-    }
-
-    /// Writes the scalars of an epoch: `epoch_NAME` for each metric and for the learning rate; those whose
-    /// names start with `val_` go to validation without it.
-    ///
-    /// # Errors
-    /// A file cannot be written.
-    pub fn epoch<'a>(
-        &mut self,
-        epoch: usize,
-        metrics: impl IntoIterator<Item = (&'a str, f64)>,
-        learning_rate: f64,
-    ) -> Result<()> {
-        let (mut train, mut validation) = (Vec::new(), Vec::new());
-        for (name, value) in metrics {
-            match name.strip_prefix("val_") {
-                Some(name) => validation.push(scalar(name, value)),
-                None => train.push(scalar(name, value)),
-            }
-        }
-        train.push(scalar("learning_rate", learning_rate));
-        self.train.append(epoch, train)?;
-        if !validation.is_empty() {
-            self.validation.append(epoch, validation)?;
-        }
-        Ok(())
-    }
-}
-
-fn scalar(name: &str, value: f64) -> Value {
-    Value { tag: format!("epoch_{name}"), simple_value: Some(value as f32), tensor: None, metadata: None }
-}
-
-#[derive(Debug)]
-struct EventFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl EventFile {
-    fn create(folder: &Path) -> Result<EventFile> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        let path = folder.join(format!("events.out.tfevents.{:010}.fitch", now() as u64));
-        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        let mut events = EventFile { path, file };
-        events.write(Event {
-            wall_time: now(),
-            file_version: Some("brain.Event:2".to_string()),
-            ..Event::default()
-        })?;
-        Ok(events)
+        self.append(0, vec![value])
     }
 
     fn append(&mut self, step: usize, values: Vec<Value>) -> Result<()> {
@@ -172,6 +148,18 @@ message! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A resume within the second of the start emptied the file of the start.
+    #[test]
+    fn files_of_the_same_second_stay_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = EventFile::create(folder.path()).unwrap();
+        first.scalars(1, vec![("loss".to_string(), 0.5)]).unwrap();
+        let length = first.path.metadata().unwrap().len();
+        let second = EventFile::create(folder.path()).unwrap();
+        assert_ne!(first.path, second.path);
+        assert_eq!(first.path.metadata().unwrap().len(), length);
+    }
 
     #[test]
     fn the_checksum_is_that_of_tensorflow() {

@@ -1,0 +1,248 @@
+//! Checkpoints in a folder, written while training goes on.
+
+use super::fault::text;
+use super::{Checkpoint, CheckpointStore, Newest, Training};
+use crate::files::LockedFile;
+use crate::kernels::thread_priority::run_when_idle;
+use crate::run::CheckpointFolder;
+use anyhow::{Context, Result, anyhow, bail};
+use std::fs;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The checkpoints of a training in a folder. Each is whole or absent, whatever happens while it is written; the
+/// newest two are kept. A background thread writes them, one at a time: the disk takes longer for one than a small
+/// network for an epoch.
+///
+/// ```
+/// use fitch::{data::Source, optim::{Optimizer, keras_adam}, train::{DiskCheckpoints, Fit}};
+/// use tch::{Device, nn};
+///
+/// # fn main() -> anyhow::Result<()> {
+/// # let folder = tempfile::tempdir()?.path().join("checkpoints");
+/// let digits = Source::find("digits")?.load()?.train_samples()?;
+/// let variables = nn::VarStore::new(Device::Cpu);
+/// let model = nn::seq().add_fn(|images| images.flatten(1, -1)).add(
+///     nn::linear(variables.root(), 64, 10, Default::default()));
+/// let optimizer = Optimizer::new(&variables, keras_adam(), 0.001)?;
+///
+/// let mut checkpoints = DiskCheckpoints::open(folder)?;
+/// let outcome = Fit::new(&model, &variables, optimizer)
+///     .epochs(2)
+///     .resume_from(&mut checkpoints) // starts, or goes on where the last run of this program ended
+///     .run(&digits, None)?;
+/// # assert_eq!(outcome.history.epochs.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct DiskCheckpoints {
+    folder: CheckpointFolder,
+    every: Option<Every>,
+    keep: usize,
+    last: Instant,
+    /// Writes the last one.
+    writer: Option<JoinHandle<Result<()>>>,
+    // Given back after the writer has ended.
+    lock: Option<FolderLock>,
+}
+
+/// How often a checkpoint is kept within an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// After this many steps, counted from the first one of the training.
+    Steps(usize),
+    /// After the first step that ends this long after the last checkpoint.
+    Time(Duration),
+}
+
+impl DiskCheckpoints {
+    /// The checkpoints in a folder, which is created if it does not exist. No other process can open them as long as
+    /// these are.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or another process has it.
+    pub fn open(path: impl Into<PathBuf>) -> Result<DiskCheckpoints> {
+        let path = path.into();
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        let Some(lock) = LockedFile::try_lock(&path.join("checkpoints.lock"))? else {
+            bail!("{} is in use by another process", path.display());
+        };
+        let folder = CheckpointFolder::new(path);
+        folder.remove_unfinished();
+        let mut checkpoints = DiskCheckpoints::within(folder);
+        checkpoints.lock = Some(FolderLock(Some(lock)));
+        Ok(checkpoints)
+    }
+
+    /// The checkpoints in the folder of a run, of which this process holds the [`RunLock`](crate::run::RunLock).
+    pub fn within(folder: CheckpointFolder) -> DiskCheckpoints {
+        DiskCheckpoints { folder, every: None, keep: 2, last: Instant::now(), writer: None, lock: None }
+    }
+
+    /// The number of checkpoints to keep, at least 1.
+    pub fn keep(mut self, keep: usize) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Keeps checkpoints within epochs, too, not only after each.
+    pub fn every(mut self, every: Every) -> Self {
+        self.every = Some(every);
+        self
+    }
+
+    /// The newest checkpoint that can be read, and what is wrong with newer ones.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn newest(&self) -> Result<Newest> {
+        let mut damaged = Vec::new();
+        let found = self.folder.newest(|fault| damaged.push(fault))?;
+        let checkpoint = found.map(|found| -> Result<Checkpoint> {
+            let state = toml::from_str(&found.state);
+            let state = state.with_context(|| format!("{}: state.toml", found.path.display()))?;
+            Ok(Checkpoint { state, tensors: found.tensors })
+        });
+        Ok(Newest { checkpoint: checkpoint.transpose()?, damaged })
+    }
+}
+
+impl CheckpointStore for DiskCheckpoints {
+    fn is_due_within_epoch(&mut self, training: &Training) -> bool {
+        match self.every {
+            None => false,
+            Some(Every::Time(time)) => self.last.elapsed() >= time,
+            Some(Every::Steps(steps)) => training.total_steps().is_multiple_of(steps),
+        }
+    }
+
+    fn store(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let Checkpoint { state, tensors } = checkpoint;
+        let text = toml::to_string(&state).context("the checkpoint has no text")?;
+        let unwritten = self.folder.prepare((state.epoch - 1, state.step), text, &tensors)?;
+        self.finish()?;
+        let keep = self.keep;
+        self.write(move || unwritten.write(keep));
+        self.last = Instant::now();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        match self.writer.take().map(JoinHandle::join) {
+            Some(Err(panic)) => {
+                let reason = text(&*panic).unwrap_or("no reason given").to_string();
+                Err(anyhow!(reason).context("the thread that writes checkpoints panicked"))
+            }
+            Some(Ok(written)) => written,
+            None => Ok(()),
+        }
+    }
+
+    fn newest(&mut self) -> Result<Newest> {
+        self.finish()?;
+        DiskCheckpoints::newest(self)
+    }
+}
+
+impl DiskCheckpoints {
+    fn write(&mut self, work: impl FnOnce() -> Result<()> + Send + 'static) {
+        self.writer = Some(thread::spawn(|| {
+            run_when_idle();
+            work()
+        }));
+    }
+}
+
+/// If training ends with an error, that error is the one to report, not what the writer says.
+impl Drop for DiskCheckpoints {
+    fn drop(&mut self) {
+        let _ = self.finish();
+        self.lock = None;
+    }
+}
+
+/// Removes the lock's file when it is dropped.
+#[derive(Debug)]
+struct FolderLock(Option<LockedFile>);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        if let Some(locked) = self.0.take() {
+            locked.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::optim::{Optimizer, keras_adam};
+    use crate::train::tests::{classifier, points};
+    use crate::train::{Fit, Outcome};
+    use tch::Tensor;
+
+    fn fit(epochs: usize, checkpoints: &mut DiskCheckpoints) -> (Outcome, Tensor) {
+        let (variables, model) = classifier();
+        let optimizer = Optimizer::new(&variables, keras_adam(), 0.1).unwrap();
+        let fit = Fit::new(&model, &variables, optimizer).epochs(epochs).batch_size(16);
+        (fit.resume_from(checkpoints).run(&points(70), None).unwrap(), model.ws)
+    }
+
+    #[test]
+    fn a_program_that_is_run_again_goes_on_where_it_ended() {
+        let place = tempfile::tempdir().unwrap();
+        let open = |name: &str| DiskCheckpoints::open(place.path().join(name)).unwrap();
+        let (whole, weights) = fit(5, &mut open("whole"));
+        let _ = fit(3, &mut open("parts"));
+        let (rest, resumed) = fit(5, &mut open("parts"));
+        assert_eq!(resumed, weights);
+        let losses = |outcome: &Outcome| {
+            outcome.history.epochs.iter().map(|record| record.metrics["loss"]).collect::<Vec<_>>()
+        };
+        assert_eq!(losses(&rest), losses(&whole));
+        let kept = fs::read_dir(place.path().join("parts")).unwrap().count();
+        assert_eq!(kept, 2, "the two newest, and no lock");
+    }
+
+    #[test]
+    fn a_damaged_newest_checkpoint_is_named_and_the_one_before_it_taken() {
+        let place = tempfile::tempdir().unwrap();
+        let (_, weights) = fit(5, &mut DiskCheckpoints::open(place.path()).unwrap());
+        fs::write(place.path().join("00000005-0000000000/state.toml"), "").unwrap();
+        let mut checkpoints = DiskCheckpoints::open(place.path()).unwrap();
+        let newest = checkpoints.newest().unwrap();
+        assert_eq!(newest.checkpoint.unwrap().state.epoch, 5, "the fifth epoch comes next");
+        assert!(newest.damaged[0].to_string().contains("00000005-0000000000 is broken"));
+        assert_eq!(fit(5, &mut checkpoints).1, weights);
+        drop(checkpoints);
+        for folder in ["00000004-0000000000", "00000005-0000000000"] {
+            fs::write(place.path().join(folder).join("state.toml"), "").unwrap();
+        }
+        let (variables, model) = classifier();
+        let mut checkpoints = DiskCheckpoints::open(place.path()).unwrap();
+        let fit = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1).unwrap());
+        let fault = fit.resume_from(&mut checkpoints).run(&points(70), None).unwrap_err();
+        assert!(format!("{fault:#}").starts_with("no checkpoint can be read: "), "{fault:#}");
+    }
+
+    #[test]
+    fn one_process_or_owner_at_a_time_has_the_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let first = DiskCheckpoints::open(place.path()).unwrap();
+        assert!(DiskCheckpoints::open(place.path()).unwrap_err().to_string().contains("is in use"));
+        drop(first);
+        DiskCheckpoints::open(place.path()).unwrap();
+    }
+
+    /// A panic of the writer was an error without a reason.
+    #[test]
+    fn a_panic_of_the_writer_is_an_error_with_its_reason() {
+        let place = tempfile::tempdir().unwrap();
+        let mut checkpoints = DiskCheckpoints::open(place.path()).unwrap();
+        checkpoints.write(|| panic!("no tensor of that name"));
+        let fault = format!("{:#}", checkpoints.finish().unwrap_err());
+        assert_eq!(fault, "the thread that writes checkpoints panicked: no tensor of that name");
+    }
+}

@@ -1,0 +1,20 @@
+//! The result of a training.
+
+use super::{History, Stop};
+use crate::optim::Optimizer;
+
+/// The result of a training.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// One record for each epoch.
+    pub history: History,
+    /// Why training ended.
+    pub stop: Stop,
+    /// The number of steps after the last recorded epoch, if one was cut short.
+    pub unrecorded_steps: usize,
+    /// Wall-clock time, in seconds.
+    pub seconds: f64,
+    /// The optimizer with its state, to train on with.
+    pub optimizer: Optimizer,
+}
