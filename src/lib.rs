@@ -1,44 +1,68 @@
 //! fit for tch: what `fit` is to Keras, for any [`tch::nn::ModuleT`].
 //!
-//! Any module in a variable store can be fitted, with a validation set, early stopping and a history:
-//!
 //! ```
-//! use fitch::{data::Samples, optim::{Optimizer, keras_adam}, train::{Fit, callbacks::EarlyStopping}};
-//! use tch::{Device, Kind, Tensor, nn};
+//! use fitch::{data::{Source, SplitMethod}, optim::{Optimizer, keras_adam}};
+//! use fitch::train::{DiskCheckpoints, Fit, callbacks::{EarlyStopping, ProgressLine}, evaluate};
+//! use tch::{Device, nn};
 //!
 //! # fn main() -> anyhow::Result<()> {
-//! # let inputs = Tensor::rand([300, 4], (Kind::Float, Device::Cpu));
-//! # let labels = inputs.argmax(-1, false);
-//! # let samples = |from, to| Samples::new(&inputs.slice(0, from, to, 1), &labels.slice(0, from, to, 1));
-//! # let (train, validation) = (samples(0, 200)?, samples(200, 300)?);
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! let digits = Source::find("digits")?.load()?;
+//! let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
+//!
 //! let variables = nn::VarStore::new(Device::cuda_if_available());
-//! let model = nn::linear(variables.root(), 4, 4, Default::default());
+//! let model = nn::seq()
+//!     .add_fn(|images| images.flatten(1, -1))
+//!     .add(nn::linear(variables.root() / "classifier", 64, 10, Default::default()));
+//! let optimizer = Optimizer::new(&variables, keras_adam(), 0.01)?;
+//!
 //! let mut stopping = EarlyStopping::new("val_loss").patience(3);
-//! let outcome = Fit::new(&model, &variables, Optimizer::new(&variables, keras_adam(), 0.1)?)
+//! let mut progress = ProgressLine::new(std::io::stderr());
+//! let mut checkpoints = DiskCheckpoints::open(folder.join("checkpoints"))?;
+//! let outcome = Fit::new(&model, &variables, optimizer)
 //!     .epochs(20)
 //!     .callback(&mut stopping)
+//!     .callback(&mut progress)
+//!     .resume_from(&mut checkpoints) // run again, the program goes on where it ended
 //!     .run(&train, Some(&validation))?;
-//! println!("{}; the last epoch: {:?}", outcome.stop.message, outcome.history.epochs.last());
+//!
+//! let test = evaluate(&model, &digits.test_samples()?.to_device(variables.device())?, 128)?;
+//! println!("{}; test accuracy {:.3}", outcome.stop.message, test.accuracy);
+//! # assert!(test.accuracy > 0.8);
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! **One's own data** are two tensors, [`Samples`](data::Samples): inputs of any type and shape, converted to float32 batch
-//! by batch, and their targets. What is built in, or on a disk as pictures, IDX, CSV, NumPy's archive or Parquet, a
-//! [`Source`](data::Source) loads.
+//! # Building
+//! `LIBTORCH` names the folder of a libtorch 2.11.0 when a program is built. To find it when the program runs, let its
+//! `build.rs` say where it is:
 //!
-//! **One's own metric** is a function of outputs and targets; it is recorded, and can be monitored:
+//! ```no_run
+//! // build.rs
+//! fn main() {
+//!     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", std::env::var("DEP_FITCH_LIBTORCH_LIB").unwrap());
+//! }
+//! ```
+//!
+//! # Your own parts
+//! **Data** are two tensors, [`Samples`](data::Samples): inputs of any type and shape, converted to float32 batch by
+//! batch, and their targets. A [`Source`](data::Source) loads what is built in, and folders of images, IDX, CSV, NumPy
+//! and Parquet. Data that do not fit in memory implement [`BatchSource`](data::BatchSource).
+//!
+//! A **loss** and a **metric** are functions of outputs and targets. A metric is recorded, and can be monitored:
 //!
 //! ```
-//! use fitch::metrics::{Better, Metric};
-//! use tch::Kind;
+//! use fitch::metrics::{Better, Loss, Metric};
+//! use tch::{Kind, Reduction};
 //!
+//! let huber = Loss::new(|outputs, targets| outputs.huber_loss(targets, Reduction::Mean, 1.0));
 //! let confidence = Metric::new("confidence", Better::Higher, |logits, _labels| {
 //!     logits.softmax(-1, None).amax(-1, false).mean(Kind::Float)
 //! });
 //! ```
 //!
-//! **One's own callback** sees and steers the training at every step or epoch:
+//! A **callback** sees and steers the training at every step or epoch:
 //!
 //! ```
 //! use fitch::train::{Callback, StopReason, Training};
@@ -57,13 +81,20 @@
 //! }
 //! ```
 //!
-//! An [`Optimizer`](optim::Optimizer) is Adam, SGD or RMSprop, whose state is part of a
-//! [`Checkpoint`](train::Checkpoint), or any of tch's.
+//! # After training
+//! [`evaluate`](train::evaluate) says how good a classifier is, [`evaluate_with`](train::evaluate_with) what any loss
+//! and metrics are, and [`predict`](train::predict) returns the outputs. The [`Outcome`](train::Outcome) has the history,
+//! and the optimizer to train on with. [`save_weights`](run::save_weights) writes safetensors.
 //!
-//! The modules beside [`train`] are what the `fitch` program makes of it: [`data`] loads and splits images,
-//! [`model`] builds networks from a specification and summarises them, [`run`] keeps what came of a training
-//! in a folder, [`report`] draws it, [`export`] writes TorchScript and ONNX. The folder `scripts/examples` of the
-//! repository has whole programs.
+//! # Errors
+//! Everything that can go wrong is an error, also where libtorch refuses an operation within a layer, which in tch is a
+//! panic. The first batch is tried before training, so that shapes and types that do not fit are found at once. A
+//! [`Fault`](train::Fault) in the error says what a caller can do about it.
+//!
+//! # Modules
+//! [`train`] is the heart. [`data`] loads and splits, [`model`] builds networks from a text and describes them, [`optim`]
+//! has the optimizers, [`run`] the folder that a training's files go to, [`export`] writes TorchScript and ONNX, and
+//! `report` (a feature) draws. The [guide] says more, and `scripts/examples` in the repository has whole programs.
 //!
 //! Nothing here prints, ends the process or reads the command line.
 

@@ -70,12 +70,25 @@ impl Fault {
 pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     match catch_panic(work) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(fault)) => Err(with_type(fault)),
+        Ok(Err(fault)) => Err(with_type(without_trace(fault))),
         Err(message) => {
             let fault = Fault::of(&message);
             Err(Error::new(TchError::Torch(message)).context(fault))
         }
     }
+}
+
+/// Cuts libtorch's message at the root of an error to its first line; a stack trace in C++ follows.
+fn without_trace(fault: Error) -> Error {
+    let first_line = match fault.root_cause().downcast_ref() {
+        Some(TchError::Torch(message)) if message.contains('\n') => {
+            message.lines().next().unwrap_or_default().to_string()
+        }
+        _ => return fault,
+    };
+    let contexts: Vec<String> = fault.chain().map(|cause| cause.to_string()).collect();
+    let contexts = contexts[..contexts.len() - 1].iter().rev().cloned();
+    contexts.fold(Error::new(TchError::Torch(first_line)), Error::context)
 }
 
 /// Gives an error the type of its fault, if it comes from libtorch and has none yet.
@@ -141,6 +154,7 @@ fn torch_message(panic: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::Context;
     use tch::{Device, Kind, Tensor};
 
     fn zeros(size: &[i64]) -> Tensor {
@@ -154,6 +168,15 @@ mod tests {
         let text = format!("{fault:#}");
         assert!(text.contains("mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"), "{text}");
         assert!(!text.contains("Exception raised") && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn an_error_of_libtorch_loses_its_trace_and_keeps_its_contexts() {
+        let product = || -> Result<Tensor> { Ok(zeros(&[2, 3]).f_mm(&zeros(&[4, 5]))?) };
+        let fault = catch(|| product().context("cannot multiply").context("layer 3")).unwrap_err();
+        let text = format!("{fault:#}");
+        assert!(text.starts_with("layer 3: cannot multiply: Internal torch error: mat1 and mat2"), "{text}");
+        assert!(!text.contains('\n'), "{text}");
     }
 
     #[test]
