@@ -35,8 +35,8 @@
 //! ```
 //!
 //! # Building
-//! `LIBTORCH` names the folder of a libtorch 2.11.0 when a program is built. To find it when the program runs, let its
-//! `build.rs` say where it is:
+//! `LIBTORCH` names the folder of a libtorch 2.11.0 when a program is built. To find it when the program
+//! runs, let its `build.rs` say where it is:
 //!
 //! ```no_run
 //! // build.rs
@@ -46,11 +46,13 @@
 //! ```
 //!
 //! # Your own parts
-//! **Data** are two tensors, [`Samples`](data::Samples): inputs of any type and shape, converted to float32 batch by
-//! batch, and their targets. A [`Source`](data::Source) loads what is built in, and folders of images, IDX, CSV, NumPy
-//! and Parquet. Data that do not fit in memory implement [`BatchSource`](data::BatchSource).
+//! **Data** are two tensors, [`Samples`](data::Samples): inputs of any type and shape, converted to float32
+//! batch by batch, and their targets. A [`Source`](data::Source) loads what is built in, and folders of
+//! images, IDX, CSV, NumPy and Parquet. Data that do not fit in memory implement
+//! [`BatchSource`](data::BatchSource).
 //!
-//! A **loss** and a **metric** are functions of outputs and targets. A metric is recorded, and can be monitored:
+//! A **loss** and a **metric** are functions of outputs and targets. A metric is recorded, and can be
+//! monitored:
 //!
 //! ```
 //! use fitch::metrics::{Better, Loss, Metric};
@@ -82,19 +84,21 @@
 //! ```
 //!
 //! # After training
-//! [`evaluate`](train::evaluate) says how good a classifier is, [`evaluate_with`](train::evaluate_with) what any loss
-//! and metrics are, and [`predict`](train::predict) returns the outputs. The [`Outcome`](train::Outcome) has the history,
-//! and the optimizer to train on with. [`save_weights`](run::save_weights) writes safetensors.
+//! [`evaluate`](train::evaluate) says how good a classifier is, [`evaluate_with`](train::evaluate_with) what
+//! any loss and metrics are, and [`predict`](train::predict) returns the outputs. The
+//! [`Outcome`](train::Outcome) has the history, and the optimizer to train on with.
+//! [`save_weights`](run::save_weights) writes safetensors.
 //!
 //! # Errors
-//! Everything that can go wrong is an error, also where libtorch refuses an operation within a layer, which in tch is a
-//! panic. The first batch is tried before training, so that shapes and types that do not fit are found at once. A
-//! [`Fault`](train::Fault) in the error says what a caller can do about it.
+//! Everything that can go wrong is an error, also where libtorch refuses an operation within a layer, which
+//! in tch is a panic. The first batch is tried before training, so that shapes and types that do not fit are
+//! found at once. A [`Fault`](train::Fault) in the error says what a caller can do about it.
 //!
 //! # Modules
-//! [`train`] is the heart. [`data`] loads and splits, [`model`] builds networks from a text and describes them, [`optim`]
-//! has the optimizers, [`run`] the folder that a training's files go to, [`export`] writes TorchScript and ONNX, and
-//! `report` (a feature) draws. The [guide] says more, and `scripts/examples` in the repository has whole programs.
+//! [`train`] is the heart. [`data`] loads and splits, [`model`] builds networks from a text and describes
+//! them, [`optim`] has the optimizers, [`run`] the folder that a training's files go to, [`export`] writes
+//! TorchScript and ONNX, and `report` (a feature) draws. The [guide] says more, and `scripts/examples` in the
+//! repository has whole programs.
 //!
 //! Nothing here prints, ends the process or reads the command line.
 

@@ -1,5 +1,5 @@
-//! The library from outside: what a program with a module, a loss and a metric of its own does with it, by its public
-//! names alone.
+//! The library from outside: what a program with a module, a loss and a metric of its own does with it, by
+//! its public names alone.
 
 use anyhow::Result;
 use fitch::data::{Dataset, Samples, Source, SplitMethod};
@@ -75,7 +75,8 @@ impl Callback for StopAfter {
 
 const EPOCHS: usize = 4;
 
-/// The training of a user's program, written as its documentation has it: it starts, or goes on where it ended.
+/// The training of a user's program, written as its documentation has it: it starts, or goes on where it
+/// ended.
 fn train(folder: &Path, stop_after: Option<usize>) -> Result<(Outcome, Residual, Option<usize>)> {
     let digits = digits();
     let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
@@ -140,7 +141,8 @@ fn a_training_with_parts_of_its_own_can_be_paused_evaluated_and_used() {
     assert!(weights(parts.path()) == weights(whole.path()), "the weights differ after a pause");
     assert_eq!(rows(parts.path()), rows_of_whole);
 
-    // The best weights are back: evaluated again, the validation set gives what the history says of that epoch.
+    // The best weights are back: evaluated again, the validation set gives what the history says of that
+    // epoch.
     let best = &outcome.history.epochs[restored.unwrap() - 1].metrics;
     let digits = digits();
     let (_, validation) = digits.train_samples().unwrap().split(0.1, SplitMethod::Stratified, 0).unwrap();

@@ -1,12 +1,11 @@
-//! The reference network put together by hand, as one does with tch, and fitted to the built-in digits:
+//! The reference network, put together by hand with tch and fitted to the built-in digits:
 //!
 //! ```sh
 //! scripts/cargo run --release --example reference_network
 //! ```
 
 use anyhow::Result;
-use fitch::data::Source;
-use fitch::data::split::{SplitMethod, split};
+use fitch::data::{Source, SplitMethod};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::run::save_weights;
 use fitch::train::callbacks::EarlyStopping;
@@ -26,13 +25,11 @@ fn network(path: &nn::Path) -> nn::SequentialT {
         .add(nn::linear(path / "classifier", 512, 10, Default::default()))
 }
 
-/// Fits it and tells how good it became.
+/// Trains the network, then prints how good it is.
 pub fn main() -> Result<()> {
     let device = Device::cuda_if_available();
     let digits = Source::find("digits")?.load()?;
-    let rows = split(digits.train.labels(), 0.1, SplitMethod::Stratified, 0)?;
-    let train = digits.train_samples()?.choose(&rows.train)?;
-    let validation = digits.train_samples()?.choose(&rows.validation)?;
+    let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
 
     tch::manual_seed(0);
     let variables = nn::VarStore::new(device);

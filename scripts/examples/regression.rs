@@ -1,5 +1,5 @@
-//! A regression with a loss of its own: a noisy curve with outliers, fitted by Huber's loss (1964), which
-//! they pull less than the square:
+//! A regression with its own loss: a noisy curve with outliers, fitted with Huber's loss (1964), on which
+//! outliers have less influence than on the square:
 //!
 //! ```sh
 //! scripts/cargo run --release --example regression
@@ -14,7 +14,7 @@ use fitch::train::callbacks::{EarlyStopping, ReduceLearningRateOnPlateau};
 use tch::nn::{self, Module};
 use tch::{Device, Kind, Reduction, Tensor};
 
-/// Points [n, 1] with what is measured there [n, 1]: sin(3x), noise, and an outlier in ten.
+/// Points [n, 1] with their measurements [n, 1]: sin(3x) with noise, and one outlier in ten.
 fn measurements(count: i64) -> Result<Samples> {
     let options = (Kind::Float, Device::Cpu);
     let points = Tensor::rand([count, 1], options) * 4 - 2;
@@ -23,7 +23,7 @@ fn measurements(count: i64) -> Result<Samples> {
     Samples::new(&points, &((&points * 3.0).sin() + noise + outliers))
 }
 
-/// Fits it and tells how good it became.
+/// Fits the curve, then prints it.
 pub fn main() -> Result<()> {
     tch::manual_seed(0);
     let (train, validation) = (measurements(4_000)?, measurements(1_000)?);
@@ -39,7 +39,7 @@ pub fn main() -> Result<()> {
     let huber = |outputs: &Tensor, targets: &Tensor| outputs.huber_loss(targets, Reduction::Mean, 0.1);
     let error = |outputs: &Tensor, targets: &Tensor| (outputs - targets).abs().mean(Kind::Float);
     let mut stopping = EarlyStopping::new("val_loss").patience(20);
-    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss");
+    let mut plateau = ReduceLearningRateOnPlateau::new("val_loss").patience(10).factor(0.1);
     let outcome = Fit::new(&network, &variables, Optimizer::new(&variables, keras_adam(), 0.003)?)
         .loss(Loss::new(huber))
         .metrics(vec![Metric::new("mean_absolute_error", Better::Lower, error)])

@@ -1,13 +1,12 @@
-//! A module of one's own: it looks at the left and the right half of each digit with weights for each, and
-//! decides by both. With a metric and a callback of one's own:
+//! A custom module, which has separate weights for the left and the right half of each digit and decides by
+//! both; with a custom metric and a custom callback:
 //!
 //! ```sh
 //! scripts/cargo run --release --example two_views
 //! ```
 
 use anyhow::Result;
-use fitch::data::Source;
-use fitch::data::split::{SplitMethod, split};
+use fitch::data::{Source, SplitMethod};
 use fitch::metrics::{Better, Metric};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::callbacks::EarlyStopping;
@@ -43,7 +42,7 @@ impl ModuleT for TwoViews {
     }
 }
 
-/// Tells how strongly each half is weighted, now and then.
+/// Prints the norm of the weights of each half every ten epochs.
 #[derive(Debug)]
 struct Weights;
 
@@ -69,13 +68,11 @@ fn top_two(logits: &Tensor, labels: &Tensor) -> Tensor {
     most_likely.eq_tensor(&labels.unsqueeze(1)).any_dim(1, false).to_kind(Kind::Float).mean(Kind::Float)
 }
 
-/// Fits it and tells how good it became.
+/// Trains the network, then prints how good it is.
 pub fn main() -> Result<()> {
     let device = Device::cuda_if_available();
     let digits = Source::find("digits")?.load()?;
-    let rows = split(digits.train.labels(), 0.1, SplitMethod::Stratified, 0)?;
-    let train = digits.train_samples()?.choose(&rows.train)?;
-    let validation = digits.train_samples()?.choose(&rows.validation)?;
+    let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
 
     tch::manual_seed(0);
     let variables = nn::VarStore::new(device);

@@ -4,7 +4,8 @@ use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use tch::Tensor;
 
-/// Copies values into tensors of the same names. Nothing changes unless every tensor has a value of its shape.
+/// Copies values into tensors of the same names. Nothing changes unless every tensor has a value of its
+/// shape.
 ///
 /// # Errors
 /// A tensor without a value, another shape, or a fault of the device.

@@ -4,8 +4,8 @@
 #[cfg(target_os = "linux")]
 pub fn run_when_idle() {
     let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: 0 is the calling thread, and the parameters live as long as the call. If it fails, the thread keeps its
-    // priority.
+    // SAFETY: 0 is the calling thread, and the parameters live as long as the call. If it fails, the thread
+    // keeps its priority.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &parameters) };
 }
 

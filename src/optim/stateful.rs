@@ -2,6 +2,7 @@
 //! by name, checked and clipped; the state to save.
 
 use super::rule::{Parameter, Part, Rule};
+use crate::kernels::named_tensors::assign;
 use crate::kernels::tensor_slice::{addresses, overlap};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -112,13 +113,7 @@ impl StatefulOptimizer {
     /// # Errors
     /// A part that is missing or has another shape.
     pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
-        let _no_gradient = tch::no_grad_guard();
-        for (name, mut tensor) in self.state() {
-            let value = saved.get(&name).with_context(|| format!("there is no {name}"))?;
-            ensure!(value.size() == tensor.size(), "{name} has the shape {:?}", value.size());
-            tensor.f_copy_(value)?;
-        }
-        Ok(())
+        assign(self.state(), saved)
     }
 
     /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies. That

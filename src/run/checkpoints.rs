@@ -238,7 +238,8 @@ mod tests {
             }
             steps += 1;
         }
-        // For each of three files a write and a flush; the folder made, flushed and renamed, its parent flushed.
+        // For each of three files a write and a flush; the folder made, flushed and renamed, its parent
+        // flushed.
         assert_eq!(steps, 10);
     }
 

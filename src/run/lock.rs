@@ -1,5 +1,5 @@
-//! One process at a time on a run folder. The lock is the system's, so that it goes with its process,
-//! however that ends.
+//! One process at a time on a run folder. The operating system releases the lock when its process ends,
+//! however it does.
 
 use super::RunFolder;
 use crate::files::LockedFile;
@@ -9,15 +9,15 @@ use std::io::{Seek, Write};
 
 pub(super) const FILE_NAME: &str = "run.lock";
 
-/// A run folder held by this process until this is dropped.
+/// A run folder that no other process can take until this is dropped.
 #[derive(Debug)]
 pub struct RunLock(Option<LockedFile>);
 
 impl RunLock {
-    /// Takes the folder.
+    /// Locks the folder.
     ///
     /// # Errors
-    /// Another process has it (it is named), or the folder cannot be written.
+    /// Another process, which is named, has the folder; or it cannot be written.
     pub fn take(folder: &RunFolder) -> Result<RunLock> {
         let path = folder.file(FILE_NAME);
         let Some(mut locked) = LockedFile::try_lock(&path)? else {
@@ -28,7 +28,7 @@ impl RunLock {
                 if holder.is_empty() { "another process" } else { holder.trim() }
             );
         };
-        // For people, and for whoever is refused.
+        // For people, and for the message to a process that is refused.
         let file = locked.file();
         let _ = file.rewind().and_then(|()| file.set_len(0));
         let _ = writeln!(file, "process {}", std::process::id());
@@ -57,7 +57,7 @@ mod tests {
         assert!(fault.contains(&format!("is in use by process {}", std::process::id())), "{fault}");
         drop(lock);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
-        // What a killed process left is no lock.
+        // The file of a killed process is not a lock.
         fs::write(folder.file(FILE_NAME), "process 1\n").unwrap();
         RunLock::take(&folder).unwrap();
     }

@@ -1,4 +1,4 @@
-//! The run folder: its name, its files and how they are written. It must not know training.
+//! The run folder: its name, its files and how they are written. The room knows nothing of training.
 
 mod checkpoints;
 mod lock;
@@ -15,27 +15,27 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// A folder that holds one run.
+/// The folder of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFolder {
     path: PathBuf,
 }
 
 impl RunFolder {
-    /// Makes a new folder for a run; one that exists is taken only if it is empty.
+    /// Creates the folder of a new run. An existing one is taken only if it is empty.
     ///
     /// # Errors
-    /// The folder holds something already, or cannot be made.
+    /// The folder is not empty, or cannot be created.
     pub fn create(path: &Path) -> Result<RunFolder> {
         RunFolder::check_free(path)?;
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
         Ok(RunFolder { path: path.to_path_buf() })
     }
 
-    /// Makes a new folder of that name or, where another run has it, with `-2`, `-3`, ... behind it.
+    /// Creates a new folder of that name or, if another run has it, with `-2`, `-3`, ... appended.
     ///
     /// # Errors
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     pub fn create_numbered(path: &Path) -> Result<RunFolder> {
         let parent = path.parent().unwrap_or(Path::new(""));
         if !parent.as_os_str().is_empty() {
@@ -54,10 +54,10 @@ impl RunFolder {
         }
     }
 
-    /// Whether a new run can have that folder, without making it.
+    /// Whether a new run can have that folder; nothing is created.
     ///
     /// # Errors
-    /// The folder holds something already, or is a file.
+    /// The folder is not empty, or is a file.
     pub fn check_free(path: &Path) -> Result<()> {
         match fs::read_dir(path) {
             Ok(mut entries) => {
@@ -73,7 +73,7 @@ impl RunFolder {
         }
     }
 
-    /// An existing run.
+    /// Opens the folder of an existing run.
     ///
     /// # Errors
     /// Not a folder, or one without `run.json`.
@@ -91,12 +91,12 @@ impl RunFolder {
         &self.path
     }
 
-    /// `history.csv`: one row an epoch.
+    /// `history.csv`: one row for each epoch.
     pub fn history_file(&self) -> PathBuf {
         self.path.join("history.csv")
     }
 
-    /// `run.json`: what was run and what came of it.
+    /// `run.json`: the settings and the results.
     pub fn record_file(&self) -> PathBuf {
         self.path.join("run.json")
     }
@@ -111,7 +111,7 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// The names of all that it holds, sorted, the lock of a process at work aside.
+    /// The names of its files and folders, sorted, without the lock of a running process.
     ///
     /// # Errors
     /// It cannot be read.
@@ -127,7 +127,7 @@ impl RunFolder {
         Ok(names)
     }
 
-    /// `checkpoint/`: what a resume needs.
+    /// `checkpoint/`: the checkpoints to resume from.
     pub fn checkpoints(&self) -> CheckpointFolder {
         CheckpointFolder::new(self.path.join("checkpoint"))
     }
@@ -137,7 +137,7 @@ impl RunFolder {
         self.path.join("model.pt")
     }
 
-    /// `weights.safetensors`: what was learnt.
+    /// `weights.safetensors`: the trained weights.
     pub fn weights_file(&self) -> PathBuf {
         self.path.join("weights.safetensors")
     }
@@ -156,7 +156,7 @@ mod tests {
         fs::write(path.join("notes"), "x").unwrap();
         let fault = RunFolder::create(&path).unwrap_err().to_string();
         assert!(fault.contains("never overwritten") && fault.contains("run"), "{fault}");
-        assert!(RunFolder::create(&path.join("notes")).is_err(), "a file is no folder");
+        assert!(RunFolder::create(&path.join("notes")).is_err(), "a file is not a folder");
     }
 
     #[test]

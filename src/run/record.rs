@@ -1,4 +1,4 @@
-//! `run.json`: the record of a run. It must not know how the configuration in it is read.
+//! `run.json`: the record of a run.
 
 use super::RunFolder;
 use crate::files::write_whole;
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
 
-/// What was run and what came of it; the latter is null until the run has ended.
+/// The settings of a run and its results, which are null until it has ended.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunRecord {
     /// The version of fitch.
@@ -21,13 +21,13 @@ pub struct RunRecord {
     pub threads: usize,
     /// The seed of everything random.
     pub seed: u64,
-    /// What it was trained on.
+    /// The data it was trained on.
     pub dataset: DatasetRecord,
     /// The number of values in the model, as its summary has it: running means of batchnorm included.
     pub parameters: i64,
     /// Every option in force, by name.
     pub config: serde_json::Value,
-    /// Why it ended.
+    /// Why training ended.
     pub stop_reason: Option<String>,
     /// The number of rows in the history.
     pub epochs_run: Option<usize>,
@@ -37,13 +37,13 @@ pub struct RunRecord {
     pub best_epoch: Option<usize>,
     /// The monitored value in that epoch.
     pub best_value: Option<f64>,
-    /// The epoch whose weights were saved; null where that is no whole epoch's end.
+    /// The epoch whose weights were saved; null if training ended within it.
     pub weights_epoch: Option<usize>,
     /// The mean loss on the test set.
     pub test_loss: Option<f64>,
-    /// The share of the test set classified rightly.
+    /// The share of the test set that is classified correctly.
     pub test_accuracy: Option<f64>,
-    /// How long training took.
+    /// The training time, in seconds.
     pub seconds: Option<f64>,
 }
 
@@ -66,7 +66,7 @@ pub struct DatasetRecord {
     pub maximum: f64,
     /// How bright the border of the training images is on average, from 0 to 1.
     pub border: f64,
-    /// What tells whether the data are still the same.
+    /// A digest that changes when the data do.
     pub fingerprint: String,
 }
 
@@ -84,7 +84,7 @@ impl RunRecord {
     /// Reads the record of a run.
     ///
     /// # Errors
-    /// A file that cannot be read, or that is not such a record.
+    /// A file that cannot be read, or is not a record.
     pub fn load(folder: &RunFolder) -> Result<RunRecord> {
         let path = folder.record_file();
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -20,9 +20,9 @@ pub fn save_weights(path: &Path, variables: &VarStore, metadata: &[(&str, &str)]
     write_whole(path, &safetensors_bytes(&tensors, metadata)?)
 }
 
-/// The format (<https://huggingface.co/docs/safetensors>): the length of the header, the header as JSON,
-/// the values, all little-endian. Written here because the format's own crate writes the metadata in another order
-/// in every run.
+/// The format (<https://huggingface.co/docs/safetensors>): the length of the header, the header as JSON, the
+/// values, all little-endian. Written here because the format's own crate writes the metadata in another
+/// order in every run.
 pub(super) fn safetensors_bytes(
     tensors: &BTreeMap<String, Tensor>,
     metadata: &[(&str, &str)],

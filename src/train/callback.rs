@@ -5,7 +5,8 @@ use super::{Best, SavedState, Training};
 use anyhow::Result;
 use std::fmt;
 
-/// Watches and steers a training. Every method has a default that does nothing; an error ends the training at once.
+/// Watches and steers a training. Every method has a default that does nothing; an error ends the training at
+/// once.
 ///
 /// A callback that is only sometimes wanted can be an [`Option`], one that is chosen at run time a [`Box`].
 pub trait Callback: fmt::Debug {

@@ -22,7 +22,8 @@ pub trait CheckpointStore: Debug {
     /// Whether to keep a checkpoint after this step, which is not the last one of an epoch.
     fn is_due_within_epoch(&mut self, training: &Training) -> bool;
 
-    /// Keeps a checkpoint. Its tensors change as soon as training continues; copies of them may be written meanwhile.
+    /// Keeps a checkpoint. Its tensors change as soon as training continues; copies of them may be written
+    /// meanwhile.
     ///
     /// # Errors
     /// This checkpoint, or the one before it, could not be written; earlier ones are still there.
@@ -92,8 +93,8 @@ impl Training<'_> {
         Ok(Checkpoint { state, tensors })
     }
 
-    /// Keeps a checkpoint at the end of an epoch, when training stops within one, and when the store asks for one; but
-    /// none of a training whose loss is not finite any more.
+    /// Keeps a checkpoint at the end of an epoch, when training stops within one, and when the store asks for
+    /// one; but none of a training whose loss is not finite any more.
     pub(super) fn offer_checkpoint(
         &self,
         store: &mut Option<&mut dyn CheckpointStore>,

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// The checkpoints of a training in a folder. Each is whole or absent, whatever happens while it is written; the
-/// newest two are kept. A background thread writes them, one at a time: the disk takes longer for one than a small
-/// network for an epoch.
+/// The checkpoints of a training in a folder. Each is whole or absent, whatever happens while it is written;
+/// the newest two are kept. A background thread writes them, one at a time: the disk takes longer for one
+/// than a small network for an epoch.
 ///
 /// ```
 /// use fitch::{data::Source, optim::{Optimizer, keras_adam}, train::{DiskCheckpoints, Fit}};
@@ -58,8 +58,8 @@ pub enum Every {
 }
 
 impl DiskCheckpoints {
-    /// The checkpoints in a folder, which is created if it does not exist. No other process can open them as long as
-    /// these are.
+    /// The checkpoints in a folder, which is created if it does not exist. No other process can open them as
+    /// long as these are.
     ///
     /// # Errors
     /// The folder cannot be written, or another process has it.
@@ -76,7 +76,8 @@ impl DiskCheckpoints {
         Ok(checkpoints)
     }
 
-    /// The checkpoints in the folder of a run, of which this process holds the [`RunLock`](crate::run::RunLock).
+    /// The checkpoints in the folder of a run, of which this process holds the
+    /// [`RunLock`](crate::run::RunLock).
     pub fn within(folder: CheckpointFolder) -> DiskCheckpoints {
         DiskCheckpoints { folder, every: None, keep: 2, last: Instant::now(), writer: None, lock: None }
     }

@@ -22,8 +22,8 @@ pub struct Evaluation {
     pub confidences: Vec<f64>,
 }
 
-/// Evaluates a classifier on all samples, on their device, in the batches that [`Fit`](super::Fit) uses for validation
-/// at the same `batch_size`.
+/// Evaluates a classifier on all samples, on their device, in the batches that [`Fit`](super::Fit) uses for
+/// validation at the same `batch_size`.
 ///
 /// # Errors
 /// No samples, samples that do not fit the model, or a fault of the device.
@@ -46,8 +46,8 @@ pub fn evaluate(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize
     })
 }
 
-/// Evaluates any model: the means of a loss, as `loss`, and of metrics by their names over all samples, on their
-/// device, in the batches that [`Fit`](super::Fit) uses for validation at the same `batch_size`.
+/// Evaluates any model: the means of a loss, as `loss`, and of metrics by their names over all samples, on
+/// their device, in the batches that [`Fit`](super::Fit) uses for validation at the same `batch_size`.
 ///
 /// # Errors
 /// As [`evaluate`]; a metric that gives more than one value.

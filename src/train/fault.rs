@@ -1,9 +1,9 @@
 //! Faults of training that a caller can act on. They come inside an [`anyhow::Error`]:
 //! `error.downcast_ref::<Fault>()` finds them, whatever context was added.
 //!
-//! Where libtorch refuses an operation, tch's own methods panic (`forward`, `+`, all that do not begin with `f_`), and
-//! so do layers, losses and metrics that are made of them. Here such a panic becomes an error. Other panics are
-//! programming errors and go on as they are.
+//! Where libtorch refuses an operation, tch's own methods panic (`forward`, `+`, all that do not begin with
+//! `f_`), and so do layers, losses and metrics that are made of them. Here such a panic becomes an error.
+//! Other panics are programming errors and go on as they are.
 
 use anyhow::{Error, Result};
 use std::any::Any;
@@ -22,7 +22,7 @@ pub enum Fault {
     /// A CUDA device reported an error. This process cannot use it any more; a new one goes on from the last
     /// checkpoint.
     DeviceLost,
-    /// Data, model, loss and metrics do not fit together: shapes, types, or labels that are no class. Found before
+    /// Data, model, loss and metrics do not fit together: shapes, types, or labels out of range. Found before
     /// the first step.
     BatchDoesNotFit(
         /// What does not fit, with shapes and types.
@@ -41,7 +41,7 @@ impl fmt::Display for Fault {
             Fault::DeviceLost => "the device failed",
             Fault::BatchDoesNotFit(what) => what,
             Fault::OtherVariables => {
-                "the optimizer is over other variables than those that are fitted: make it from the same VarStore, \
+                "the optimizer moves other variables than those that are fitted: make it from the same store, \
                  after the model"
             }
             Fault::Operation => "libtorch refused an operation",
@@ -65,8 +65,8 @@ impl Fault {
     }
 }
 
-/// Does work in which libtorch's faults, panics and errors alike, become errors with a [`Fault`]. Nothing is printed
-/// for them.
+/// Does work in which libtorch's faults, panics and errors alike, become errors with a [`Fault`]. Nothing is
+/// printed for them.
 pub fn catch<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     match catch_panic(work) {
         Ok(Ok(value)) => Ok(value),
@@ -119,8 +119,8 @@ thread_local! {
     static IS_CATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Once a process: puts a panic hook before the one that is there. It is silent about panics of tch's that become
-/// errors on this thread; all others go to the hook that was there, so that they are reported as ever.
+/// Once a process: puts a panic hook before the one that is there. It is silent about panics of tch's that
+/// become errors on this thread; all others go to the hook that was there, so that they are reported as ever.
 fn silence_caught_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -139,8 +139,8 @@ pub fn text(panic: &(dyn Any + Send)) -> Option<&str> {
     panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
-/// The first line of libtorch's message, from the panic of an `unwrap` of its error, which may go on with a stack
-/// trace in C++ and whole tensors.
+/// The first line of libtorch's message, from the panic of an `unwrap` of its error, which may go on with a
+/// stack trace in C++ and whole tensors.
 fn torch_message(panic: &str) -> Option<String> {
     const UNWRAP: &str = "called `Result::unwrap()` on an `Err` value: ";
     let (variant, escaped) = panic.strip_prefix(UNWRAP)?.split_once("(\"")?;

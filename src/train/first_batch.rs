@@ -7,8 +7,8 @@ use anyhow::{Error, Result, ensure};
 use tch::nn::ModuleT;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Lets a batch go through the model, the losses and the metrics, in evaluation mode and without gradients: neither
-/// weights, running statistics nor libtorch's random state change.
+/// Lets a batch go through the model, the losses and the metrics, in evaluation mode and without gradients:
+/// neither weights, running statistics nor libtorch's random state change.
 ///
 /// # Errors
 /// [`Fault::BatchDoesNotFit`], or another fault of libtorch's.
@@ -40,8 +40,8 @@ pub fn try_batch(model: &dyn ModuleT, losses: &[&Loss], metrics: &[Metric], batc
     Ok(())
 }
 
-/// A label that is no class is an error on the CPU, but ends all work of the process on a CUDA device: so it is looked
-/// for on the CPU. Whatever else a loss may not do there counts only on its device.
+/// A label out of range is an error on the CPU, but on a CUDA device it ends all work of the process: so the
+/// loss is tried on the CPU first. Only labels count there, since a loss may hold tensors of its device.
 fn check_labels_on_cpu(loss: &Loss, outputs: &Tensor, targets: &Tensor) -> Result<()> {
     if outputs.device() == Device::Cpu || first_wrong_label(outputs, targets)?.is_none() {
         return Ok(());
@@ -72,7 +72,8 @@ fn advice(outputs: &Tensor, targets: &Tensor) -> String {
     }
 }
 
-/// For outputs [b, classes] and targets int64 [b], the first row whose target is no class, and that target.
+/// For outputs [b, classes] and targets int64 [b], the first row whose target is out of range, and that
+/// target.
 fn first_wrong_label(outputs: &Tensor, targets: &Tensor) -> Result<Option<(usize, i64)>> {
     let (2, 1, Kind::Int64) = (outputs.dim(), targets.dim(), targets.kind()) else { return Ok(None) };
     let labels: Vec<i64> = Vec::try_from(&targets.f_to_device(Device::Cpu)?)?;

@@ -81,8 +81,8 @@ impl Start {
 
 impl<'a> Fit<'a> {
     /// Trains any module, with libtorch's autograd. As a classifier, unless other methods say otherwise:
-    /// cross-entropy of its logits as loss, accuracy as metric, batches of 128, one epoch, seed 0. The `variables`
-    /// are those of the module, and the optimizer was made from them after it.
+    /// cross-entropy of its logits as loss, accuracy as metric, batches of 128, one epoch, seed 0. The
+    /// `variables` are those of the module, and the optimizer was made from them after it.
     pub fn new(model: &'a dyn ModuleT, variables: &'a VarStore, optimizer: Optimizer) -> Fit<'a> {
         let settings = Settings {
             model,
@@ -99,8 +99,8 @@ impl<'a> Fit<'a> {
         Fit { settings, network: None, seed: 0, callbacks: Vec::new(), store: None, start: Start::Fresh }
     }
 
-    /// Trains a network by its own gradients where it has them, which is faster than autograd on a CPU; otherwise as
-    /// [`Fit::new`].
+    /// Trains a network by its own gradients where it has them, which is faster than autograd on a CPU;
+    /// otherwise as [`Fit::new`].
     ///
     /// ```
     /// use fitch::{data::Source, model::{Layers, Model, Network}, optim::Optimizer, train::Fit};
@@ -149,8 +149,8 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Changes the inputs [b, ...] of each training batch, as augmentation does. Gradients are not recorded. What is
-    /// random in it should come from libtorch's generator, which is seeded anew before each step.
+    /// Changes the inputs [b, ...] of each training batch, as augmentation does. Gradients are not recorded.
+    /// What is random in it should come from libtorch's generator, which is seeded anew before each step.
     pub fn transform(mut self, transform: impl Fn(&Tensor) -> Result<Tensor> + 'a) -> Self {
         self.settings.transform = Some(Transform::new(transform));
         self
@@ -179,34 +179,35 @@ impl<'a> Fit<'a> {
         Fit { store: Some(store), ..self }
     }
 
-    /// Continues from a checkpoint. With the same samples, settings and callbacks, the result is that of a training
-    /// that was never paused; the number of epochs may differ.
+    /// Continues from a checkpoint. With the same samples, settings and callbacks, the result is that of a
+    /// training that was never paused; the number of epochs may differ.
     pub fn resume(self, checkpoint: Checkpoint) -> Self {
         Fit { start: Start::Checkpoint(checkpoint), ..self }
     }
 
-    /// Keeps checkpoints as [`Fit::checkpoints`] does, and continues from the newest one that is there, if any: the
-    /// same program starts a training, and resumes it when it is run again.
+    /// Keeps checkpoints as [`Fit::checkpoints`] does, and continues from the newest one that is there, if
+    /// any: the same program starts a training, and resumes it when it is run again.
     pub fn resume_from(self, store: &'a mut dyn CheckpointStore) -> Self {
         Fit { store: Some(store), start: Start::Newest, ..self }
     }
 
-    /// Trains with gradients that the model computes itself, instead of autograd's, over the same variables. This
-    /// needs an optimizer whose state can be saved.
+    /// Trains with gradients that the model computes itself, instead of autograd's, over the same variables.
+    /// This needs an optimizer whose state can be saved.
     pub fn backpropagation(mut self, gradients: &'a mut dyn Backpropagation) -> Self {
         self.settings.gradients = Some(Gradients::Borrowed(gradients));
         self
     }
 
-    /// Trains. Everything random follows from the seed, so that the same call on the same machine with the same
-    /// number of threads gives the same weights; libtorch's global random state is set anew before every step.
+    /// Trains. Everything random follows from the seed, so that the same call on the same machine with the
+    /// same number of threads gives the same weights; libtorch's global random state is set anew before every
+    /// step.
     ///
-    /// Before the first step, the first batch goes through model, loss and metrics in evaluation mode, so that what
-    /// does not fit together is found at once.
+    /// Before the first step, the first batch goes through model, loss and metrics in evaluation mode, so
+    /// that what does not fit together is found at once.
     ///
     /// # Errors
-    /// Settings that make no sense, a callback's error, or a fault of libtorch's, also where a layer panics with it. A
-    /// [`Fault`] says what a caller can do about it.
+    /// Settings that make no sense, a callback's error, or a fault of libtorch's, also where a layer panics
+    /// with it. A [`Fault`] says what a caller can do about it.
     pub fn run(self, train: &dyn BatchSource, validation: Option<&'a dyn BatchSource>) -> Result<Outcome> {
         fault::catch(|| self.run_uncaught(train, validation))
     }

@@ -1,5 +1,5 @@
-//! `fit`: the training loop, the callbacks that steer it, checkpoints, evaluation and prediction. The room knows
-//! nothing of the command line, of files of data or of how a model was put together: any
+//! `fit`: the training loop, the callbacks that steer it, checkpoints, evaluation and prediction. The room
+//! knows nothing of the command line, of files of data or of how a model was put together: any
 //! [`ModuleT`](tch::nn::ModuleT) whose variables are in a store can be fitted.
 
 mod best;

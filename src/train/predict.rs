@@ -6,9 +6,9 @@ use anyhow::{Result, ensure};
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};
 
-/// The outputs [n, ...] of a model for all n samples, in their order, on the CPU: for a classifier its logits. The
-/// model computes in evaluation mode, in batches of at least `batch_size`, on the device of the samples; their targets
-/// do not matter.
+/// The outputs [n, ...] of a model for all n samples, in their order, on the CPU: for a classifier its
+/// logits. The model computes in evaluation mode, in batches of at least `batch_size`, on the device of the
+/// samples; their targets do not matter.
 ///
 /// ```
 /// use fitch::{data::Samples, train::predict};

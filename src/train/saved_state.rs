@@ -27,8 +27,8 @@ pub struct SavedState {
 }
 
 impl SavedState {
-    /// Values with names: a struct or a map. Keep names and types as they are, and checkpoints of earlier versions
-    /// of a program stay readable.
+    /// Values with names: a struct or a map. Keep names and types as they are, and checkpoints of earlier
+    /// versions of a program stay readable.
     ///
     /// # Errors
     /// Values that TOML cannot represent, such as an integer above 2^63.

@@ -1,8 +1,8 @@
 //! The number of threads to compute with on a CPU that other programs use, too.
 //!
-//! All threads wait for the slowest one. If another program keeps a core busy, the thread on that core is slow, and
-//! one thread less is faster: on 2 cores with one kept busy, an epoch of MNIST takes 1.9 times as long as on a quiet
-//! machine, instead of 2.5 to 3 times.
+//! All threads wait for the slowest one. If another program keeps a core busy, the thread on that core is
+//! slow, and one thread less is faster: on 2 cores with one kept busy, an epoch of MNIST takes 1.9 times as
+//! long as on a quiet machine, instead of 2.5 to 3 times.
 
 use std::time::Duration;
 
@@ -126,7 +126,8 @@ impl Drop for RestoredThreads {
     }
 }
 
-/// Setting the number of threads makes libtorch prepare its thread pool anew, even if the number stays the same.
+/// Setting the number of threads makes libtorch prepare its thread pool anew, even if the number stays the
+/// same.
 fn use_threads(threads: u32) {
     if tch::get_num_threads() != threads as i32 {
         tch::set_num_threads(threads as i32);
@@ -137,7 +138,7 @@ fn use_threads(threads: u32) {
 mod tests {
     use super::*;
 
-    /// The threads after each window, whose steps take `milliseconds` with so many threads.
+    /// The threads after each window, whose steps take `milliseconds` as a function of the number of threads.
     fn run(thread_count: &mut ThreadCount, windows: usize, milliseconds: impl Fn(u32) -> u64) -> Vec<u32> {
         let end = |thread_count: &mut ThreadCount| {
             (0..WINDOW).for_each(|_| {

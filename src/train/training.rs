@@ -100,8 +100,8 @@ impl<'a> Training<'a> {
         })
     }
 
-    /// Tries the first batch of a source: a fault of model, data, loss and metrics together is found before the
-    /// first step, and changes nothing.
+    /// Tries the first batch of a source: a fault of model, data, loss and metrics together is found before
+    /// the first step, and changes nothing.
     pub(super) fn try_first_batch(&self, source: &dyn BatchSource, batch_size: usize) -> Result<()> {
         let Some(batch) = source.batches(batch_size)?.next() else { return Ok(()) };
         let batch = batch?;
@@ -128,8 +128,8 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// In an epoch that was paused, the learning rate is the one that was in use, whatever callbacks set when the
-    /// epoch began once more.
+    /// In an epoch that was paused, the learning rate is the one that was in use, whatever callbacks set when
+    /// the epoch began once more.
     pub(super) fn begin_steps(&mut self) {
         if let EpochStart::Resumed { learning_rate } =
             std::mem::replace(&mut self.next_epoch, EpochStart::Fresh)
@@ -218,8 +218,8 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    /// Whether the epoch ended before its last step. Such an epoch is recorded only if the reason is a loss that is
-    /// not finite: then the record shows it.
+    /// Whether the epoch ended before its last step. Such an epoch is recorded only if the reason is a loss
+    /// that is not finite: then the record shows it.
     pub(super) fn was_cut_short(&self) -> bool {
         self.step < self.steps && self.stop_reason() != Some(StopReason::NonFinite)
     }
@@ -309,8 +309,8 @@ impl<'a> Training<'a> {
         Ok(self.means.read()?[0])
     }
 
-    /// Evaluates the validation set with the current weights, by names that start with `val_`. This can be done
-    /// after any step and changes nothing.
+    /// Evaluates the validation set with the current weights, by names that start with `val_`. This can be
+    /// done after any step and changes nothing.
     ///
     /// # Errors
     /// No validation set, or a fault of the device.

@@ -25,8 +25,8 @@ impl BestWeights {
         best.filter(|_| self.is_enabled).map(|best| best.epoch)
     }
 
-    /// What the best value was, and which weights remain, in a sentence. The value came after `step` of the training,
-    /// if that is not the end of its epoch.
+    /// What the best value was, and which weights remain, in a sentence. The value came after `step` of the
+    /// training, if that is not the end of its epoch.
     pub fn sentence(&self, monitor: &str, best: Option<Best>, step: Option<usize>) -> String {
         let Some(Best { epoch, value }) = best else { return format!("{monitor} was never finite") };
         let after = step.map(|step| format!(" after step {step}")).unwrap_or_default();
@@ -37,8 +37,8 @@ impl BestWeights {
         format!("the best {monitor} is {value:.6}{after} in epoch {epoch}; {weights}")
     }
 
-    /// Restores the weights at the end of training, and leaves the sentence as a note, unless it is part of the
-    /// message of an early stop.
+    /// Restores the weights at the end of training, and leaves the sentence as a note, unless it is part of
+    /// the message of an early stop.
     ///
     /// # Errors
     /// A fault of the device.

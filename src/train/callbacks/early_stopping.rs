@@ -6,8 +6,9 @@ use crate::train::{Best, Callback, SavedState, StopReason, Stopping, Training};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// Watches a metric after each epoch, by the rule of [`EarlyStoppingSettings`]. The best weights are restored when
-/// training ends for any reason, unless [`keep_last_weights`](EarlyStopping::keep_last_weights) says otherwise.
+/// Watches a metric after each epoch, by the rule of [`EarlyStoppingSettings`]. The best weights are restored
+/// when training ends for any reason, unless [`keep_last_weights`](EarlyStopping::keep_last_weights) says
+/// otherwise.
 #[derive(Debug)]
 pub struct EarlyStopping {
     monitor: String,
@@ -18,8 +19,8 @@ pub struct EarlyStopping {
 }
 
 impl EarlyStopping {
-    /// Watches a metric by its name in the history, such as `val_loss`, with patience 0. The metric says whether
-    /// lower or higher is better.
+    /// Watches a metric by its name in the history, such as `val_loss`, with patience 0. The metric says
+    /// whether lower or higher is better.
     pub fn new(monitor: impl Into<String>) -> EarlyStopping {
         EarlyStopping {
             monitor: monitor.into(),

@@ -5,16 +5,16 @@ use crate::train::{Callback, History, Training};
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Writes the columns `epoch`, the metrics in the order of their names, `learning_rate` and `seconds`. The file is
-/// replaced as a whole, so that a reader never sees half a row.
+/// Writes the columns `epoch`, the metrics in the order of their names, `learning_rate` and `seconds`. The
+/// file is replaced as a whole, so that a reader never sees half a row.
 #[derive(Clone, Debug)]
 pub struct HistoryFile {
     path: PathBuf,
     form: CsvForm,
 }
 
-/// How a table is written as text. In some countries spreadsheets expect a decimal comma, with semicolons between
-/// fields.
+/// How a table is written as text. In some countries spreadsheets expect a decimal comma, with semicolons
+/// between fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CsvForm {
     /// Between two fields.
@@ -55,8 +55,8 @@ impl Callback for HistoryFile {
     }
 }
 
-/// The table as CSV (RFC 4180, but with single line feeds). A value that was not measured is an empty cell; NaN is
-/// `nan`, as in Keras's CSVLogger.
+/// The table as CSV (RFC 4180, but with single line feeds). A value that was not measured is an empty cell;
+/// NaN is `nan`, as in Keras's CSVLogger.
 fn to_csv(history: &History, form: CsvForm) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().delimiter(form.separator).from_writer(Vec::new());
     writer.write_record(history.columns())?;

@@ -7,8 +7,8 @@ use std::fmt;
 
 type Schedule = dyn Fn(usize, f64) -> f64;
 
-/// Sets the learning rate before each epoch by a function of (epoch from 1, current learning rate), as Keras's
-/// `LearningRateScheduler`.
+/// Sets the learning rate before each epoch by a function of (epoch from 1, current learning rate), as
+/// Keras's `LearningRateScheduler`.
 pub struct LearningRateSchedule {
     schedule: Box<Schedule>,
 }

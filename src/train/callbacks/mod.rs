@@ -1,5 +1,5 @@
-//! The callbacks that come with fitch, one to a file. Each knows only [`Training`](super::Training); the rules behind
-//! them are pure functions and state machines with tests of their own.
+//! The callbacks that come with fitch, one to a file. Each knows only [`Training`](super::Training); the
+//! rules behind them are pure functions and state machines with tests of their own.
 //!
 //! All are built in the same way: `new` with what they cannot do without, then a method for each setting.
 

@@ -1,8 +1,8 @@
 //! The rule of early stopping with patience, as a pure state machine over the values of one metric.
 //!
-//! It follows Keras 3.15.1 (`EarlyStopping`) and Lightning 2.6.6 (its thresholds and its check for finite values), with
-//! two corrections: a value that is not finite is never the best, and a value that passes the stopping threshold can
-//! be the best.
+//! It follows Keras 3.15.1 (`EarlyStopping`) and Lightning 2.6.6 (its thresholds and its check for finite
+//! values), with two corrections: a value that is not finite is never the best, and a value that passes the
+//! stopping threshold can be the best.
 
 use crate::metrics::Better;
 use crate::train::Best;
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn lightning_vectors() {
-        // From the tests of Lightning 2.6.6's EarlyStopping; patience 3 where none is told.
+        // From the tests of Lightning 2.6.6's EarlyStopping; with patience 3 unless stated otherwise.
         let stopping_threshold = EarlyStoppingSettings { stopping_threshold: Some(2.9), ..patience(3) };
         let divergence_threshold = EarlyStoppingSettings { divergence_threshold: Some(15.9), ..patience(3) };
         let check_finite = EarlyStoppingSettings { check_finite: true, ..patience(3) };

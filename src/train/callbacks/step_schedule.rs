@@ -9,8 +9,8 @@ use std::f64::consts::PI;
 pub enum ScheduleShape {
     /// It stays at its maximum.
     Constant,
-    /// Down along half a cosine to a final rate, which the last step has (Loshchilov and Hutter, 2017, without
-    /// restarts).
+    /// Down along half a cosine to a final rate, which the last step has (Loshchilov and Hutter, 2017,
+    /// without restarts).
     Cosine {
         /// The rate of the last step.
         final_rate: f64,
@@ -22,14 +22,15 @@ pub enum ScheduleShape {
         /// Between 0 and 1.
         factor: f64,
     },
-    /// Up from a 25th of the maximum during the first three tenths of the steps, then down to a 250,000th, along cosines
-    /// (Smith and Topin, 2019): PyTorch's OneCycleLR by default, without its cycling of the momentum.
+    /// Up from a 25th of the maximum during the first three tenths of the steps, then down to a 250,000th,
+    /// along cosines (Smith and Topin, 2019): PyTorch's OneCycleLR by default, without its cycling of the
+    /// momentum.
     OneCycle,
 }
 
-/// Sets the learning rate before each step. Its maximum is the rate that the optimizer was made with. It depends on the
-/// settings and on the number of steps done, and on nothing else, so that a training that was paused continues with
-/// the same rates.
+/// Sets the learning rate before each step. Its maximum is the rate that the optimizer was made with. It
+/// depends on the settings and on the number of steps done, and on nothing else, so that a training that was
+/// paused continues with the same rates.
 ///
 /// ```
 /// use fitch::train::callbacks::StepSchedule;
@@ -68,13 +69,14 @@ impl StepSchedule {
         StepSchedule::new(ScheduleShape::OneCycle)
     }
 
-    /// The number of epochs at the start in which the rate grows to its maximum, by the same amount in each step.
+    /// The number of epochs at the start in which the rate grows to its maximum, by the same amount in each
+    /// step.
     pub fn warm_up(self, epochs: usize) -> StepSchedule {
         StepSchedule { warm_up: epochs, ..self }
     }
 
-    /// The rate of a step, from its maximum and the number of steps done before it in a training of `epochs` with
-    /// `steps` each.
+    /// The rate of a step, from its maximum and the number of steps done before it in a training of `epochs`
+    /// with `steps` each.
     pub fn rate(&self, max: f64, done: usize, epochs: usize, steps: usize) -> f64 {
         let warm_up = self.warm_up * steps;
         if done < warm_up {

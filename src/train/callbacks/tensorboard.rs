@@ -7,8 +7,9 @@ use anyhow::Result;
 use event_file::EventFile;
 use std::path::PathBuf;
 
-/// Writes the metrics and the learning rate of each epoch where TensorBoard finds them, as Keras's callback does:
-/// `epoch_loss` and so on, those of training below `train/` and those of validation below `validation/`.
+/// Writes the metrics and the learning rate of each epoch where TensorBoard finds them, as Keras's callback
+/// does: `epoch_loss` and so on, those of training below `train/` and those of validation below
+/// `validation/`.
 ///
 /// ```
 /// use fitch::train::callbacks::TensorBoard;

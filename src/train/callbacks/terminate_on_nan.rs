@@ -4,8 +4,8 @@ use crate::train::{Callback, StopReason, Training};
 use anyhow::Result;
 use tch::Device;
 
-/// Checks the loss after each step on the CPU, and after each epoch on other devices, where reading it would make the
-/// host wait.
+/// Checks the loss after each step on the CPU, and after each epoch on other devices, where reading it would
+/// make the host wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminateOnNan;
 

@@ -1,5 +1,5 @@
-//! The growing patience of the Theano deep-learning tutorial (its `logistic_sgd.py` and `mlp.py`): patience counts
-//! steps, and each marked improvement of the validation loss extends it.
+//! The growing patience of the Theano deep-learning tutorial (its `logistic_sgd.py` and `mlp.py`): patience
+//! counts steps, and each marked improvement of the validation loss extends it.
 //!
 //! It is here to reproduce results of those scripts, which depend on where training stopped.
 
@@ -20,8 +20,8 @@ pub struct TheanoRule {
 }
 
 impl TheanoRule {
-    /// Training lasts at least `patience` steps. A loss below 0.995 of the best one extends that to twice the steps
-    /// done so far.
+    /// Training lasts at least `patience` steps. A loss below 0.995 of the best one extends that to twice the
+    /// steps done so far.
     pub fn new(patience: usize) -> TheanoRule {
         TheanoRule { patience, increase: 2, improvement: 0.995, best: None }
     }
@@ -48,8 +48,8 @@ impl TheanoRule {
     }
 }
 
-/// Ends training by the rule of the Theano tutorial and restores the best weights. Validation runs within epochs, too,
-/// if the patience is shorter than two epochs.
+/// Ends training by the rule of the Theano tutorial and restores the best weights. Validation runs within
+/// epochs, too, if the patience is shorter than two epochs.
 #[derive(Debug)]
 pub struct TheanoPatience {
     monitor: String,
@@ -61,7 +61,8 @@ pub struct TheanoPatience {
 }
 
 impl TheanoPatience {
-    /// Watches a metric of the validation set that is to be minimised. In the tutorial the patience is 10,000 steps.
+    /// Watches a metric of the validation set that is to be minimised. In the tutorial the patience is 10,000
+    /// steps.
     pub fn new(monitor: impl Into<String>, patience: usize) -> TheanoPatience {
         TheanoPatience {
             monitor: monitor.into(),

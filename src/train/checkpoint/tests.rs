@@ -35,7 +35,7 @@ fn train(
     store: &mut Everything,
 ) -> (Outcome, BTreeMap<String, Tensor>) {
     let (variables, model) = classifier();
-    // A metric that is no number in some epochs must survive, too.
+    // A metric that is NaN in some epochs must survive, too.
     let odd = Metric::new("odd", Better::Lower, |outputs, _| {
         let sum = outputs.sum(Kind::Float);
         let is_odd = (&sum * 1e4).floor().remainder(2.0).gt(0.0);

@@ -1,7 +1,8 @@
 //! TensorBoard's event file: scalars and texts.
 //!
-//! The format is that of TensorFlow's `record_writer.cc` and `event.proto`: records of a length, its checksum, an
-//! `Event` message and its checksum. A record is appended in one write; a reader skips one that is not complete yet.
+//! The format is that of TensorFlow's `record_writer.cc` and `event.proto`: records of a length, its
+//! checksum, an `Event` message and its checksum. A record is appended in one write; a reader skips one that
+//! is not complete yet.
 
 use crate::protobuf::{Bytes, Message as _, message};
 use anyhow::{Context, Result};
@@ -17,8 +18,8 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in a folder, which is created. Its name has the time and the process, and where that is not enough, as
-    /// for one that resumes within a second, a number.
+    /// A new file in a folder, which is created. Its name has the time and the process, and where that is not
+    /// enough, as for one that resumes within a second, a number.
     ///
     /// # Errors
     /// The folder cannot be written.

@@ -159,8 +159,9 @@ fn train(
 
 /// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
 fn allow_tf32() {
-    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing reads the
-    // environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to tell it.
+    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing
+    // reads the environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to
+    // tell it.
     unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
 }
 
