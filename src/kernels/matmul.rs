@@ -12,8 +12,12 @@ use gemm_common::Parallelism;
 use std::sync::LazyLock;
 use tch::{CModule, Device, IValue, Kind, Tensor};
 
-/// oneDNN's operator; none if libtorch was built without it.
+/// oneDNN's operator; none if libtorch was built without it, or if the CPU lacks AVX-512: then the last bits of what it
+/// computes depend on the number of threads.
 static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
+    if !has_avx512() {
+        return None;
+    }
     const METHODS: &str = "  def linear(self: __torch__.fitch.Linear,
     inputs: Tensor,
     weight: Tensor,
@@ -29,15 +33,24 @@ static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
 /// Shapes or types that do not fit, or too little memory.
 pub fn linear(inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let _no_gradient = tch::no_grad_guard();
-    let is_ours = is_single_on_cpu(inputs) && inputs.numel() > 0 && weight.numel() > 0;
-    let Some(module) = LINEAR.as_ref().filter(|_| is_ours) else {
+    if !is_single_on_cpu(inputs) || inputs.numel() == 0 || weight.numel() == 0 {
         return Ok(inputs.f_linear(weight, Some(bias))?);
+    }
+    let Some(module) = LINEAR.as_ref() else {
+        return Ok(matmul(inputs, &weight.f_tr()?)?.f_add_(bias)?);
     };
     let arguments = [inputs, weight, bias].map(|tensor| IValue::Tensor(tensor.shallow_clone()));
     match module.method_is("linear", &arguments)? {
         IValue::Tensor(outputs) => Ok(outputs),
         other => bail!("libtorch returned {other:?} as a product"),
     }
+}
+
+fn has_avx512() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
 }
 
 fn is_single_on_cpu(tensor: &Tensor) -> bool {
@@ -159,7 +172,7 @@ mod tests {
 
     #[test]
     fn linear_matches_libtorch() {
-        assert!(LINEAR.is_some(), "this libtorch has oneDNN");
+        assert_eq!(LINEAR.is_some(), has_avx512(), "this libtorch has oneDNN");
         for (batch, inputs, outputs) in [(128, 784, 512), (7, 512, 10), (1, 1, 1), (0, 5, 3), (3, 0, 2)] {
             let (x, weight) = (matrix(batch, inputs), matrix(outputs, inputs));
             let bias = matrix(1, outputs).view([outputs]);

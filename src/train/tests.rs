@@ -559,9 +559,7 @@ fn callbacks_can_be_optional_or_boxed() {
 fn a_transform_changes_the_inputs_of_training_alone() {
     let (store, model) = classifier();
     let spread = || Metric::new("spread", Better::Higher, |outputs, _| outputs.max() - outputs.min());
-    let _ = tch::no_grad(|| {
-        model.ws.shallow_clone().copy_(&Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).view([2, 2]))
-    });
+    tch::no_grad(|| model.ws.shallow_clone().copy_(&Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).view([2, 2])));
     let outcome = Fit::new(&model, &store, frozen(&store))
         .metric(spread())
         .transform(|inputs| Ok(inputs * 0.0))
@@ -644,9 +642,7 @@ fn what_does_not_fit_is_found_before_the_first_step() {
 #[test]
 fn any_loss_and_metrics_are_evaluated_and_predictions_are_in_order() {
     let (_store, model) = classifier();
-    let _ = tch::no_grad(|| {
-        model.ws.shallow_clone().copy_(&Tensor::from_slice(&[2f32, 0.0, 0.0, 1.0]).view([2, 2]))
-    });
+    tch::no_grad(|| model.ws.shallow_clone().copy_(&Tensor::from_slice(&[2f32, 0.0, 0.0, 1.0]).view([2, 2])));
     let samples = points(5_000);
     let mean = Metric::new("mean", Better::Lower, |outputs, _| outputs.mean(Kind::Float));
     let found =

@@ -4,8 +4,10 @@ use anyhow::Result;
 use std::fmt;
 use tch::Tensor;
 
+type Function<'a> = dyn Fn(&Tensor) -> Result<Tensor> + 'a;
+
 /// Turns the inputs of a training batch [b, ...] into those that the model is given.
-pub struct Transform<'a>(Box<dyn Fn(&Tensor) -> Result<Tensor> + 'a>);
+pub struct Transform<'a>(Box<Function<'a>>);
 
 impl<'a> Transform<'a> {
     pub fn new(function: impl Fn(&Tensor) -> Result<Tensor> + 'a) -> Transform<'a> {

@@ -55,7 +55,8 @@ fn command_lines(page: &str) -> Vec<String> {
 fn options(text: &str) -> BTreeSet<String> {
     let is_part = |letter: char| letter.is_ascii_lowercase() || letter == '-';
     let words = text.split(|letter: char| !is_part(letter));
-    words.filter(|word| word.starts_with("--") && word.len() > 2).map(str::to_string).collect()
+    let is_option = |word: &&str| word.strip_prefix("--").is_some_and(|name| name.starts_with(|c| c != '-'));
+    words.filter(is_option).map(str::to_string).collect()
 }
 
 #[test]

@@ -125,7 +125,10 @@ fn every_kind_of_split_says_its_name() {
 fn without_validation_its_cells_are_empty() {
     let place = Place::new();
     let finished = place.train_quickly("run", &["--validation-split", "0"]).well();
-    assert!(finished.stderr.contains("warning: without a validation set"), "{finished:?}");
+    assert!(
+        finished.stderr.contains("warning: early stopping is off: without validation images"),
+        "{finished:?}"
+    );
     assert!(finished.stderr.contains("1,433 train, no validation, 364 test"));
     let history = place.history("run");
     assert_eq!(history.len(), 4);
@@ -154,7 +157,7 @@ fn spreadsheets_with_decimal_commas_get_their_form() {
     place.run(&["plot", "plain", "--to", "b.svg"]).well();
     assert_eq!(place.read("a.svg").replace(">run<", ">plain<"), place.read("b.svg"));
     let finished = place.train_quickly("x", &["--csv-decimal", ","]);
-    finished.with_fault(2, &["--csv-decimal ',': cannot be a comma where --csv-separator is one"]);
+    finished.with_fault(2, &["--csv-decimal ',': cannot be a comma if --csv-separator is one"]);
 }
 
 #[test]

@@ -51,8 +51,11 @@ fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<Ra
     })
 }
 
-/// The images of a folder with their labels and splits, and the names of their classes.
-fn list(folder: &Path) -> Result<(Vec<(PathBuf, i64, Split)>, Vec<String>)> {
+/// A file, its label and its split.
+type LabelledFile = (PathBuf, i64, Split);
+
+/// The images of a folder, and the names of their classes.
+fn list(folder: &Path) -> Result<(Vec<LabelledFile>, Vec<String>)> {
     let folders = folders_in(folder)?;
     let folder_of = |split: Split| {
         let names = split.names();

@@ -18,8 +18,11 @@ pub struct Reader {
     pub endings: &'static [&'static str],
     pub load: Load,
     /// The shape of an image and the number of classes, if they can be read without loading everything.
-    pub shape_and_classes: Option<fn(&Path) -> Result<(Vec<i64>, usize)>>,
+    pub shape_and_classes: Option<ReadShapeAndClasses>,
 }
+
+/// Reads the shape of an image and the number of classes.
+type ReadShapeAndClasses = fn(&Path) -> Result<(Vec<i64>, usize)>;
 
 /// Loads what lies at a path. Labels that are numbers are counted as the encoding says, if one is given, else
 /// as the data say.
