@@ -38,7 +38,7 @@
 //! `LIBTORCH` names the folder of a libtorch 2.11.0 when a program is built. To find it when the program
 //! runs, let its `build.rs` say where it is:
 //!
-//! ```no_run
+//! ```text
 //! // build.rs
 //! fn main() {
 //!     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", std::env::var("DEP_FITCH_LIBTORCH_LIB").unwrap());
