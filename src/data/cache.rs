@@ -314,7 +314,7 @@ mod tests {
         assert!(matches!(fault.downcast_ref(), Some(Fault::CacheNotWritable { .. })), "{fault:#}");
     }
 
-    /// REVIEW 9.16: one lock for all sets, and waiting without a word.
+    /// Once, one lock for all sets, and waiting without a word.
     #[test]
     fn sets_are_decoded_side_by_side_and_waiting_for_one_is_reported() {
         let folder = tempfile::tempdir().unwrap();

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-    /// REVIEW 9.6: four threads a core, each with an image of up to 512 MiB.
+    /// Once, four threads a core, each with an image of up to 512 MiB.
     #[test]
     fn threads_never_hold_more_than_the_limit() {
         let limit = MemoryLimit::new(100);

@@ -282,7 +282,7 @@ fn some_classes_may_be_taken_alone() {
     }
 }
 
-/// REVIEW 9.6: a set was copied out of its mapping to set a test set aside.
+/// Once, a set was copied out of its mapping to set a test set aside.
 #[cfg(unix)]
 #[test]
 fn what_is_mapped_stays_mapped_when_images_are_set_aside_or_classes_kept() {
@@ -314,7 +314,7 @@ fn what_is_mapped_stays_mapped_when_images_are_set_aside_or_classes_kept() {
     assert_eq!(i64::try_from(set.test.pixels().unwrap().sum(Kind::Int64)).unwrap(), 2 * 4 * 7);
 }
 
-/// REVIEW 9.10: without a folder, decoded images went into the working directory.
+/// Once, without a folder, decoded images went into the working directory.
 #[test]
 fn by_default_decoded_images_are_kept_in_the_default_folder() {
     let options = LoadOptions::default();

@@ -76,7 +76,7 @@ fn samples_split_by_classes_or_rows() {
     assert_eq!(floats.split(0.5, SplitMethod::Shuffled, 1).unwrap().1.len(), 10);
 }
 
-/// REVIEW 9.3: a row of no values read through a null pointer.
+/// Once, a row of no values read through a null pointer.
 #[test]
 fn inputs_without_values_are_an_error_and_no_rows_are_not() {
     let new = |inputs: &[i64], targets: &[i64]| {
@@ -92,7 +92,7 @@ fn inputs_without_values_are_an_error_and_no_rows_are_not() {
     assert_eq!(new(&[3], &[3]).unwrap().batches(0).unwrap().count(), 3, "a batch size of 0 counts as 1");
 }
 
-/// REVIEW 9.11: whatever went wrong counted as too little memory.
+/// Once, whatever went wrong counted as too little memory.
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
     assert!(samples(3).to_device(Device::Cuda(99)).is_err());

@@ -156,7 +156,7 @@ fn images_that_cannot_be_used_are_errors_or_left_out() {
     }
 }
 
-/// REVIEW 9.6: the encoded images of all files were in memory at once.
+/// Once, the encoded images of all files were in memory at once.
 #[test]
 fn images_are_read_a_few_rows_at_a_time_in_their_order() {
     let folder = TempDir::new().unwrap();
