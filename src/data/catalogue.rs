@@ -1,5 +1,5 @@
 //! The data sets that can be fetched by name: their addresses, digests and classes. Pure facts;
-//! [`download`](super::download) fetches them.
+//! `download` fetches them.
 
 use super::Progress;
 use super::digest::Digest;

@@ -53,7 +53,7 @@ impl std::error::Error for Hint {}
 /// messages of any length. The error is about the panic that ended the work, not one that was caught before.
 pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let guarded = thread::current().id();
-    panic::set_hook(Box::new(|info| Panics::record(info)));
+    panic::set_hook(Box::new(Panics::record));
     panic::catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(anyhow!("internal fault: {}", Panics::cause(guarded))))
 }

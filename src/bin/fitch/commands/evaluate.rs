@@ -48,7 +48,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
 
 /// What is evaluated, not loaded yet.
 enum Subject {
-    Run(RecordedRun),
+    Run(Box<RecordedRun>),
     File(PathBuf),
 }
 
@@ -75,7 +75,7 @@ impl Subject {
             threads: given.threads.or(Some(run.record.threads as i64)),
             ..recorded
         };
-        Ok((Subject::Run(run), options))
+        Ok((Subject::Run(Box::new(run)), options))
     }
 
     /// A file, which says nothing of its test set.
