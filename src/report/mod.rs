@@ -1,5 +1,5 @@
-//! What people look at after a training: charts of its history, the diagram of the model, the confusion
-//! matrix, sheets of images, a workbook, TensorBoard's files. It must not know how a model is trained.
+//! What people look at after a training: charts of its history, the diagram of the model, the confusion matrix,
+//! sheets of images, a workbook. It must not know how a model is trained.
 
 mod axis;
 mod chart;
