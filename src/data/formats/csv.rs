@@ -34,7 +34,7 @@ fn find_files(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     let find = |split: Split| {
         let fits = |path: &&PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-            split.is_named_in(&name) && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
+            Split::of_name(&name) == Some(split) && (name.ends_with(".csv") || name.ends_with(".csv.gz"))
         };
         files.iter().find(fits).map(|path| (split, path.clone()))
     };

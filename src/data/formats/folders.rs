@@ -58,8 +58,7 @@ type LabelledFile = (PathBuf, i64, Split);
 fn list(folder: &Path) -> Result<(Vec<LabelledFile>, Vec<String>)> {
     let folders = folders_in(folder)?;
     let folder_of = |split: Split| {
-        let names = split.names();
-        folders.iter().find(|path| names.contains(&name_of(path).to_lowercase().as_str()))
+        folders.iter().find(|path| Split::of_name(&name_of(path)) == Some(split))
     };
     let splits: Vec<(Split, Vec<PathBuf>)> = match folder_of(Split::Train) {
         None => vec![(Split::Train, folders)],

@@ -80,7 +80,7 @@ fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
     let content = if name.contains("images") { "images" } else { "labels" };
     let fits = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        name.contains("idx") && name.contains(content) && split.is_named_in(&name)
+        name.contains("idx") && name.contains(content) && Split::of_name(&name) == Some(split)
     };
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut fitting: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(fits).collect();

@@ -44,7 +44,7 @@ fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     }
     let mut splits = Vec::new();
     for split in Split::ALL {
-        let name = split.names().iter().find(|name| has(&format!("x_{name}")) || has(&format!("y_{name}")));
+        let name = split.words().iter().find(|name| has(&format!("x_{name}")) || has(&format!("y_{name}")));
         let Some(name) = name else { continue };
         let (x, y) = (format!("x_{name}"), format!("y_{name}"));
         ensure!(has(&x) && has(&y), "has only one of {x} and {y}");

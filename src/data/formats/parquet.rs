@@ -27,7 +27,7 @@ fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         if name.ends_with(".parquet")
             && path.is_file()
-            && let Some(split) = Split::ALL.into_iter().find(|split| split.is_named_in(&name))
+            && let Some(split) = Split::of_name(&name)
         {
             found.push((split, path));
         }
