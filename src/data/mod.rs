@@ -30,10 +30,10 @@ pub mod inputs;
 mod inspection;
 mod label_encoding;
 mod load_options;
-#[allow(dead_code)] // until every format asks it
-mod passed_over;
 #[cfg(feature = "images")]
 mod memory_limit;
+#[allow(dead_code)] // until every format asks it
+mod passed_over;
 mod progress;
 mod raw_dataset;
 mod samples;
