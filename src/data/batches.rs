@@ -81,6 +81,18 @@ pub trait BatchSource: fmt::Debug {
         self.len() == 0
     }
 
+    /// The number of values in the inputs of a row; without an implementation of its own, the first row is
+    /// read for it.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    fn row_values(&self) -> Result<usize> {
+        match self.batches(1)?.next() {
+            Some(first) => Ok(first?.inputs.numel()),
+            None => Ok(0),
+        }
+    }
+
     /// All rows in a fixed order, `batch_size` to a batch; the last batch may be smaller.
     ///
     /// # Errors
@@ -146,6 +158,10 @@ impl OnDevice<'_> {
 impl BatchSource for OnDevice<'_> {
     fn len(&self) -> usize {
         self.source.len()
+    }
+
+    fn row_values(&self) -> Result<usize> {
+        self.source.row_values()
     }
 
     fn batches(&self, batch_size: usize) -> Result<BatchIterator<'_>> {

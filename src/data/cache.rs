@@ -215,8 +215,7 @@ fn read(folder: &Path) -> Result<RawDataset> {
     };
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
-    let maximum = u8::MAX.into();
-    Ok(RawDataset { train, validation, test, classes: manifest.classes, maximum, notes: manifest.notes })
+    Ok(RawDataset { train, validation, test, classes: manifest.classes, notes: manifest.notes })
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod digits;
 #[cfg(feature = "download")]
 pub mod download;
 mod fault;
+mod fingerprint;
 mod formats;
 mod gzip;
 pub mod idx_file;
@@ -28,6 +29,7 @@ mod images;
 #[cfg(feature = "images")]
 pub mod inputs;
 mod inspection;
+mod label_array;
 mod label_encoding;
 mod load_options;
 #[cfg(feature = "images")]
@@ -37,12 +39,13 @@ mod passed_over;
 mod progress;
 mod raw_dataset;
 mod samples;
+mod scaling;
 mod source;
 pub mod split;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
-pub use dataset::{Dataset, RgbImage};
+pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};

@@ -52,7 +52,7 @@ impl Split {
 
 /// The words of a name, in lower case: they end where no letter or digit follows and before a capital after
 /// a small letter; digits at their end do not count.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for letter in name.chars() {
@@ -76,8 +76,6 @@ pub(crate) struct RawDataset {
     pub validation: Option<Images>,
     pub test: Option<Images>,
     pub classes: Vec<String>,
-    /// The pixel value that becomes 1.0.
-    pub maximum: f64,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
 }

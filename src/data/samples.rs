@@ -210,6 +210,10 @@ impl BatchSource for Samples {
         Samples::len(self)
     }
 
+    fn row_values(&self) -> Result<usize> {
+        Ok(self.inputs.size()[1..].iter().product::<i64>() as usize)
+    }
+
     fn batches(&self, batch_size: usize) -> Result<BatchIterator<'_>> {
         Ok(Box::new(Samples::batches(self, batch_size)?))
     }

@@ -315,6 +315,8 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("test_split"),
     model("label_column"),
     model("classes"),
+    model("maximum"),
+    model("transpose"),
     fixed("validation"),
     model("validation_split"),
     model("split"),

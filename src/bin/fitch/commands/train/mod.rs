@@ -94,6 +94,7 @@ fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     }
     let splits = Splits::split(&dataset, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
+    splits.note.iter().for_each(|note| terminal.warn(note));
 
     tch::manual_seed(configuration.seed as i64);
     let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
