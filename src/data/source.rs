@@ -8,6 +8,7 @@ use super::progress::Progress;
 use super::raw_dataset::RawDataset;
 use super::split::{SplitMethod, split};
 use super::{Dataset, Fault, Images, digits};
+use crate::text::printable;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
@@ -96,7 +97,7 @@ impl Source {
             Source::Path { path, .. } => {
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                 let name = path.file_name().map_or("data".into(), |name| name.to_string_lossy());
-                Format::stem(&name).to_string()
+                printable(Format::stem(&name)).into_owned()
             }
         }
     }
@@ -150,10 +151,16 @@ impl Source {
                 Some(validation.with_context(|| format!("validation images of {}", path.display()))?);
         }
         let dataset = self.complete(raw, options)?;
-        match &options.classes {
-            Some(classes) => dataset.keep_classes(classes),
-            None => Ok(dataset),
+        // Classes are chosen first and checked then.
+        let dataset = match &options.classes {
+            Some(classes) => dataset.keep_classes(classes)?,
+            None => dataset,
+        };
+        let counts = dataset.train.class_counts(dataset.classes.len());
+        if let Some((class, _)) = dataset.classes.iter().zip(counts).find(|(_, count)| *count == 0) {
+            bail!("{}: class {class} has no image to train on", self.name());
         }
+        Ok(dataset)
     }
 
     /// Sets a test set aside if there is none.
@@ -170,12 +177,8 @@ impl Source {
                 test
             }
         };
-        let RawDataset { train, validation, classes, maximum, notes, .. } = raw;
-        let counts = train.class_counts(classes.len());
-        if let Some((class, _)) = classes.iter().zip(counts).find(|(_, count)| *count == 0) {
-            bail!("{}: class {class} has no image to train on", self.name());
-        }
-        Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes })
+        let RawDataset { train, validation, classes, maximum, notes, left_out, .. } = raw;
+        Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes, left_out })
     }
 
     /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
@@ -211,7 +214,10 @@ fn load_path(
     progress: OnProgress,
 ) -> Result<RawDataset> {
     let format = format.map_or_else(|| Format::detect(path), Ok)?;
-    format.load(path, options, encoding, progress)
+    let mut raw = format.load(path, options, encoding, progress)?;
+    // They are shown in many places, some of which a control character would break.
+    raw.classes.iter_mut().for_each(|name| *name = printable(name).into_owned());
+    Ok(raw)
 }
 
 /// The images at a path, all of them to validate with: of the classes and the shape of the training images.

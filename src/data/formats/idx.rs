@@ -4,9 +4,8 @@ use super::reader::{FolderForm, Reader};
 use crate::data::images::max_value;
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::raw_dataset::{RawDataset, Split};
-use crate::data::{Images, idx_file};
+use crate::data::{Images, idx_file, passed_over};
 use anyhow::{Context, Result, bail, ensure};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) const READER: Reader = Reader {
@@ -31,9 +30,16 @@ pub const IDX_FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// The file of that name in a folder, raw or gzipped, if there is one.
+/// The file of that name in a folder, raw or gzipped, if there is one: with a dot before `idx`, too, or in a
+/// folder of its own name, as archives of MNIST have them.
 pub(in crate::data) fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
-    [folder.join(name), folder.join(format!("{name}.gz"))].into_iter().find(|path| path.exists())
+    let dotted = name.replace("-idx", ".idx");
+    let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
+    let within = names.iter().flat_map(|place| names.iter().map(move |name| Path::new(place).join(name)));
+    let places: Vec<PathBuf> =
+        names.iter().map(PathBuf::from).chain(within).map(|path| folder.join(path)).collect();
+    let file = places.iter().find(|path| path.is_file());
+    file.or_else(|| places.iter().take(2).find(|path| path.exists())).cloned()
 }
 
 /// A file of images and that of their labels.
@@ -65,9 +71,9 @@ pub(in crate::data) fn is_whole(folder: &Path) -> bool {
 
 /// Whether a folder looks like one of IDX files.
 fn has_files(folder: &Path) -> bool {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let entries = passed_over::entries(folder).into_iter();
     entries
-        .map(|entry| entry.file_name().to_string_lossy().to_lowercase())
+        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().to_lowercase())
         .any(|name| name.contains("idx") && (name.contains("images") || name.contains("labels")))
 }
 
@@ -82,8 +88,7 @@ fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         name.contains("idx") && name.contains(content) && Split::of_name(&name) == Some(split)
     };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut fitting: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(fits).collect();
+    let mut fitting: Vec<PathBuf> = passed_over::entries(folder).into_iter().filter(fits).collect();
     fitting.sort();
     if let [first, second, ..] = fitting.as_slice() {
         bail!(
@@ -122,7 +127,15 @@ fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     });
     let test = test.transpose()?;
     let classes = encoding.names;
-    Ok(RawDataset { train, validation: None, test, classes, maximum, notes: Vec::new() })
+    Ok(RawDataset {
+        train,
+        validation: None,
+        test,
+        classes,
+        maximum,
+        notes: Vec::new(),
+        left_out: Vec::new(),
+    })
 }
 
 /// Loads the files of a catalogued set, whose classes are known.

@@ -4,10 +4,11 @@
 use super::reader::{FolderForm, Reader};
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::load_options::{LoadOptions, OnProgress};
+use crate::data::passed_over::Reason;
 use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 pub(super) const READER: Reader = Reader {
     name: "Parquet",
@@ -22,12 +23,18 @@ pub(super) const READER: Reader = Reader {
 /// without one to train with.
 fn find(folder: &Path) -> Option<Vec<(Split, PathBuf)>> {
     let mut found = Vec::new();
+    let may_be_data = |entry: &DirEntry| entry.depth() == 0 || Reason::of(entry.path()).is_none();
     let files = WalkDir::new(folder).follow_links(true).max_depth(2).sort_by_file_name();
-    for path in files.into_iter().flatten().map(|entry| entry.into_path()) {
+    for path in files.into_iter().filter_entry(may_be_data).flatten().map(|entry| entry.into_path()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        // As `train/0000.parquet`, too.
+        let of_folder = || {
+            let parent = path.parent().filter(|parent| *parent != folder)?;
+            Split::of_name(&parent.file_name()?.to_string_lossy())
+        };
         if name.ends_with(".parquet")
             && path.is_file()
-            && let Some(split) = Split::of_name(&name)
+            && let Some(split) = Split::of_name(&name).or_else(of_folder)
         {
             found.push((split, path));
         }
