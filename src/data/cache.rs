@@ -137,10 +137,8 @@ fn remove_unfinished(parent: &Path, ours: &Path) {
 }
 
 /// The types that kept values may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueKind {
-    #[default]
     Uint8,
     /// For whole numbers beyond a byte.
     Int32,

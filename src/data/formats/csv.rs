@@ -83,10 +83,8 @@ fn read(
         let rows = rows.with_labels(label_column).with_context(file)?;
         let width = rows.width;
         if *split == Split::Train {
-            writer.begin(
-                &shape_of_row(width as i64).iter().map(|&size| size as usize).collect::<Vec<_>>(),
-                ValueKind::Uint8,
-            );
+            let shape: Vec<usize> = shape_of_row(width as i64).iter().map(|&size| size as usize).collect();
+            writer.begin(&shape, ValueKind::Uint8);
         }
         ensure!(
             *split == Split::Train || width == of_train,
