@@ -44,6 +44,8 @@ pub struct Dataset {
     pub maximum: f64,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
+    /// The files, rows and folders that could not be read and are left out, each with the reason.
+    pub left_out: Vec<String>,
 }
 
 impl Dataset {

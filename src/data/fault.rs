@@ -21,6 +21,37 @@ pub enum Fault {
     UnreadableImage {
         /// The file, with the row in a table.
         place: String,
+        /// What makes it one that can be decoded, if that is known.
+        remedy: Option<String>,
+    },
+    /// A file is of a kind that is not read.
+    ForeignKind {
+        /// For people: `a MATLAB file`.
+        kind: &'static str,
+        /// What to do about it, mostly a line of Python.
+        remedy: String,
+    },
+    /// Images of a kind that is not read.
+    ForeignImages {
+        /// For people: `3 WebP images`.
+        images: String,
+        /// What to do about them.
+        remedy: String,
+    },
+    /// The folder of a class holds no image: [`LoadOptions::classes`](super::LoadOptions) names those to use.
+    EmptyClass {
+        /// The name of the class.
+        class: String,
+        /// What is there instead, if something is.
+        instead: Option<String>,
+    },
+    /// Beside folders of splits, such as `train`, there is one of the same classes whose name stands for no
+    /// split.
+    UnknownSplit {
+        /// The folder.
+        folder: PathBuf,
+        /// The words that stand for splits.
+        words: String,
     },
     /// Two images have different sizes: [`LoadOptions::image_size`](super::LoadOptions) makes them equal.
     SizesDiffer {
@@ -90,7 +121,21 @@ impl fmt::Display for Fault {
             Fault::AmbiguousFormat { path, names: [first, second], .. } => {
                 write!(out, "'{}' holds both {} and {}", path.display(), first, second)
             }
-            Fault::UnreadableImage { place } => write!(out, "{place}: cannot be used"),
+            Fault::UnreadableImage { place, .. } => write!(out, "{place}: cannot be used"),
+            // "a TorchScript model, not data" says enough.
+            Fault::ForeignKind { kind, .. } if kind.contains(", ") => write!(out, "is {kind}"),
+            Fault::ForeignKind { kind, .. } => write!(out, "is {kind}, which fitch cannot read"),
+            Fault::ForeignImages { images, .. } => write!(out, "holds {images}, which fitch cannot read"),
+            Fault::EmptyClass { class, instead: None } => write!(out, "class {class} has no images"),
+            Fault::EmptyClass { class, instead: Some(instead) } => {
+                write!(out, "class {class} has no images that fitch can read, only {instead}")
+            }
+            Fault::UnknownSplit { folder, words } => write!(
+                out,
+                "{} has the same classes as the training images, but its name stands for no split; words that \
+                 do are {words}",
+                folder.display()
+            ),
             // Width x height, as image viewers show it.
             Fault::SizesDiffer { first, first_size, other, other_size } => write!(
                 out,

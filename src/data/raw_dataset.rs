@@ -78,6 +78,8 @@ pub(crate) struct RawDataset {
     pub classes: Vec<String>,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
+    /// What could not be read and is left out, each with the reason.
+    pub left_out: Vec<String>,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::raw_dataset::{RawDataset, Split};
 use super::scaling::{self, Scale};
 use super::split::{SplitMethod, split};
 use super::{Dataset, Fault, Images, digits, idx_file, passed_over};
+use crate::text::printable;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use tch::Kind;
@@ -99,7 +100,7 @@ impl Source {
             Source::Path { path, .. } => {
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                 let name = path.file_name().map_or("data".into(), |name| name.to_string_lossy());
-                Format::stem(&name).to_string()
+                printable(Format::stem(&name)).into_owned()
             }
         }
     }
@@ -222,8 +223,9 @@ impl Source {
                 (test, TestOrigin::SetAside)
             }
         };
-        let RawDataset { train, validation, classes, notes, .. } = raw;
-        Ok(Dataset { name: self.name(), train, validation, test, test_origin, classes, maximum, notes })
+        let RawDataset { train, validation, classes, notes, left_out, .. } = raw;
+        let name = self.name();
+        Ok(Dataset { name, train, validation, test, test_origin, classes, maximum, notes, left_out })
     }
 
     /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
@@ -264,22 +266,22 @@ fn load_path(
     progress: OnProgress,
 ) -> Result<RawDataset> {
     let format = format.map_or_else(|| Format::detect(path), Ok)?;
-    let raw = format.load(path, options, encoding, progress)?;
+    let mut raw = format.load(path, options, encoding, progress)?;
+    // They are shown in many places, some of which a control character would break.
+    raw.classes.iter_mut().for_each(|name| *name = printable(name).into_owned());
     let is_known = options.transposes.is_none();
     if !transposes(path, options) || (is_known && format.is_of_pictures()) {
         return Ok(raw);
     }
-    let RawDataset { train, validation, test, classes, mut notes } = raw;
     if is_known {
-        notes.push("EMNIST has rows and columns exchanged: its images are turned upright".to_string());
+        raw.notes.push("EMNIST has rows and columns exchanged: its images are turned upright".to_string());
     }
     let turned = |images: Option<Images>| images.map(Images::transposed).transpose();
     Ok(RawDataset {
-        train: train.transposed()?,
-        validation: turned(validation)?,
-        test: turned(test)?,
-        classes,
-        notes,
+        train: raw.train.transposed()?,
+        validation: turned(raw.validation)?,
+        test: turned(raw.test)?,
+        ..raw
     })
 }
 

@@ -2,7 +2,7 @@
 
 use fitch::data::Inversion;
 use fitch::data::inputs::{InputSpec, inputs};
-use fitch::data::{LoadOptions, Source, idx_file};
+use fitch::data::{Fault, LoadOptions, Source, idx_file};
 use fitch::export::ModelCard;
 use fitch::model::Layers;
 use fitch::report::{metric_names, read_curves};
@@ -39,11 +39,13 @@ const fn slow(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8],
 }
 
 /// All of them.
-pub const READERS: [Reader; 12] = [
+pub const READERS: [Reader; 13] = [
     quick("idx", idx_samples, read_idx),
     quick("idx.stream", idx_stream_samples, read_inputs),
     quick("idx.labels", idx_label_samples, read_idx_labels),
     quick("rows.csv", csv_samples, read_inputs),
+    quick("scan.png", image_samples, read_inputs),
+    quick("foreign", foreign_samples, read_foreign),
     quick("arrays.npz", npz_samples, read_dataset),
     slow("labels.csv", labelled_samples, read_dataset),
     slow("table.parquet", parquet_samples, read_dataset),
@@ -153,6 +155,42 @@ fn csv_samples() -> Vec<Vec<u8>> {
     let text =
         b"p0,p1,p2,p3,p4,p5,p6,p7,p8,p9,p10,p11\n0,1,2,3,4,5,6,7,8,9,10,255\n1,1,1,1,1,1,1,1,1,1,1,1\n";
     vec![text.to_vec(), gzip(text)]
+}
+
+/// Grey, in colour and transparent, with 8 and with 16 bits; JPEGs of one pass and of several, one of them with
+/// something behind its end.
+fn image_samples() -> Vec<Vec<u8>> {
+    [
+        &include_bytes!("samples/grey.png")[..],
+        include_bytes!("samples/transparent.png"),
+        include_bytes!("samples/wide.png"),
+        include_bytes!("samples/marker.jpg"),
+        include_bytes!("samples/progressive.jpg"),
+        include_bytes!("samples/colour.bmp"),
+    ]
+    .map(<[u8]>::to_vec)
+    .into()
+}
+
+/// Files of kinds that are not read.
+fn foreign_samples() -> Vec<Vec<u8>> {
+    let record = [&6u64.to_le_bytes()[..], &[1; 4], b"\x0a\x04\x0a\x02\x0a\0", &[1; 4]].concat();
+    vec![
+        include_bytes!("samples/pictures.zip").to_vec(),
+        b"\x80\x04}\x94(C\x04data\x94C\x06labels\x94".to_vec(),
+        b"MATLAB 5.0 MAT-file, Platform: GLNXA64".to_vec(),
+        gzip(&[&vec![b'a'; 257][..], b"ustar\0"].concat()),
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n".to_vec(),
+        b"% a table\n@relation a\n".to_vec(),
+        record.repeat(2),
+    ]
+}
+
+/// Whether the file is known for what it is.
+fn read_foreign(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    let found = Source::find(path.to_str().expect("it is UTF-8"));
+    found.is_err_and(|fault| matches!(fault.downcast_ref(), Some(Fault::ForeignKind { .. })))
 }
 
 fn history_samples() -> Vec<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! CSV with a label and the pixels of an image in each row, raw or gzipped, as Kaggle and others have MNIST.
 
 use super::reader::{FolderForm, Reader};
-use crate::data::cache::{self, Key, Manifest, Writer};
+use crate::data::cache::{self, Key, Manifest, ValueKind, Writer};
 use crate::data::csv_inputs::{pixel_value, records};
 use crate::data::images::shape_of_row;
 use crate::data::label_encoding::{LABEL_NAMES, LabelIndex};
@@ -83,7 +83,8 @@ fn read(
         let rows = rows.with_labels(label_column).with_context(file)?;
         let width = rows.width;
         if *split == Split::Train {
-            writer.begin(&shape_of_row(width as i64).iter().map(|&size| size as usize).collect::<Vec<_>>());
+            let shape: Vec<usize> = shape_of_row(width as i64).iter().map(|&size| size as usize).collect();
+            writer.begin(&shape, ValueKind::Uint8);
         }
         ensure!(
             *split == Split::Train || width == of_train,

@@ -4,7 +4,7 @@ use super::{Checker, given_or_none};
 use crate::cli::{DataOptions, TrainOptions};
 use crate::suggestion::did_you_mean;
 use anyhow::Result;
-use fitch::data::{self, LoadOptions, Source, catalogue};
+use fitch::data::{self, Fault, LoadOptions, Source, catalogue};
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,12 @@ pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Sou
     Source::find_as(dataset, format).map_or_else(
         |fault| {
             let names = once("digits").chain(catalogue::names());
-            checker.fault("dataset", dataset, &format!("{fault}{}", did_you_mean(dataset, names)))
+            let remedy = match fault.downcast_ref() {
+                Some(Fault::ForeignKind { remedy, .. }) => format!("; {remedy}"),
+                _ => did_you_mean(dataset, names),
+            };
+            let fault = fault.chain().last().map_or(String::new(), ToString::to_string);
+            checker.fault("dataset", dataset, &format!("{fault}{remedy}"))
         },
         Some,
     )

@@ -141,6 +141,7 @@ impl LabelledTable {
                 image: EncodedImage::Row { file: self.name.clone(), row, bytes },
                 label: self.labels[row],
                 split: self.split,
+                is_needed: true,
             };
             let count = self.labels.len();
             match (images.next_row(), row < count) {

@@ -7,10 +7,11 @@ use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
+use crate::hints::hint_for_data_fault;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::data::Inversion;
 use fitch::data::inputs::{Input, InputSpec, inputs};
+use fitch::data::{Fault, Inversion};
 use fitch::export::ScriptModel;
 use fitch::run::RunFolder;
 use output::Output;
@@ -56,6 +57,11 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
                 // Print in the order of the inputs.
                 classifier.flush()?;
                 terminal.error(&format!("{fault:#}"));
+                if let Some(remedy @ (Fault::ForeignKind { .. } | Fault::ForeignImages { .. })) =
+                    fault.downcast_ref()
+                {
+                    hint_for_data_fault(remedy).iter().for_each(|hint| terminal.hint(hint));
+                }
                 failed += 1;
             }
         }

@@ -3,6 +3,7 @@
 use crate::cli::PredictFormat;
 use anyhow::{Context, Result};
 use fitch::data::inputs::Input;
+use fitch::text::printable;
 use serde::{Serialize, Serializer};
 use std::fmt::Write;
 
@@ -161,7 +162,7 @@ impl<'a> Output<'a> {
         {
             let _ = write!(line, "{probability:>width$.4}  ", width = column_width(class));
         }
-        line += &input.file;
+        line += &printable(&input.file);
         if let Some(row) = input.row {
             let _ = write!(line, " row {row}");
         }

@@ -12,6 +12,7 @@ use fitch::device;
 use fitch::files::write_whole;
 use fitch::model::{SummaryStyle, summary};
 use fitch::run::{RunFolder, RunLock, RunRecord};
+use fitch::text::printable;
 use fitch::train::{Checkpoint, TrainingState};
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -77,6 +78,11 @@ impl RunInProgress {
         record.save(&folder)?;
         let summary = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), summary.as_bytes())?;
+        if !dataset.left_out.is_empty() {
+            let lines: String =
+                dataset.left_out.iter().map(|line| format!("{}\n", printable(line))).collect();
+            write_whole(&folder.file("left-out.txt"), lines.as_bytes())?;
+        }
         Ok((RunInProgress { folder, record, summary, lock }, checkpoint))
     }
 }
