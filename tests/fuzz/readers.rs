@@ -39,7 +39,7 @@ const fn slow(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8],
 }
 
 /// All of them.
-pub const READERS: [Reader; 13] = [
+pub const READERS: [Reader; 14] = [
     quick("idx", idx_samples, read_idx),
     quick("idx.stream", idx_stream_samples, read_inputs),
     quick("idx.labels", idx_label_samples, read_idx_labels),
