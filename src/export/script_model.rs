@@ -23,7 +23,7 @@ pub struct ScriptModel {
 }
 
 impl ScriptModel {
-    /// Loads a file onto a device and tries its interface: `forward` and `logits` take images [n, ..], integer
+    /// Loads a file onto a device, sets it to evaluation mode and tries its interface: `forward` and `logits` take images [n, ..], integer
     /// or float32, and return float32 [n, classes]; `fitch.json` inside has the shape of an image.
     ///
     /// # Errors
@@ -35,9 +35,11 @@ impl ScriptModel {
 
     fn load_unnamed(path: &Path, device: Device) -> Result<ScriptModel> {
         let card = check_archive(path)?;
-        let module = CModule::load_on_device(path, device).map_err(|fault| {
+        let mut module = CModule::load_on_device(path, device).map_err(|fault| {
             anyhow!("libtorch cannot load it as TorchScript: {}", message_line(&fault.to_string()))
         })?;
+        // A file that was saved in training mode would drop out values and update means.
+        module.f_set_eval().context("cannot be set to evaluation")?;
         let model = ScriptModel { module, card, device };
         model.try_interface().context("does not have the interface of the models that fitch writes")?;
         Ok(model)
@@ -94,7 +96,7 @@ impl ScriptModel {
 }
 
 impl ModuleT for ScriptModel {
-    /// The logits. The file's `training` flags decide on dropout, not the caller.
+    /// The logits, in evaluation mode whatever the caller says.
     ///
     /// # Panics
     /// Where [`ScriptModel::logits`] fails, as tch's own modules do.

@@ -74,7 +74,7 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
 }
 
 /// Images of random values up to the maximum: integers where that is one, as raw pixels are, else floats.
-fn noise(shape: &[i64], maximum: f64) -> Result<Tensor> {
+pub fn noise(shape: &[i64], maximum: f64) -> Result<Tensor> {
     /// float32 has every integer up to this one.
     const MAX_EXACT: f64 = 16_777_216.0;
     let shape = [&[IMAGES_TO_VERIFY][..], shape].concat();
