@@ -229,6 +229,19 @@ fn cuda_devices() -> Result<usize, NoDevice> {
     }
 }
 
+/// Whether a message of libtorch's says that memory ran out, on the CPU or a CUDA device: from its allocators,
+/// or from cuBLAS and cuDNN.
+pub fn is_out_of_memory(message: &str) -> bool {
+    const PHRASES: [&str; 5] = [
+        "out of memory",
+        "not enough memory",
+        "can't allocate memory",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+        "CUDNN_STATUS_ALLOC_FAILED",
+    ];
+    PHRASES.iter().any(|phrase| message.contains(phrase))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

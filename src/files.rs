@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use same_file::Handle;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tempfile::NamedTempFile;
@@ -25,7 +25,7 @@ pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) ->
     let write = || -> Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".writing-");
+        builder.prefix(UNFINISHED);
         #[cfg(unix)]
         {
             // As any new file: the user's umask decides, not the privacy of temporary files.
@@ -50,12 +50,7 @@ pub(crate) fn write_folder_whole(path: &Path, files: &[(&str, &[u8])]) -> Result
     let parent = path.parent().unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
         step()?;
-        // Not what is above it: a run folder that was moved away must not come to life again.
-        if let Err(fault) = fs::create_dir(parent)
-            && fault.kind() != std::io::ErrorKind::AlreadyExists
-        {
-            return Err(fault);
-        }
+        create_only(parent)?;
         let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(parent)?;
         for (name, content) in files {
             let mut file = File::create(folder.path().join(name))?;
@@ -81,6 +76,75 @@ pub(crate) fn write_folder_whole(path: &Path, files: &[(&str, &[u8])]) -> Result
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Makes a file hold `bytes` from `start` on, flushed to the disk; what is before stays as it is. Of a file
+/// that is written anew (`start` is 0), the beginning that it has already is not written again.
+///
+/// # Errors
+/// As [`write_whole`]. What is before `start` is still there then.
+pub(crate) fn write_end(path: &Path, start: u64, bytes: &[u8]) -> std::io::Result<()> {
+    step()?;
+    path.parent().map_or(Ok(()), create_only)?;
+    let mut options = OpenOptions::new();
+    let mut file = options.read(true).write(true).create(start == 0).truncate(false).open(path)?;
+    let mut known = 0;
+    if start == 0 {
+        let mut before = Vec::new();
+        Read::by_ref(&mut file).take(bytes.len() as u64).read_to_end(&mut before)?;
+        known = bytes.iter().zip(&before).take_while(|(new, old)| new == old).count();
+    } else if file.metadata()?.len() < start {
+        return Err(std::io::Error::other("another program has made it shorter"));
+    }
+    file.seek(SeekFrom::Start(start + known as u64))?;
+    step()?;
+    file.write_all(&bytes[known..])?;
+    step()?;
+    file.set_len(start + bytes.len() as u64)?;
+    step()?;
+    file.sync_all()
+}
+
+/// Appends to a file in a single write, so that a reader sees all of it or nothing. The file is there already.
+///
+/// # Errors
+/// The file is gone, or the disk is full; the file is then as long as before.
+pub(crate) fn append(path: &Path, bytes: &[u8]) -> std::io::Result<File> {
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    let before = file.metadata()?.len();
+    if let Err(fault) = file.write_all(bytes) {
+        // Half a line is worse than none.
+        let _ = file.set_len(before);
+        return Err(fault);
+    }
+    Ok(file)
+}
+
+/// Creates a folder, but not those above it: a run folder that was moved away must not come to life again.
+fn create_only(folder: &Path) -> std::io::Result<()> {
+    match fs::create_dir(folder) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::AlreadyExists => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the unfinished files and folders that a killed process has left in a folder. Only for a process
+/// that holds its lock.
+pub(crate) fn remove_unfinished(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if is_unfinished(&entry.file_name().to_string_lossy()) {
+            // Leftovers that cannot be removed do no harm.
+            let _ = match entry.file_type() {
+                Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
+                _ => fs::remove_file(entry.path()),
+            };
+        }
+    }
+}
+
+/// Whether a file or folder of that name is not finished.
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.starts_with(UNFINISHED)
+}
+
 /// A file that this process has locked until this is dropped. The lock is the system's, so that it goes with
 /// its process, however that ends.
 #[derive(Debug)]
@@ -88,17 +152,28 @@ pub(crate) struct LockedFile {
     path: PathBuf,
     // Closing the file releases the lock.
     file: File,
+    is_enforced: bool,
+}
+
+/// What came of an attempt to lock a file.
+enum Attempt {
+    Locked,
+    Taken,
+    /// The file system has no locks, as some network file systems.
+    NoLocks,
 }
 
 impl LockedFile {
-    /// Locks a file, which is made if it is not there; gives nothing if another process has it.
+    /// Locks a file, which is made if it is not there; gives nothing if another process has it. Where the file
+    /// system has no locks, the file [is not enforced](LockedFile::is_enforced).
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn try_lock(path: &Path) -> Result<Option<LockedFile>> {
         LockedFile::take(path, |file| match file.try_lock() {
-            Ok(()) => Ok(true),
-            Err(TryLockError::WouldBlock) => Ok(false),
+            Ok(()) => Ok(Attempt::Locked),
+            Err(TryLockError::WouldBlock) => Ok(Attempt::Taken),
+            Err(TryLockError::Error(fault)) if has_no_locks(&fault) => Ok(Attempt::NoLocks),
             Err(TryLockError::Error(fault)) => Err(fault),
         })
     }
@@ -109,31 +184,49 @@ impl LockedFile {
     /// The file cannot be written.
     pub fn lock(path: &Path, mut waiting: impl FnMut()) -> Result<LockedFile> {
         let locked = LockedFile::take(path, |file| match file.try_lock() {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(Attempt::Locked),
             Err(TryLockError::WouldBlock) => {
                 waiting();
-                file.lock().map(|()| true)
+                file.lock().map(|()| Attempt::Locked)
             }
+            Err(TryLockError::Error(fault)) if has_no_locks(&fault) => Ok(Attempt::NoLocks),
             Err(TryLockError::Error(fault)) => Err(fault),
         });
         locked?.with_context(|| format!("cannot lock {}", path.display()))
     }
 
-    fn take(path: &Path, mut lock: impl FnMut(&File) -> std::io::Result<bool>) -> Result<Option<LockedFile>> {
+    fn take(
+        path: &Path,
+        mut lock: impl FnMut(&File) -> std::io::Result<Attempt>,
+    ) -> Result<Option<LockedFile>> {
         loop {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false).open(path);
             let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-            if !lock(&file).with_context(|| format!("cannot lock {}", path.display()))? {
-                return Ok(None);
-            }
+            let is_enforced = match lock(&file) {
+                Ok(Attempt::Locked) => true,
+                Ok(Attempt::NoLocks) => false,
+                Ok(Attempt::Taken) => return Ok(None),
+                Err(fault) => {
+                    // Nothing is left of an attempt that failed.
+                    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+                        let _ = fs::remove_file(path);
+                    }
+                    return Err(fault).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            };
             // Whoever had the lock before may have removed or renamed the file: then ours has no name any
             // more.
             let ours = Handle::from_file(file.try_clone()?)?;
             if Handle::from_path(path).is_ok_and(|named| named == ours) {
-                return Ok(Some(LockedFile { path: path.to_path_buf(), file }));
+                return Ok(Some(LockedFile { path: path.to_path_buf(), file, is_enforced }));
             }
         }
+    }
+
+    /// Whether other processes are kept out: not where the file system has no locks.
+    pub fn is_enforced(&self) -> bool {
+        self.is_enforced
     }
 
     /// The file, open for reading and writing.
@@ -145,6 +238,14 @@ impl LockedFile {
     pub fn remove(self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Whether a fault says that the file system has no locks: the system has no such call, or there is none for
+/// this kind of file, or the server of a network file system gives none.
+fn has_no_locks(fault: &std::io::Error) -> bool {
+    // ENOLCK, which has no kind of its own.
+    const NO_LOCKS: i32 = if cfg!(target_os = "linux") { 37 } else { 77 };
+    fault.kind() == std::io::ErrorKind::Unsupported || fault.raw_os_error() == Some(NO_LOCKS)
 }
 
 /// What changes about a file when it does: its length and its times, and which file has the name. Cheap to
@@ -185,8 +286,8 @@ impl FileStamp {
     }
 }
 
-/// What the names of unfinished folders begin with.
-pub(crate) const UNFINISHED: &str = ".writing-";
+/// What the names of unfinished files and folders begin with.
+const UNFINISHED: &str = ".writing-";
 
 /// Flushes the names in a folder to the disk. Elsewhere than on Unix, a folder cannot be opened for that.
 fn flush_names(folder: &Path) -> std::io::Result<()> {
@@ -265,6 +366,52 @@ mod tests {
         assert!(path.exists() && LockedFile::try_lock(&path).unwrap().is_none());
         second.remove();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn only_the_end_of_a_file_is_written_and_a_known_beginning_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("below").join("log");
+        write_end(&path, 0, b"one\n").unwrap();
+        write_end(&path, 4, b"two\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+        write_end(&path, 0, b"one\nthree").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one\nthree");
+        write_end(&path, 4, b"").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one\n");
+        assert!(write_end(&path, 5, b"x").is_err(), "another program has cut it");
+        let gone = folder.path().join("no").join("folder").join("log");
+        assert!(write_end(&gone, 0, b"x").is_err() && !folder.path().join("no").exists());
+    }
+
+    #[test]
+    fn what_is_appended_is_all_there_and_nothing_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        assert_eq!(append(&path, b"x").unwrap_err().kind(), std::io::ErrorKind::NotFound);
+        fs::write(&path, "one\n").unwrap();
+        append(&path, b"two\n").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(".writing-a")).unwrap();
+        fs::write(folder.path().join(".writing-a").join("x"), "half").unwrap();
+        fs::write(folder.path().join(".writing-b"), "half").unwrap();
+        fs::write(folder.path().join("whole"), "whole").unwrap();
+        remove_unfinished(folder.path());
+        let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert_eq!(left.collect::<Vec<_>>(), ["whole"]);
+    }
+
+    #[test]
+    fn a_file_system_without_locks_is_known_by_its_faults() {
+        for (code, expected) in [(38, true), (37, true), (95, true), (5, false), (28, false)] {
+            let fault = std::io::Error::from_raw_os_error(code);
+            assert_eq!(has_no_locks(&fault), expected && cfg!(target_os = "linux"), "{fault}");
+        }
     }
 
     #[test]

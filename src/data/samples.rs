@@ -2,6 +2,7 @@
 
 use super::batches::{Batch, BatchIterator, BatchSource, sent};
 use super::split::{SplitMethod, split};
+use crate::device;
 use crate::kernels::tensor_slice::{as_slice, filled};
 use crate::kernels::threads::for_each_chunk;
 use crate::random::{Purpose, shuffle};
@@ -239,8 +240,7 @@ impl BatchSource for Samples {
 
 /// Whether libtorch had too little memory.
 fn is_out_of_memory(fault: &anyhow::Error) -> bool {
-    let is_torch = |message: &str| message.contains("out of memory");
-    fault.downcast_ref::<TchError>().is_some_and(|fault| is_torch(&fault.to_string()))
+    fault.downcast_ref::<TchError>().is_some_and(|fault| device::is_out_of_memory(&fault.to_string()))
 }
 
 /// The chosen rows of a tensor, copied to a device a part at a time: the host needs no memory for all of

@@ -26,7 +26,7 @@ pub struct ScriptModel {
 }
 
 impl ScriptModel {
-    /// Loads a file onto a device and tries its interface: `forward` and `logits` take images [n, ..], integer
+    /// Loads a file onto a device, sets it to evaluation mode and tries its interface: `forward` and `logits` take images [n, ..], integer
     /// or float32, and return float32 [n, classes]; `fitch.json` inside has the shape of an image.
     ///
     /// # Errors
@@ -40,9 +40,11 @@ impl ScriptModel {
         let card = check_archive(path)?;
         // Its fused operators compute other bits than the layers, and are compiled while the user waits.
         tch::jit::set_tensor_expr_fuser_enabled(false);
-        let module = CModule::load_on_device(path, device).map_err(|fault| {
+        let mut module = CModule::load_on_device(path, device).map_err(|fault| {
             anyhow!("libtorch cannot load it as TorchScript: {}", message_line(&fault.to_string()))
         })?;
+        // A file that was saved in training mode would drop out values and update means.
+        module.f_set_eval().context("cannot be set to evaluation")?;
         let images_at_once = images_at_once(&card);
         let model = ScriptModel { module, card, device, images_at_once };
         model.try_interface().context("does not have the interface of the models that fitch writes")?;
@@ -118,7 +120,7 @@ fn images_at_once(card: &ModelCard) -> Option<i64> {
 }
 
 impl ModuleT for ScriptModel {
-    /// The logits. The file's `training` flags decide on dropout, not the caller.
+    /// The logits, in evaluation mode whatever the caller says.
     ///
     /// # Panics
     /// Where [`ScriptModel::logits`] fails, as tch's own modules do.

@@ -92,6 +92,24 @@ fn every_layer_kind_has_an_onnx_operator_or_passes_values_unchanged() {
     }
 }
 
+/// Everything was written as opset 20, which older programs refuse.
+#[test]
+fn onnx_files_have_the_lowest_opset_that_their_layers_need() {
+    for (layers, versions) in [
+        ("dense 6, relu, batchnorm, dropout 0.5", [8, 17]),
+        ("conv2d 2 2, maxpool2d 2, flatten, tanh", [8, 17]),
+        ("dense 6, layernorm", [8, 17]),
+        ("gelu, dense 6, layernorm", [9, 20]),
+    ] {
+        let exported = Exported::new(layers);
+        let bytes = onnx::model_bytes(exported.trained(), onnx::OnnxInput::Uint8).unwrap();
+        // The version of the format comes first (field 1), the opset's number within field 8 near the end.
+        assert_eq!(bytes[..2], [1 << 3, versions[0]], "{layers}");
+        let opset = [8 << 3 | 2, 2, 2 << 3, versions[1]];
+        assert!(bytes.windows(4).any(|window| window == opset), "{layers}");
+    }
+}
+
 #[test]
 fn a_file_that_computes_something_else_is_an_error() {
     let exported = Exported::new("dense 6, relu");
@@ -100,6 +118,32 @@ fn a_file_that_computes_something_else_is_an_error() {
     assert!(fault.contains("does not compute what the model does"), "{fault}");
     let _ = tch::no_grad(|| exported.variables.variables()["dense_1.bias"].shallow_clone().fill_(f64::NAN));
     assert!(exported.verify(&exported.network).is_err(), "NaN is never equal");
+}
+
+/// What a model that was tuned in Python and saved without `eval()` answered was another at each call.
+#[test]
+fn a_file_in_training_mode_is_used_in_evaluation_mode() {
+    let exported = Exported::new("dense 60, relu, batchnorm, dropout 0.5");
+    let mut tuned = CModule::load(exported.path("model.pt")).unwrap();
+    tuned.set_train();
+    let path = exported.path("tuned.pt");
+    tuned.save(&path).unwrap();
+    // libtorch does not write the file's card.
+    let mut archive = ZipArchive::new(fs::File::open(exported.path("model.pt")).unwrap()).unwrap();
+    let name = archive.file_names().find(|name| name.ends_with("extra/fitch.json")).unwrap().to_string();
+    let mut card = Vec::new();
+    archive.by_name(&name).unwrap().read_to_end(&mut card).unwrap();
+    let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut writer = zip::ZipWriter::new_append(file).unwrap();
+    writer.start_file("tuned/extra/fitch.json", Default::default()).unwrap();
+    std::io::Write::write_all(&mut writer, &card).unwrap();
+    writer.finish().unwrap();
+
+    let images = Tensor::rand([50, 4, 3], (Kind::Float, Device::Cpu));
+    let loaded = ScriptModel::load(&path, Device::Cpu).unwrap();
+    let first = loaded.logits(&images).unwrap();
+    assert_eq!(loaded.logits(&images).unwrap(), first);
+    assert!(first.allclose(&exported.network.forward_t(&images, false), 1e-5, 1e-6, false));
 }
 
 #[test]

@@ -119,6 +119,11 @@ impl Drawing {
         anchor: Anchor,
         degrees: f64,
     ) {
-        self.elements.push(Element::Text { x, y, text: text.to_string(), font, anchor, degrees });
+        // An SVG file cannot have control characters, in whatever form.
+        let text = text.replace(
+            |letter: char| letter.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&letter),
+            "\u{fffd}",
+        );
+        self.elements.push(Element::Text { x, y, text, font, anchor, degrees });
     }
 }

@@ -4,6 +4,7 @@ use super::drawing::{Drawing, FAINT, GREY, INK, Style};
 use super::font::{Anchor, Font};
 use crate::metrics::ConfusionMatrix;
 use crate::text::with_separators;
+use std::cmp::Reverse;
 
 const TITLE: Font = Font::new(19.0, INK).bold();
 const LABEL: Font = Font::new(13.0, INK);
@@ -13,20 +14,58 @@ const MARGIN: f64 = 18.0;
 const MAX_NAME_WIDTH: f64 = 130.0;
 /// Cells of more classes have no room for numbers.
 const MAX_CLASSES_WITH_NUMBERS: usize = 24;
+/// Of more classes than this one would see nothing: then only the worst are drawn.
+const MAX_CLASSES: usize = 100;
+const WORST_CLASSES: usize = 60;
 
 /// Draws the matrix: a row for each true class, a column for each predicted one, in each cell its count and
-/// its share of the row.
+/// its share of the row. Of more than a hundred classes, those with the most mistakes are drawn.
 pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
+    let of_class: Vec<u64> = matrix.counts.iter().map(|counts| counts.iter().sum()).collect();
+    if classes.len() <= MAX_CLASSES {
+        return draw(matrix, &of_class, classes, ["Confusion matrix", &accuracy_note(matrix)]);
+    }
+    let worst = worst_classes(matrix);
+    let part = ConfusionMatrix {
+        counts: worst
+            .iter()
+            .map(|&row| worst.iter().map(|&column| matrix.counts[row][column]).collect())
+            .collect(),
+    };
+    let names: Vec<String> = worst.iter().map(|&class| classes[class].clone()).collect();
+    let title = format!(
+        "Confusion matrix: the {WORST_CLASSES} of {} classes with the most mistakes",
+        with_separators(classes.len() as i64)
+    );
+    let of_class: Vec<u64> = worst.iter().map(|&class| of_class[class]).collect();
+    draw(&part, &of_class, &names, [&title, &accuracy_note(matrix)])
+}
+
+/// The classes with the most mistakes, whether they were taken for others or others for them, in their order.
+fn worst_classes(matrix: &ConfusionMatrix) -> Vec<usize> {
+    let mut mistakes = vec![0u64; matrix.counts.len()];
+    for (truth, counts) in matrix.counts.iter().enumerate() {
+        for (prediction, &count) in counts.iter().enumerate().filter(|(prediction, _)| *prediction != truth) {
+            mistakes[truth] += count;
+            mistakes[prediction] += count;
+        }
+    }
+    let mut worst: Vec<usize> = (0..mistakes.len()).collect();
+    worst.sort_by_key(|&class| (Reverse(mistakes[class]), class));
+    worst.truncate(WORST_CLASSES);
+    worst.sort_unstable();
+    worst
+}
+
+/// Draws a matrix or part of one; `of_class` has the number of images of each class.
+fn draw(matrix: &ConfusionMatrix, of_class: &[u64], classes: &[String], [title, note]: [&str; 2]) -> Drawing {
     let grid = Grid::new(classes);
-    let title = "Confusion matrix";
-    let note = accuracy_note(matrix);
-    let head_width = MARGIN + TITLE.width(title) + 24.0 + NOTE.width(&note) + MARGIN;
+    let head_width = MARGIN + TITLE.width(title) + 24.0 + NOTE.width(note) + MARGIN;
     let mut drawing = Drawing::new(grid.width().max(head_width), grid.top + grid.side + MARGIN);
     drawing.text(MARGIN, 30.0, title, TITLE, Anchor::Start);
-    drawing.text(MARGIN + TITLE.width(title) + 24.0, 30.0, &note, NOTE, Anchor::Start);
+    drawing.text(MARGIN + TITLE.width(title) + 24.0, 30.0, note, NOTE, Anchor::Start);
     grid.draw_names(&mut drawing);
-    for (truth, counts) in matrix.counts.iter().enumerate() {
-        let row: u64 = counts.iter().sum();
+    for (truth, (counts, &row)) in matrix.counts.iter().zip(of_class).enumerate() {
         for (prediction, &count) in counts.iter().enumerate() {
             let share = if row == 0 { 0.0 } else { count as f64 / row as f64 };
             grid.draw_cell(&mut drawing, [truth, prediction], count, share);

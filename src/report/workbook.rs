@@ -101,6 +101,23 @@ fn line_chart(content: &WorkbookContent, metric: &str, columns: &[usize]) -> Cha
     chart
 }
 
+/// A text as a cell can hold it: Excel has no more letters in one, and no control characters.
+fn cell_text(text: &str) -> String {
+    const MAX_LENGTH: usize = 32_767;
+    const END: &str = " ...";
+    let plain = text.replace(|letter: char| letter.is_control() && letter != '\n', "\u{fffd}");
+    if plain.encode_utf16().count() <= MAX_LENGTH {
+        return plain;
+    }
+    let mut room = MAX_LENGTH - END.len();
+    let kept = plain.chars().take_while(|letter| {
+        let fits = room >= letter.len_utf16();
+        room = room.saturating_sub(letter.len_utf16());
+        fits
+    });
+    kept.collect::<String>() + END
+}
+
 fn write_facts(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format) -> Result<()> {
     sheet.set_name("Run")?;
     for (row, (name, fact)) in content.facts.iter().enumerate() {
@@ -108,10 +125,31 @@ fn write_facts(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format) 
         sheet.write_with_format(row, 0, name, bold)?;
         match fact {
             Fact::Number(number) => sheet.write(row, 1, *number)?,
-            Fact::Text(text) => sheet.write(row, 1, text)?,
+            Fact::Text(text) => sheet.write(row, 1, cell_text(text))?,
         };
     }
     sheet.set_column_width(0, 24)?;
     sheet.set_column_width(1, 60)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of 300 classes of 120 letters each were too long for a cell, and ended the run.
+    #[test]
+    fn what_is_too_long_for_a_cell_is_cut_and_control_characters_are_replaced() {
+        assert_eq!(cell_text("c\u{1b}at, dog\n"), "c\u{fffd}at, dog\n");
+        for letter in ["x", "é", "😀"] {
+            let cut = cell_text(&letter.repeat(40_000));
+            assert!(
+                cut.ends_with(" ...") && (32_760..=32_767).contains(&cut.encode_utf16().count()),
+                "{letter}"
+            );
+        }
+        let facts = vec![("classes".to_string(), Fact::Text(format!("{}, c\u{1b}at", "x".repeat(40_000))))];
+        let columns = vec!["epoch".to_string(), "loss".to_string()];
+        workbook(&WorkbookContent { columns, rows: vec![vec![Some(1.0), Some(0.5)]], facts }).unwrap();
+    }
 }

@@ -1,16 +1,22 @@
 //! Checkpoints on disk: folders that are whole or absent, of which the newest are kept.
 
+use super::growing_text::{Beginning, Growth};
 use super::weights::safetensors_bytes;
-use crate::files::{UNFINISHED, write_folder_whole};
+use crate::files::{remove_unfinished, write_end, write_folder_whole};
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tch::Tensor;
 
 const STATE: &str = "state.toml";
 const TENSORS: &str = "tensors.safetensors";
+/// How much of the text that all checkpoints share belongs to this one.
+const SHARED: &str = "history.toml";
+/// The text that all checkpoints share, beside them: each has its beginning.
+const SHARED_TEXT: &str = "history.tsv";
 /// In the form that `sha256sum --check` reads.
 const DIGESTS: &str = "sha256sums.txt";
 
@@ -29,6 +35,7 @@ pub struct UnwrittenCheckpoint {
     state: String,
     /// As safetensors.
     tensors: Vec<u8>,
+    growth: Growth,
 }
 
 /// A checkpoint read from disk.
@@ -40,6 +47,16 @@ pub struct KeptCheckpoint {
     pub state: String,
     /// The tensors, on the CPU.
     pub tensors: BTreeMap<String, Tensor>,
+    /// The text that grew until then; checkpoints of version 0.1.0 have none.
+    pub text: Option<String>,
+}
+
+/// The number of checkpoints that this process is writing.
+static IN_WRITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this process is writing a checkpoint, in any thread: then it should not be ended.
+pub fn is_writing_checkpoint() -> bool {
+    IN_WRITING.load(Ordering::Relaxed) > 0
 }
 
 impl CheckpointFolder {
@@ -48,7 +65,8 @@ impl CheckpointFolder {
         CheckpointFolder { path: path.into() }
     }
 
-    /// A checkpoint after (epochs, steps), with a copy of the tensors as they are now.
+    /// A checkpoint after (epochs, steps), with a copy of the tensors as they are now. The text that grows
+    /// from checkpoint to checkpoint is not written again with each.
     ///
     /// # Errors
     /// Tensors that cannot be saved.
@@ -57,6 +75,7 @@ impl CheckpointFolder {
         (epoch, step): (usize, usize),
         state: String,
         tensors: &BTreeMap<String, Tensor>,
+        growth: Growth,
     ) -> Result<UnwrittenCheckpoint> {
         let name = format!("{epoch:08}-{step:010}");
         Ok(UnwrittenCheckpoint {
@@ -64,6 +83,7 @@ impl CheckpointFolder {
             name,
             state,
             tensors: safetensors_bytes(tensors, &[])?,
+            growth,
         })
     }
 
@@ -83,12 +103,15 @@ impl CheckpointFolder {
 
     /// Removes what a killed process left half written. Only for a process that holds the lock of the run.
     pub fn remove_unfinished(&self) {
-        for path in fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path()) {
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
-                // Leftovers that cannot be removed do no harm.
-                let _ = fs::remove_dir_all(path);
-            }
-        }
+        remove_unfinished(&self.path);
+    }
+
+    /// Whether it has no checkpoint, not even a broken one.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(self.newest_first()?.is_empty())
     }
 
     /// All checkpoints, whole or not.
@@ -117,14 +140,38 @@ impl UnwrittenCheckpoint {
     /// # Errors
     /// The disk; the earlier checkpoints are still there then.
     pub fn write(self, keep: usize) -> Result<()> {
-        let files = [(STATE, self.state.as_bytes()), (TENSORS, self.tensors.as_slice())];
-        let digests: String = files.iter().map(|(name, content)| digest_line(name, content)).collect();
-        let files = [files[0], files[1], (DIGESTS, digests.as_bytes())];
-        write_folder_whole(&self.folder.path.join(self.name), &files)?;
+        let _in_writing = InWriting::begin();
+        // First, because the checkpoint counts on it.
+        let path = self.folder.path.join(&self.name);
+        write_end(&self.folder.path.join(SHARED_TEXT), self.growth.start, &self.growth.bytes)
+            .with_context(|| format!("cannot write {}: {SHARED_TEXT}", path.display()))?;
+        let shared = toml::to_string(&self.growth.beginning).context("its text cannot be described")?;
+        let [state, tensors, shared] =
+            [(STATE, self.state.as_bytes()), (TENSORS, self.tensors.as_slice()), (SHARED, shared.as_bytes())];
+        let digests: String =
+            [state, tensors, shared].iter().map(|(name, content)| digest_line(name, content)).collect();
+        let files = [state, tensors, shared, (DIGESTS, digests.as_bytes())];
+        write_folder_whole(&path, &files)?;
         for old in self.folder.newest_first()?.into_iter().skip(keep.max(1)) {
             fs::remove_dir_all(&old).with_context(|| format!("cannot remove {}", old.display()))?;
         }
         Ok(())
+    }
+}
+
+/// Counts a checkpoint as long as it is being written.
+struct InWriting;
+
+impl InWriting {
+    fn begin() -> InWriting {
+        IN_WRITING.fetch_add(1, Ordering::Relaxed);
+        InWriting
+    }
+}
+
+impl Drop for InWriting {
+    fn drop(&mut self) {
+        IN_WRITING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -139,13 +186,28 @@ fn read(path: &Path) -> Result<KeptCheckpoint> {
     for (name, content) in [(STATE, &state), (TENSORS, &tensors)] {
         ensure!(digests.contains(&digest_line(name, content)), "{name} is not as it was written");
     }
+    let text = match digests.contains(&format!("  {SHARED}\n")) {
+        false => None,
+        true => {
+            let shared = file(SHARED)?;
+            ensure!(digests.contains(&digest_line(SHARED, &shared)), "{SHARED} is not as it was written");
+            Some(shared_text(path, &shared).with_context(|| format!("its part of {SHARED_TEXT}"))?)
+        }
+    };
     let state = String::from_utf8(state).context("its state is not text")?;
     let tensors = Tensor::read_safetensors(path.join(TENSORS)).context("its tensors cannot be read")?;
-    Ok(KeptCheckpoint { path: path.to_path_buf(), state, tensors: tensors.into_iter().collect() })
+    Ok(KeptCheckpoint { path: path.to_path_buf(), state, tensors: tensors.into_iter().collect(), text })
+}
+
+/// The part of the shared text that belongs to the checkpoint at a path.
+fn shared_text(path: &Path, shared: &[u8]) -> Result<String> {
+    let beginning: Beginning = toml::from_str(std::str::from_utf8(shared)?)?;
+    beginning.read(&path.parent().unwrap_or(Path::new(".")).join(SHARED_TEXT))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::growing_text::GrowingText;
     use super::*;
     use crate::files::fail_at;
     use tempfile::TempDir;
@@ -157,7 +219,9 @@ mod tests {
     }
 
     fn write(folder: &CheckpointFolder, number: (usize, usize), state: &str, keep: usize) -> Result<()> {
-        folder.prepare(number, state.to_string(), &tensors(number.0 as f64))?.write(keep)
+        let mut text = GrowingText::default();
+        (1..=number.0).for_each(|epoch| text.append(&format!("epoch {epoch}\n")));
+        folder.prepare(number, state.to_string(), &tensors(number.0 as f64), text.growth())?.write(keep)
     }
 
     fn newest(folder: &CheckpointFolder) -> (Option<String>, Vec<String>) {
@@ -175,11 +239,52 @@ mod tests {
             write(&folder, number, state, 2).unwrap();
         }
         assert_eq!(newest(&folder).0.unwrap(), "ten and seven steps");
-        assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 2);
+        assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 3, "two, and the text that they share");
         let kept = folder.newest(|_| ()).unwrap().unwrap();
         assert_eq!(kept.tensors["a/weight"], tensors(10.0)["a/weight"]);
         let means = Vec::<f64>::try_from(&kept.tensors["means"]).unwrap();
         assert!(means[0] == 10.0 && means[1].is_nan());
+        assert!(kept.text.unwrap().ends_with("epoch 9\nepoch 10\n"));
+    }
+
+    #[test]
+    fn of_the_shared_text_each_has_its_own_part() {
+        let place = TempDir::new().unwrap();
+        let folder = CheckpointFolder::new(place.path());
+        let text = place.path().join(SHARED_TEXT);
+        write(&folder, (1, 0), "one", 3).unwrap();
+        write(&folder, (3, 0), "three", 3).unwrap();
+        // What a process that was killed had appended is no part of any.
+        fs::write(&text, "epoch 1\nepoch 2\nepoch 3\nepo").unwrap();
+        assert_eq!(newest(&folder).0.as_deref(), Some("three"));
+        // What was altered after the older one ends breaks the newer one only.
+        for altered in ["epoch 1\nepoch 2\nepoch 4\n", "epoch 1\nepo"] {
+            fs::write(&text, altered).unwrap();
+            let (found, broken) = newest(&folder);
+            assert_eq!(found.as_deref(), Some("one"), "{altered}");
+            assert!(
+                broken[0].contains("00000003-0000000000 is broken: its part of history.tsv"),
+                "{broken:?}"
+            );
+        }
+        fs::remove_file(&text).unwrap();
+        assert_eq!(newest(&folder).0, None);
+        assert!(!folder.is_empty().unwrap(), "there are some, though broken");
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_earlier_version_has_no_shared_text() {
+        let place = TempDir::new().unwrap();
+        let folder = CheckpointFolder::new(place.path());
+        write(&folder, (1, 0), "one", 3).unwrap();
+        let path = place.path().join("00000001-0000000000");
+        fs::remove_file(path.join(SHARED)).unwrap();
+        let digests = fs::read_to_string(path.join(DIGESTS)).unwrap();
+        let earlier: String =
+            digests.lines().filter(|line| !line.contains(SHARED)).map(|line| format!("{line}\n")).collect();
+        fs::write(path.join(DIGESTS), earlier).unwrap();
+        let kept = folder.newest(|_| ()).unwrap().unwrap();
+        assert_eq!((kept.state.as_str(), kept.text), ("one", None));
     }
 
     #[test]
@@ -189,7 +294,7 @@ mod tests {
         write(&folder, (1, 0), "one", 3).unwrap();
         write(&folder, (2, 0), "two", 3).unwrap();
         let path = place.path().join("00000002-0000000000");
-        for name in [STATE, TENSORS, DIGESTS] {
+        for name in [STATE, TENSORS, SHARED, DIGESTS] {
             let whole = fs::read(path.join(name)).unwrap();
             let mut altered = whole.clone();
             altered[whole.len() / 2] ^= 1;
@@ -238,9 +343,9 @@ mod tests {
             }
             steps += 1;
         }
-        // For each of three files a write and a flush; the folder made, flushed and renamed, its parent
-        // flushed.
-        assert_eq!(steps, 10);
+        // The shared text opened, written, cut and flushed; for each of four files a write and a flush; the
+        // folder made, flushed and renamed, its parent flushed.
+        assert_eq!(steps, 16);
     }
 
     #[test]

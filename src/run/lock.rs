@@ -6,6 +6,7 @@ use crate::files::LockedFile;
 use anyhow::{Result, bail};
 use std::fs;
 use std::io::{Seek, Write};
+use std::path::Path;
 
 pub(super) const FILE_NAME: &str = "run.lock";
 
@@ -14,25 +15,42 @@ pub(super) const FILE_NAME: &str = "run.lock";
 pub struct RunLock(Option<LockedFile>);
 
 impl RunLock {
-    /// Locks the folder.
+    /// Locks the folder. Where the file system has no locks, [`keeps_others_out`](RunLock::keeps_others_out)
+    /// says so.
     ///
     /// # Errors
     /// Another process, which is named, has the folder; or it cannot be written.
     pub fn take(folder: &RunFolder) -> Result<RunLock> {
-        let path = folder.file(FILE_NAME);
-        let Some(mut locked) = LockedFile::try_lock(&path)? else {
-            let holder = fs::read_to_string(&path).unwrap_or_default();
-            bail!(
-                "{} is in use by {}; two trainings in one folder would spoil each other",
-                folder.path().display(),
-                if holder.is_empty() { "another process" } else { holder.trim() }
-            );
+        match RunLock::take_file(&folder.file(FILE_NAME))? {
+            Ok(lock) => Ok(lock),
+            Err(holder) => bail!(
+                "{} is in use by {holder}; two trainings in one folder would spoil each other",
+                folder.path().display()
+            ),
+        }
+    }
+
+    /// Locks a file that stands for something else, such as the folder of several runs; gives the process that
+    /// has it if another one has.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn take_file(path: &Path) -> Result<Result<RunLock, String>> {
+        let Some(mut locked) = LockedFile::try_lock(path)? else {
+            let holder = fs::read_to_string(path).unwrap_or_default();
+            return Ok(Err(if holder.is_empty() { "another process" } else { holder.trim() }.to_string()));
         };
         // For people, and for the message to a process that is refused.
         let file = locked.file();
         let _ = file.rewind().and_then(|()| file.set_len(0));
         let _ = writeln!(file, "process {}", std::process::id());
-        Ok(RunLock(Some(locked)))
+        Ok(Ok(RunLock(Some(locked))))
+    }
+
+    /// Whether other processes cannot take the folder: not where the file system has no locks, as some network
+    /// file systems.
+    pub fn keeps_others_out(&self) -> bool {
+        self.0.as_ref().is_some_and(LockedFile::is_enforced)
     }
 }
 

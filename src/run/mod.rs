@@ -1,15 +1,18 @@
 //! The run folder: its name, its files and how they are written. The room knows nothing of training.
 
 mod checkpoints;
+mod growing_text;
 mod lock;
 mod record;
 mod weights;
 
-pub use checkpoints::{CheckpointFolder, KeptCheckpoint, UnwrittenCheckpoint};
+pub use checkpoints::{CheckpointFolder, KeptCheckpoint, UnwrittenCheckpoint, is_writing_checkpoint};
+pub use growing_text::{GrowingText, Growth};
 pub use lock::RunLock;
 pub use record::{DatasetRecord, RunRecord};
 pub use weights::{load_weights, save_weights};
 
+use crate::files::{is_unfinished, remove_unfinished};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::io::ErrorKind;
@@ -61,8 +64,12 @@ impl RunFolder {
     pub fn check_free(path: &Path) -> Result<()> {
         match fs::read_dir(path) {
             Ok(mut entries) => {
+                // What a start that was killed has left before its record is no run.
+                let is_leftover = |name: &str| name == lock::FILE_NAME || is_unfinished(name);
                 ensure!(
-                    entries.next().is_none(),
+                    entries.all(|entry| {
+                        entry.is_ok_and(|entry| is_leftover(&entry.file_name().to_string_lossy()))
+                    }),
                     "{} holds files already, and a run is never overwritten; choose another folder",
                     path.display()
                 );
@@ -111,7 +118,8 @@ impl RunFolder {
         self.path.join(name)
     }
 
-    /// The names of its files and folders, sorted, without the lock of a running process.
+    /// The names of its files and folders, sorted, without the lock of a running process and what a killed
+    /// one has left unfinished.
     ///
     /// # Errors
     /// It cannot be read.
@@ -122,9 +130,15 @@ impl RunFolder {
         {
             names.push(entry?.file_name().to_string_lossy().into_owned());
         }
-        names.retain(|name| name != lock::FILE_NAME);
+        names.retain(|name| name != lock::FILE_NAME && !is_unfinished(name));
         names.sort();
         Ok(names)
+    }
+
+    /// Removes the files that a killed process has left half written. Only for a process that holds the lock.
+    pub fn remove_unfinished(&self) {
+        remove_unfinished(&self.path);
+        self.checkpoints().remove_unfinished();
     }
 
     /// `checkpoint/`: the checkpoints to resume from.
@@ -153,6 +167,9 @@ mod tests {
         let path = folder.path().join("a").join("run");
         RunFolder::create(&path).unwrap();
         RunFolder::create(&path).expect("an empty folder may be used");
+        fs::write(path.join("run.lock"), "process 1").unwrap();
+        fs::write(path.join(".writing-abc"), "{").unwrap();
+        RunFolder::create(&path).expect("what a killed start has left is no run");
         fs::write(path.join("notes"), "x").unwrap();
         let fault = RunFolder::create(&path).unwrap_err().to_string();
         assert!(fault.contains("never overwritten") && fault.contains("run"), "{fault}");
@@ -165,6 +182,18 @@ mod tests {
         let path = folder.path().join("runs").join("digits");
         let names = || RunFolder::create_numbered(&path).unwrap().path().file_name().unwrap().to_owned();
         assert_eq!([names(), names(), names()], ["digits", "digits-2", "digits-3"]);
+    }
+
+    #[test]
+    fn what_is_unfinished_is_not_named_and_can_be_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(place.path()).unwrap();
+        for name in ["run.json", ".writing-abc", "run.lock"] {
+            fs::write(folder.file(name), "x").unwrap();
+        }
+        assert_eq!(folder.names().unwrap(), ["run.json"]);
+        folder.remove_unfinished();
+        assert!(!folder.file(".writing-abc").exists() && folder.file("run.lock").exists());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use tch::nn::VarStore;
 use tch::{Device, Tensor};
+use toml::Table;
 
 /// The whole state of a training; its settings and its data are not part of it.
 #[derive(Debug)]
@@ -21,6 +22,12 @@ pub struct Checkpoint {
 pub trait CheckpointStore: Debug {
     /// Whether to keep a checkpoint after this step, which is not the last one of an epoch.
     fn is_due_within_epoch(&mut self, training: &Training) -> bool;
+
+    /// Whether to keep a checkpoint after this epoch, which is not the last one: after the last one there
+    /// always is one.
+    fn is_due_after_epoch(&mut self, _training: &Training) -> bool {
+        true
+    }
 
     /// Keeps a checkpoint. Its tensors change as soon as training continues; copies of them may be written
     /// meanwhile.
@@ -54,6 +61,9 @@ pub struct Newest {
     pub checkpoint: Option<Checkpoint>,
     /// What is wrong with those that are newer.
     pub damaged: Vec<Error>,
+    /// The settings that were kept in it, if there are any:
+    /// [`DiskCheckpoints::settings`](super::DiskCheckpoints::settings).
+    pub settings: Option<Table>,
 }
 
 /// Callbacks as the loop holds them.
@@ -88,12 +98,12 @@ impl Training<'_> {
             early_stop: self.stopped().filter(|stop| stop.reason == StopReason::EarlyStopping).cloned(),
             samples: if is_complete { 0 } else { samples },
             callbacks: kept,
-            history: self.history().clone(),
+            history: self.shared_history(),
         };
         Ok(Checkpoint { state, tensors })
     }
 
-    /// Keeps a checkpoint at the end of an epoch, when training stops within one, and when the store asks for
+    /// Keeps a checkpoint at the end of training, when it stops within an epoch, and when the store asks for
     /// one; but none of a training whose loss is not finite any more.
     pub(super) fn offer_checkpoint(
         &self,
@@ -102,12 +112,13 @@ impl Training<'_> {
     ) -> Result<()> {
         let Some(store) = store else { return Ok(()) };
         let ends_epoch = self.history().epochs.len() == self.epoch();
-        // The last step of an epoch is followed by its end, which has a checkpoint of its own.
-        let within = self.step() < self.steps() && (self.is_stopping() || store.is_due_within_epoch(self));
-        if (ends_epoch || within)
-            && self.stop_reason() != Some(StopReason::NonFinite)
-            && self.running_loss()?.is_finite()
-        {
+        let is_due = if ends_epoch {
+            self.is_stopping() || self.epoch() == self.epochs() || store.is_due_after_epoch(self)
+        } else {
+            // The last step of an epoch is followed by its end, which may have a checkpoint of its own.
+            self.step() < self.steps() && (self.is_stopping() || store.is_due_within_epoch(self))
+        };
+        if is_due && self.stop_reason() != Some(StopReason::NonFinite) && self.running_loss()?.is_finite() {
             store.store(self.checkpoint(callbacks)?)?;
         }
         Ok(())
@@ -150,11 +161,36 @@ impl Checkpoint {
         assign(variables.variables(), &self.tensors_below("weights")).context("the weights in the checkpoint")
     }
 
+    /// Gives the variables of a store the weights that the training would leave if it ended here: the best so
+    /// far if a callback keeps them, else those of the checkpoint. Returns their epoch, unless it was not
+    /// complete.
+    ///
+    /// # Errors
+    /// Weights that are missing or of another shape.
+    pub fn load_final_weights(&self, variables: &VarStore) -> Result<Option<usize>> {
+        let names = variables.variables();
+        for (name, progress) in &self.state.callbacks {
+            let kept = self.tensors_below(&format!("callbacks/{name}"));
+            if !kept.is_empty() && names.keys().all(|name| kept.contains_key(name)) {
+                assign(names, &kept).context("the best weights in the checkpoint")?;
+                return Ok(best_epoch(progress));
+            }
+        }
+        self.load_weights(variables)?;
+        Ok((self.state.step == 0).then_some(self.state.history.epochs.len()))
+    }
+
     fn tensors_below(&self, prefix: &str) -> BTreeMap<String, Tensor> {
         let start = format!("{prefix}/");
         let named = self.tensors.iter().filter_map(|(name, value)| Some((name.strip_prefix(&start)?, value)));
         named.map(|(name, value)| (name.to_string(), value.shallow_clone())).collect()
     }
+}
+
+/// The epoch of the best weights, as the callbacks that keep them save it.
+fn best_epoch(progress: &Table) -> Option<usize> {
+    let epoch = progress.get("best_epoch").or_else(|| progress.get("best")?.get("epoch"))?;
+    usize::try_from(epoch.as_integer()?).ok()
 }
 
 #[cfg(test)]

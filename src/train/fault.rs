@@ -5,6 +5,7 @@
 //! `f_`), and so do layers, losses and metrics that are made of them. Here such a panic becomes an error.
 //! Other panics are programming errors and go on as they are.
 
+use crate::device::is_out_of_memory;
 use anyhow::{Error, Result};
 use std::any::Any;
 use std::cell::Cell;
@@ -54,10 +55,9 @@ impl std::error::Error for Fault {}
 impl Fault {
     /// The fault that a message of libtorch's is about.
     pub(super) fn of(message: &str) -> Fault {
-        let has = |words: &[&str]| words.iter().any(|words| message.contains(words));
-        if has(&["out of memory", "not enough memory", "can't allocate memory"]) {
+        if is_out_of_memory(message) {
             Fault::OutOfMemory
-        } else if has(&["CUDA error"]) {
+        } else if message.contains("CUDA error") {
             Fault::DeviceLost
         } else {
             Fault::Operation
@@ -139,9 +139,9 @@ pub fn text(panic: &(dyn Any + Send)) -> Option<&str> {
     panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
-/// The first line of libtorch's message, from the panic of an `unwrap` of its error, which may go on with a
+/// The first line of libtorch's message, if a panic is that of an `unwrap` of its error, which may go on with a
 /// stack trace in C++ and whole tensors.
-fn torch_message(panic: &str) -> Option<String> {
+pub fn torch_message(panic: &str) -> Option<String> {
     const UNWRAP: &str = "called `Result::unwrap()` on an `Err` value: ";
     let (variant, escaped) = panic.strip_prefix(UNWRAP)?.split_once("(\"")?;
     if !["Torch", "Kind", "Shape", "Convert"].contains(&variant) {
@@ -191,6 +191,11 @@ mod tests {
             ("CUDA out of memory. Tried to allocate 2.00 GiB", Fault::OutOfMemory),
             ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", Fault::OutOfMemory),
             ("[enforce fail] DefaultCPUAllocator: not enough memory", Fault::OutOfMemory),
+            (
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+                Fault::OutOfMemory,
+            ),
+            ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", Fault::OutOfMemory),
             ("CUDA error: an illegal memory access was encountered", Fault::DeviceLost),
             ("shape '[3]' is invalid for input of size 4", Fault::Operation),
         ] {

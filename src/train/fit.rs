@@ -174,7 +174,8 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Keeps a checkpoint after every epoch, when training stops within one, and when the store asks for one.
+    /// Keeps a checkpoint after the last epoch, when training stops within one, and when the store asks for
+    /// one.
     pub fn checkpoints(self, store: &'a mut dyn CheckpointStore) -> Self {
         Fit { store: Some(store), ..self }
     }
@@ -226,7 +227,7 @@ impl<'a> Fit<'a> {
             settings.gradients = gradients_of(network, &settings.optimizer)?;
         }
         let batch_size = settings.batch_size;
-        let Newest { checkpoint, damaged } = start.checkpoint(&mut store)?;
+        let Newest { checkpoint, damaged, .. } = start.checkpoint(&mut store)?;
         let mut training = Training::begin(settings, train.len(), validation)?;
         training.try_first_batch(&*train, batch_size)?;
         damaged.iter().for_each(|fault| training.note(format!("{fault:#}; going back to the one before it")));

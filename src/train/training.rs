@@ -13,6 +13,7 @@ use crate::metrics::{Better, Loss, Metric, RunningMeans};
 use crate::optim::Optimizer;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 use tch::nn::{ModuleT, VarStore};
 use tch::{Device, Tensor};
@@ -25,7 +26,8 @@ pub struct Training<'a> {
     step: usize,
     steps: usize,
     variables: &'a VarStore,
-    history: History,
+    /// Shared with a checkpoint that is just being kept.
+    history: Arc<History>,
     model: &'a dyn ModuleT,
     gradients: Option<Gradients<'a>>,
     thread_count: ThreadCount,
@@ -76,7 +78,7 @@ impl<'a> Training<'a> {
             step: 0,
             steps: samples.div_ceil(batch_size),
             variables,
-            history: History::new(names),
+            history: Arc::new(History::new(names)),
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
             gradients,
@@ -209,12 +211,13 @@ impl<'a> Training<'a> {
         if self.validation.is_some() && self.stop_reason() != Some(StopReason::NonFinite) {
             metrics.extend(self.validate()?);
         }
-        self.history.epochs.push(EpochRecord {
+        let record = EpochRecord {
             epoch: self.epoch,
             metrics,
             learning_rate: self.learning_rate(),
             seconds: self.epoch_seconds(),
-        });
+        };
+        Arc::make_mut(&mut self.history).epochs.push(record);
         Ok(())
     }
 
@@ -233,7 +236,7 @@ impl<'a> Training<'a> {
             stop: self.stop.clone().unwrap_or_else(completed),
             seconds: self.seconds(),
             unrecorded_steps: if self.history.epochs.len() < self.epoch { self.step } else { 0 },
-            history: self.history,
+            history: Arc::unwrap_or_clone(self.history),
             optimizer: self.optimizer,
         }
     }
@@ -273,9 +276,14 @@ impl<'a> Training<'a> {
         &self.history
     }
 
+    /// The same, to keep it in a checkpoint.
+    pub(super) fn shared_history(&self) -> Arc<History> {
+        self.history.clone()
+    }
+
     #[cfg(test)]
     pub(super) fn history_mut(&mut self) -> &mut History {
-        &mut self.history
+        Arc::make_mut(&mut self.history)
     }
 
     /// The seconds since training began, without pauses.

@@ -3,6 +3,7 @@
 use super::{History, Stop};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use toml::Table;
 
 /// The part of a checkpoint that is not tensors.
@@ -26,6 +27,24 @@ pub struct TrainingState {
     pub(super) samples: usize,
     /// The values of callbacks, by their names.
     pub(super) callbacks: BTreeMap<String, Table>,
-    /// The epochs that are complete.
-    pub history: History,
+    /// The epochs that are complete. It is that of the training itself as long as nothing changes, so that a
+    /// checkpoint costs no more after many epochs than after one.
+    #[serde(with = "shared")]
+    pub history: Arc<History>,
+}
+
+/// An [`Arc`] as what is in it.
+mod shared {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use std::sync::Arc;
+
+    pub fn serialize<T: Serialize, S: Serializer>(shared: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
+        (**shared).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<T>, D::Error> {
+        T::deserialize(deserializer).map(Arc::new)
+    }
 }

@@ -14,6 +14,7 @@ mod pictures;
 mod place;
 mod plot;
 mod predict;
+mod report;
 mod resume;
 mod runs;
 mod signals;

@@ -242,10 +242,12 @@ fn what_cannot_change_is_refused_with_both_values() {
 #[test]
 fn a_broken_checkpoint_is_named_and_the_one_before_it_taken() {
     let place = Place::new();
-    place.train_quickly("longer", &["--epochs", "5"]).well();
-    place.train_quickly("run", &[]).well();
+    // More steps than an epoch has: a checkpoint after each epoch, however short, and none within.
+    let each = ["--checkpoint-every", "1000"];
+    place.train_quickly("longer", &[&each[..], &["--epochs", "5"]].concat()).well();
+    place.train_quickly("run", &each).well();
     let names = place.names("run/checkpoint");
-    assert_eq!(names, ["00000002-0000000000", "00000003-0000000000"]);
+    assert_eq!(names, ["00000002-0000000000", "00000003-0000000000", "history.tsv"]);
     let tensors = format!("run/checkpoint/{}", names[1]);
     let whole = fs::read(place.path(&tensors).join("tensors.safetensors")).unwrap();
     place.write(&tensors, "tensors.safetensors", &whole[..whole.len() - 1]);
@@ -307,6 +309,170 @@ fn a_second_process_on_a_run_is_refused() {
     first.wait().unwrap();
     assert!(place.names("run").contains(&"run.lock".to_string()), "a killed process cannot tidy up");
     place.train(&["--resume", "run", "--epochs", "1000000", "--time-limit", "1ms"]).well();
+}
+
+/// A run could not go on with the same data in another place.
+#[test]
+fn data_that_were_moved_are_the_same_data() {
+    let place = Place::new();
+    place.write_idx_set("pictures");
+    place.write_idx_set("more");
+    let with_validation = ["--dataset", "pictures", "--validation", "more"];
+    place.train_quickly("run", &with_validation).well();
+    place.train_quickly("longer", &[&with_validation[..], &["--epochs", "6"]].concat()).well();
+    fs::rename(place.path("pictures"), place.path("moved")).unwrap();
+    let finished = place.train(&["--resume", "run", "--epochs", "6"]);
+    finished.with_fault(
+        1,
+        &[
+            "run was trained on ",
+            "pictures, which is not there any more",
+            "hint: fitch train --resume run --dataset PATH takes the same data from another place",
+        ],
+    );
+    place
+        .run(&["evaluate", "run"])
+        .with_fault(1, &["pictures, which is not there any more", "fitch evaluate run --dataset PATH"]);
+    fs::rename(place.path("more"), place.path("more-moved")).unwrap();
+    let finished = place.train(&["--resume", "run", "--epochs", "6", "--dataset", "moved"]);
+    finished.with_fault(1, &["run was validated on ", "more, which is not there", "--validation PATH"]);
+    let moved = ["--dataset", "moved", "--validation", "more-moved"];
+    place.train(&[&["--resume", "run", "--epochs", "4"], &moved[..]].concat()).well();
+    let path = place.record("run")["config"]["dataset"].as_str().unwrap().to_string();
+    assert!(path.ends_with("/moved"), "{path}");
+    // From now on they lie there.
+    place.train(&["--resume", "run", "--epochs", "6"]).well();
+    for file in ["weights.safetensors", "confusion.csv"] {
+        let bytes = |run: &str| fs::read(place.path(run).join(file)).unwrap();
+        assert!(bytes("run") == bytes("longer"), "{file} differs");
+    }
+    fs::create_dir(place.path("others")).unwrap();
+    place.write("moved", "train-labels-idx1-ubyte", &idx(&[60], &[[1, 0]; 30].concat()));
+    let finished = place.train(&["--resume", "run", "--epochs", "7"]);
+    finished.with_fault(1, &["run was trained on other images than those of moved now"]);
+}
+
+/// Such a folder could neither be resumed nor used again.
+#[test]
+fn a_run_that_was_killed_before_its_first_checkpoint_begins_anew() {
+    let place = Place::new();
+    place.train_quickly("undisturbed", &[]).well();
+    place.train_quickly("run", &["--epochs", "2"]).well();
+    // What such a kill leaves.
+    let mut record = place.record("run");
+    record["stop_reason"] = serde_json::Value::Null;
+    record["config"]["epochs"] = 3.into();
+    place.write("run", "run.json", record.to_string().as_bytes());
+    fs::remove_dir_all(place.path("run/checkpoint")).unwrap();
+    for name in place.names("run") {
+        if !["run.json", "history.csv", "tensorboard"].contains(&name.as_str()) {
+            fs::remove_file(place.path("run").join(name)).unwrap();
+        }
+    }
+    place.write("run", ".writing-abc", b"half");
+    place
+        .run(&["evaluate", "run"])
+        .with_fault(1, &["is not finished", "fitch train --resume run begins it anew"]);
+    let finished = place.train_quickly("run", &[]);
+    finished.with_fault(1, &["run holds files already", "hint: fitch train --resume run goes on"]);
+    let finished = place.train(&["--resume", "run"]).well();
+    assert!(
+        finished.stderr.contains("run was ended before its first checkpoint: it begins anew"),
+        "{finished:?}"
+    );
+    assert!(!finished.stdout.contains(".writing"), "{finished:?}");
+    assert_same(&place, "run", "undisturbed");
+    assert!(!place.path("run/.writing-abc").exists());
+
+    // Killed before its record was written, it is no run yet.
+    fs::create_dir(place.path("early")).unwrap();
+    place.write("early", "run.lock", b"process 1\n");
+    place.write("early", ".writing-abc", b"{");
+    place.train_quickly("early", &[]).well();
+    assert!(!place.names("early").iter().any(|name| name.starts_with('.') || name == "run.lock"));
+}
+
+/// It went on with the other options without a word.
+#[test]
+fn a_record_that_was_edited_is_noticed() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let whole = place.read("run/run.json");
+    for (option, value, told) in [
+        ("optimizer", serde_json::json!("sgd"), "optimizer was \"adam\" and is \"sgd\" there"),
+        ("seed", serde_json::json!(5), "seed was 0 and is 5 there"),
+        ("augment", serde_json::json!("shift"), "augment was not given and is \"shift\" there"),
+        ("learning_rate", serde_json::json!(0.5), "learning-rate was 0.001 and is 0.5 there"),
+    ] {
+        let mut record: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        record["config"][option] = value;
+        place.write("run", "run.json", record.to_string().as_bytes());
+        let finished = place.train(&["--resume", "run", "--epochs", "9"]);
+        finished
+            .with_fault(1, &["run/run.json was edited after the run had begun: ", told, "hint: put back"]);
+    }
+    place.write("run", "run.json", whole.as_bytes());
+    place.train(&["--resume", "run", "--epochs", "4"]).well();
+}
+
+/// A library that refuses locks, as some network file systems do, or nothing if it cannot be built here.
+#[cfg(target_os = "linux")]
+fn without_locks(place: &Place, fault: &str) -> Option<std::path::PathBuf> {
+    let code =
+        format!("#include <errno.h>\nint flock(int file, int what) {{ errno = {fault}; return -1; }}\n");
+    place.write(".", "nolocks.c", code.as_bytes());
+    let library = place.path("nolocks.so");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &place.path("nolocks.c")])
+        .output();
+    built.is_ok_and(|output| output.status.success()).then_some(library)
+}
+
+/// There was no training at all on such file systems, and the start that was refused left a file behind.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_without_locks_is_a_warning() {
+    for fault in ["ENOSYS", "ENOLCK", "EOPNOTSUPP"] {
+        let place = Place::new();
+        let Some(library) = without_locks(&place, fault) else {
+            return skipped("a_file_system_without_locks_is_a_warning", "there is no C compiler");
+        };
+        let run = |arguments: &[&str]| -> Finished {
+            let mut command = place.command(arguments);
+            command.env("LD_PRELOAD", &library).output().unwrap().into()
+        };
+        let train = ["train", "--threads", "1", "--layers", "dense 8", "--epochs", "1", "--out", "run"];
+        let finished = run(&train).well();
+        assert!(finished.stderr.contains("warning: the file system of run has no locks"), "{finished:?}");
+        run(&["train", "--resume", "run", "--epochs", "2"]).well();
+        assert!(!place.names("run").contains(&"run.lock".to_string()));
+    }
+}
+
+/// TensorBoard had the epochs between the last checkpoint and a kill twice.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_event_that_is_there_already_is_not_written_again() {
+    let place = Place::new();
+    place.train_quickly("run", &["--epochs", "6"]).well();
+    let bytes = |part: &str| -> usize {
+        let folder = format!("run/tensorboard/{part}");
+        place.names(&folder).iter().map(|name| fs::read(place.path(&folder).join(name)).unwrap().len()).sum()
+    };
+    let before = [bytes("train"), bytes("validation")];
+    // As if it had been killed in its last epoch.
+    fs::remove_dir_all(place.path("run/checkpoint/00000006-0000000000")).unwrap();
+    let mut record = place.record("run");
+    record["stop_reason"] = serde_json::Value::Null;
+    place.write("run", "run.json", record.to_string().as_bytes());
+    let resumed = place.train(&["--resume", "run"]).well();
+    assert!(resumed.stderr.contains("resuming run in epoch 2"), "{resumed:?}");
+    // The new file has its first record, which says what it is.
+    const FIRST: usize = 40;
+    assert_eq!([bytes("train"), bytes("validation")], before.map(|length| length + FIRST));
+    place.train(&["--resume", "run", "--epochs", "7"]).well();
+    assert!(bytes("train") > before[0] + 2 * FIRST);
 }
 
 #[test]

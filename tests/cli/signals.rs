@@ -7,7 +7,191 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 fn interrupt(child: &Child) {
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    signal(child, "-INT");
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// A training that goes on until it is stopped; the limit is for a test that fails to.
+const ENDLESS: [&str; 12] = [
+    "train",
+    "--threads",
+    "1",
+    "--layers",
+    "dense 8",
+    "--epochs",
+    "1000000",
+    "--time-limit",
+    "100s",
+    "--no-early-stopping",
+    "--out",
+    "run",
+];
+
+fn start(place: &Place, arguments: &[&str]) -> Child {
+    let mut command = place.command(&[&ENDLESS[..], arguments].concat());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The exit code, if the program ends within ten seconds.
+fn code_soon(child: &mut Child) -> Option<i32> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
+}
+
+fn wait_for_epochs(place: &Place, epochs: usize) {
+    wait_until("epochs", || {
+        let history = std::fs::read_to_string(place.path("run/history.csv")).unwrap_or_default();
+        history.lines().count() > epochs
+    });
+}
+
+fn assert_interrupted(place: &Place) {
+    assert_eq!(place.record("run")["stop_reason"], "interrupted");
+    for file in ["weights.safetensors", "model.pt", "loss.svg"] {
+        assert!(place.path("run").join(file).exists(), "no {file}");
+    }
+}
+
+/// The handler was set over what `nohup` had ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_ignored_at_the_start_stays_ignored() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_fitch");
+    let script = format!("trap '' HUP; exec {program} \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh"]).args(ENDLESS).current_dir(place.path("")).env_clear();
+    command.env("HOME", place.path("")).env("GOMP_SPINCOUNT", "2000");
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for_epochs(&place, 1);
+    signal(&child, "-HUP");
+    let rows = || std::fs::read_to_string(place.path("run/history.csv")).unwrap().lines().count();
+    let before = rows();
+    wait_until("two more epochs", || rows() > before + 2);
+    signal(&child, "-TERM");
+    assert_eq!(code_soon(&mut child), Some(130));
+    assert_interrupted(&place);
+}
+
+/// They ended the process with nothing saved.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_signals_of_batch_systems_end_a_training_with_its_files() {
+    for name in ["-USR1", "-USR2", "-XCPU", "-HUP"] {
+        let place = Place::new();
+        let mut child = start(&place, &[]);
+        wait_for_epochs(&place, 1);
+        signal(&child, name);
+        assert_eq!(code_soon(&mut child), Some(130), "{name}");
+        assert_interrupted(&place);
+    }
+}
+
+/// The second one ended the process while the first checkpoint was being written.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_same_signal_from_several_senders_is_one() {
+    for name in ["-TERM", "-HUP", "-USR1"] {
+        let place = Place::new();
+        // An epoch of a few seconds.
+        let mut child = start(&place, &["--batch-size", "1", "--layers", "dense 300, dense 300"]);
+        wait_for_epochs(&place, 0);
+        sleep(Duration::from_millis(100));
+        for _ in 0..5 {
+            signal(&child, name);
+        }
+        assert_eq!(code_soon(&mut child), Some(130), "{name}");
+        assert_interrupted(&place);
+        let resumed = place.run(&["train", "--resume", "run", "--time-limit", "1ms"]).well();
+        assert!(resumed.stderr.contains("resuming run in epoch"), "{resumed:?}");
+    }
+}
+
+/// Only a Ctrl-C counts as the second one, and not one that a program around this one has passed on.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_after_a_signal_to_end_is_the_first_one() {
+    let place = Place::new();
+    let mut child = start(&place, &["--batch-size", "1", "--layers", "dense 300, dense 300"]);
+    wait_for_epochs(&place, 0);
+    sleep(Duration::from_millis(100));
+    signal(&child, "-TERM");
+    interrupt(&child);
+    interrupt(&child);
+    assert_eq!(code_soon(&mut child), Some(130));
+    assert_interrupted(&place);
+}
+
+/// The training waited in its print, and never ended.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_pipe_that_nobody_reads_does_not_keep_a_training_from_ending() {
+    for name in ["-INT", "-TERM"] {
+        let (reader, mut writer) = pipe().unwrap();
+        writer.write_all(&[b'x'; 61_440]).unwrap(); // of 64 KiB
+        let place = Place::new();
+        let mut command = place.command(&[&ENDLESS[..], &["--progress", "lines"]].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(writer).spawn().unwrap();
+        wait_for_epochs(&place, 1);
+        let rows = || std::fs::read_to_string(place.path("run/history.csv")).unwrap().lines().count();
+        wait_until("standstill", || {
+            let before = rows();
+            sleep(Duration::from_millis(400));
+            rows() == before
+        });
+        signal(&child, name);
+        assert_eq!(code_soon(&mut child), Some(130), "{name}");
+        assert_interrupted(&place);
+        drop(reader);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_device_and_a_folder_that_is_gone_are_told_in_plain_words() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = place.command(&["runs", "."]).stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let finished = crate::place::Finished::from(output);
+    finished.with_fault(1, &["error: cannot write to standard output: No space left"]);
+
+    std::fs::create_dir(place.path("gone")).unwrap();
+    let script = format!("cd gone; rmdir ../gone; exec {} train --out ../x", env!("CARGO_BIN_EXE_fitch"));
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(place.path("")).env("GOMP_SPINCOUNT", "2000");
+    let finished = crate::place::Finished::from(command.output().unwrap());
+    finished.with_fault(1, &["cannot work in the current folder, which may have been removed: No such file"]);
+}
+
+/// SIGXFSZ ended the process.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_on_the_size_of_files_is_as_a_full_disk() {
+    let place = Place::new();
+    let program = env!("CARGO_BIN_EXE_fitch");
+    // In blocks of 512 bytes: enough for the weights and the model, too little for a picture.
+    let script =
+        format!("ulimit -f 60; exec {program} train --layers 'dense 8' --epochs 2 --threads 1 --out run");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).current_dir(place.path("")).env("GOMP_SPINCOUNT", "2000");
+    let finished = crate::place::Finished::from(command.output().unwrap()).well();
+    assert!(finished.stderr.contains("warning: cannot make loss.png"), "{finished:?}");
+    assert!(finished.stderr.contains("File too large"), "{finished:?}");
+    assert!(finished.stderr.contains("fitch report run makes the rest"), "{finished:?}");
+    let made = place.run(&["report", "run"]).well();
+    assert!(made.stdout.starts_with("written to run: loss.png, accuracy.png"), "{made:?}");
 }
 
 #[test]

@@ -118,9 +118,12 @@ fn a_run_alone_and_a_job_array_of_them() {
     let script =
         place.sweep(&["--slurm", "--out", "it's here", "--processes", "3", "--threads", "4"]).well().stdout;
     assert!(script.starts_with("#!/bin/sh\n"), "{script}");
-    for line in
-        ["#SBATCH --array=1-4%3\n", "#SBATCH --cpus-per-task=4\n", "#SBATCH --job-name=fitch-it-s-here\n"]
-    {
+    for line in [
+        "#SBATCH --signal=B:TERM@60\n",
+        "#SBATCH --array=1-4%3\n",
+        "#SBATCH --cpus-per-task=4\n",
+        "#SBATCH --job-name=fitch-it-s-here\n",
+    ] {
         assert!(script.contains(line), "no {line} in {script}");
     }
     assert!(!script.contains("gres") && !place.path("it's here").exists());
@@ -136,6 +139,41 @@ fn a_run_alone_and_a_job_array_of_them() {
     );
     let table = place.sweep(&["--table", "--out", "it's here"]).well().stdout;
     assert!(table.contains("the best is it's here/003"), "{table}");
+}
+
+/// Each of its runs printed an error.
+#[test]
+fn another_sweep_in_the_same_folder_is_told_of_the_first() {
+    let place = Place::with_plan(&PLAN.replace("epochs = 2", "epochs = 100000\nno-early-stopping = true"));
+    let mut first = start(&place, &["--processes", "1"]);
+    wait_until("run", || place.path("sweeps/plan/001/history.csv").exists());
+    let told = format!("sweeps/plan: another sweep is at work here (process {})", first.id());
+    let finished = place.sweep(&[]).with_fault(1, &[&told]);
+    assert_eq!(finished.stderr.matches("error:").count(), 1, "{finished:?}");
+    assert!(place.sweep(&["--table"]).well().stdout.contains("no run has finished yet"));
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+/// A process group is signalled as a whole: the training got the signal from the system and from the sweep.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_to_a_sweep_and_its_training_together_leaves_both_whole() {
+    let place = Place::with_plan(
+        "[options]\nlayers = 'dense 300, dense 300'\nbatch-size = 1\nepochs = 1000\n[vary]\nseed = [0]\n",
+    );
+    let mut sweep = start(&place, &["--processes", "1"]);
+    wait_until("training", || place.path("sweeps/plan/001/history.csv").exists());
+    let children =
+        std::process::Command::new("pgrep").args(["-P", &sweep.id().to_string()]).output().unwrap();
+    let child: i32 = String::from_utf8(children.stdout).unwrap().trim().parse().unwrap();
+    for process in [child, sweep.id() as i32, child] {
+        // SAFETY: neither was waited for yet.
+        unsafe { libc::kill(process, libc::SIGTERM) };
+    }
+    assert_eq!(sweep.wait().unwrap().code(), Some(130));
+    assert_eq!(place.record("sweeps/plan/001")["stop_reason"], "interrupted");
+    assert!(place.path("sweeps/plan/001/model.pt").exists());
 }
 
 #[test]

@@ -10,6 +10,8 @@ use crate::exit::Exit;
 use crate::hints::{hint_for_data_fault, hint_for_device_fault};
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
+use fitch::device::is_out_of_memory;
+use fitch::train::torch_message;
 use std::fmt;
 use std::io::ErrorKind;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
@@ -54,9 +56,11 @@ impl std::error::Error for Hint {}
 pub fn guard<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     let guarded = thread::current().id();
     panic::set_hook(Box::new(Panics::record));
-    panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(anyhow!("internal fault: {}", Panics::cause(guarded))))
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Panics::cause(guarded)))
 }
+
+/// What the texts of panics begin with that libtorch caused: they are no faults of this program.
+const LIBTORCH: &str = "libtorch: ";
 
 /// The newest panic, and the newest one of another thread than that.
 static PANICS: Mutex<Panics> = Mutex::new(Panics { newest: None, elsewhere: None });
@@ -70,7 +74,10 @@ impl Panics {
     fn record(info: &PanicHookInfo) {
         let message = info.payload_as_str().unwrap_or("no message");
         let place = info.location().map(|place| format!(" ({}:{})", place.file(), place.line()));
-        let text = format!("{}{}", first_line(message), place.unwrap_or_default());
+        let text = match torch_message(message) {
+            Some(of_libtorch) => format!("{LIBTORCH}{}", first_line(&of_libtorch)),
+            None => format!("internal fault: {}{}", first_line(message), place.unwrap_or_default()),
+        };
         let this = thread::current().id();
         let mut panics = PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let before = panics.newest.replace((this, text));
@@ -79,15 +86,19 @@ impl Panics {
 
     /// What ended the work of a thread: its own newest panic or, where that only says that a thread which it
     /// waited for has panicked, that one's.
-    fn cause(thread: ThreadId) -> String {
+    fn cause(thread: ThreadId) -> Error {
         let mut panics = PANICS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let (newest, elsewhere) = (panics.newest.take(), panics.elsewhere.take());
         let (own, others): (Vec<_>, Vec<_>) =
             [newest, elsewhere].into_iter().flatten().partition(|(of, _)| *of == thread);
         let text = |found: Vec<(ThreadId, String)>| found.into_iter().next().map(|(_, text)| text);
-        match text(own) {
-            Some(own) if !own.starts_with("a scoped thread panicked") => own,
+        let text = match text(own) {
+            Some(own) if !own.contains("a scoped thread panicked") => own,
             own => text(others).or(own).unwrap_or_default(),
+        };
+        match text.strip_prefix(LIBTORCH) {
+            Some(of_libtorch) => Error::new(TchError::Torch(of_libtorch.to_string())),
+            None => anyhow!(text),
         }
     }
 }
@@ -120,17 +131,10 @@ fn hints(fault: &Error) -> Vec<String> {
     hints.extend(fault.downcast_ref().map(|Hint { hint, .. }| hint.clone()));
     hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
     hints.extend(fault.downcast_ref().and_then(hint_for_device_fault));
-    if out_of_memory(&message(fault)) {
+    if is_out_of_memory(&message(fault)) {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }
     hints
-}
-
-/// Whether a message says that memory ran out, on the CPU or a CUDA device.
-pub fn out_of_memory(message: &str) -> bool {
-    ["out of memory", "not enough memory", "can't allocate memory"]
-        .iter()
-        .any(|words| message.contains(words))
 }
 
 /// All causes, outermost first; libtorch's are cut to their first line.
@@ -186,6 +190,16 @@ mod tests {
     fn a_panic_becomes_an_error_without_its_tensor_dump() {
         let text = fault_of(|| panic!("libtorch said\n{}", "0 ".repeat(10_000)));
         assert!(text.starts_with("internal fault: libtorch said (src/bin/fitch/failure.rs:"), "{text}");
+    }
+
+    #[test]
+    fn what_libtorch_refuses_in_a_layer_is_told_in_its_words() {
+        let text = fault_of(|| {
+            let size = [1i64 << 40, 1 << 20];
+            tch::Tensor::zeros(size, (tch::Kind::Float, tch::Device::Cpu));
+        });
+        assert!(text.contains("Internal torch error: ") && is_out_of_memory(&text), "{text}");
+        assert!(!text.contains("internal fault") && !text.contains(".rs:"), "{text}");
     }
 
     #[test]

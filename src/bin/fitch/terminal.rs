@@ -1,10 +1,17 @@
 //! The one printer: results go to standard output, messages and progress bars to standard error.
 
-use anyhow::Result;
+use crate::exit::Exit;
+use crate::patient_writer::{Stream, write_all};
+use anyhow::{Context, Result};
 use console::{Style, Term};
 use fitch::text::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal};
+use std::time::Duration;
+
+/// How long messages and results wait for a reader who does not read, once an end was asked for.
+const FOR_MESSAGES: Duration = Duration::from_millis(200);
+const FOR_RESULTS: Duration = Duration::from_secs(3);
 
 /// Where the program prints. `console` decides on colours, by NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM.
 #[derive(Clone, Debug)]
@@ -40,9 +47,11 @@ impl Terminal {
     /// # Errors
     /// Standard output is closed or full.
     pub fn result(&self, text: &str) -> Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(text.as_bytes())?;
-        Ok(out.flush()?)
+        match write_all(Stream::Output, text.as_bytes(), FOR_RESULTS) {
+            // Everything is saved by now, and nobody reads.
+            Err(fault) if fault.kind() == ErrorKind::TimedOut => Exit::Interrupted.leave_at_once(),
+            written => written.context("cannot write to standard output"),
+        }
     }
 
     /// Prints a message, above the progress bar if there is one.
@@ -53,7 +62,7 @@ impl Terminal {
     fn print(&self, line: &str) {
         // If standard error is gone, there is nobody left to tell.
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let _ = write_all(Stream::Error, format!("{line}\n").as_bytes(), FOR_MESSAGES);
         });
     }
 

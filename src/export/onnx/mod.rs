@@ -14,9 +14,10 @@ use proto::{
 use std::collections::HashMap;
 use tch::Tensor;
 
-const IR_VERSION: i64 = 9;
-/// The first opset that has Gelu.
-const OPSET: i64 = 20;
+/// The opset of 2022, which has every operator but the newer ones, and the IR version that it was published with.
+const FIRST: (i64, i64) = (17, 8);
+/// Operators that came later.
+const NEWER: [(&str, (i64, i64)); 1] = [("Gelu", (20, 9))];
 
 /// The type of the images that the file takes: an ONNX input has a single type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,15 +77,23 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
         }
         current = add_layer(&mut graph, placed, current, model, &variables)?;
     }
+    let (opset, ir_version) = versions_for(&graph);
     let whole = OnnxModel {
-        ir_version: IR_VERSION,
+        ir_version,
         producer_name: "fitch".to_string(),
         producer_version: card.fitch_version.clone(),
         graph: Some(graph),
-        opsets: vec![Opset { domain: String::new(), version: OPSET }],
+        opsets: vec![Opset { domain: String::new(), version: opset }],
         metadata: metadata(card)?,
     };
     Ok(whole.to_bytes())
+}
+
+/// The opset that a graph needs, and its IR version: older programs read older ones only.
+fn versions_for(graph: &Graph) -> (i64, i64) {
+    let version_of =
+        |node: &Node| NEWER.iter().find(|(name, _)| *name == node.operator).map(|(_, version)| *version);
+    graph.nodes.iter().filter_map(version_of).fold(FIRST, Ord::max)
 }
 
 /// Scales raw pixels and brings images into the shape that the first layer takes; gives the name of the

@@ -1,4 +1,4 @@
-//! The messages of `onnx.proto` (ONNX 1.15, IR version 9, opset 20), as far as fitch writes them.
+//! The messages of `onnx.proto` (as of ONNX 1.15), as far as fitch writes them.
 
 use crate::protobuf::{Bytes, Packed, message};
 

@@ -127,8 +127,8 @@ impl Gradients {
     }
 }
 
-/// An operator of ONNX (opset 20). Its inputs are the layer's input and then the layer's parameters, in
-/// their order.
+/// An operator of ONNX, as opset 17 has it or the later one that first has it. Its inputs are the layer's input
+/// and then the layer's parameters, in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxOperator {
     /// Its name in the standard: `Gemm`.

@@ -17,6 +17,30 @@ enum Marker {
     Diamond,
 }
 
+/// A line of more points than this is thinned out: that of a hundred thousand epochs looks the same.
+const MAX_POINTS: usize = 4_000;
+/// A column has at most four points, and it is this wide.
+const COLUMN: f64 = 0.5;
+
+/// The same line with fewer points, if it has many: of each narrow column its first, lowest, highest and last.
+pub(super) fn thinned(points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    if points.len() <= MAX_POINTS {
+        return points;
+    }
+    let column_of = |point: &(f64, f64)| (point.0 / COLUMN).floor();
+    let mut thinned = Vec::new();
+    for column in points.chunk_by(|one, next| column_of(one) == column_of(next)) {
+        let mut kept = vec![0, column.len() - 1];
+        let by_height = |one: &usize, other: &usize| column[*one].1.total_cmp(&column[*other].1);
+        kept.extend((0..column.len()).min_by(by_height));
+        kept.extend((0..column.len()).max_by(by_height));
+        kept.sort_unstable();
+        kept.dedup();
+        thinned.extend(kept.into_iter().map(|index| column[index]));
+    }
+    thinned
+}
+
 /// A metric of a run over its epochs.
 pub(super) struct Curve<'a> {
     pub label: String,
@@ -70,7 +94,7 @@ impl<'a> Curve<'a> {
         for piece in points.split(Option::is_none) {
             let piece: Vec<(f64, f64)> = piece.iter().flatten().copied().collect();
             if piece.len() > 1 {
-                drawing.polyline(piece, self.stroke().with_round_joins());
+                drawing.polyline(thinned(piece), self.stroke().with_round_joins());
             }
         }
         let spacing = (WIDTH - LEFT - RIGHT) / (points.len().max(2) - 1) as f64;
@@ -84,5 +108,24 @@ impl<'a> Curve<'a> {
                 self.draw_marker(drawing, point);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_very_many_points_keeps_its_outline() {
+        let points: Vec<(f64, f64)> = (0..100_000)
+            .map(|index| {
+                (f64::from(index) * 0.0075, if index == 70_007 { 9.0 } else { f64::from(index % 7) })
+            })
+            .collect();
+        assert_eq!(thinned(points[..4_000].to_vec()).len(), 4_000);
+        let thinned = thinned(points.clone());
+        assert!(thinned.len() < 7_000, "{}", thinned.len());
+        assert!(thinned.contains(&points[70_007]) && thinned.is_sorted_by(|one, next| one.0 <= next.0));
+        assert_eq!((thinned.first(), thinned.last()), (points.first(), points.last()));
     }
 }

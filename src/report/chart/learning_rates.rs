@@ -1,5 +1,6 @@
 //! The learning rate in a strip of its own below a plot.
 
+use super::curve::thinned;
 use super::{LEFT, NOTE, RIGHT, WIDTH};
 use crate::report::axis::Axis;
 use crate::report::drawing::{Drawing, FAINT, INK, PALETTE, Style};
@@ -50,7 +51,7 @@ pub(super) fn draw(runs: &[HistoryCurves], drawing: &mut Drawing, epochs: &Axis,
             points.push((x, y_of(rate)));
         }
         let color = if runs.len() == 1 { INK } else { PALETTE[index % PALETTE.len()] };
-        drawing.polyline(points, Style::stroke(color, 1.5));
+        drawing.polyline(thinned(points), Style::stroke(color, 1.5));
     }
 }
 

@@ -44,7 +44,9 @@ impl BestWeights {
     /// A fault of the device.
     pub fn end(&self, training: &mut Training, sentence: String) -> Result<()> {
         self.restore(training.variables())?;
-        if training.stop_reason() != Some(StopReason::EarlyStopping) {
+        if self.values.is_empty() && training.history().epochs.is_empty() {
+            training.note("no epoch was completed".to_string());
+        } else if training.stop_reason() != Some(StopReason::EarlyStopping) {
             training.note(sentence);
         }
         Ok(())

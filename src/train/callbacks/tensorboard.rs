@@ -4,7 +4,7 @@ mod event_file;
 
 use crate::train::{Callback, Training};
 use anyhow::Result;
-use event_file::EventFile;
+use event_file::{EventFile, last_step};
 use std::path::PathBuf;
 
 /// Writes the metrics and the learning rate of each epoch where TensorBoard finds them, as Keras's callback
@@ -27,10 +27,14 @@ pub struct TensorBoard {
 struct Files {
     train: EventFile,
     validation: EventFile,
+    /// The last epoch that was there already, in each.
+    recorded: [Option<usize>; 2],
 }
 
 impl TensorBoard {
-    /// Writes below a folder. New files are created in it whenever a training begins or is resumed.
+    /// Writes below a folder. New files are created in it whenever a training begins or is resumed; an epoch
+    /// that an earlier file has, because the process was killed between that and its checkpoint, is not
+    /// written again.
     pub fn new(folder: impl Into<PathBuf>) -> TensorBoard {
         TensorBoard { folder: folder.into(), texts: Vec::new(), files: None }
     }
@@ -43,10 +47,17 @@ impl TensorBoard {
 }
 
 impl Callback for TensorBoard {
-    fn train_begin(&mut self, _: &mut Training) -> Result<()> {
-        let train = EventFile::create(&self.folder.join("train"))?;
-        let validation = EventFile::create(&self.folder.join("validation"))?;
-        let files = self.files.insert(Files { train, validation });
+    fn train_begin(&mut self, training: &mut Training) -> Result<()> {
+        let folders = [self.folder.join("train"), self.folder.join("validation")];
+        // A training that begins may share its folder with others; one that is resumed has written there before.
+        let is_resumed = training.epoch() > 0;
+        let recorded = [0, 1].map(|index| last_step(&folders[index]).filter(|_| is_resumed));
+        let [train, validation] = folders;
+        let (train, validation) = (EventFile::create(&train)?, EventFile::create(&validation)?);
+        let files = self.files.insert(Files { train, validation, recorded });
+        if recorded[0].is_some() {
+            return Ok(());
+        }
         self.texts.iter().try_for_each(|(name, text)| files.train.text(name, text))
     }
 
@@ -60,8 +71,11 @@ impl Callback for TensorBoard {
             }
         }
         train.push(("epoch_learning_rate".to_string(), record.learning_rate));
-        files.train.scalars(record.epoch, train)?;
-        if !validation.is_empty() {
+        let is_new = |recorded: Option<usize>| recorded.is_none_or(|last| record.epoch > last);
+        if is_new(files.recorded[0]) {
+            files.train.scalars(record.epoch, train)?;
+        }
+        if !validation.is_empty() && is_new(files.recorded[1]) {
             files.validation.scalars(record.epoch, validation)?;
         }
         Ok(())

@@ -21,6 +21,10 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: EvaluateFormat,
 
+    /// Print the confusion matrix of more than 30 classes too, which csv and json always have
+    #[arg(long)]
+    pub matrix: bool,
+
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,

@@ -10,6 +10,7 @@ mod help;
 mod keyword;
 mod plot;
 mod predict;
+mod report;
 mod runs;
 mod summary;
 mod sweep;
@@ -24,6 +25,7 @@ pub use help::HelpOptions;
 pub use keyword::OneOf;
 pub use plot::PlotOptions;
 pub use predict::{InvertOption, PredictFormat, PredictOptions};
+pub use report::ReportOptions;
 pub use runs::RunsOptions;
 pub use summary::{DiagramFlags, StyleOption, SummaryOptions};
 pub use sweep::SweepOptions;
@@ -58,6 +60,8 @@ pub enum Command {
     /// Plot the curves of runs, or of CSV logs written by Keras and Lightning
     #[command(after_help = plot::EXAMPLES)]
     Plot(PlotOptions),
+    /// Make the files that a run lacks: of a run that was killed, with the best weights so far
+    Report(ReportOptions),
     /// List the runs in a folder with their results, newest first
     Runs(RunsOptions),
     /// Train with every combination of some options, several at a time, and name the best

@@ -1,8 +1,11 @@
 //! A run brought back from its folder: the record, the model and the weights.
 
+use super::checkpoints::resume_command;
 use crate::cli::{OPTIONS, TrainOptions};
 use crate::config;
+use crate::failure::Hint;
 use anyhow::{Context, Result};
+use fitch::data::Source;
 use fitch::export::{InputCard, ModelCard};
 use fitch::model::{Layers, Model, Network};
 use fitch::run::{RunFolder, RunRecord, load_weights};
@@ -29,15 +32,62 @@ impl RecordedRun {
 
     /// The network with its trained weights.
     pub fn load(&self, device: Device) -> Result<Network> {
+        let weights = self.folder.weights_file();
+        if !weights.exists() {
+            return Err(unfinished(&self.folder).into());
+        }
+        let network = self.network(device)?;
+        load_weights(&weights, network.variables())?;
+        Ok(network)
+    }
+
+    /// Fails if the recorded place of the data, or of their validation images, is not there any more.
+    /// `command` is the one that would take another place.
+    pub fn check_data_is_there(
+        &self,
+        dataset: Option<&str>,
+        validation: Option<&str>,
+        command: &str,
+    ) -> Result<()> {
+        for (flag, path) in [("dataset", dataset), ("validation", validation)] {
+            let Some(path) = path.filter(|path| Source::named(path).is_none()) else { continue };
+            if !Path::new(path).exists() {
+                let what = if flag == "dataset" { "trained on" } else { "validated on" };
+                return Err(Hint {
+                    message: format!(
+                        "{} was {what} {path}, which is not there any more",
+                        self.folder.path().display()
+                    ),
+                    hint: format!("{command} --{flag} PATH takes the same data from another place"),
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The network, not trained.
+    pub fn network(&self, device: Device) -> Result<Network> {
         let dataset = &self.record.dataset;
         let layers = self.options.layers.as_deref().unwrap_or_default();
         let hidden =
             Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
         let model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
-        let network = Network::new(model, device)?;
-        load_weights(&self.folder.weights_file(), network.variables())?;
-        Ok(network)
+        Network::new(model, device)
     }
+}
+
+/// What to say of a run that has no weights yet.
+pub fn unfinished(folder: &RunFolder) -> Hint {
+    let shown = folder.path().display();
+    let resume = resume_command(folder.path());
+    let hint = match folder.checkpoints().is_empty() {
+        Ok(false) => {
+            format!("{resume} goes on; fitch report {shown} makes its files with the best weights so far")
+        }
+        _ => format!("it has no checkpoint yet; {resume} begins it anew"),
+    };
+    Hint { message: format!("{shown} is not finished: it has no weights yet"), hint }
 }
 
 /// What an exported model says about its run. Options of the machine are left out, so that the same training

@@ -1,34 +1,51 @@
 //! The checkpoints of a run: the newest one, and whether training goes on from it.
 
 use super::built_model::RecordedRun;
-use crate::config::Configuration;
+use crate::config::{self, Configuration};
 use crate::failure::Hint;
 use crate::terminal::Terminal;
-use anyhow::{Result, bail};
+use anyhow::{Result, ensure};
 use fitch::run::CheckpointFolder;
-use fitch::train::{Checkpoint, DiskCheckpoints, StopReason, TrainingState};
+use fitch::train::{Checkpoint, DiskCheckpoints, Newest, StopReason, TrainingState};
 use std::path::Path;
 
 /// The newest checkpoint that can be read, with a warning for each damaged one.
-pub fn newest(folder: CheckpointFolder, terminal: &Terminal) -> Result<Option<Checkpoint>> {
-    let newest = DiskCheckpoints::within(folder).newest()?;
+pub fn newest(folder: CheckpointFolder, terminal: &Terminal) -> Result<Newest> {
+    let mut newest = DiskCheckpoints::within(folder).newest()?;
     let warning = |fault| format!("{fault:#}; going back to the one before it");
-    newest.damaged.into_iter().for_each(|fault| terminal.warn(&warning(fault)));
-    Ok(newest.checkpoint)
+    newest.damaged.drain(..).for_each(|fault| terminal.warn(&warning(fault)));
+    Ok(newest)
 }
 
-/// The checkpoint that a run goes on from, unless it has nothing left to do.
+/// The checkpoint that a run goes on from, unless it has nothing left to do; none if it was killed before it
+/// had one, so that it begins anew.
 pub fn to_resume(
     run: &RecordedRun,
     configuration: &Configuration,
     terminal: &Terminal,
-) -> Result<Checkpoint> {
+) -> Result<Option<Checkpoint>> {
     let shown = run.folder.path().display();
-    let folder = run.folder.checkpoints();
-    folder.remove_unfinished();
-    let Some(mut checkpoint) = newest(folder, terminal)? else {
-        bail!("{shown} has no whole checkpoint to go on from");
+    let Newest { checkpoint, settings, .. } = newest(run.folder.checkpoints(), terminal)?;
+    let Some(mut checkpoint) = checkpoint else {
+        let has_begun = run.record.stop_reason.is_some() || run.folder.weights_file().exists();
+        ensure!(
+            !has_begun && run.folder.checkpoints().is_empty()?,
+            "{shown} has no whole checkpoint to go on from"
+        );
+        return Ok(None);
     };
+    if let Some(change) = settings.and_then(|before| config::change_since(&before, &run.options).transpose())
+    {
+        return Err(Hint {
+            message: format!(
+                "{} was edited after the run had begun: {}",
+                run.folder.record_file().display(),
+                change?
+            ),
+            hint: "put back what was there; other options need a new run".to_string(),
+        }
+        .into());
+    }
     let ended_by = |reason: StopReason| run.record.stop_reason.as_deref() == Some(reason.name());
     let done = |message: String, hint: &str| Hint { message, hint: hint.to_string() };
     let TrainingState { epoch, seconds, .. } = checkpoint.state;
@@ -49,7 +66,7 @@ pub fn to_resume(
         let message = format!("{shown} has used up its time limit of {limit:?}");
         return Err(done(message, "a greater --time-limit goes on").into());
     }
-    Ok(checkpoint)
+    Ok(Some(checkpoint))
 }
 
 /// The command that resumes a run.

@@ -49,7 +49,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     terminal.result(&match options.format {
-        EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix),
+        EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix, options.matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
         EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix)?,
     })?;
@@ -79,6 +79,10 @@ impl Subject {
     /// A run, with the options it was trained with except for those that are given anew.
     fn run(given: &EvaluateOptions) -> Result<(Subject, TrainOptions)> {
         let run = RecordedRun::open(&given.model)?;
+        if given.dataset.is_none() {
+            let command = format!("fitch evaluate {}", given.model.display());
+            run.check_data_is_there(run.options.dataset.as_deref(), None, &command)?;
+        }
         let mut recorded = run.options.clone();
         recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
         recorded.data.transpose = recorded.data.transpose.filter(|_| given.dataset.is_none());
@@ -221,7 +225,14 @@ fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
     }
 }
 
-fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> String {
+/// The scores, and the matrix if its lines are not too long to be read, or asked for.
+fn as_table(
+    dataset: &Dataset,
+    evaluation: &Evaluation,
+    matrix: &ConfusionMatrix,
+    is_asked_for: bool,
+) -> String {
+    const MAX_CLASSES: usize = 30;
     let classes = &dataset.classes;
     let scores = classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         let share = |value: f64| if value.is_nan() { "-".to_string() } else { format!("{value:.4}") };
@@ -229,11 +240,13 @@ fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix
             [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
         std::iter::once(class.clone()).chain(numbers).collect()
     });
-    let counts = classes.iter().zip(&matrix.counts).map(|(class, counts)| {
-        // Most counts are zero: printed as dots they let the mistakes stand out.
-        let cell = |&count: &u64| if count == 0 { ".".to_string() } else { count.to_string() };
-        std::iter::once(class.clone()).chain(counts.iter().map(cell)).collect()
-    });
+    let counts = || {
+        classes.iter().zip(&matrix.counts).map(|(class, counts)| {
+            // Most counts are zero: printed as dots they let the mistakes stand out.
+            let cell = |&count: &u64| if count == 0 { ".".to_string() } else { count.to_string() };
+            std::iter::once(class.clone()).chain(counts.iter().map(cell)).collect()
+        })
+    };
     format!(
         "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{}\n{}",
         dataset.name,
@@ -241,10 +254,18 @@ fn as_table(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix
         evaluation.loss,
         evaluation.accuracy,
         table(["class", "images", "precision", "recall", "f1"], scores.collect()),
-        table(
-            std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),
-            counts.collect()
-        )
+        match classes.len() {
+            count if count > MAX_CLASSES && !is_asked_for => {
+                format!(
+                    "the confusion matrix of {} classes is left out; --matrix prints it\n",
+                    with_separators(count as i64)
+                )
+            }
+            _ => table(
+                std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),
+                counts().collect()
+            ),
+        }
     )
 }
 

@@ -84,7 +84,7 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
 }
 
 /// Images of random values, of the type and in the range of the data.
-fn noise(dataset: &DatasetRecord) -> Result<Tensor> {
+pub fn noise(dataset: &DatasetRecord) -> Result<Tensor> {
     /// float32 has every integer up to this one.
     const MAX_EXACT: f64 = 16_777_216.0;
     let DatasetRecord { shape, maximum, value_type, range, .. } = dataset;

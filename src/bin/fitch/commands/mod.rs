@@ -10,6 +10,9 @@ mod help;
 mod plot;
 mod plots;
 mod predict;
+mod report;
+mod run_files;
+mod run_lock;
 mod runs;
 mod summary;
 mod sweep;
@@ -61,6 +64,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Predict(options) => predict::run(options, terminal),
         Command::Export(options) => export::run(options, terminal),
         Command::Plot(options) => plot::run(&options, terminal),
+        Command::Report(options) => report::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),

@@ -1,5 +1,7 @@
 //! The plots of a run folder: drawn while training runs, and when it has ended.
 
+use crate::failure;
+use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
 use fitch::files::write_whole;
@@ -12,6 +14,7 @@ use fitch::report::{
 use fitch::run::{RunFolder, RunRecord};
 use fitch::train::{Callback, Evaluation, History, StopReason, Training};
 use serde_json::Value;
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,21 +31,26 @@ pub struct LivePlots<'a> {
     folder: &'a RunFolder,
     last_drawn: Instant,
     cost: Duration,
+    has_failed: bool,
 }
 
 impl LivePlots<'_> {
     pub fn new(folder: &RunFolder) -> LivePlots<'_> {
-        LivePlots { folder, last_drawn: Instant::now(), cost: Duration::ZERO }
+        LivePlots { folder, last_drawn: Instant::now(), cost: Duration::ZERO, has_failed: false }
     }
 }
 
 impl Callback for LivePlots<'_> {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        if self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
+        if !self.has_failed && self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
             let start = Instant::now();
             let curves =
                 HistoryCurves { name: run_name(self.folder), ..HistoryCurves::from(training.history()) };
-            draw_curves(self.folder, &curves)?;
+            if let Err(fault) = failure::guard(|| draw_curves(self.folder, &curves)) {
+                // Training goes on without pictures.
+                self.has_failed = true;
+                training.note(format!("the curves are not drawn any more: {fault:#}"));
+            }
             self.cost = start.elapsed();
             self.last_drawn = Instant::now();
         }
@@ -50,24 +58,99 @@ impl Callback for LivePlots<'_> {
     }
 }
 
-/// Draws everything, after a training.
-pub fn draw_run(
-    folder: &RunFolder,
-    record: &RunRecord,
-    history: &History,
-    model: &Model,
-    dataset: &Dataset,
-    test: &Evaluation,
-) -> Result<()> {
-    draw_curves(folder, &with_marks(HistoryCurves::from(history), folder, record))?;
-    write_drawing(folder, "model", &report::diagram(model, DiagramOptions::default()))?;
-    let classes = &dataset.classes;
-    let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, classes.len())?;
-    write_drawing(folder, "confusion", &heat_map(&matrix, classes))?;
-    write_whole(&folder.file("confusion.csv"), &confusion_csv(&matrix, classes)?)?;
-    draw_mistakes(folder, dataset, test)?;
-    let workbook = report::workbook(&workbook_content(history, record)?)?;
-    write_whole(&folder.file("history.xlsx"), &workbook)
+/// What is known of a run when it has ended, and drawn.
+pub struct Subject<'a> {
+    pub folder: &'a RunFolder,
+    pub record: &'a RunRecord,
+    pub history: &'a History,
+    pub model: &'a Model,
+    /// The images with the predictions for those of the test set, if they are there.
+    pub test: Option<(&'a Dataset, &'a Evaluation)>,
+}
+
+impl Subject<'_> {
+    /// Draws every picture and page whose name `is_wanted`, each on its own. Returns the names of those that
+    /// were written.
+    pub fn draw(&self, is_wanted: &dyn Fn(&str) -> bool, terminal: &Terminal) -> Vec<String> {
+        let Subject { folder, record, history, model, test } = *self;
+        let mut pages = Pages { folder, is_wanted, written: Vec::new(), failures: Vec::new() };
+        for metric in ["loss", "accuracy"] {
+            pages.draw(metric, || {
+                let curves = with_marks(HistoryCurves::from(history), folder, record);
+                Ok(chart(&[curves], &[metric.to_string()]))
+            });
+        }
+        pages.draw("model", || Ok(report::diagram(model, DiagramOptions::default())));
+        if let Some((dataset, test)) = test {
+            pages.draw("confusion", || Ok(heat_map(&matrix_of(dataset, test)?, &dataset.classes)));
+            pages.write("mistakes.png", || draw_mistakes(dataset, test));
+        }
+        pages.write("history.xlsx", || Ok(Some(report::workbook(&workbook_content(history, record)?)?)));
+        pages.warn(terminal);
+        pages.written
+    }
+
+    /// Writes confusion.csv.
+    pub fn write_confusion(&self) -> Result<()> {
+        let Some((dataset, test)) = self.test else { return Ok(()) };
+        let confusion = confusion_csv(&matrix_of(dataset, test)?, &dataset.classes)?;
+        write_whole(&self.folder.file("confusion.csv"), &confusion)
+    }
+}
+
+fn matrix_of(dataset: &Dataset, test: &Evaluation) -> Result<ConfusionMatrix> {
+    ConfusionMatrix::count(dataset.test.labels(), &test.predictions, dataset.classes.len())
+}
+
+/// The pictures and pages of a run. Whatever is wrong with one of them, the others are written.
+struct Pages<'a> {
+    folder: &'a RunFolder,
+    is_wanted: &'a dyn Fn(&str) -> bool,
+    written: Vec<String>,
+    /// Names of files, with the reason.
+    failures: Vec<(String, String)>,
+}
+
+impl Pages<'_> {
+    /// Writes a drawing as SVG and as PNG.
+    fn draw(&mut self, name: &str, draw: impl Fn() -> Result<Drawing>) {
+        for format in [DrawingFormat::Svg, DrawingFormat::Png] {
+            self.write(&format!("{name}.{}", format.extension()), || Ok(Some(format.bytes(&draw()?)?)));
+        }
+    }
+
+    /// Writes a file, or removes an earlier one if there is nothing to show.
+    fn write(&mut self, name: &str, produce: impl FnOnce() -> Result<Option<Vec<u8>>>) {
+        if !(self.is_wanted)(name) {
+            return;
+        }
+        let path = self.folder.file(name);
+        let written = failure::guard(|| match produce()? {
+            Some(bytes) => write_whole(&path, &bytes).map(|()| true),
+            None => {
+                let _ = fs::remove_file(&path);
+                Ok(false)
+            }
+        });
+        match written {
+            Ok(true) => self.written.push(name.to_string()),
+            Ok(false) => {}
+            Err(fault) => self.failures.push((name.to_string(), fault.root_cause().to_string())),
+        }
+    }
+
+    /// A warning for each reason.
+    fn warn(&self, terminal: &Terminal) {
+        for same in self.failures.chunk_by(|(_, one), (_, next)| one == next) {
+            let names: Vec<&str> = same.iter().map(|(name, _)| name.as_str()).collect();
+            terminal.warn(&format!("cannot make {}: {}", names.join(", "), same[0].1));
+        }
+        if !self.failures.is_empty() {
+            let shown = self.folder.path().display();
+            terminal
+                .hint(&format!("the model and the results are saved; fitch report {shown} makes the rest"));
+        }
+    }
 }
 
 /// The format of a drawing, by the extension of its file.
@@ -84,6 +167,13 @@ impl DrawingFormat {
             Some("svg") => Some(DrawingFormat::Svg),
             Some("png") => Some(DrawingFormat::Png),
             _ => None,
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            DrawingFormat::Svg => "svg",
+            DrawingFormat::Png => "png",
         }
     }
 
@@ -136,20 +226,20 @@ fn confusion_csv(matrix: &ConfusionMatrix, classes: &[String]) -> Result<Vec<u8>
     Ok(writer.into_inner()?)
 }
 
-/// Draws the images that the model was most confidently wrong about; without a mistake there is no file.
-fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Result<()> {
+/// Draws the images that the model was most confidently wrong about, if it made a mistake.
+fn draw_mistakes(dataset: &Dataset, test: &Evaluation) -> Result<Option<Vec<u8>>> {
     let labels = dataset.test.labels();
     let mut wrong: Vec<usize> =
         (0..labels.len()).filter(|&index| labels[index] != test.predictions[index]).collect();
     if wrong.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let total = wrong.len();
     wrong.sort_by(|&a, &b| test.confidences[b].total_cmp(&test.confidences[a]));
     wrong.truncate(MAX_MISTAKES);
     let mut mistakes = Vec::new();
     for index in wrong {
-        let Some(image) = dataset.rgb_image(&dataset.test, index)? else { return Ok(()) };
+        let Some(image) = dataset.rgb_image(&dataset.test, index)? else { return Ok(None) };
         let class = |class: i64| &dataset.classes[class as usize];
         let lines = vec![
             class(labels[index]).clone(),
@@ -159,8 +249,7 @@ fn draw_mistakes(folder: &RunFolder, dataset: &Dataset, test: &Evaluation) -> Re
         mistakes.push(SheetImage { image, lines });
     }
     let note = format!("{} of {total} wrong test images", mistakes.len());
-    let sheet = image_sheet("Most confident mistakes", &note, &mistakes)?;
-    write_whole(&folder.file("mistakes.png"), &sheet)
+    Ok(Some(image_sheet("Most confident mistakes", &note, &mistakes)?))
 }
 
 fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookContent> {

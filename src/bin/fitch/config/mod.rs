@@ -11,6 +11,7 @@ mod options_file;
 mod output;
 mod resolve;
 mod schedule;
+mod settings;
 mod stopping;
 
 pub use data::{check_data, with_reading};
@@ -18,7 +19,9 @@ pub use machine::{Machine, check_machine};
 pub use model::layers_of;
 pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
+pub use output::csv_form;
 pub use resolve::{had_reference_adam, options_of_record, resolve, resolve_resumed};
+pub use settings::{change_since, settings};
 pub use stopping::{Stopping, direction_of};
 
 use crate::cli::TrainOptions;

@@ -24,12 +24,15 @@ pub fn read(path: &Path) -> Result<TrainOptions> {
 /// The options in a table; `batch-size` and `batch_size` are the same.
 ///
 /// # Errors
-/// One line for each unknown option and each value of the wrong type.
+/// One line for each unknown option, each that is given twice and each value of the wrong type.
 pub fn options_of(table: Table) -> Result<TrainOptions, Vec<String>> {
     let mut options = Table::new();
     let mut faults = Vec::new();
     for (key, value) in table {
         match find(&key) {
+            Some(option) if options.contains_key(option.name) => {
+                faults.push(format!("{}: is given twice, as {key} too", option.flag()));
+            }
             Some(option) => _ = options.insert(option.name.to_string(), value),
             None => faults.push(unknown(&key)),
         }

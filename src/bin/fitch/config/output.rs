@@ -2,7 +2,13 @@
 
 use super::Checker;
 use crate::cli::TrainOptions;
+use anyhow::Result;
 use fitch::train::callbacks::CsvForm;
+
+/// The form of a run's history.csv.
+pub fn csv_form(options: &TrainOptions) -> Result<CsvForm> {
+    Checker::run(|checker| check_csv_form(options, checker))
+}
 
 pub fn check_csv_form(options: &TrainOptions, checker: &mut Checker) -> Option<CsvForm> {
     let separator = match options.csv_separator.as_deref()? {

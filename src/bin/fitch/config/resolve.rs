@@ -67,7 +67,14 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
     let (before, now) = (Table::try_from(recorded)?, Table::try_from(&given)?);
     let mut faults = Vec::new();
     for option in OPTIONS.iter().filter(|option| !option.may_change) {
-        if let Some(value) = now.get(option.name).filter(|value| before.get(option.name) != Some(value)) {
+        let is_moved = |value: &Value| {
+            // Whether the data in another place are the same is for their fingerprint to say.
+            ["dataset", "validation"].contains(&option.name)
+                && is_path(value)
+                && before.get(option.name).is_some_and(is_path)
+        };
+        let is_other = |value: &&Value| before.get(option.name) != Some(value) && !is_moved(value);
+        if let Some(value) = now.get(option.name).filter(is_other) {
             let before = before.get(option.name).map_or("not given".to_string(), Value::to_string);
             faults.push(format!(
                 "--{} {value}: cannot change when a run is resumed; it was {before}",
@@ -76,6 +83,11 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
         }
     }
     if faults.is_empty() { over(recorded, &given) } else { Err(UsageError(faults).into()) }
+}
+
+/// Whether the value of an option is a path, not the name of a data set.
+fn is_path(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| Source::named(text).is_none())
 }
 
 /// A path as it is recorded: whole, if it is there.

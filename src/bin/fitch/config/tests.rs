@@ -165,6 +165,7 @@ fn faults_of_a_file_name_it_and_its_key() {
         ("batch_sise = 3", "unknown option 'batch_sise'; did you mean batch-size?"),
         ("zzz = 3", "unknown option 'zzz'; there are dataset, data-dir, "),
         ("resume = 'run'", "unknown option 'resume'"),
+        ("batch-size = 32\nbatch_size = 64", "batch-size: is given twice, as batch_size too"),
         ("epochs = \"many\"", "epochs: invalid type: string \"many\", expected a whole number"),
         ("batch-size = 1.5", "batch-size: invalid type: floating point `1.5`, expected a whole number"),
         ("test-split = 'a'", "test-split: invalid type: string \"a\", expected a number"),

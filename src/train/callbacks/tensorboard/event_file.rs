@@ -87,6 +87,46 @@ impl EventFile {
     }
 }
 
+/// The last step of all files in a folder. What cannot be read counts as not there: TensorBoard does not show
+/// it either.
+pub fn last_step(folder: &Path) -> Option<usize> {
+    let names = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+    let files = names.filter(|path| path.extension().is_some_and(|extension| extension == "fitch"));
+    files.filter_map(|path| steps(&fs::read(path).ok()?).max()).max()
+}
+
+/// The steps of the events of a file that have values, up to the first record that is not whole.
+fn steps(mut bytes: &[u8]) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let (length, rest) = bytes.split_first_chunk::<8>()?;
+        let (sum, rest) = rest.split_first_chunk::<4>()?;
+        let content = rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+        let end = rest[content.len()..].get(..4)?;
+        if *sum != checksum(length) || end != checksum(content) {
+            return None;
+        }
+        bytes = &rest[content.len() + 4..];
+        Some(content)
+    })
+    .filter_map(step_of)
+}
+
+/// The step of an event with values, which follows its time: field 2, then field 5. Step 0 is not written, as
+/// every field that is 0.
+fn step_of(event: &[u8]) -> Option<usize> {
+    const TIME: usize = 9;
+    const STEP: u8 = 2 << 3;
+    const SUMMARY: u8 = 5 << 3 | 2;
+    let rest = event.get(TIME..)?;
+    let Some(varint) = rest.strip_prefix(&[STEP]) else { return rest.starts_with(&[SUMMARY]).then_some(0) };
+    let length = varint.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    let step = varint[..length]
+        .iter()
+        .rev()
+        .try_fold(0usize, |step, &byte| step.checked_mul(128)?.checked_add((byte & 0x7f).into()))?;
+    varint[length..].starts_with(&[SUMMARY]).then_some(step)
+}
+
 /// Seconds since 1970.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
@@ -160,6 +200,29 @@ mod tests {
         let second = EventFile::create(folder.path()).unwrap();
         assert_ne!(first.path, second.path);
         assert_eq!(first.path.metadata().unwrap().len(), length);
+    }
+
+    #[test]
+    fn the_last_whole_step_is_found_in_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(last_step(folder.path()), None);
+        let mut first = EventFile::create(folder.path()).unwrap();
+        assert_eq!(last_step(folder.path()), None, "the first record has no values");
+        first.text("summary", "text").unwrap();
+        assert_eq!(last_step(folder.path()), Some(0));
+        for epoch in [1, 127, 128, 300_000] {
+            first.scalars(epoch, vec![("loss".to_string(), 0.5)]).unwrap();
+            assert_eq!(last_step(folder.path()), Some(epoch));
+        }
+        let _second = EventFile::create(folder.path()).unwrap();
+        assert_eq!(last_step(folder.path()), Some(300_000));
+        // The process was killed within a write.
+        let whole = fs::read(&first.path).unwrap();
+        fs::write(&first.path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(last_step(folder.path()), Some(128));
+        for end in 0..whole.len() {
+            steps(&whole[..end]).for_each(drop);
+        }
     }
 
     #[test]

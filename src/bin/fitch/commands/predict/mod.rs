@@ -2,6 +2,7 @@
 
 mod output;
 
+use super::built_model::unfinished;
 use super::start_libtorch;
 use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
@@ -91,6 +92,9 @@ fn model_file(model: &Path) -> Result<PathBuf> {
     }
     let folder = RunFolder::open(model)?;
     let file = folder.model_file();
+    if !file.exists() && !folder.weights_file().exists() {
+        return Err(unfinished(&folder).into());
+    }
     ensure!(
         file.exists(),
         "{} has no model.pt; `fitch export {}` writes it from the run's weights",

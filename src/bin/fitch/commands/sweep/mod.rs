@@ -11,9 +11,9 @@ use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::signals;
 use crate::terminal::Terminal;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fitch::files::write_whole;
-use fitch::run::{RunFolder, RunRecord};
+use fitch::run::{RunFolder, RunLock, RunRecord};
 use fitch::train::StopReason;
 use plan::{Plan, PlannedRun};
 use std::fs;
@@ -33,6 +33,8 @@ pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
     }
     sweep.write_plan()?;
     let chosen = sweep.choose(options.run)?;
+    // Of a job array, each task is a process of its own.
+    let _lock = if options.run.is_none() { Some(sweep.lock()?) } else { None };
     let is_interrupted = signals::listen(terminal)?;
     let ended = workers.run(&sweep, &chosen, &is_interrupted, terminal)?;
     if options.run.is_none() {
@@ -98,6 +100,14 @@ impl Sweep {
             }
         }
         Ok(())
+    }
+
+    /// Keeps other sweeps out of the folder.
+    fn lock(&self) -> Result<RunLock> {
+        match RunLock::take_file(&self.folder.join("sweep.lock"))? {
+            Ok(lock) => Ok(lock),
+            Err(holder) => bail!("{}: another sweep is at work here ({holder})", self.folder.display()),
+        }
     }
 
     /// The run with that number, or all.

@@ -266,6 +266,18 @@ mod tests {
         assert_eq!((runs[3].number, runs[3].options.epochs, runs[3].options.seed), (4, Some(3), Some(1)));
     }
 
+    /// The last one won.
+    #[test]
+    fn an_option_under_both_of_its_names_is_given_twice() {
+        for plan in [
+            "[options]\nbatch-size = 8\nbatch_size = 16\n[vary]\nseed = [0]\n",
+            "[options]\nbatch-size = 8\n[vary]\nbatch_size = [16, 32]\n",
+            "[vary]\nbatch-size = [8]\nbatch_size = [16]\n",
+        ] {
+            assert!(fault(plan).contains("batch-size: is given twice, as batch_size too"), "{}", fault(plan));
+        }
+    }
+
     #[test]
     fn a_random_search_stays_within_its_ranges_and_more_runs_leave_the_first_unchanged() {
         let plan = |runs: usize, seed: u64| {

@@ -36,7 +36,8 @@ pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
          #SBATCH --array=1-{runs}{limit}\n\
          #SBATCH --cpus-per-task={threads}\n\
          # Slurm signals a training before its time is up; it stops after its step. Submit again to continue.\n\
-         #SBATCH --signal=TERM@60\n\
+         # B: the training takes the place of this script, and only with that letter does Slurm signal it.\n\
+         #SBATCH --signal=B:TERM@60\n\
          {gpu}\
          exec {call} --threads {threads} --run \"$SLURM_ARRAY_TASK_ID\"\n",
         runs = sweep.plan.runs.len(),

@@ -1,20 +1,17 @@
 //! The end of a training: its weights are restored and tested, and its files written.
 
 use super::{RunInProgress, Work};
-use crate::commands::built_model::model_card;
 use crate::commands::checkpoints::{self, resume_command};
-use crate::commands::export::{IMAGES_TO_VERIFY, write_torchscript};
-use crate::commands::plots::draw_run;
+use crate::commands::run_files::RunFiles;
 use crate::commands::table::table;
 use crate::config;
 use crate::exit::Exit;
 use crate::failure::Hint;
 use crate::terminal::Terminal;
 use anyhow::Result;
-use fitch::export::TrainedModel;
-use fitch::run::{RunFolder, RunRecord, save_weights};
+use fitch::run::{RunFolder, RunRecord};
 use fitch::text::with_separators;
-use fitch::train::{Best, Outcome, StopReason, Stopping, evaluate};
+use fitch::train::{Best, Outcome, StopReason, Stopping};
 use tch::nn::VarStore;
 
 /// Tests the model, writes all files, prints the results and returns the exit code.
@@ -48,23 +45,28 @@ pub fn finish(
         }
     }
 
-    let layers = network.model().hidden_layers();
-    let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
-    save_weights(&folder.weights_file(), network.variables(), &metadata)?;
-    let test = evaluate(network, &splits.test.to_device(work.device)?, configuration.batch_size)?;
-    record.test_loss = Some(test.loss);
-    record.test_accuracy = Some(test.accuracy);
-    let card = model_card(&record, network.model());
-    let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
-    let images = dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?;
-    write_torchscript(&folder.model_file(), model, network, &images)?;
-    draw_run(&folder, &record, &outcome.history, network.model(), dataset, &test)?;
-    // Last: a run whose record has a stop reason has all of its files.
-    record.save(&folder)?;
+    let files = RunFiles {
+        folder: &folder,
+        network,
+        history: &outcome.history,
+        data: Some((dataset, &splits.test)),
+        device: work.device,
+        batch_size: configuration.batch_size,
+    };
+    let resume = resume_command(folder.path());
+    let written = files.write(&mut record, &|_| true, terminal).map_err(|fault| {
+        let message = "training has ended, but its results cannot be written".to_string();
+        fault.context(Hint { message, hint: format!("{resume} writes them from the last checkpoint") })
+    })?;
     terminal.result(&report(outcome, &record, &folder)?)?;
+    if let Some(fault) = written.model_fault {
+        let message = "the weights are saved, but model.pt is not".to_string();
+        let hint = format!("fitch export {} writes it", folder.path().display());
+        return Err(fault.context(Hint { message, hint }));
+    }
     match reason {
         StopReason::Interrupted => {
-            terminal.hint(&format!("{} continues from here", resume_command(folder.path())));
+            terminal.hint(&format!("{resume} continues from here"));
             Ok(Exit::Interrupted)
         }
         StopReason::NonFinite => {
@@ -78,7 +80,8 @@ pub fn finish(
 /// After a training that diverged without best weights: loads those of the last checkpoint, whose epoch it
 /// returns.
 fn restore_last_good(folder: &RunFolder, variables: &VarStore, terminal: &Terminal) -> Result<Option<usize>> {
-    let Some(checkpoint) = checkpoints::newest(folder.checkpoints(), terminal)? else { return Ok(None) };
+    let newest = checkpoints::newest(folder.checkpoints(), terminal)?;
+    let Some(checkpoint) = newest.checkpoint else { return Ok(None) };
     checkpoint.load_weights(variables)?;
     Ok(Some(checkpoint.state.history.epochs.len()))
 }

@@ -26,9 +26,11 @@ use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
-use fitch::train::{Checkpoint, DiskCheckpoints, Fault, Fit, Outcome, StopReason, Stopping};
-use run_in_progress::RunInProgress;
+use fitch::train::{Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping};
+use run_in_progress::{RunInProgress, TENSORBOARD};
 use splits::Splits;
+use std::path::Path;
+use std::time::Duration;
 use stopper::stopper;
 use tch::Device;
 
@@ -49,13 +51,19 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
         Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
         None => config::resolve(&flags)?,
     };
+    if let Some(run) = &resumed {
+        // What is named now is checked below.
+        let dataset = options.dataset.as_deref().filter(|_| flags.dataset.is_none());
+        let validation = options.validation.as_deref().filter(|_| flags.validation.is_none());
+        run.check_data_is_there(dataset, validation, &resume_command(run.folder.path()))?;
+    }
     let configuration = config::check(&options)?;
     if cfg!(debug_assertions) {
         terminal.warn("this is a debug build, which is slow; scripts/fitch builds and runs a fast one");
     }
     warnings.iter().for_each(|warning| terminal.warn(warning));
     if let (Some(out), None) = (&configuration.out, &resumed) {
-        RunFolder::check_free(out)?;
+        check_free(out)?;
     }
 
     let work = prepare(configuration, terminal)?;
@@ -73,6 +81,17 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     }
     progress.draw_curve(&outcome.history);
     finish::finish(&work, run, &outcome, stopper.as_deref(), terminal)
+}
+
+/// Fails before anything is loaded if a new run cannot have that folder.
+fn check_free(out: &Path) -> Result<()> {
+    RunFolder::check_free(out).map_err(|fault| match RunFolder::open(out) {
+        Ok(_) => {
+            let hint = format!("{} goes on with the run in it", resume_command(out));
+            Hint { message: format!("{fault:#}"), hint }.into()
+        }
+        Err(_) => fault,
+    })
 }
 
 /// The device, the images and the network.
@@ -124,11 +143,17 @@ fn train(
     let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
     // Markdown keeps the lines of indented text.
     let summary: String = run.summary.lines().map(|line| format!("    {line}\n")).collect();
-    let mut tensorboard = TensorBoard::new(run.folder.file("tensorboard")).text("model summary", summary);
+    let mut tensorboard = TensorBoard::new(run.folder.file(TENSORBOARD)).text("model summary", summary);
     let mut live_plots = LivePlots::new(&run.folder);
-    let mut checkpoints = DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep);
+    let settings = config::settings(&config::options_of_record(&run.record.config)?)?;
+    let mut checkpoints =
+        DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep).settings(settings)?;
     if let Some(every) = configuration.checkpoint_every {
         checkpoints = checkpoints.every(every);
+        if let Every::Steps(_) = every {
+            // Whoever counts steps counts on all of them.
+            checkpoints = checkpoints.pause(Duration::ZERO);
+        }
     }
     let mut fit = Fit::network(network, optimizer)
         .epochs(configuration.epochs)

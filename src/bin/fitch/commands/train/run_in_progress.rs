@@ -4,6 +4,8 @@ use super::Work;
 use crate::cli::TrainOptions;
 use crate::commands::built_model::RecordedRun;
 use crate::commands::checkpoints;
+use crate::commands::run_files::SUMMARY_COLUMNS;
+use crate::commands::run_lock::take_lock;
 use crate::config::{self, Configuration};
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
@@ -14,12 +16,16 @@ use fitch::model::{SummaryStyle, summary};
 use fitch::run::{RunFolder, RunLock, RunRecord};
 use fitch::text::printable;
 use fitch::train::{Checkpoint, TrainingState};
+use std::fs;
 use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The width of the summary in the run folder.
-const SUMMARY_COLUMNS: usize = 80;
+/// The bytes that the name of a data set has within that of a run. File systems allow 255 in all.
+const MAX_NAME: usize = 200;
+
+/// The folder of TensorBoard's files in a run.
+pub const TENSORBOARD: &str = "tensorboard";
 
 /// A run folder that this process holds.
 pub struct RunInProgress {
@@ -39,15 +45,43 @@ impl RunInProgress {
         resumed: Option<RecordedRun>,
         terminal: &Terminal,
     ) -> Result<(RunInProgress, Option<Checkpoint>)> {
-        let Work { configuration, dataset, splits, network, .. } = work;
         let started = OffsetDateTime::now_utc();
         let folder = match &resumed {
             Some(run) => run.folder.clone(),
-            None => create_folder(configuration, started)?,
+            None => create_folder(&work.configuration, started)?,
         };
-        let lock = RunLock::take(&folder)?;
-        let resume = |run: &RecordedRun| resume(run, configuration, dataset, terminal);
-        let checkpoint = resumed.as_ref().map(resume).transpose()?;
+        let is_new = resumed.is_none();
+        let lock = take_lock(&folder, terminal).inspect_err(|_| {
+            // Nothing is left of a start that is refused, but what another process has in the folder.
+            let _ = fs::remove_dir(folder.path());
+        })?;
+        let prepared = RunInProgress::prepare(work, options, &folder, lock, resumed, started, terminal);
+        if is_new && prepared.is_err() {
+            abandon(&folder);
+        }
+        prepared
+    }
+
+    /// Writes what is known before training.
+    fn prepare(
+        work: &Work,
+        options: TrainOptions,
+        folder: &RunFolder,
+        lock: RunLock,
+        resumed: Option<RecordedRun>,
+        started: OffsetDateTime,
+        terminal: &Terminal,
+    ) -> Result<(RunInProgress, Option<Checkpoint>)> {
+        let Work { configuration, dataset, splits, network, .. } = work;
+        folder.remove_unfinished();
+        let checkpoint = match &resumed {
+            Some(run) => resume(run, configuration, dataset, terminal)?,
+            None => None,
+        };
+        if checkpoint.is_none() {
+            // Of a start that was killed before its first checkpoint.
+            let _ = fs::remove_dir_all(folder.file(TENSORBOARD));
+        }
         let device = device::device_name(work.device);
         let threads = configuration.machine.threads;
         let config = recorded_options(options, configuration)?;
@@ -75,7 +109,7 @@ impl RunInProgress {
                 seconds: None,
             },
         };
-        record.save(&folder)?;
+        record.save(folder)?;
         let summary = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), summary.as_bytes())?;
         if !dataset.left_out.is_empty() {
@@ -83,8 +117,18 @@ impl RunInProgress {
                 dataset.left_out.iter().map(|line| format!("{}\n", printable(line))).collect();
             write_whole(&folder.file("left-out.txt"), lines.as_bytes())?;
         }
-        Ok((RunInProgress { folder, record, summary, lock }, checkpoint))
+        Ok((RunInProgress { folder: folder.clone(), record, summary, lock }, checkpoint))
     }
+}
+
+/// Removes what a start that was refused has made, so that the same command can be given again.
+fn abandon(folder: &RunFolder) {
+    folder.remove_unfinished();
+    for file in [folder.record_file(), folder.summary_file()] {
+        let _ = fs::remove_file(file);
+    }
+    // Only if nothing else is in it.
+    let _ = fs::remove_dir(folder.path());
 }
 
 /// The checkpoint to resume from, if the run can be resumed with these options and this data.
@@ -93,7 +137,7 @@ fn resume(
     configuration: &Configuration,
     dataset: &Dataset,
     terminal: &Terminal,
-) -> Result<Checkpoint> {
+) -> Result<Option<Checkpoint>> {
     let shown = run.folder.path().display();
     ensure!(
         !config::had_reference_adam(&run.record.config),
@@ -107,10 +151,20 @@ fn resume(
         dataset.name
     );
     let checkpoint = checkpoints::to_resume(run, configuration, terminal)?;
-    let TrainingState { epoch, step, steps, .. } = checkpoint.state;
-    let within = if step > 0 { format!(", after step {step} of {steps}") } else { String::new() };
-    terminal.say(&format!("resuming {shown} in epoch {epoch}{within}"));
+    match &checkpoint {
+        Some(Checkpoint { state: TrainingState { epoch, step, steps, .. }, .. }) => {
+            let within = if *step > 0 { format!(", after step {step} of {steps}") } else { String::new() };
+            terminal.say(&format!("resuming {shown} in epoch {epoch}{within}"));
+        }
+        None => terminal.say(&format!("{shown} was ended before its first checkpoint: it begins anew")),
+    }
     Ok(checkpoint)
+}
+
+/// The longest beginning of a text that has at most so many bytes.
+fn shortened(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
+    &text[..end.unwrap_or_default()]
 }
 
 fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Result<RunFolder> {
@@ -119,7 +173,9 @@ fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Resu
     }
     // Some systems do not allow colons in file names.
     let time = started.replace_nanosecond(0)?.format(&Rfc3339)?.replace(':', "-");
-    RunFolder::create_numbered(&PathBuf::from("runs").join(format!("{}-{time}", configuration.source.name())))
+    let dataset = configuration.source.name();
+    let name = shortened(&dataset, MAX_NAME);
+    RunFolder::create_numbered(&PathBuf::from("runs").join(format!("{name}-{time}")))
 }
 
 /// The options to record: with whole paths and detected values, so that a later evaluation finds the same

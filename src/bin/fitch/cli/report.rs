@@ -1,0 +1,19 @@
+//! The options of `report`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// The run folder
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+
+    /// auto, cpu, cuda or cuda:N [default: the run's]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+
+    /// CPU threads [default: the run's]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub threads: Option<i64>,
+}

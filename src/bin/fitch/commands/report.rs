@@ -1,0 +1,117 @@
+//! `fitch report`: the files that a run lacks, because it was killed, or because they could not be written when
+//! it ended, or were removed since.
+
+use super::built_model::{RecordedRun, unfinished};
+use super::run_files::{RunFiles, SUMMARY_COLUMNS};
+use super::run_lock::take_lock;
+use super::{checkpoints, start_libtorch};
+use crate::cli::ReportOptions;
+use crate::config;
+use crate::exit::Exit;
+use crate::failure::Hint;
+use crate::progress::{DownloadProgress, ProgressKind};
+use crate::terminal::Terminal;
+use anyhow::Result;
+use fitch::data::{Dataset, Samples};
+use fitch::files::write_whole;
+use fitch::model::{Network, SummaryStyle, summary};
+use fitch::train::callbacks::HistoryFile;
+use fitch::train::{History, StopReason};
+use std::sync::Arc;
+
+pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
+    let mut run = RecordedRun::open(&options.run)?;
+    let _lock = take_lock(&run.folder, terminal)?;
+    run.folder.remove_unfinished();
+    let device = options.device.as_ref().or(run.options.device.as_ref()).map_or("auto", String::as_str);
+    let threads = options.threads.or(Some(run.record.threads as i64));
+    let chosen = start_libtorch(config::check_machine(device, threads)?)?;
+    let (network, history) = match run.folder.weights_file().exists() {
+        true => (run.load(chosen.device)?, recorded_history(&run)?),
+        false => {
+            let network = run.network(chosen.device)?;
+            let history = end_here(&mut run, &network, terminal)?;
+            (network, history)
+        }
+    };
+    let data = images(&run, terminal)?;
+    let batch_size = run.options.batch_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1);
+    let files = RunFiles {
+        folder: &run.folder,
+        network: &network,
+        history: &history,
+        data: data.as_ref().map(|(dataset, test)| (dataset, test)),
+        device: chosen.device,
+        batch_size,
+    };
+    let folder = &run.folder;
+    if !folder.summary_file().exists() {
+        let text = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+        write_whole(&folder.summary_file(), text.as_bytes())?;
+    }
+    let is_missing = |name: &str| !folder.file(name).exists();
+    let written = files.write(&mut run.record, &is_missing, terminal)?;
+    let shown = folder.path().display();
+    terminal.result(&match &written.names[..] {
+        [] => format!("{shown} lacks none of its files\n"),
+        names => format!("written to {shown}: {}\n", names.join(", ")),
+    })?;
+    match written.model_fault {
+        Some(fault) => Err(fault.context("model.pt is not written")),
+        None => Ok(Exit::Success),
+    }
+}
+
+/// Gives a run that was killed the results that it would have if it had been interrupted at its last
+/// checkpoint, and the network its weights. It can still be resumed.
+fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Result<Arc<History>> {
+    let Some(checkpoint) = checkpoints::newest(run.folder.checkpoints(), terminal)?.checkpoint else {
+        return Err(unfinished(&run.folder).into());
+    };
+    let record = &mut run.record;
+    record.weights_epoch = checkpoint.load_final_weights(network.variables())?;
+    let state = checkpoint.state;
+    let direction = config::check(&run.options).map(|configuration| configuration.direction());
+    let direction = direction.unwrap_or_else(|_| config::direction_of(&record.monitor));
+    let best = state.history.best(&record.monitor, direction);
+    record.stop_reason.get_or_insert_with(|| StopReason::Interrupted.name().to_string());
+    record.epochs_run = Some(state.history.epochs.len());
+    (record.best_epoch, record.best_value) = best.unzip();
+    record.seconds = Some(state.seconds);
+    Ok(state.history)
+}
+
+/// The history of a run that has ended.
+fn recorded_history(run: &RecordedRun) -> Result<Arc<History>> {
+    let form = config::csv_form(&run.options)?;
+    let history = HistoryFile::new(run.folder.history_file()).form(form).read();
+    Ok(Arc::new(history.map_err(|fault| {
+        let hint = "the weights are not touched: fitch evaluate and fitch export need no history".to_string();
+        fault.context(Hint { message: "there is no history to draw".to_string(), hint })
+    })?))
+}
+
+/// The images that the run was trained on, if they are there still.
+fn images(run: &RecordedRun, terminal: &Terminal) -> Result<Option<(Dataset, Samples)>> {
+    let name = &run.record.dataset.name;
+    // Options that name missing files are no configuration any more.
+    let configuration = config::check(&run.options).ok();
+    let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading)) else {
+        terminal.warn(&format!(
+            "the images of {name} are not available: nothing that shows them or their predictions is made"
+        ));
+        return Ok(None);
+    };
+    let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
+    let dataset =
+        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
+    if dataset.fingerprint()? != run.record.dataset.fingerprint {
+        terminal.warn(&format!(
+            "the images of {name} are others than the run was trained on: nothing that shows them or their \
+             predictions is made"
+        ));
+        return Ok(None);
+    }
+    let test = dataset.test_samples()?;
+    Ok(Some((dataset, test)))
+}

@@ -1,0 +1,108 @@
+//! The files that a run leaves, in the order of their worth: weights, model, results, then what is drawn. Nothing
+//! that comes later can take away what came before.
+
+use super::built_model::model_card;
+use super::export::{IMAGES_TO_VERIFY, noise, write_torchscript};
+use super::plots::Subject;
+use crate::failure;
+use crate::terminal::Terminal;
+use anyhow::{Error, Result};
+use fitch::data::{Dataset, Samples};
+use fitch::export::TrainedModel;
+use fitch::model::Network;
+use fitch::run::{RunFolder, RunRecord, save_weights};
+use fitch::train::{History, evaluate};
+use tch::Device;
+
+/// The width of the summary in the run folder.
+pub const SUMMARY_COLUMNS: usize = 80;
+
+/// What the files are made of.
+pub struct RunFiles<'a> {
+    pub folder: &'a RunFolder,
+    pub network: &'a Network,
+    pub history: &'a History,
+    /// The images and the test set, if they are there.
+    pub data: Option<(&'a Dataset, &'a Samples)>,
+    pub device: Device,
+    pub batch_size: usize,
+}
+
+/// What came of it.
+pub struct Written {
+    /// The names of the files that were written.
+    pub names: Vec<String>,
+    /// Why there is no model.pt, if there is none.
+    pub model_fault: Option<Error>,
+}
+
+impl RunFiles<'_> {
+    /// Tests the model and writes every file whose name `is_wanted`. What cannot be drawn or tested is a
+    /// warning. A test that is not needed for any of them is left out.
+    ///
+    /// # Errors
+    /// The weights or the record cannot be written.
+    pub fn write(
+        &self,
+        record: &mut RunRecord,
+        is_wanted: &dyn Fn(&str) -> bool,
+        terminal: &Terminal,
+    ) -> Result<Written> {
+        let RunFiles { folder, network, history, data, .. } = *self;
+        let mut names = Vec::new();
+        if is_wanted("weights.safetensors") {
+            let layers = network.model().hidden_layers();
+            let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
+            save_weights(&folder.weights_file(), network.variables(), &metadata)?;
+            names.push("weights.safetensors".to_string());
+        }
+        let needs_test = record.test_loss.is_none()
+            || ["confusion.csv", "confusion.svg", "confusion.png", "mistakes.png"]
+                .iter()
+                .any(|name| is_wanted(name));
+        let test = data.filter(|_| needs_test).and_then(|(dataset, samples)| {
+            let tested =
+                failure::guard(|| evaluate(network, &samples.to_device(self.device)?, self.batch_size));
+            tested
+                .map_err(|fault| terminal.warn(&format!("the model was not tested: {fault:#}")))
+                .ok()
+                .map(|test| (dataset, test))
+        });
+        if let Some((_, test)) = &test {
+            record.test_loss = Some(test.loss);
+            record.test_accuracy = Some(test.accuracy);
+        }
+        let mut model_fault = None;
+        if is_wanted("model.pt") {
+            match failure::guard(|| self.write_model(record)) {
+                Ok(()) => names.push("model.pt".to_string()),
+                Err(fault) => model_fault = Some(fault),
+            }
+        }
+        let test = test.as_ref().map(|(dataset, test)| (*dataset, test));
+        let confusion = Subject { folder, record, history, model: network.model(), test };
+        if is_wanted("confusion.csv") && test.is_some() {
+            match failure::guard(|| confusion.write_confusion()) {
+                Ok(()) => names.push("confusion.csv".to_string()),
+                Err(fault) => terminal.warn(&format!("{fault:#}")),
+            }
+        }
+        // A run whose record has a stop reason has everything but pictures and pages.
+        record.save(folder)?;
+        let subject = Subject { folder, record, history, model: network.model(), test };
+        names.extend(subject.draw(is_wanted, terminal));
+        Ok(Written { names, model_fault })
+    }
+
+    /// Writes model.pt, verified on test images or, where they are not available, noise.
+    fn write_model(&self, record: &RunRecord) -> Result<()> {
+        let network = self.network;
+        let card = model_card(record, network.model());
+        let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
+        let images = match self.data {
+            Some((dataset, _)) => dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?,
+            None => noise(&record.dataset.shape, record.dataset.maximum)?,
+        };
+        write_torchscript(&self.folder.model_file(), model, network, &images)
+    }
+}
