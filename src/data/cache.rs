@@ -4,7 +4,7 @@
 use super::images::{Images, max_value};
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
-use super::{Fault, Progress, idx_file};
+use super::{Fault, Progress, TableForm, idx_file};
 use crate::files::{FileStamp, LockedFile, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -50,6 +50,16 @@ pub(super) struct Manifest {
     pub notes: Vec<String>,
 }
 
+/// The manifest as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    manifest: Manifest,
+    /// How rows became images, if a table was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<TableForm>,
+}
+
 /// The images under a key; `decode` puts them there if nobody has yet.
 ///
 /// # Errors
@@ -88,10 +98,12 @@ fn fill(
             shape: Vec::new(),
             kind: ValueKind::Uint8,
             splits: Default::default(),
+            table: None,
         };
         let written = decode(&mut writer, progress).and_then(|manifest| {
             writer.finish()?;
-            write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)
+            let stored = Stored { manifest, table: writer.table.take() };
+            write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&stored)?)
         });
         if written.is_err() {
             let _ = fs::remove_dir_all(folder);
@@ -125,8 +137,10 @@ fn remove_unfinished(parent: &Path, ours: &Path) {
 }
 
 /// The types that kept values may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum ValueKind {
+    #[default]
     Uint8,
     /// For whole numbers beyond a byte.
     Int32,
@@ -181,6 +195,8 @@ pub(super) struct Writer {
     shape: Vec<u32>,
     kind: ValueKind,
     splits: [Option<SplitWriter>; 3],
+    /// How rows become images, if a table is read; kept with them.
+    pub table: Option<TableForm>,
 }
 
 struct SplitWriter {
@@ -194,11 +210,6 @@ impl Writer {
         self.shape = shape.iter().map(|&size| size as u32).collect();
         self.kind = kind;
         self.splits = Default::default();
-    }
-
-    /// The shape given to [`begin`](Writer::begin); empty before.
-    pub fn shape(&self) -> &[u32] {
-        &self.shape
     }
 
     /// How many images a split has so far.
@@ -259,7 +270,8 @@ fn file_name(split: Split, what: &str) -> String {
 }
 
 fn read(folder: &Path) -> Result<RawDataset> {
-    let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
+    let stored: Stored = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
+    let Stored { manifest: Manifest { classes, notes }, table } = stored;
     let split = |split: Split| -> Result<Option<Images>> {
         let images = folder.join(file_name(split, "images"));
         if !images.exists() {
@@ -267,15 +279,15 @@ fn read(folder: &Path) -> Result<RawDataset> {
         }
         let (pixels, mapped_from) = idx_file::map_as_stored(&images)?;
         let labels = idx_file::read_label_numbers(&folder.join(file_name(split, "labels")))?;
-        let classes = manifest.classes.len() as i64;
+        let count = classes.len() as i64;
         ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", split.name(), labels.len());
-        ensure!(labels.iter().all(|label| (0..classes).contains(label)), "has a label that is not a class");
+        ensure!(labels.iter().all(|label| (0..count).contains(label)), "has a label that is not a class");
         Ok(Some(Images::new(pixels, labels)?.mapped_from(mapped_from)))
     };
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
     let maximum = max_value(&train.pixels()?)?;
-    Ok(RawDataset { train, validation, test, classes: manifest.classes, maximum, notes: manifest.notes })
+    Ok(RawDataset { train, validation, test, classes, maximum, notes, table })
 }
 
 #[cfg(test)]

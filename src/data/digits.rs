@@ -47,6 +47,7 @@ pub(super) fn load() -> Result<RawDataset> {
         classes: (0..10).map(|class| class.to_string()).collect(),
         maximum: MAXIMUM,
         notes: Vec::new(),
+        table: None,
     })
 }
 

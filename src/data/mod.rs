@@ -9,6 +9,7 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+mod columns;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
@@ -30,15 +31,20 @@ pub mod inputs;
 mod inspection;
 mod label_encoding;
 mod load_options;
-#[allow(dead_code)] // until every format asks it
-mod passed_over;
 #[cfg(feature = "images")]
 mod memory_limit;
+mod number;
+#[allow(dead_code)] // until every format asks it
+mod passed_over;
 mod progress;
+mod ranges;
 mod raw_dataset;
 mod samples;
 mod source;
 pub mod split;
+mod table;
+mod table_form;
+mod text_encoding;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
@@ -55,6 +61,7 @@ pub use progress::Progress;
 pub use samples::{Batches, Samples};
 pub use source::Source;
 pub use split::SplitMethod;
+pub use table_form::{Missing, PixelOrder, TableForm};
 
 #[cfg(test)]
 mod tests;

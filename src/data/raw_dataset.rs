@@ -1,6 +1,6 @@
 //! What a format's reader gives, before a test set is split off or classes are chosen.
 
-use super::Images;
+use super::{Images, TableForm};
 
 /// What images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Split {
 
 /// The words of a name, in lower case: they end where no letter or digit follows and before a capital after
 /// a small letter; digits at their end do not count.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for letter in name.chars() {
@@ -64,7 +64,8 @@ fn words(name: &str) -> Vec<String> {
         }
         before = letter;
     }
-    let without_number = |word: &String| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_string();
+    let without_number =
+        |word: &String| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_string();
     words.iter().map(without_number).filter(|word| !word.is_empty()).collect()
 }
 
@@ -79,6 +80,8 @@ pub(crate) struct RawDataset {
     pub maximum: f64,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 #[cfg(test)]
@@ -106,11 +109,27 @@ mod tests {
                     "trainval",
                 ][..],
             ),
-            (Some(Split::Validation), &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"]),
-            (Some(Split::Test), &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"]),
+            (
+                Some(Split::Validation),
+                &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"],
+            ),
+            (
+                Some(Split::Test),
+                &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"],
+            ),
             (
                 None,
-                &["strain.csv", "pretrain-0", "contest", "latest", "cat", "train_test.csv", "trainer", "valley", ""],
+                &[
+                    "strain.csv",
+                    "pretrain-0",
+                    "contest",
+                    "latest",
+                    "cat",
+                    "train_test.csv",
+                    "trainer",
+                    "valley",
+                    "",
+                ],
             ),
         ] {
             for name in names {

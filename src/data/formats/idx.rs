@@ -122,7 +122,7 @@ fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     });
     let test = test.transpose()?;
     let classes = encoding.names;
-    Ok(RawDataset { train, validation: None, test, classes, maximum, notes: Vec::new() })
+    Ok(RawDataset { train, validation: None, test, classes, maximum, notes: Vec::new(), table: None })
 }
 
 /// Loads the files of a catalogued set, whose classes are known.

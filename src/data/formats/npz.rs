@@ -75,7 +75,15 @@ fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     }
     let train = train.context("has no images")?;
     let maximum = max_value(&train.pixels()?)?;
-    Ok(RawDataset { train, validation, test, classes: encoding.names, maximum, notes: Vec::new() })
+    Ok(RawDataset {
+        train,
+        validation,
+        test,
+        classes: encoding.names,
+        maximum,
+        notes: Vec::new(),
+        table: None,
+    })
 }
 
 fn images(array: Array, name: &str) -> Result<Tensor> {
