@@ -26,7 +26,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: (0..10).map(|class| class.to_string()).collect(),
-        input: InputCard { shape: vec![28, 28], maximum: 255.0, border: 0.0 },
+        input: InputCard { shape: vec![28, 28], maximum: 255.0, border: 0.0, table: None },
         layers: model.hidden_layers(),
         metrics: serde_json::Map::new(),
         config: serde_json::Value::Null,
@@ -45,7 +45,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let mut checkpoints = Vec::new();
     for round in 0..rounds {
         let start = Instant::now();
-        kept.prepare((round, 0), String::new(), &state)?.write(2)?;
+        kept.prepare((round, 0), String::new(), &state, Growth::default())?.write(2)?;
         checkpoints.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         write_whole(&path, &torchscript::archive(trained)?)?;

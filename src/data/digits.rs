@@ -45,6 +45,7 @@ pub(super) fn load() -> Result<RawDataset> {
         classes: (0..10).map(|class| class.to_string()).collect(),
         notes: Vec::new(),
         left_out: Vec::new(),
+        table: None,
     })
 }
 

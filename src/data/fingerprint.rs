@@ -71,6 +71,7 @@ mod tests {
             maximum: 255.0,
             notes: Vec::new(),
             left_out: Vec::new(),
+            table: None,
         }
     }
 

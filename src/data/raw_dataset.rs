@@ -1,6 +1,6 @@
 //! What a format's reader gives, before a test set is split off or classes are chosen.
 
-use super::Images;
+use super::{Images, TableForm};
 
 /// What images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,8 @@ pub(crate) struct RawDataset {
     pub notes: Vec<String>,
     /// What could not be read and is left out, each with the reason.
     pub left_out: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::raw_dataset::{RawDataset, Split};
 use super::scaling::{self, Scale};
 use super::split::{SplitMethod, split};
-use super::{Dataset, Fault, Images, digits, idx_file, passed_over};
+use super::{Dataset, Fault, Images, digits, idx_file, passed_over, ranges};
 use crate::text::printable;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -179,6 +179,8 @@ impl Source {
             _ => false,
         };
         let scale = match options.maximum {
+            // Each column has a range of its own, which the network standardises.
+            _ if ranges::are_mixed(&raw.train)? => Scale::given(1.0),
             // Programs that make pictures use all of a byte, so that any other picture can be compared.
             _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),
             Some(maximum) => Scale::given(maximum),
@@ -223,9 +225,9 @@ impl Source {
                 (test, TestOrigin::SetAside)
             }
         };
-        let RawDataset { train, validation, classes, notes, left_out, .. } = raw;
+        let RawDataset { train, validation, classes, notes, left_out, table, .. } = raw;
         let name = self.name();
-        Ok(Dataset { name, train, validation, test, test_origin, classes, maximum, notes, left_out })
+        Ok(Dataset { name, train, validation, test, test_origin, classes, maximum, notes, left_out, table })
     }
 
     /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
@@ -301,11 +303,18 @@ fn load_validation(
     main: &RawDataset,
     progress: OnProgress,
 ) -> Result<Images> {
-    let raw = load_path(path, None, options, Some(LabelEncoding::like(&main.classes)), progress)?;
+    // Its columns are those of the training table, in whatever order.
+    let options = LoadOptions { table: main.table.clone(), ..options.clone() };
+    let mut raw = load_path(path, None, &options, Some(LabelEncoding::like(&main.classes)), progress)?;
     ensure!(
         raw.test.is_none() && raw.validation.is_none(),
         "has images of several splits; name a file or folder with validation images alone"
     );
+    if main.train.kind() == Kind::Float && raw.train.kind() != Kind::Float {
+        // Whole numbers where others have fractions.
+        let labels = raw.train.labels().to_vec();
+        raw.train = Images::new(raw.train.pixels()?.f_to_kind(Kind::Float)?, labels)?;
+    }
     let (kind, kind_of_train) = (raw.train.kind(), main.train.kind());
     let is_float = |kind| matches!(kind, Kind::Half | Kind::Float | Kind::Double);
     let is_narrower = kind.elt_size_in_bytes() < kind_of_train.elt_size_in_bytes();

@@ -101,7 +101,7 @@ impl RunFiles<'_> {
         let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
         let images = match self.data {
             Some((dataset, _)) => dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?,
-            None => noise(&record.dataset.shape, record.dataset.maximum)?,
+            None => noise(&record.dataset)?,
         };
         write_torchscript(&self.folder.model_file(), model, network, &images)
     }
