@@ -17,6 +17,8 @@ use toml::Table;
 
 /// Where short epochs follow each other, a checkpoint after each would take longer than they do.
 const PAUSE: Duration = Duration::from_secs(1);
+/// After this many pauses training waits for a checkpoint that is still being written.
+const PATIENCE: u32 = 10;
 /// What is added to the state of a training.
 const SETTINGS: &str = "settings";
 
@@ -170,7 +172,10 @@ impl CheckpointStore for DiskCheckpoints {
     }
 
     fn is_due_after_epoch(&mut self, _: &Training) -> bool {
-        !self.has_any || self.last.elapsed() >= self.pause
+        let since = self.last.elapsed();
+        // The writer has to wait for other programs, training should not wait for the writer.
+        let is_writing = self.writer.as_ref().is_some_and(|writer| !writer.is_finished());
+        !self.has_any || since >= self.pause && (!is_writing || since >= PATIENCE * self.pause)
     }
 
     fn store(&mut self, checkpoint: Checkpoint) -> Result<()> {

@@ -1,4 +1,6 @@
 use crate::place::Place;
+use std::fs;
+use std::path::Path;
 
 #[test]
 fn runs_are_listed_with_their_results_the_newest_first() {
@@ -55,4 +57,37 @@ fn the_record_counts_parameters_as_the_summary_does() {
         summary.contains("Total params: 642 ") && summary.contains("Non-trainable params: 16 "),
         "{summary}"
     );
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(|entry| entry.unwrap().path()) {
+        let copied = to.join(entry.file_name().unwrap());
+        if entry.is_dir() { copy(&entry, &copied) } else { _ = fs::copy(&entry, &copied).unwrap() }
+    }
+}
+
+/// Each folder of `tests/runs` was written by an earlier version, or by this one. When a version is published, a
+/// run of it joins them: `--layers 'dense 4, relu' --epochs 2`, without pictures.
+#[test]
+fn runs_of_every_version_are_read() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/runs");
+    for version in fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()) {
+        let place = Place::new();
+        copy(&version, &place.path("run"));
+        let record = place.record("run");
+        let evaluated = place.run(&["evaluate", "run", "--format", "json"]).well();
+        let evaluated: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
+        assert_eq!(evaluated["accuracy"], record["test_accuracy"], "{}", version.display());
+        let of_file = place.run(&["evaluate", "run/model.pt", "--dataset", "digits", "--format", "json"]).well();
+        let of_file: serde_json::Value = serde_json::from_str(&of_file.stdout).unwrap();
+        assert_eq!(of_file["accuracy"], record["test_accuracy"], "{}", version.display());
+        place.run(&["export", "run", "--to", "run.onnx"]).well();
+        place.run(&["plot", "run"]).well();
+        let listed = place.run(&["runs", "."]).well();
+        assert!(listed.stdout.contains("completed"), "{listed:?}");
+        place.run(&["report", "run"]).well();
+        assert!(place.path("run/history.xlsx").exists() && place.path("run/model.svg").exists());
+    }
 }
