@@ -40,7 +40,7 @@ impl JpegFile {
         }
         // Decoders forgive a wrong length, too.
         let last = |marker| bytes.windows(2).rposition(|pair| pair == [FILL, marker]);
-        let end = last(END).filter(|end| Some(*end) > last(START_OF_SCAN)).map(|_| bytes.len());
+        let end = last(START_OF_SCAN).filter(|scan| last(END) > Some(*scan)).map(|_| bytes.len());
         JpegFile { end, is_progressive }
     }
 }
