@@ -72,7 +72,15 @@ fn load(path: &Path, options: &LoadOptions, encoding: Option<LabelEncoding>) -> 
     }
     let train = train.context("has no images")?;
     let notes = Vec::from_iter(encoding.note());
-    Ok(RawDataset { train, validation, test, classes: encoding.names, notes, left_out: Vec::new(), table: None })
+    Ok(RawDataset {
+        train,
+        validation,
+        test,
+        classes: encoding.names,
+        notes,
+        left_out: Vec::new(),
+        table: None,
+    })
 }
 
 /// An open archive.
