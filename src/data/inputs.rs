@@ -178,7 +178,7 @@ enum FileKind {
 }
 
 impl FileKind {
-    /// By the first bytes; CSV, which has none of its own, by the name, or if it is text from a pipe.
+    /// By the first bytes; CSV, which has none of its own, by the name, or if it is text without an ending.
     fn of(place: &Place) -> Result<FileKind> {
         let mut start = Vec::new();
         let file = File::open(&place.path).context("cannot be opened")?;
@@ -187,6 +187,7 @@ impl FileKind {
         let name = place.name.to_lowercase();
         let is_table =
             [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"].iter().any(|ending| name.ends_with(ending));
+        let has_no_ending = Path::new(&name).extension().is_none();
         let is_gzip = start.starts_with(&gzip::MAGIC);
         match Content::of_file(&place.path) {
             Some(Content::Foreign(kind)) => return Err(kind.fault(Path::new(&*place.name)).into()),
@@ -205,7 +206,7 @@ impl FileKind {
         match start.as_slice() {
             _ if is_table => Ok(FileKind::Csv),
             [0, 0, 1..=16, 1..=16, ..] => Ok(FileKind::Idx),
-            text if place.copy.is_some() && !text.contains(&0) => Ok(FileKind::Csv),
+            text if has_no_ending && !text.contains(&0) => Ok(FileKind::Csv),
             _ if is_gzip => Err(anyhow!("is a gzip file of neither IDX images nor, by its name, CSV")),
             _ => match ForeignKind::of_name(Path::new(&*place.name)) {
                 Some(kind) => Err(kind.fault(Path::new(&*place.name)).into()),
