@@ -65,6 +65,15 @@ pub struct DatasetRecord {
     pub shape: Vec<i64>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,
+    /// The format that they were read from: `csv`; none if they are built in or catalogued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The number of training images of each class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_counts: Vec<usize>,
+    /// What users should know about how they were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The type of the values as they are stored: `Uint8`.
     #[serde(default)]
     pub value_type: Option<String>,

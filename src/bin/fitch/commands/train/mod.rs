@@ -10,6 +10,7 @@ use super::built_model::RecordedRun;
 use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
+use super::understood::Understood;
 use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
@@ -20,7 +21,7 @@ use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
-use fitch::data::{Augmentation, BatchSource, Dataset};
+use fitch::data::{Augmentation, BatchSource, Dataset, Source};
 use fitch::device;
 use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
@@ -107,14 +108,22 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
 
     signals::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let dataset =
-        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
-    dataset.notes.iter().for_each(|note| terminal.say(note));
+    let source = configuration.source.clone().located()?;
+    let dataset = source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     if configuration.augmentation.is_some() {
         Augmentation::check_shape(&dataset.shape()).context("--augment")?;
     }
-    let splits = Splits::split(&dataset, &configuration)?;
+    let splits = Splits::split(&dataset, &source, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
+    let understood = Understood {
+        dataset: &dataset,
+        format: source.format_name().unwrap_or_default(),
+        reading: &configuration.reading,
+        class_counts: &splits.class_counts,
+    };
+    if matches!(source, Source::Path { .. }) {
+        understood.lines().iter().for_each(|line| terminal.say(line));
+    }
     splits.note.iter().for_each(|note| terminal.warn(note));
 
     if configuration.layers.standardize_within() {

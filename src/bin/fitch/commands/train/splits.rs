@@ -2,7 +2,7 @@
 
 use crate::config::Configuration;
 use anyhow::Result;
-use fitch::data::{Dataset, Samples, SplitMethod, split};
+use fitch::data::{Dataset, Format, Samples, Source, SplitMethod, split};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 
@@ -13,6 +13,8 @@ pub struct Splits {
     pub test: Samples,
     /// How many training images each class has.
     pub class_counts: Vec<usize>,
+    /// The format that they were read from.
+    format: Option<Format>,
     /// What users should know about how they were split.
     pub note: Option<String>,
     /// Whether the data came with validation images.
@@ -20,7 +22,7 @@ pub struct Splits {
 }
 
 impl Splits {
-    pub fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Splits> {
+    pub fn split(dataset: &Dataset, source: &Source, configuration: &Configuration) -> Result<Splits> {
         let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
         // A share of 0 means no validation, unless validation images were named.
         let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
@@ -47,6 +49,7 @@ impl Splits {
             class_counts,
             note: note.map(|note| format!("{note} (--split stratified takes some of each)")),
             has_own_validation,
+            format: if let Source::Path { format, .. } = source { *format } else { None },
         })
     }
 
@@ -74,6 +77,9 @@ impl Splits {
             classes: dataset.classes.clone(),
             shape: dataset.shape(),
             maximum: dataset.maximum,
+            format: self.format.map(|format| format.to_string()),
+            class_counts: self.class_counts.clone(),
+            notes: dataset.notes.clone(),
             value_type: Some(format!("{:?}", dataset.train.kind())),
             range: Some(dataset.value_range()?),
             border: dataset.border()?,
