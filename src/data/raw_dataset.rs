@@ -43,6 +43,7 @@ impl Split {
         self.words().iter().any(|known| is_word(&known))
     }
 
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     /// For people: every word that stands for a split.
     pub fn all_words() -> String {
         let words = Split::ALL.into_iter().flat_map(Split::words);

@@ -1,7 +1,7 @@
 //! Losses: what training lowers.
 
 use crate::kernels::cross_entropy::loss_and_gradient;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::cell::RefCell;
 use std::fmt;
 use tch::{Reduction, Tensor};
@@ -87,6 +87,12 @@ impl Loss {
         }
         let outputs = outputs.detach().set_requires_grad(true);
         let value = self.call(&outputs, targets);
+        // libtorch, asked for gradients that there are not, ends the process.
+        ensure!(
+            value.requires_grad(),
+            "the loss has no gradient: it does not depend on the outputs, or only by way of argmax, \
+             comparisons, detach or no_grad"
+        );
         let gradients = Tensor::f_run_backward(&[&value], &[&outputs], false, false)?;
         let gradient = gradients.into_iter().next().filter(Tensor::defined);
         Ok((value.detach(), gradient.context("the loss does not depend on the outputs")?))

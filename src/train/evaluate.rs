@@ -1,6 +1,6 @@
 //! Evaluation: one pass over a set in evaluation mode, without gradients.
 
-use super::{evaluation_batch_size, fault};
+use super::{evaluation_batch_size, fault, first_batch};
 use crate::data::BatchSource;
 use crate::metrics::{Loss, Metric, RunningMeans};
 use anyhow::{Result, ensure};
@@ -85,7 +85,7 @@ pub(super) fn evaluate_batches(
     let mut means = RunningMeans::new(1 + metrics.len(), source.device())?;
     for batch in source.batches(within_memory(source, batch_size)?)? {
         let batch = batch?;
-        let outputs = model.forward_t(&batch.inputs, false);
+        let outputs = first_batch::outputs(model, &batch.inputs)?;
         let value = loss.call(&outputs, &batch.targets);
         means.add(&value, metrics, &outputs, &batch.targets, batch.size)?;
         each(&outputs)?;

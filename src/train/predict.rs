@@ -1,7 +1,7 @@
 //! Prediction: the outputs of a model for all samples.
 
 use super::evaluate::within_memory;
-use super::{evaluation_batch_size, fault};
+use super::{evaluation_batch_size, fault, first_batch};
 use crate::data::BatchSource;
 use anyhow::{Result, ensure};
 use tch::nn::ModuleT;
@@ -34,7 +34,7 @@ pub fn predict(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize)
         let mut outputs = Vec::new();
         let batch_size = within_memory(source, evaluation_batch_size(batch_size))?;
         for batch in source.batches(batch_size)? {
-            outputs.push(model.forward_t(&batch?.inputs, false).f_to_device(Device::Cpu)?);
+            outputs.push(first_batch::outputs(model, &batch?.inputs)?.f_to_device(Device::Cpu)?);
         }
         Ok(Tensor::f_cat(&outputs, 0)?)
     })

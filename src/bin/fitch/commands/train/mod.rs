@@ -229,7 +229,7 @@ fn set_precision(precision: Precision, device: Device, terminal: &Terminal) -> R
 fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> Error {
     let message = match fault.downcast_ref() {
         // It was found before the first step, and resuming would meet it again.
-        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables) => return fault,
+        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables | Fault::NothingToTrain) => return fault,
         Some(Fault::OutOfMemory) => {
             format!("training ran out of memory with a batch size of {}", configuration.batch_size)
         }
