@@ -300,9 +300,9 @@ mod tests {
         }
         assert_eq!(load("(2, 3, 4, 4)", &count(96)).unwrap().0, [2, 3, 4, 4]);
         // The fourth says how opaque a pixel is: it lies on white.
-        let pixel = [10, 20, 30, 255, 10, 20, 30, 0, 0, 0, 0, 128, 9, 9, 9, 255];
-        let (size, values) = load("(2, 1, 2, 4)", &pixel).unwrap();
-        assert_eq!((size, values), (vec![2, 3, 1, 2], vec![10, 255, 20, 255, 30, 255]));
+        let pixels = [[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128], [9, 9, 9, 255]].concat();
+        let (size, values) = load("(2, 2, 2, 4)", &pixels.repeat(2)).unwrap();
+        assert_eq!((size, values[..4].to_vec()), (vec![2, 3, 2, 2], vec![10, 255, 127, 9]));
         assert_eq!(load("(2, 4, 1, 2)", &count(16)).unwrap().0, [2, 3, 1, 2]);
         let fault = |shape: &str, values: &[u8]| format!("{:#}", load(shape, values).unwrap_err());
         assert!(fault("(2, 2, 3, 2)", &count(24)).contains("the number of images comes first"));
