@@ -191,6 +191,7 @@ pub(super) fn sent(tensor: Tensor, device: Device) -> Result<Tensor> {
     if tensor.device() != Device::Cpu {
         return tensor.f_to_device(device).context("cannot copy a batch to the device");
     }
-    let pinned = tensor.f_pin_memory(device)?;
+    // Not `pin_memory`: for each tensor, libtorch 2.11 prints that its argument, the device, is out of use.
+    let pinned = tensor.f_internal_pin_memory(device)?;
     Ok(pinned.f_to_device_(device, pinned.kind(), true, false)?)
 }

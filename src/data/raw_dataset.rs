@@ -64,7 +64,8 @@ pub(super) fn words(name: &str) -> Vec<String> {
         }
         before = letter;
     }
-    let without_number = |word: &String| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_string();
+    let without_number =
+        |word: &String| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_string();
     words.iter().map(without_number).filter(|word| !word.is_empty()).collect()
 }
 
@@ -104,11 +105,27 @@ mod tests {
                     "trainval",
                 ][..],
             ),
-            (Some(Split::Validation), &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"]),
-            (Some(Split::Test), &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"]),
+            (
+                Some(Split::Validation),
+                &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"],
+            ),
+            (
+                Some(Split::Test),
+                &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"],
+            ),
             (
                 None,
-                &["strain.csv", "pretrain-0", "contest", "latest", "cat", "train_test.csv", "trainer", "valley", ""],
+                &[
+                    "strain.csv",
+                    "pretrain-0",
+                    "contest",
+                    "latest",
+                    "cat",
+                    "train_test.csv",
+                    "trainer",
+                    "valley",
+                    "",
+                ],
             ),
         ] {
             for name in names {

@@ -38,6 +38,8 @@ impl ScriptModel {
 
     fn load_unnamed(path: &Path, device: Device) -> Result<ScriptModel> {
         let card = check_archive(path)?;
+        // Its fused operators compute other bits than the layers, and are compiled while the user waits.
+        tch::jit::set_tensor_expr_fuser_enabled(false);
         let module = CModule::load_on_device(path, device).map_err(|fault| {
             anyhow!("libtorch cannot load it as TorchScript: {}", message_line(&fault.to_string()))
         })?;

@@ -57,9 +57,7 @@ type LabelledFile = (PathBuf, i64, Split);
 /// The images of a folder, and the names of their classes.
 fn list(folder: &Path) -> Result<(Vec<LabelledFile>, Vec<String>)> {
     let folders = folders_in(folder)?;
-    let folder_of = |split: Split| {
-        folders.iter().find(|path| Split::of_name(&name_of(path)) == Some(split))
-    };
+    let folder_of = |split: Split| folders.iter().find(|path| Split::of_name(&name_of(path)) == Some(split));
     let splits: Vec<(Split, Vec<PathBuf>)> = match folder_of(Split::Train) {
         None => vec![(Split::Train, folders)],
         Some(_) => {
