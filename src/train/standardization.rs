@@ -52,12 +52,16 @@ pub fn standardize(network: &Network, samples: &dyn BatchSource) -> Result<()> {
     };
     let means = sum_of(&|_, value| value)?;
     let variances = sum_of(&|index, value| (value - means[index]).powi(2))?;
-    ensure!(variances.iter().all(|variance| variance.is_finite()), "the samples have values that are not finite");
+    ensure!(
+        variances.iter().all(|variance| variance.is_finite()),
+        "the samples have values that are not finite"
+    );
     let deviations = variances.iter().map(|variance| variance.sqrt() as f32);
     let deviations = deviations.map(|deviation| if deviation > 0.0 { deviation } else { 1.0 });
     let means: Vec<f32> = means.iter().map(|mean| *mean as f32).collect();
     let _no_gradient = tch::no_grad_guard();
     mean.f_copy_(&Tensor::f_from_slice(&means)?.f_view(mean.size().as_slice())?)?;
-    deviation.f_copy_(&Tensor::f_from_slice(&deviations.collect::<Vec<_>>())?.f_view(mean.size().as_slice())?)?;
+    deviation
+        .f_copy_(&Tensor::f_from_slice(&deviations.collect::<Vec<_>>())?.f_view(mean.size().as_slice())?)?;
     Ok(())
 }

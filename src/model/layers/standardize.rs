@@ -62,7 +62,8 @@ impl Layer for Standardize {
     }
 
     fn explicit_gradients(&self, parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
-        let parameters: [Tensor; 2] = parameters.try_into().ok().context("a mean and a deviation are needed")?;
+        let parameters: [Tensor; 2] =
+            parameters.try_into().ok().context("a mean and a deviation are needed")?;
         let [mean, deviation] = parameters;
         Ok(Box::new(StandardizeGradients { mean, deviation }))
     }
@@ -112,7 +113,9 @@ mod tests {
         let variables = nn::VarStore::new(Device::Cpu);
         let layer = Standardize.append_to(nn::seq_t(), &variables.root(), &[2]).unwrap();
         let built = variables.variables();
-        let set = |name: &str, values: [f32; 2]| no_grad(|| built[name].shallow_clone().copy_(&Tensor::from_slice(&values)));
+        let set = |name: &str, values: [f32; 2]| {
+            no_grad(|| built[name].shallow_clone().copy_(&Tensor::from_slice(&values)))
+        };
         set("mean", [1_000.0, 0.5]);
         set("deviation", [100.0, 0.25]);
         let rows = Tensor::from_slice(&[900.0f32, 1.0]).view([1, 2]);
