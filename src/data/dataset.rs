@@ -1,6 +1,6 @@
 //! A data set: images to train on, to validate and to test with, and the names of their classes.
 
-use super::{Fault, Images, Samples};
+use super::{Fault, Images, Samples, TableForm, ranges};
 use anyhow::{Result, bail, ensure};
 use tch::{Kind, Tensor};
 
@@ -44,6 +44,8 @@ pub struct Dataset {
     pub maximum: f64,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 impl Dataset {
@@ -96,6 +98,15 @@ impl Dataset {
         let spread = f64::try_from((&of_each - mean).f_square()?.f_mean(Kind::Double)?)?.sqrt();
         // Neither dark nor bright if some are the one and some the other.
         Ok(if spread > MAX_BORDER_SPREAD { 0.5 } else { mean })
+    }
+
+    /// Whether rows are features of different ranges, which a network learns from once they are standardised,
+    /// rather than images.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn has_mixed_ranges(&self) -> Result<bool> {
+        ranges::are_mixed(&self.train)
     }
 
     /// The files that images are mapped from and that have changed since, each with its length and times as
@@ -211,7 +222,7 @@ impl Dataset {
             return Ok(());
         }
         if let [only] = self.classes.as_slice() {
-            bail!("all images are of one class, {only}; a classifier needs at least two");
+            bail!("has one class alone, {only}; a classifier needs at least two");
         }
         let counts = self.train.class_counts(self.classes.len());
         match self.classes.iter().zip(counts).find(|(_, count)| *count == 0) {

@@ -1,7 +1,7 @@
 //! Decodes images on all cores, a block at a time, and gives them to the cache. Memory is bounded by the
 //! sizes that the images state, whatever their number.
 
-use super::cache::Writer;
+use super::cache::{ValueKind, Writer};
 use super::image_file;
 use super::load_options::{LoadOptions, OnProgress};
 use super::memory_limit::DecodingLimits;
@@ -153,7 +153,8 @@ impl Decoding<'_> {
         match &self.first {
             None => {
                 self.first = Some((entry.image.place(), image.size));
-                self.writer.begin(&if self.in_colour { vec![3, height, width] } else { vec![height, width] });
+                let shape = if self.in_colour { vec![3, height, width] } else { vec![height, width] };
+                self.writer.begin(&shape, ValueKind::Uint8);
             }
             Some((first, size)) if *size != image.size => {
                 return Err(Fault::SizesDiffer {

@@ -44,6 +44,7 @@ pub(super) fn load() -> Result<RawDataset> {
         test: Some(test.into_images()?),
         classes: (0..10).map(|class| class.to_string()).collect(),
         notes: Vec::new(),
+        table: None,
     })
 }
 

@@ -70,6 +70,7 @@ mod tests {
             classes: vec!["x".to_string(), "y".to_string()],
             maximum: 255.0,
             notes: Vec::new(),
+            table: None,
         }
     }
 

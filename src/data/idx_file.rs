@@ -22,8 +22,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-const UINT8: u8 = 8;
-const INT32: u8 = 0x0c;
+pub(super) const UINT8: u8 = 8;
+pub(super) const INT32: u8 = 0x0c;
+pub(super) const FLOAT32: u8 = 0x0d;
 /// DEFLATE cannot expand its input by more than this (RFC 1951: 258 bytes for two bits, rounded up).
 const MAX_EXPANSION: u64 = 1040;
 
@@ -105,17 +106,8 @@ fn channels_first(images: Tensor) -> Result<Tensor> {
     Ok(images)
 }
 
-/// The bytes of a file of uint8 values.
-pub(super) fn bytes(sizes: &[u32], values: &[u8]) -> Vec<u8> {
-    file_bytes(UINT8, sizes, values)
-}
-
-/// The bytes of a file of int32 values, which are given as they lie in the file.
-pub(super) fn bytes_of_i32(sizes: &[u32], values: &[u8]) -> Vec<u8> {
-    file_bytes(INT32, sizes, values)
-}
-
-fn file_bytes(type_code: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
+/// The bytes of a file of values of that type, which are given as they lie in the file.
+pub(super) fn bytes(type_code: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, type_code, sizes.len() as u8];
     bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
     bytes.extend(values);
@@ -215,7 +207,7 @@ fn value_size(type_code: u8) -> Option<u64> {
     match type_code {
         UINT8 | 0x09 => Some(1),
         0x0b => Some(2),
-        INT32 | 0x0d => Some(4),
+        INT32 | FLOAT32 => Some(4),
         0x0e => Some(8),
         _ => None,
     }
@@ -234,7 +226,7 @@ fn to_tensor(type_code: u8, bytes: &[u8]) -> Result<Tensor> {
         0x09 => each(bytes, i8::from_be_bytes),
         0x0b => each(bytes, i16::from_be_bytes),
         INT32 => each(bytes, i32::from_be_bytes),
-        0x0d => each(bytes, f32::from_be_bytes),
+        FLOAT32 => each(bytes, f32::from_be_bytes),
         0x0e => each(bytes, f64::from_be_bytes),
         _ => Ok(Tensor::f_from_slice(bytes)?),
     }

@@ -1,10 +1,11 @@
 //! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX
 //! files, CSV rows of pixels. Memory does not grow with their number.
 
-use super::csv_inputs::CsvInputs;
+use super::csv_inputs::{CsvInputs, RowSpec};
 use super::gzip;
 use super::idx_file::{self, ImageStream};
 use super::image_file::{self, Inversion, PreparedImage};
+use super::table_form::TableForm;
 use anyhow::{Context, Result, anyhow, ensure};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -14,7 +15,7 @@ use std::rc::Rc;
 use walkdir::WalkDir;
 
 /// The images that a classifier takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InputSpec {
     /// What their values are.
     pub layout: PixelLayout,
@@ -24,6 +25,8 @@ pub struct InputSpec {
     pub maximum: f64,
     /// Whether dark and bright are exchanged in image files.
     pub inversion: Inversion,
+    /// How the rows of tables were read that the model was trained on, if it was on a table.
+    pub table: Option<TableForm>,
 }
 
 /// What the values of an image are.
@@ -46,12 +49,21 @@ impl InputSpec {
             [3, height, width] => (PixelLayout::Colour, [height, width]),
             _ => return None,
         };
-        Some(InputSpec { layout, shape, maximum, inversion })
+        Some(InputSpec { layout, shape, maximum, inversion, table: None })
     }
 
-    fn pixels(&self) -> usize {
-        let channels = if self.layout == PixelLayout::Colour { 3 } else { 1 };
-        (channels * self.shape[0] * self.shape[1]) as usize
+    /// The same for a model that was trained on the rows of a table.
+    pub fn with_table(self, table: Option<TableForm>) -> InputSpec {
+        InputSpec { table, ..self }
+    }
+
+    fn shape(&self) -> Vec<i64> {
+        let [height, width] = self.shape;
+        match self.layout {
+            PixelLayout::Values => vec![width],
+            PixelLayout::Grey => vec![height, width],
+            PixelLayout::Colour => vec![3, height, width],
+        }
     }
 
     /// Stored values, scaled so that the maximum of the training images becomes 1. Raw pixels are never
@@ -78,6 +90,8 @@ pub struct Input {
     pub values: Vec<f32>,
     /// Whether dark and bright were exchanged.
     pub is_inverted: bool,
+    /// What users should know about how the file is read, with its first row.
+    pub note: Option<String>,
 }
 
 /// An iterator over inputs; an error names its file and takes the place of what could not be read.
@@ -89,16 +103,18 @@ pub fn inputs(path: &Path, spec: InputSpec) -> Inputs {
         return images_in(path, spec);
     }
     match FileKind::of(path) {
-        Ok(FileKind::Image) => Box::new(std::iter::once(image_input(path, spec))),
+        Ok(FileKind::Image) => Box::new(std::iter::once(image_input(path, &spec))),
         Ok(FileKind::Idx) => {
-            let stream = open_idx(path, spec);
+            let stream = open_idx(path, &spec);
             let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
-            rows(path, spec, is_raw, stream)
+            rows(path, spec, is_raw, stream, Vec::new())
         }
         Ok(FileKind::Csv) => {
-            let pixels = CsvInputs::open(path, spec.pixels(), spec.maximum);
-            let as_floats = |row: Vec<u8>| row.into_iter().map(f32::from).collect();
-            rows(path, spec, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
+            let row = RowSpec { shape: spec.shape(), maximum: spec.maximum, form: spec.table.clone() };
+            let is_raw = row.has_bytes();
+            let read = CsvInputs::open(path, row);
+            let notes = read.as_ref().map_or(Vec::new(), |read| read.notes.clone());
+            rows(path, spec, is_raw, read, notes)
         }
         Err(fault) => Box::new(std::iter::once(Err(fault.context(path.display().to_string())))),
     }
@@ -135,14 +151,9 @@ impl FileKind {
     }
 }
 
-fn open_idx(path: &Path, spec: InputSpec) -> Result<ImageStream> {
+fn open_idx(path: &Path, spec: &InputSpec) -> Result<ImageStream> {
     let stream = idx_file::stream_images(path)?;
-    let [height, width] = spec.shape;
-    let expected = match spec.layout {
-        PixelLayout::Values => vec![width],
-        PixelLayout::Grey => vec![height, width],
-        PixelLayout::Colour => vec![3, height, width],
-    };
+    let expected = spec.shape();
     ensure!(
         stream.shape() == expected,
         "has images of {}, but the model takes {}",
@@ -163,7 +174,7 @@ fn shape_name(shape: &[i64]) -> String {
 }
 
 /// Numbers the images of a file and names it in errors; nothing follows the first error.
-fn rows<I>(path: &Path, spec: InputSpec, is_raw: bool, images: Result<I>) -> Inputs
+fn rows<I>(path: &Path, spec: InputSpec, is_raw: bool, images: Result<I>, notes: Vec<String>) -> Inputs
 where
     I: Iterator<Item = Result<Vec<f32>>> + 'static,
 {
@@ -179,7 +190,8 @@ where
         }
         let values = pixels.and_then(|pixels| spec.scaled(&pixels, is_raw));
         failed = values.is_err();
-        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false };
+        let note = (row == 0 && !notes.is_empty()).then(|| format!("{file}: {}", notes.join("; ")));
+        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false, note };
         Some(values.map(input).with_context(|| file.to_string()))
     }))
 }
@@ -189,7 +201,7 @@ fn images_in(folder: &Path, spec: InputSpec) -> Inputs {
     let mut found = false;
     let files = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
     let images = files.filter_map(move |entry| match entry {
-        Ok(entry) if is_image(entry.path()) => Some(image_input(entry.path(), spec)),
+        Ok(entry) if is_image(entry.path()) => Some(image_input(entry.path(), &spec)),
         Ok(_) => None,
         Err(fault) => Some(Err(fault.into())),
     });
@@ -211,7 +223,7 @@ fn is_image(path: &Path) -> bool {
     image_file::is_named(path) && path.is_file()
 }
 
-fn image_input(path: &Path, spec: InputSpec) -> Result<Input> {
+fn image_input(path: &Path, spec: &InputSpec) -> Result<Input> {
     let file = path.display().to_string();
     let read = match spec.layout {
         PixelLayout::Values => Err(anyhow!("is an image, but the model takes rows of values")),
@@ -220,5 +232,5 @@ fn image_input(path: &Path, spec: InputSpec) -> Result<Input> {
         }
     };
     let PreparedImage { values, is_inverted } = read.with_context(|| file.clone())?;
-    Ok(Input { file: file.into(), row: None, values, is_inverted })
+    Ok(Input { file: file.into(), row: None, values, is_inverted, note: None })
 }

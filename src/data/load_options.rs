@@ -1,6 +1,6 @@
 //! How data are loaded.
 
-use super::{Fault, Progress};
+use super::{Fault, Missing, PixelOrder, Progress, TableForm};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -43,6 +43,12 @@ pub struct LoadOptions {
     pub transposes: Option<bool>,
     /// Whether all images of a set without a test set are test images: it is to be evaluated, not trained on.
     pub tests_all: bool,
+    /// What becomes of missing values in tables.
+    pub missing: Missing,
+    /// The order of the values in rows that are images in colour; none means [`PixelOrder::Hwc`], noted.
+    pub pixel_order: Option<PixelOrder>,
+    /// How rows of tables become images for a model that is there already.
+    pub table: Option<TableForm>,
 }
 
 /// The share of the images that is set aside as the test set if there is none.
@@ -90,6 +96,21 @@ impl LoadOptions {
     /// Scales values so that this one becomes 1.0.
     pub fn maximum(self, maximum: f64) -> LoadOptions {
         LoadOptions { maximum: Some(maximum), ..self }
+    }
+
+    /// What becomes of missing values in tables.
+    pub fn missing(self, missing: Missing) -> LoadOptions {
+        LoadOptions { missing, ..self }
+    }
+
+    /// The order of the values in rows of tables that are images in colour.
+    pub fn pixel_order(self, order: PixelOrder) -> LoadOptions {
+        LoadOptions { pixel_order: Some(order), ..self }
+    }
+
+    /// Reads rows of tables as those that a model was trained on.
+    pub fn table(self, form: TableForm) -> LoadOptions {
+        LoadOptions { table: Some(form), ..self }
     }
 
     /// The settings that decide how encoded images are decoded, for the cache.

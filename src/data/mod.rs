@@ -9,6 +9,7 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+mod columns;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
@@ -34,14 +35,19 @@ mod label_encoding;
 mod load_options;
 #[cfg(feature = "images")]
 mod memory_limit;
+mod number;
 #[allow(dead_code)] // until every format asks it
 mod passed_over;
 mod progress;
+mod ranges;
 mod raw_dataset;
 mod samples;
 mod scaling;
 mod source;
 pub mod split;
+mod table;
+mod table_form;
+mod text_encoding;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
@@ -58,6 +64,7 @@ pub use progress::Progress;
 pub use samples::{Batches, Samples};
 pub use source::Source;
 pub use split::SplitMethod;
+pub use table_form::{Missing, PixelOrder, TableForm};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What a format's reader gives, before a test set is split off or classes are chosen.
 
-use super::Images;
+use super::{Images, TableForm};
 
 /// What images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub(crate) struct RawDataset {
     pub classes: Vec<String>,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::raw_dataset::{RawDataset, Split};
 use super::scaling::{self, Scale};
 use super::split::{SplitMethod, split};
-use super::{Dataset, Fault, Images, digits, idx_file, passed_over};
+use super::{Dataset, Fault, Images, digits, idx_file, passed_over, ranges};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use tch::Kind;
@@ -181,13 +181,16 @@ impl Source {
             // Programs that make pictures use all of a byte, so that any other picture can be compared.
             _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),
             Some(maximum) => Scale::given(maximum),
+            // Each column has its own scale, which the network standardises.
+            _ if options.model_maximum.is_none() && ranges::are_mixed(&raw.train)? => Scale::given(1.0),
             None => match (Scale::of(&raw.train).context("training images")?, options.model_maximum) {
-                (own, Some(maximum)) => own.for_model_of(maximum),
+                (own, Some(maximum)) => own.for_model_of(maximum, &raw.train),
                 (own, None) => own,
             },
         };
         let mut notes = Vec::from_iter(scale.note.filter(|_| matches!(self, Source::Path { .. })));
-        for split in Split::ALL {
+        let is_standardised = raw.train.shape().len() == 1 && scale.maximum == 1.0;
+        for split in Split::ALL.into_iter().filter(|_| !is_standardised) {
             let Some(images) = images_of(split) else { continue };
             let was_given = options.maximum.or(options.model_maximum).is_some();
             let beyond = scaling::beyond(images, scale.maximum, was_given);
@@ -222,8 +225,18 @@ impl Source {
                 (test, TestOrigin::SetAside)
             }
         };
-        let RawDataset { train, validation, classes, notes, .. } = raw;
-        Ok(Dataset { name: self.name(), train, validation, test, test_origin, classes, maximum, notes })
+        let RawDataset { train, validation, classes, notes, table, .. } = raw;
+        Ok(Dataset {
+            name: self.name(),
+            train,
+            validation,
+            test,
+            test_origin,
+            classes,
+            maximum,
+            notes,
+            table,
+        })
     }
 
     /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
@@ -269,7 +282,7 @@ fn load_path(
     if !transposes(path, options) || (is_known && format.is_of_pictures()) {
         return Ok(raw);
     }
-    let RawDataset { train, validation, test, classes, mut notes } = raw;
+    let RawDataset { train, validation, test, classes, mut notes, table } = raw;
     if is_known {
         notes.push("EMNIST has rows and columns exchanged: its images are turned upright".to_string());
     }
@@ -280,6 +293,7 @@ fn load_path(
         test: turned(test)?,
         classes,
         notes,
+        table,
     })
 }
 
@@ -299,11 +313,18 @@ fn load_validation(
     main: &RawDataset,
     progress: OnProgress,
 ) -> Result<Images> {
-    let raw = load_path(path, None, options, Some(LabelEncoding::like(&main.classes)), progress)?;
+    // Its columns are those of the training table, in whatever order.
+    let options = LoadOptions { table: main.table.clone(), ..options.clone() };
+    let mut raw = load_path(path, None, &options, Some(LabelEncoding::like(&main.classes)), progress)?;
     ensure!(
         raw.test.is_none() && raw.validation.is_none(),
         "has images of several splits; name a file or folder with validation images alone"
     );
+    if main.train.kind() == Kind::Float && raw.train.kind() != Kind::Float {
+        // Whole numbers where others have fractions.
+        let labels = raw.train.labels().to_vec();
+        raw.train = Images::new(raw.train.pixels()?.f_to_kind(Kind::Float)?, labels)?;
+    }
     let (kind, kind_of_train) = (raw.train.kind(), main.train.kind());
     let is_float = |kind| matches!(kind, Kind::Half | Kind::Float | Kind::Double);
     let is_narrower = kind.elt_size_in_bytes() < kind_of_train.elt_size_in_bytes();

@@ -177,7 +177,7 @@ fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
         }
     }
     let notes = Vec::from_iter(encoding.note());
-    Ok(RawDataset { train, validation, test, classes: encoding.names, notes })
+    Ok(RawDataset { train, validation, test, classes: encoding.names, notes, table: None })
 }
 
 /// Loads the files of a catalogued set, whose classes are known.

@@ -72,7 +72,7 @@ fn load(path: &Path, options: &LoadOptions, encoding: Option<LabelEncoding>) -> 
     }
     let train = train.context("has no images")?;
     let notes = Vec::from_iter(encoding.note());
-    Ok(RawDataset { train, validation, test, classes: encoding.names, notes })
+    Ok(RawDataset { train, validation, test, classes: encoding.names, notes, table: None })
 }
 
 /// An open archive.

@@ -10,7 +10,7 @@ use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::data::{Dataset, LoadOptions, Source, TestOrigin};
+use fitch::data::{Dataset, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::metrics::ConfusionMatrix;
 use fitch::run::DatasetRecord;
@@ -39,6 +39,9 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     }
     configuration.reading.maximum = None;
     configuration.reading.model_maximum = Some(model.maximum);
+    if options.dataset.is_some() {
+        configuration.reading.table = model.table.clone();
+    }
     let dataset =
         load_data(&configuration, subject.run_of_it().filter(|_| may_take_all), may_take_all, terminal)?;
     let dataset = model.fitted(dataset, terminal)?;
@@ -73,6 +76,8 @@ struct LoadedModel {
     shape: Vec<i64>,
     /// The value that becomes 1.0.
     maximum: f64,
+    /// How the rows of its training table became images, if it was one.
+    table: Option<TableForm>,
 }
 
 impl Subject {
@@ -120,16 +125,16 @@ impl Subject {
     fn load(&self, device: Device) -> Result<LoadedModel> {
         Ok(match self {
             Subject::Run(run) => {
-                let DatasetRecord { classes, shape, maximum, .. } = run.record.dataset.clone();
+                let DatasetRecord { classes, shape, maximum, table, .. } = run.record.dataset.clone();
                 let network = Box::new(run.load(device)?);
-                LoadedModel { name: "the run".to_string(), network, classes, shape, maximum }
+                LoadedModel { name: "the run".to_string(), network, classes, shape, maximum, table }
             }
             Subject::File(path, _) => {
                 let model = ScriptModel::load(path, device)?;
-                let (classes, InputCard { shape, maximum, .. }) =
-                    (model.card().classes.clone(), model.card().input.clone());
+                let classes = model.card().classes.clone();
+                let InputCard { shape, maximum, table, .. } = model.card().input.clone();
                 let (name, network) = (path.display().to_string(), Box::new(model));
-                LoadedModel { name, network, classes, shape, maximum }
+                LoadedModel { name, network, classes, shape, maximum, table }
             }
         })
     }

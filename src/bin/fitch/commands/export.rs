@@ -134,6 +134,7 @@ mod tests {
             range,
             border: 0.0,
             fingerprint: String::new(),
+            table: None,
         }
     }
 

@@ -78,6 +78,7 @@ impl Splits {
             range: Some(dataset.value_range()?),
             border: dataset.border()?,
             fingerprint: dataset.fingerprint()?,
+            table: dataset.table.clone(),
         })
     }
 }
