@@ -86,12 +86,18 @@ impl Columns {
                 columns.has_lists = columns.values.len() == 1 && sketch.has_lists(columns.values[0]);
                 return columns.beside_values(&sketch, asked);
             }
-            if let Some(missing) = names.iter().zip(places.clone()).find(|(_, place)| place.is_none())
-                && places.flatten().next().is_some()
-            {
-                bail!("has no column '{}', which the training table has", missing.0);
+            let missing = names.iter().zip(places.clone()).find(|(_, place)| place.is_none());
+            match missing {
+                // Numbers say no more than the places.
+                _ if names.iter().all(|name| name.parse::<f64>().is_ok()) => {}
+                Some((name, _)) if places.flatten().next().is_some() => {
+                    bail!("has no column '{name}', which the training table has")
+                }
+                _ => {
+                    let note = "its columns have other names than those of the training table";
+                    columns.notes.push(note.to_string());
+                }
             }
-            columns.notes.push("its columns have other names than those of the training table".to_string());
         }
         // Kaggle's test rows have no labels.
         let by_name = sketch.named_label();
@@ -199,7 +205,9 @@ impl Columns {
 
     /// The names of the columns of values, if they have names that tell them apart.
     pub fn value_names(&self) -> Option<Vec<String>> {
-        let names = self.names.as_ref()?;
+        // A head of numbers counts the columns.
+        let has_word = |names: &&Vec<String>| names.iter().any(|name| name.parse::<f64>().is_err());
+        let names = self.names.as_ref().filter(has_word)?;
         let names: Vec<String> = self.values.iter().map(|&index| names[index].clone()).collect();
         let different: HashSet<String> = names.iter().map(|name| folded(name)).collect();
         (different.len() == names.len()).then_some(names)

@@ -224,7 +224,7 @@ impl Dataset {
             return Ok(());
         }
         if let [only] = self.classes.as_slice() {
-            bail!("all images are of one class, {only}; a classifier needs at least two");
+            bail!("has one class alone, {only}; a classifier needs at least two");
         }
         let counts = self.train.class_counts(self.classes.len());
         match self.classes.iter().zip(counts).find(|(_, count)| *count == 0) {

@@ -82,6 +82,8 @@ pub(super) fn usual_axes(images: Tensor) -> Result<Tensor> {
 /// Images of bytes with a fourth channel, how opaque they are, on white as image files are; others as they are.
 pub(super) fn on_white(images: Tensor) -> Result<Tensor> {
     let axis = match images.size()[..] {
+        // The four may also be a height or a width.
+        [_, 1 | 3, _, _] | [_, _, _, 1 | 3] => return Ok(images),
         [_, _, _, 4] => 3,
         [_, 4, _, _] => 1,
         _ => return Ok(images),

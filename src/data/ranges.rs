@@ -7,8 +7,8 @@ use tch::{Kind, Tensor};
 /// Rows that are looked at in one go.
 const BATCH: usize = 4096;
 
-/// Whether columns with these minima and maxima share a range: half of them have the same minimum, and half
-/// of them reach half of the largest magnitude.
+/// Whether columns with these minima and maxima share a range: most of them have the same minimum, and most
+/// reach half of the largest magnitude.
 pub(super) fn are_shared(ranges: &[(f64, f64)]) -> bool {
     let mut minima: Vec<f64> = ranges.iter().map(|(min, _)| *min).collect();
     minima.sort_unstable_by(f64::total_cmp);
@@ -16,7 +16,7 @@ pub(super) fn are_shared(ranges: &[(f64, f64)]) -> bool {
     let magnitude = |(min, max): &(f64, f64)| min.abs().max(max.abs());
     let largest = ranges.iter().map(magnitude).fold(0.0, f64::max);
     let wide = ranges.iter().filter(|range| 2.0 * magnitude(range) >= largest).count();
-    2 * usual >= ranges.len() && 2 * wide >= ranges.len()
+    2 * usual > ranges.len() && 2 * wide > ranges.len()
 }
 
 /// Whether images are rows of values whose columns do not share a range.

@@ -38,9 +38,11 @@ impl Scale {
 
     /// What a model needs that was trained on values up to `maximum`: the same, whatever would suit the images
     /// themselves. Only what was made of bytes is told apart by its type: as bytes, or as floats up to 1.
-    pub fn for_model_of(self, maximum: f64) -> Scale {
+    pub fn for_model_of(self, maximum: f64, images: &Images) -> Scale {
+        // Rows of values may be anything.
+        let are_images = images.shape().len() > 1;
         match (maximum, self.maximum) {
-            (1.0, BYTE) | (BYTE, 1.0) if self.is_usual => Scale { note: None, ..self },
+            (1.0, BYTE) | (BYTE, 1.0) if self.is_usual && are_images => Scale { note: None, ..self },
             _ => Scale { maximum, note: None, is_usual: false },
         }
     }
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_model_keeps_its_scale_but_for_bytes_that_became_floats() {
-        let scale = |of: &Images, model: f64| Scale::of(of).unwrap().for_model_of(model).maximum;
+        let scale = |of: &Images, model: f64| Scale::of(of).unwrap().for_model_of(model, of).maximum;
         assert_eq!(scale(&images(&[0i32, 200, 57]), 999.0), 999.0);
         assert_eq!(scale(&images(&[0u8, 255]), 16.0), 16.0);
         assert_eq!(scale(&images(&[0u8, 255]), 1.0), 255.0);

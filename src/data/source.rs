@@ -184,13 +184,16 @@ impl Source {
             // Programs that make pictures use all of a byte, so that any other picture can be compared.
             _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),
             Some(maximum) => Scale::given(maximum),
+            // Each column has its own scale, which the network standardises.
+            _ if options.model_maximum.is_none() && ranges::are_mixed(&raw.train)? => Scale::given(1.0),
             None => match (Scale::of(&raw.train).context("training images")?, options.model_maximum) {
-                (own, Some(maximum)) => own.for_model_of(maximum),
+                (own, Some(maximum)) => own.for_model_of(maximum, &raw.train),
                 (own, None) => own,
             },
         };
         let mut notes = Vec::from_iter(scale.note.filter(|_| matches!(self, Source::Path { .. })));
-        for split in Split::ALL {
+        let is_standardised = raw.train.shape().len() == 1 && scale.maximum == 1.0;
+        for split in Split::ALL.into_iter().filter(|_| !is_standardised) {
             let Some(images) = images_of(split) else { continue };
             let was_given = options.maximum.or(options.model_maximum).is_some();
             let beyond = scaling::beyond(images, scale.maximum, was_given);

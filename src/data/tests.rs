@@ -104,7 +104,7 @@ fn labels_with_gaps_are_the_names_of_classes_and_are_noted() {
 #[test]
 fn a_single_class_cannot_be_learnt() {
     let fault = fault(folder(&[3, 3, 3], &[3]).path());
-    assert!(fault.contains("all images are of one class, 3"), "{fault}");
+    assert!(fault.contains("has one class alone, 3"), "{fault}");
 }
 
 #[test]

@@ -27,11 +27,11 @@ impl Encoding {
         }
         // Digits and separators have a zero byte in UTF-16, and no text in another encoding has one.
         let zeros = |parity: usize| start.iter().skip(parity).step_by(2).filter(|&&byte| byte == 0).count();
-        let half = start.len() / 2;
+        let most = |zeros: usize, others: usize| 4 * zeros > start.len() && zeros > 16 * others;
         match (zeros(0), zeros(1)) {
             (0, 0) => Some(Encoding::Bytes { mark: false }),
-            (0, odd) if 2 * odd > half => Some(Encoding::Utf16 { big_endian: false, mark: false }),
-            (even, 0) if 2 * even > half => Some(Encoding::Utf16 { big_endian: true, mark: false }),
+            (even, odd) if most(odd, even) => Some(Encoding::Utf16 { big_endian: false, mark: false }),
+            (even, odd) if most(even, odd) => Some(Encoding::Utf16 { big_endian: true, mark: false }),
             _ => None,
         }
     }

@@ -127,8 +127,8 @@ impl Model {
     /// How many samples a network computes at once when it keeps nothing for gradients, so that the outputs of
     /// its widest layer stay within bounds.
     pub(crate) fn samples_at_once(&self) -> i64 {
-        /// 256 MiB of float32.
-        const VALUES: i64 = 64 << 20;
+        /// 128 MiB of float32, of which a network holds a few at once.
+        const VALUES: i64 = 32 << 20;
         let widths = self.layers.iter().map(|placed| placed.output.iter().product::<i64>());
         (VALUES / widths.max().unwrap_or(1).max(1)).max(1)
     }

@@ -153,7 +153,7 @@ mod tests {
     fn wide_layers_are_computed_some_samples_at_a_time() {
         let model =
             Model::classifier(&[64, 64], Layers::parse("conv2d 64 1, avgpool2d 32").unwrap(), 3).unwrap();
-        assert_eq!(model.samples_at_once(), 256);
+        assert_eq!(model.samples_at_once(), 128);
         let network = Network::new(model, Device::Cpu).unwrap();
         let inputs = Tensor::rand([300, 64, 64], (Kind::Float, Device::Cpu));
         let all = tch::no_grad(|| network.forward_t(&inputs, false));

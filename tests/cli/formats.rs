@@ -141,7 +141,7 @@ fn the_same_images_in_any_two_formats_are_the_same_data() {
     }
     for of_model in FORMATS {
         let run = run_of(of_model);
-        let predicted = place.run(&["predict", &run, "pictures/test", "--invert", "never"]).well().stdout;
+        let predicted = place.run(&["predict", &run, "pictures/test", "--invert=never"]).well().stdout;
         let class_of_folder = |cells: &str| cells.rsplit('/').nth(1).unwrap().to_string();
         let mut confusion = vec![vec![0u64; CLASSES]; CLASSES];
         for line in predicted.lines().skip(1) {

@@ -609,7 +609,7 @@ mod tests {
                 "label,a,name\n1,2,Ann\n",
                 "the column 'name' holds words, such as 'Ann', neither numbers nor labels",
             ),
-            ("label,a,b\n1,,3\n1,?,NA\n", "3 values are missing, the first in "),
+            ("label,a,b\n1,,3\n1,4,NA\n1,?,5\n", "3 values are missing, the first in "),
             ("label,a,b\n,2,3\n", "line 2 has no label"),
             ("what,a,b\n1,2,3\n", "has no column called label or class"),
             ("1\n2\n", "line 1 has 1 value"),
@@ -686,6 +686,21 @@ mod tests {
             assert_eq!(loaded.train.labels(), expected, "{case}: {:?} {:?}", loaded.classes, loaded.notes);
             assert_eq!(loaded.train.shape().iter().product::<i64>(), width, "{case}: {:?}", loaded.notes);
         }
+    }
+
+    #[test]
+    fn heads_of_numbers_name_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("train.csv", "0,1,2,3,4\n0,7,7,7,7\n1,9,9,9,9\n0,7,7,7,7\n1,9,9,9,9\n");
+        let kept = tempfile::tempdir().unwrap();
+        let load = || load(folder.path(), &LoadOptions::with_data_dir(kept.path()), &mut |_| ()).unwrap();
+        write("test.csv", "1,1,2,3,4\n");
+        assert_eq!(values(&load().test.unwrap()), [1.0, 2.0, 3.0, 4.0]);
+        write("test.csv", "0,1,2,3\n1,2,3,4\n");
+        let loaded = load();
+        assert_eq!((loaded.train.len(), loaded.table.unwrap().names()), (4, None));
+        assert!(loaded.test.is_none() && loaded.notes[0].contains("has no labels"), "{:?}", loaded.notes);
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn images((numbers, mapped_from): Mapped, name: &str) -> Result<Mapped> {
     );
     ensure!(pixels.numel() > 0, "{name} holds no images");
     // Channels that came last were moved, in memory.
-    let is_as_stored = !matches!(stored[..], [_, _, _, 3 | 4] | [_, 4, _, _]);
+    let is_as_stored = stored.len() < 4 || (stored[1] == 3 && stored[3] != 3) || pixels.dim() < 4;
     Ok((pixels, mapped_from.filter(|_| is_as_stored)))
 }
 
@@ -290,6 +290,57 @@ mod tests {
         assert_eq!((from_1.train.labels(), from_1.classes), (&[1, 0][..], vec!["1".into(), "2".to_string()]));
         let gap = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 2]))]).unwrap();
         assert_eq!((gap.classes, gap.train.labels()), (vec!["0".into(), "2".to_string()], &[0, 1][..]));
+    }
+
+    #[test]
+    fn channels_may_come_first_or_last_and_may_be_four() {
+        let load = |shape: &str, values: &[u8]| {
+            let y = npy("|u1", "(2,)", &[0, 1]);
+            let loaded = load_arrays(&[("x_train", npy("|u1", shape, values)), ("y_train", y)])?;
+            let pixels = loaded.train.pixels()?;
+            Ok::<_, anyhow::Error>((pixels.size(), Vec::<u8>::try_from(pixels.get(0).reshape([-1]))?))
+        };
+        let count = |count: u8| (0..count).collect::<Vec<u8>>();
+        assert_eq!(load("(2, 3, 1, 2)", &count(12)).unwrap(), (vec![2, 3, 1, 2], count(6)));
+        assert_eq!(load("(2, 1, 2, 3)", &count(12)).unwrap(), (vec![2, 3, 1, 2], vec![0, 3, 1, 4, 2, 5]));
+        for shape in ["(2, 1, 2, 2)", "(2, 2, 2, 1)"] {
+            assert_eq!(load(shape, &count(8)).unwrap(), (vec![2, 2, 2], count(4)));
+        }
+        assert_eq!(load("(2, 3, 4, 4)", &count(96)).unwrap().0, [2, 3, 4, 4]);
+        // The fourth says how opaque a pixel is: it lies on white.
+        let pixels = [[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128], [9, 9, 9, 255]].concat();
+        let (size, values) = load("(2, 2, 2, 4)", &pixels.repeat(2)).unwrap();
+        assert_eq!((size, values[..4].to_vec()), (vec![2, 3, 2, 2], vec![10, 255, 127, 9]));
+        assert_eq!(load("(2, 4, 1, 2)", &count(16)).unwrap().0, [2, 3, 1, 2]);
+        let fault = |shape: &str, values: &[u8]| format!("{:#}", load(shape, values).unwrap_err());
+        assert!(fault("(2, 2, 3, 2)", &count(24)).contains("the number of images comes first"));
+        assert!(fault("(2, 2, 2, 2)", &count(16)).contains("x_train has the shape [2, 2, 2, 2]"));
+    }
+
+    /// What is not compressed stays in the file.
+    #[test]
+    fn large_arrays_of_bytes_are_mapped_and_their_checksum_is_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let values: Vec<u8> = (0..40_000u32).map(|value| (value % 251) as u8).collect();
+        let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
+        for (name, bytes) in
+            [("x", npy("|u1", "(4, 100, 100)", &values)), ("y", npy("|u1", "(4,)", &[0, 1, 0, 1]))]
+        {
+            let stored = FileOptions::default().compression_method(CompressionMethod::Stored);
+            writer.start_file(format!("{name}.npy"), stored).unwrap();
+            writer.write_all(&bytes).unwrap();
+        }
+        writer.finish().unwrap();
+        let loaded = load(&path, &LoadOptions::default(), None).unwrap();
+        assert_eq!(Vec::<u8>::try_from(loaded.train.pixels().unwrap().view([-1])).unwrap(), values);
+        assert!(loaded.train.changed_file().is_none());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20_000] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(loaded.train.changed_file().is_some(), "it is mapped");
+        let fault = format!("{:#}", load(&path, &LoadOptions::default(), None).err().unwrap());
+        assert!(fault.contains("array x: is damaged"), "{fault}");
     }
 
     #[test]

@@ -19,7 +19,14 @@ use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 /// How many images an exported file is verified on.
-pub const IMAGES_TO_VERIFY: i64 = 1_000;
+const IMAGES_TO_VERIFY: i64 = 1_000;
+
+/// The same for images of that shape: fewer if they are large.
+pub fn images_to_verify(shape: &[i64]) -> i64 {
+    /// 64 MiB of float32.
+    const VALUES: i64 = 16 << 20;
+    (VALUES / shape.iter().product::<i64>().max(1)).clamp(1, IMAGES_TO_VERIFY)
+}
 
 pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     let run = RecordedRun::open(&options.run)?;
@@ -70,7 +77,7 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     });
     let reason = match found {
         Some(Ok(found)) if found.shape() == dataset.shape => {
-            return found.test.slice(0, IMAGES_TO_VERIFY as usize);
+            return found.test.slice(0, images_to_verify(&dataset.shape) as usize);
         }
         Some(Ok(found)) => format!("have other sizes now, {:?}", found.shape()),
         Some(Err(fault)) => format!("cannot be read ({fault:#})"),
@@ -88,7 +95,7 @@ pub fn noise(dataset: &DatasetRecord) -> Result<Tensor> {
     /// float32 has every integer up to this one.
     const MAX_EXACT: f64 = 16_777_216.0;
     let DatasetRecord { shape, maximum, value_type, range, .. } = dataset;
-    let shape = [&[IMAGES_TO_VERIFY][..], shape].concat();
+    let shape = [&[images_to_verify(shape)][..], shape].concat();
     let [min, max] = range.unwrap_or([0.0, *maximum]);
     let could_be_whole = maximum.fract() == 0.0 && (2.0..=MAX_EXACT).contains(maximum);
     let kind = match value_type.as_deref() {
