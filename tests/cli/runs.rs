@@ -80,7 +80,8 @@ fn runs_of_every_version_are_read() {
         let evaluated = place.run(&["evaluate", "run", "--format", "json"]).well();
         let evaluated: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
         assert_eq!(evaluated["accuracy"], record["test_accuracy"], "{}", version.display());
-        let of_file = place.run(&["evaluate", "run/model.pt", "--dataset", "digits", "--format", "json"]).well();
+        let of_file =
+            place.run(&["evaluate", "run/model.pt", "--dataset", "digits", "--format", "json"]).well();
         let of_file: serde_json::Value = serde_json::from_str(&of_file.stdout).unwrap();
         assert_eq!(of_file["accuracy"], record["test_accuracy"], "{}", version.display());
         place.run(&["export", "run", "--to", "run.onnx"]).well();
