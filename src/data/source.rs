@@ -179,8 +179,6 @@ impl Source {
             _ => false,
         };
         let scale = match options.maximum {
-            // Each column has a range of its own, which the network standardises.
-            _ if ranges::are_mixed(&raw.train)? => Scale::given(1.0),
             // Programs that make pictures use all of a byte, so that any other picture can be compared.
             _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),
             Some(maximum) => Scale::given(maximum),

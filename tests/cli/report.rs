@@ -74,7 +74,7 @@ fn a_run_that_was_killed_is_not_finished_and_can_be_ended_or_resumed() {
     for command in [&["evaluate", "run"][..], &["export", "run"], &["predict", "run", "a.png"]] {
         let finished = place.run(command);
         let parts = [
-            "run is not finished: it has no weights yet",
+            "run is not finished: run/weights.safetensors is not there yet",
             "fitch train --resume run goes on",
             "fitch report run makes its files with the best weights so far",
         ];

@@ -12,8 +12,8 @@ mod progress;
 mod signals;
 mod suggestion;
 mod terminal;
+mod working_folder;
 
-use anyhow::Context;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 fn main() {
@@ -21,13 +21,7 @@ fn main() {
     let matches = cli::Cli::command().get_matches();
     let cli = cli::Cli::from_arg_matches(&matches).unwrap_or_else(|fault| fault.exit());
     let terminal = terminal::Terminal::new();
-    let work = || {
-        // libtorch's libraries end the process if they find that out.
-        let folder = std::env::current_dir();
-        folder.context("cannot work in the current folder, which may have been removed")?;
-        commands::run(cli.command, &terminal)
-    };
-    let exit = match failure::guard(work) {
+    let exit = match failure::guard(|| commands::run(cli.command, &terminal)) {
         Ok(exit) => exit,
         Err(fault) => failure::report(&fault, &command_name(&matches), &terminal),
     };

@@ -14,10 +14,11 @@ use proto::{
 use std::collections::HashMap;
 use tch::Tensor;
 
-/// The opset of 2022, which has every operator but the newer ones, and the IR version that it was published with.
-const FIRST: (i64, i64) = (17, 8);
-/// Operators that came later.
-const NEWER: [(&str, (i64, i64)); 1] = [("Gelu", (20, 9))];
+const IR_VERSION: i64 = 9;
+/// The opset of 2022, which has every operator but the newer ones.
+const FIRST_OPSET: i64 = 17;
+/// Operators that came later, and the opset that first has them.
+const NEWER: [(&str, i64); 1] = [("Gelu", 20)];
 
 /// The type of the images that the file takes: an ONNX input has a single type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,9 +78,9 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
         }
         current = add_layer(&mut graph, placed, current, model, &variables)?;
     }
-    let (opset, ir_version) = versions_for(&graph);
+    let opset = opset_for(&graph);
     let whole = OnnxModel {
-        ir_version,
+        ir_version: IR_VERSION,
         producer_name: "fitch".to_string(),
         producer_version: card.fitch_version.clone(),
         graph: Some(graph),
@@ -89,11 +90,10 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
     Ok(whole.to_bytes())
 }
 
-/// The opset that a graph needs, and its IR version: older programs read older ones only.
-fn versions_for(graph: &Graph) -> (i64, i64) {
-    let version_of =
-        |node: &Node| NEWER.iter().find(|(name, _)| *name == node.operator).map(|(_, version)| *version);
-    graph.nodes.iter().filter_map(version_of).fold(FIRST, Ord::max)
+/// The opset that a graph needs: older programs read older ones only.
+fn opset_for(graph: &Graph) -> i64 {
+    let newer = |node: &Node| NEWER.iter().find(|(name, _)| *name == node.operator).map(|(_, opset)| *opset);
+    graph.nodes.iter().filter_map(newer).fold(FIRST_OPSET, i64::max)
 }
 
 /// Scales raw pixels and brings images into the shape that the first layer takes; gives the name of the

@@ -34,7 +34,7 @@ impl RecordedRun {
     pub fn load(&self, device: Device) -> Result<Network> {
         let weights = self.folder.weights_file();
         if !weights.exists() {
-            return Err(unfinished(&self.folder).into());
+            return Err(without_weights(&self.folder).into());
         }
         let network = self.network(device)?;
         load_weights(&weights, network.variables())?;
@@ -77,17 +77,25 @@ impl RecordedRun {
     }
 }
 
-/// What to say of a run that has no weights yet.
-pub fn unfinished(folder: &RunFolder) -> Hint {
+/// What to say of a run that has no weights: it was killed, is still running, or somebody has removed them.
+pub fn without_weights(folder: &RunFolder) -> Hint {
     let shown = folder.path().display();
     let resume = resume_command(folder.path());
-    let hint = match folder.checkpoints().is_empty() {
-        Ok(false) => {
+    let weights = folder.weights_file();
+    let has_ended = RunRecord::load(folder).is_ok_and(|record| record.stop_reason.is_some());
+    let message = match has_ended {
+        true => format!("{} is not there", weights.display()),
+        false => format!("{shown} is not finished: {} is not there yet", weights.display()),
+    };
+    let hint = match (folder.checkpoints().is_empty(), has_ended) {
+        (Ok(false), false) => {
             format!("{resume} goes on; fitch report {shown} makes its files with the best weights so far")
         }
-        _ => format!("it has no checkpoint yet; {resume} begins it anew"),
+        (Ok(false), true) => format!("fitch report {shown} makes it from the last checkpoint"),
+        (_, false) => format!("it has no checkpoint yet; {resume} begins it anew"),
+        (_, true) => "there is no checkpoint to make it from".to_string(),
     };
-    Hint { message: format!("{shown} is not finished: it has no weights yet"), hint }
+    Hint { message, hint }
 }
 
 /// What an exported model says about its run. Options of the machine are left out, so that the same training

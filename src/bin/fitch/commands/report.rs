@@ -1,7 +1,7 @@
 //! `fitch report`: the files that a run lacks, because it was killed, or because they could not be written when
 //! it ended, or were removed since.
 
-use super::built_model::{RecordedRun, unfinished};
+use super::built_model::{RecordedRun, without_weights};
 use super::run_files::{RunFiles, SUMMARY_COLUMNS};
 use super::run_lock::take_lock;
 use super::{checkpoints, start_libtorch};
@@ -66,7 +66,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
 /// checkpoint, and the network its weights. It can still be resumed.
 fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Result<Arc<History>> {
     let Some(checkpoint) = checkpoints::newest(run.folder.checkpoints(), terminal)?.checkpoint else {
-        return Err(unfinished(&run.folder).into());
+        return Err(without_weights(&run.folder).into());
     };
     let record = &mut run.record;
     record.weights_epoch = checkpoint.load_final_weights(network.variables())?;

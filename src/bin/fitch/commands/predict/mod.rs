@@ -2,7 +2,7 @@
 
 mod output;
 
-use super::built_model::unfinished;
+use super::built_model::without_weights;
 use super::start_libtorch;
 use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
@@ -94,7 +94,7 @@ fn model_file(model: &Path) -> Result<PathBuf> {
     let folder = RunFolder::open(model)?;
     let file = folder.model_file();
     if !file.exists() && !folder.weights_file().exists() {
-        return Err(unfinished(&folder).into());
+        return Err(without_weights(&folder).into());
     }
     ensure!(
         file.exists(),

@@ -15,7 +15,7 @@ use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::{Hint, UsageError};
+use crate::failure::{self, Hint, UsageError};
 use crate::precision::Precision;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
@@ -73,7 +73,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
     let mut stopper = stopper(&work.configuration);
     let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
-    let outcome = train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal)
+    let outcome = failure::guard(|| train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal))
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
     // The test is what a later evaluation will repeat.
     if work.configuration.precision == Precision::Tf32 {
@@ -227,12 +227,14 @@ fn set_precision(precision: Precision, device: Device, terminal: &Terminal) -> R
 
 /// A fault of training, with what to do about it.
 fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> Error {
+    let out_of_memory =
+        || format!("training ran out of memory with a batch size of {}", configuration.batch_size);
     let message = match fault.downcast_ref() {
         // It was found before the first step, and resuming would meet it again.
         Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables | Fault::NothingToTrain) => return fault,
-        Some(Fault::OutOfMemory) => {
-            format!("training ran out of memory with a batch size of {}", configuration.batch_size)
-        }
+        Some(Fault::OutOfMemory) => out_of_memory(),
+        // From a thread of its own.
+        _ if device::is_out_of_memory(&format!("{fault:#}")) => out_of_memory(),
         Some(Fault::DeviceLost) => "training ended because the device failed".to_string(),
         _ => "training ended with a fault".to_string(),
     };
