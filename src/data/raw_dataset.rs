@@ -44,6 +44,7 @@ impl Split {
     }
 
     /// For people: every word that stands for a split.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn all_words() -> String {
         let words = Split::ALL.into_iter().flat_map(Split::words);
         words.copied().collect::<Vec<_>>().join(", ")
