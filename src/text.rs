@@ -47,6 +47,7 @@ pub fn printable(name: &str) -> Cow<'_, str> {
 
 /// The name of a file as it can be shown, in which different names stay different: bytes that are not UTF-8
 /// are written as `\xff`.
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
 pub(crate) fn printable_file_name(name: &std::ffi::OsStr) -> String {
     let mut shown = String::new();
     for chunk in name.as_encoded_bytes().utf8_chunks() {

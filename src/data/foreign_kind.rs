@@ -41,7 +41,9 @@ pub(super) enum ForeignKind {
     Html,
     Pdf,
     /// Formats of data sets, where images to classify are expected.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     Npz,
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     Parquet,
 }
 
@@ -82,7 +84,7 @@ impl ForeignKind {
     pub fn of_name(path: &Path) -> Option<ForeignKind> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|stem| stem.ends_with('.'));
-        ENDINGS.iter().find(|(_, endings)| endings.iter().any(|ending| ends(&ending))).map(|(kind, _)| *kind)
+        ENDINGS.iter().find(|(_, endings)| endings.iter().any(|ending| ends(ending))).map(|(kind, _)| *kind)
     }
 
     /// Whether files of the kind are images.
@@ -134,6 +136,7 @@ impl ForeignKind {
     }
 
     /// For people, of that many: `18 WebP images`.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn count_text(self, count: usize) -> String {
         let name = self.name();
         let name = name.strip_prefix("an ").or_else(|| name.strip_prefix("a ")).unwrap_or(name);

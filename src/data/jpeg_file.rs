@@ -67,7 +67,7 @@ mod tests {
         let with_marker = [whole, &[&[0xff, 0xda, 0xff, 0xd8]]].concat();
         assert_eq!(of(&with_marker).end, Some(length));
         assert_eq!(of(&[&START, &thumbnail, &baseline, &SCAN]).end, None);
-        assert_eq!(of(&[&START, &[0xff, 0xc2, 0, 3, 0], &SCAN, &end]).is_progressive, true);
+        assert!(of(&[&START, &[0xff, 0xc2, 0, 3, 0], &SCAN, &end]).is_progressive);
         for cut in 0..length {
             assert_eq!(JpegFile::of(&whole.concat()[..cut]).end, None, "{cut}");
         }

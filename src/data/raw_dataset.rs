@@ -40,11 +40,12 @@ impl Split {
     fn is_meant_by(self, word: &str) -> bool {
         const APPENDED: [&str; 8] = ["", "set", "data", "dataset", "images", "imgs", "labels", "files"];
         let is_word = |known: &&str| word.strip_prefix(*known).is_some_and(|rest| APPENDED.contains(&rest));
-        self.words().iter().any(|known| is_word(&known))
+        self.words().iter().any(|known| is_word(known))
     }
 
     #[cfg_attr(not(feature = "images"), allow(dead_code))]
     /// For people: every word that stands for a split.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn all_words() -> String {
         let words = Split::ALL.into_iter().flat_map(Split::words);
         words.copied().collect::<Vec<_>>().join(", ")

@@ -74,6 +74,10 @@ impl Format {
         match Content::of_file(path) {
             Some(Content::Npz) => "npz".parse().ok(),
             Some(Content::Parquet) => "parquet".parse().ok(),
+            // Its reader says what is missing in it.
+            Some(Content::Foreign(ForeignKind::Zip)) => {
+                Format::of_file_name(path).filter(|format| format.keyword() == "npz")
+            }
             Some(Content::Foreign(_) | Content::Image | Content::Idx) => None,
             None => Format::of_file_name(path),
         }
