@@ -4,7 +4,7 @@
 use super::images::{Images, max_value};
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
-use super::{Fault, Progress, idx_file};
+use super::{Fault, Progress, TableForm, idx_file};
 use crate::files::{FileStamp, LockedFile, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ struct Stored {
     /// What could not be read, each with the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
+    /// How rows became images, if a table was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<TableForm>,
 }
 
 /// The images under a key; `decode` puts them there if nobody has yet.
@@ -99,10 +102,12 @@ fn fill(
             kind: ValueKind::Uint8,
             splits: Default::default(),
             left_out: Vec::new(),
+            table: None,
         };
         let written = decode(&mut writer, progress).and_then(|manifest| {
             writer.finish()?;
-            let stored = Stored { manifest, left_out: std::mem::take(&mut writer.left_out) };
+            let left_out = std::mem::take(&mut writer.left_out);
+            let stored = Stored { manifest, left_out, table: writer.table.take() };
             write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&stored)?)
         });
         if written.is_err() {
@@ -137,8 +142,10 @@ fn remove_unfinished(parent: &Path, ours: &Path) {
 }
 
 /// The types that kept values may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum ValueKind {
+    #[default]
     Uint8,
     /// For whole numbers beyond a byte.
     Int32,
@@ -195,6 +202,8 @@ pub(super) struct Writer {
     splits: [Option<SplitWriter>; 3],
     /// What could not be read, each with the reason; kept with the images.
     pub left_out: Vec<String>,
+    /// How rows become images, if a table is read; kept with them.
+    pub table: Option<TableForm>,
 }
 
 struct SplitWriter {
@@ -208,11 +217,6 @@ impl Writer {
         self.shape = shape.iter().map(|&size| size as u32).collect();
         self.kind = kind;
         self.splits = Default::default();
-    }
-
-    /// The shape given to [`begin`](Writer::begin); empty before.
-    pub fn shape(&self) -> &[u32] {
-        &self.shape
     }
 
     /// How many images a split has so far.
@@ -274,7 +278,7 @@ fn file_name(split: Split, what: &str) -> String {
 
 fn read(folder: &Path) -> Result<RawDataset> {
     let stored: Stored = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
-    let Stored { manifest: Manifest { classes, notes }, left_out } = stored;
+    let Stored { manifest: Manifest { classes, notes }, left_out, table } = stored;
     let split = |split: Split| -> Result<Option<Images>> {
         let images = folder.join(file_name(split, "images"));
         if !images.exists() {
@@ -290,7 +294,7 @@ fn read(folder: &Path) -> Result<RawDataset> {
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
     let maximum = max_value(&train.pixels()?)?;
-    Ok(RawDataset { train, validation, test, classes, maximum, notes, left_out })
+    Ok(RawDataset { train, validation, test, classes, maximum, notes, left_out, table })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A data set: images to train on, to validate and to test with, and the names of their classes.
 
-use super::{Fault, Images, Samples};
+use super::{Fault, Images, Samples, TableForm, ranges};
 use anyhow::{Result, ensure};
 use sha2::{Digest as _, Sha256};
 use tch::{Kind, Tensor};
@@ -34,6 +34,8 @@ pub struct Dataset {
     pub notes: Vec<String>,
     /// The files, rows and folders that could not be read and are left out, each with the reason.
     pub left_out: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 impl Dataset {
@@ -86,6 +88,15 @@ impl Dataset {
         let spread = f64::try_from((&of_each - mean).f_square()?.f_mean(Kind::Double)?)?.sqrt();
         // Neither dark nor bright if some are the one and some the other.
         Ok(if spread > MAX_BORDER_SPREAD { 0.5 } else { mean })
+    }
+
+    /// Whether rows are features of different ranges, which a network learns from once they are standardised,
+    /// rather than images.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn has_mixed_ranges(&self) -> Result<bool> {
+        ranges::are_mixed(&self.train)
     }
 
     /// Whether a file that images are mapped from has changed since, by its length and times. Cheap; a file

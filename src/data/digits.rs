@@ -48,6 +48,7 @@ pub(super) fn load() -> Result<RawDataset> {
         maximum: MAXIMUM,
         notes: Vec::new(),
         left_out: Vec::new(),
+        table: None,
     })
 }
 

@@ -77,6 +77,20 @@ pub enum Fault {
         /// What there is instead.
         expected: String,
     },
+    /// Columns of a table hold words that are neither labels nor numbers.
+    TextColumns {
+        /// Their names, for people.
+        columns: Vec<String>,
+        /// One of the words.
+        example: String,
+    },
+    /// Values are missing in a table: [`LoadOptions::missing`](super::LoadOptions) says what becomes of them.
+    MissingValues {
+        /// How many.
+        count: usize,
+        /// Where the first one is.
+        first: String,
+    },
     /// There is no test set, and the share to set aside as one is 0.
     NoTestShare,
     /// There is no test set, and no such share of the images can be set aside as one.
@@ -150,6 +164,16 @@ impl fmt::Display for Fault {
             }
             Fault::UnknownLabelColumn { column, expected } => {
                 write!(out, "has no label column '{column}': {expected}")
+            }
+            Fault::TextColumns { columns, example } => {
+                let are = if columns.len() == 1 { "the column" } else { "the columns" };
+                let hold = if columns.len() == 1 { "holds" } else { "hold" };
+                let columns = columns.join(", ");
+                write!(out, "{are} {columns} {hold} words, such as '{example}', neither numbers nor labels")
+            }
+            Fault::MissingValues { count: 1, first } => write!(out, "a value is missing: {first}"),
+            Fault::MissingValues { count, first } => {
+                write!(out, "{count} values are missing, the first in {first}")
             }
             Fault::NoTestShare => {
                 write!(out, "has no test set, and a share of 0 set aside as one leaves nothing to test with")

@@ -2,13 +2,14 @@
 //! files, CSV rows of pixels. Memory does not grow with their number.
 
 use super::content::Content;
-use super::csv_inputs::CsvInputs;
+use super::csv_inputs::{CsvInputs, RowSpec};
 use super::foreign_kind::ForeignKind;
 use super::gzip;
 use super::idx_file::{self, ImageStream};
 use super::image_file;
 use super::image_walk::{Found, ImageWalk};
 use super::prepared_image::{Inversion, Preparation, PreparedImage, read_image};
+use super::table_form::TableForm;
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use flate2::read::MultiGzDecoder;
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 use tempfile::NamedTempFile;
 
 /// The images that a classifier takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InputSpec {
     /// What their values are.
     pub layout: PixelLayout,
@@ -29,6 +30,8 @@ pub struct InputSpec {
     pub maximum: f64,
     /// Whether dark and bright are exchanged in image files.
     pub inversion: Inversion,
+    /// How the rows of tables were read that the model was trained on, if it was on a table.
+    pub table: Option<TableForm>,
 }
 
 /// What the values of an image are.
@@ -51,12 +54,21 @@ impl InputSpec {
             [3, height, width] => (PixelLayout::Colour, [height, width]),
             _ => return None,
         };
-        Some(InputSpec { layout, shape, maximum, inversion })
+        Some(InputSpec { layout, shape, maximum, inversion, table: None })
     }
 
-    fn pixels(&self) -> usize {
-        let channels = if self.layout == PixelLayout::Colour { 3 } else { 1 };
-        (channels * self.shape[0] * self.shape[1]) as usize
+    /// The same for a model that was trained on the rows of a table.
+    pub fn with_table(self, table: Option<TableForm>) -> InputSpec {
+        InputSpec { table, ..self }
+    }
+
+    fn shape(&self) -> Vec<i64> {
+        let [height, width] = self.shape;
+        match self.layout {
+            PixelLayout::Values => vec![width],
+            PixelLayout::Grey => vec![height, width],
+            PixelLayout::Colour => vec![3, height, width],
+        }
     }
 
     /// Stored values, scaled so that the maximum of the training images becomes 1. Raw pixels are never
@@ -83,6 +95,8 @@ pub struct Input {
     pub values: Vec<f32>,
     /// Whether dark and bright were exchanged.
     pub is_inverted: bool,
+    /// What users should know about how the file is read, with its first row.
+    pub note: Option<String>,
 }
 
 /// An iterator over inputs; an error names its file and takes the place of what could not be read.
@@ -140,16 +154,18 @@ impl Place {
 /// The images of a file of that kind.
 fn file_inputs(kind: FileKind, place: &Place, spec: InputSpec) -> Inputs {
     match kind {
-        FileKind::Image => Box::new(std::iter::once(image_input(&place.path, place.name.clone(), spec))),
+        FileKind::Image => Box::new(std::iter::once(image_input(&place.path, place.name.clone(), &spec))),
         FileKind::Idx => {
-            let stream = open_idx(&place.path, spec);
+            let stream = open_idx(&place.path, &spec);
             let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
-            rows(place.name.clone(), spec, is_raw, stream)
+            rows(place.name.clone(), spec, is_raw, stream, Vec::new())
         }
         FileKind::Csv => {
-            let pixels = CsvInputs::open(&place.path, spec.pixels(), spec.maximum);
-            let as_floats = |row: Vec<u8>| row.into_iter().map(f32::from).collect();
-            rows(place.name.clone(), spec, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
+            let row = RowSpec { shape: spec.shape(), maximum: spec.maximum, form: spec.table.clone() };
+            let is_raw = row.has_bytes();
+            let read = CsvInputs::open(&place.path, row);
+            let notes = read.as_ref().map_or(Vec::new(), |read| read.notes.clone());
+            rows(place.name.clone(), spec, is_raw, read, notes)
         }
     }
 }
@@ -200,14 +216,9 @@ impl FileKind {
     }
 }
 
-fn open_idx(path: &Path, spec: InputSpec) -> Result<ImageStream> {
+fn open_idx(path: &Path, spec: &InputSpec) -> Result<ImageStream> {
     let stream = idx_file::stream_images(path)?;
-    let [height, width] = spec.shape;
-    let expected = match spec.layout {
-        PixelLayout::Values => vec![width],
-        PixelLayout::Grey => vec![height, width],
-        PixelLayout::Colour => vec![3, height, width],
-    };
+    let expected = spec.shape();
     ensure!(
         stream.shape() == expected,
         "has images of {}, but the model takes {}",
@@ -228,7 +239,7 @@ fn shape_name(shape: &[i64]) -> String {
 }
 
 /// Numbers the images of a file and names it in errors; nothing follows the first error.
-fn rows<I>(file: Rc<str>, spec: InputSpec, is_raw: bool, images: Result<I>) -> Inputs
+fn rows<I>(file: Rc<str>, spec: InputSpec, is_raw: bool, images: Result<I>, notes: Vec<String>) -> Inputs
 where
     I: Iterator<Item = Result<Vec<f32>>> + 'static,
 {
@@ -244,7 +255,8 @@ where
         }
         let values = pixels.and_then(|pixels| spec.scaled(&pixels, is_raw));
         failed = values.is_err();
-        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false };
+        let note = (row == 0 && !notes.is_empty()).then(|| format!("{file}: {}", notes.join("; ")));
+        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false, note };
         Some(values.map(input).with_context(|| file.to_string()))
     });
     or_fault(inputs, move || anyhow!("{name}: holds no images"))
@@ -270,7 +282,7 @@ fn images_in(folder: &Path, spec: InputSpec) -> Inputs {
     let images = walk.flat_map(move |found| match found {
         Some(Found::Image(path)) => {
             let name = path.display().to_string().into();
-            vec![image_input(&path, name, spec)]
+            vec![image_input(&path, name, &spec)]
         }
         Some(Found::Bad(path, fault)) => vec![Err(fault.context(path.display().to_string()))],
         Some(Found::Foreign(kind, _)) => {
@@ -291,7 +303,7 @@ fn images_in(folder: &Path, spec: InputSpec) -> Inputs {
     or_fault(images, move || anyhow!("{}: holds no images (.{extensions})", folder_name))
 }
 
-fn image_input(path: &Path, file: Rc<str>, spec: InputSpec) -> Result<Input> {
+fn image_input(path: &Path, file: Rc<str>, spec: &InputSpec) -> Result<Input> {
     let preparation = Preparation {
         size: spec.shape,
         in_colour: spec.layout == PixelLayout::Colour,
@@ -303,5 +315,5 @@ fn image_input(path: &Path, file: Rc<str>, spec: InputSpec) -> Result<Input> {
         PixelLayout::Grey | PixelLayout::Colour => read_image(path, &preparation),
     };
     let PreparedImage { values, is_inverted } = read.with_context(|| file.to_string())?;
-    Ok(Input { file, row: None, values, is_inverted })
+    Ok(Input { file, row: None, values, is_inverted, note: None })
 }

@@ -93,6 +93,7 @@ mod tests {
             maximum: 255.0,
             notes: Vec::new(),
             left_out: Vec::new(),
+            table: None,
         };
         let found = dataset.inspect().unwrap();
         let expected = Inspection {

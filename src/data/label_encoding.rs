@@ -1,50 +1,122 @@
-//! From labels to class indices and the names of classes. Pure.
+//! From labels to class indices and the names of classes: the one place that says which labels are one class,
+//! and how classes are ordered and named. Pure.
 
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 
-/// What a column of labels is called, in lower case.
-pub(super) const LABEL_NAMES: [&str; 5] = ["label", "class", "target", "y", "digit"];
-
 /// More classes are a sign of a wrong file.
 const MAX_CLASSES: i64 = 1 << 16;
 
-/// Gives an index to each word when it is first met.
+/// What labels of one class have in common: the value of a number, the letters of a word.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Whole(i64),
+    /// As it is printed.
+    Fraction(String),
+    Word(String),
+}
+
+impl Key {
+    fn of(label: &str) -> Key {
+        // Beyond these, different whole numbers are equal as float64.
+        const EXACT: f64 = (1u64 << 53) as f64;
+        if let Ok(number) = label.parse() {
+            return Key::Whole(number);
+        }
+        match label.parse::<f64>() {
+            Ok(number) if number.fract() == 0.0 && number.abs() < EXACT => Key::Whole(number as i64),
+            Ok(number) if number.is_finite() && number.abs() < EXACT => Key::Fraction(number.to_string()),
+            _ => Key::Word(label.to_string()),
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Key::Whole(number) => number.to_string(),
+            Key::Fraction(text) | Key::Word(text) => text.clone(),
+        }
+    }
+}
+
+/// The value of a label that is a number.
+fn number(label: &str) -> Option<f64> {
+    label.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// Brings the names of classes into their order: numbers by value if all are numbers, else by name.
+pub(super) fn sort_names(names: &mut [String]) {
+    names.sort_unstable();
+    if names.iter().all(|name| number(name).is_some()) {
+        names.sort_by(|a, b| number(a).unwrap_or_default().total_cmp(&number(b).unwrap_or_default()));
+    }
+}
+
+/// Gives an index to each class when its label is first met.
 #[derive(Debug, Default)]
 pub(super) struct LabelIndex {
+    /// By every way in which labels are written.
     indices: HashMap<String, i64>,
+    keys: HashMap<Key, i64>,
+    /// Of each class, by its index.
+    spellings: Vec<Vec<String>>,
 }
 
 impl LabelIndex {
-    /// The index of a word.
-    pub fn of(&mut self, word: &str) -> i64 {
-        if let Some(&index) = self.indices.get(word) {
+    /// The index of a label.
+    pub fn of(&mut self, label: &str) -> i64 {
+        if let Some(&index) = self.indices.get(label) {
             return index;
         }
-        let index = self.indices.len() as i64;
-        self.indices.insert(word.to_string(), index);
+        let index = *self.keys.entry(Key::of(label)).or_insert(self.spellings.len() as i64);
+        self.indices.insert(label.to_string(), index);
+        match self.spellings.get_mut(index as usize) {
+            Some(spellings) => spellings.push(label.to_string()),
+            None => self.spellings.push(vec![label.to_string()]),
+        }
         index
     }
 
-    /// The number of different words.
+    /// The number of classes.
     pub fn len(&self) -> usize {
-        self.indices.len()
+        self.spellings.len()
     }
 
-    /// The names of the classes, numbers in numeric order, words in alphabetical order; and the class of each
-    /// word by its index here.
-    pub fn classes(self) -> (Vec<String>, Vec<i64>) {
-        let mut words: Vec<(String, i64)> = self.indices.into_iter().collect();
-        words.sort_unstable();
-        if words.iter().all(|(word, _)| word.parse::<i64>().is_ok()) {
-            words.sort_by_key(|(word, _)| word.parse::<i64>().unwrap_or_default());
+    /// What users should know: labels that were taken for one class, or that may be no labels.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let merged = self.spellings.iter().filter(|spellings| spellings.len() > 1);
+        if let Some(spellings) = merged.clone().next() {
+            let others = match merged.count() - 1 {
+                0 => String::new(),
+                count => format!("; likewise {count} others"),
+            };
+            notes.push(format!("the labels {} are one class{others}", spellings.join(" and ")));
         }
-        let mut classes = vec![0; words.len()];
-        for (class, (_, index)) in words.iter().enumerate() {
-            classes[*index as usize] = class as i64;
-        }
-        (words.into_iter().map(|(word, _)| word).collect(), classes)
+        let missing = self.spellings.iter().flatten().filter(|label| is_missing(label));
+        notes.extend(missing.map(|label| format!("the label '{label}' is taken for the name of a class")));
+        notes
     }
+
+    /// The names of the classes, in their order; and the class of each label by its index here.
+    pub fn classes(self) -> (Vec<String>, Vec<i64>) {
+        // A number is called as it is written, without the `.0` that some programs append.
+        let name = |spellings: &Vec<String>| match spellings.as_slice() {
+            [only] if !only.contains(['.', 'e', 'E', '+']) => only.clone(),
+            _ => spellings.first().map_or(String::new(), |label| Key::of(label).text()),
+        };
+        let by_index: Vec<String> = self.spellings.iter().map(name).collect();
+        let mut names = by_index.clone();
+        sort_names(&mut names);
+        let class_of: HashMap<&str, i64> = names.iter().map(String::as_str).zip(0..).collect();
+        let classes = by_index.iter().map(|name| class_of[name.as_str()]).collect();
+        (names, classes)
+    }
+}
+
+/// Whether a cell of a table stands for a value that is missing, as pandas reads it.
+pub(super) fn is_missing(cell: &str) -> bool {
+    const WORDS: [&str; 8] = ["na", "nan", "n/a", "null", "none", "?", "-nan", "<na>"];
+    cell.is_empty() || WORDS.iter().any(|word| cell.eq_ignore_ascii_case(word))
 }
 
 /// Labels as they are stored.
@@ -120,9 +192,9 @@ impl LabelEncoding {
             RawLabels::Words(words) if self.has_words => words,
             _ => bail!("has words for labels where others are numbers, or numbers where others are words"),
         };
-        let class_of: HashMap<&str, i64> = self.names.iter().map(String::as_str).zip(0..).collect();
+        let class_of: HashMap<Key, i64> = self.names.iter().map(|name| Key::of(name)).zip(0..).collect();
         let class = |(row, word): (usize, &String)| {
-            class_of.get(word.as_str()).copied().with_context(|| {
+            class_of.get(&Key::of(word)).copied().with_context(|| {
                 format!("image {row} (from 0) has the label '{word}', which no training image has")
             })
         };
@@ -194,6 +266,32 @@ mod tests {
         };
         assert_eq!(classes(&["10", "9", "10"]), (vec!["9".into(), "10".into()], vec![1, 0, 1]));
         assert_eq!(classes(&["dog", "10", "cat"]).0, ["10", "cat", "dog"]);
+    }
+
+    #[test]
+    fn labels_that_are_equal_numbers_are_one_class() {
+        let classes = |words: &[&str]| {
+            let mut known = LabelIndex::default();
+            let indices: Vec<i64> = words.iter().map(|word| known.of(word)).collect();
+            let notes = known.notes();
+            let (names, classes) = known.classes();
+            (names, indices.iter().map(|&index| classes[index as usize]).collect::<Vec<_>>(), notes)
+        };
+        let (names, indices, notes) = classes(&["1.0", "10", "1", "2.50", "-1", "10.0"]);
+        assert_eq!(
+            (names, indices),
+            (["-1", "1", "2.5", "10"].map(str::to_string).to_vec(), vec![1, 3, 1, 2, 0, 3])
+        );
+        assert_eq!(notes, ["the labels 1.0 and 1 are one class; likewise 1 others"]);
+        assert_eq!(classes(&["007", "1.0"]).0, ["1", "007"]);
+        // Too large to be told apart as floats.
+        assert_eq!(classes(&["99999999999999999999", "99999999999999999998"]).0.len(), 2);
+        let (names, _, notes) = classes(&["b", "nan", "B.1"]);
+        assert_eq!(names, ["B.1", "b", "nan"]);
+        assert_eq!(notes, ["the label 'nan' is taken for the name of a class"]);
+        let words = |words: &[&str]| RawLabels::Words(words.iter().map(|word| word.to_string()).collect());
+        let encoding = LabelEncoding::of([&words(&["1.0", "0.0"])], None).unwrap();
+        assert_eq!(encoding.classes_of(&words(&["1", "0"])).unwrap(), [1, 0]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+mod columns;
 mod content;
 mod conversion;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
@@ -39,15 +40,20 @@ mod label_encoding;
 mod load_options;
 #[cfg(feature = "images")]
 mod memory_limit;
+mod number;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod passed_over;
 #[cfg(feature = "images")]
 mod prepared_image;
 mod progress;
+mod ranges;
 mod raw_dataset;
 mod samples;
 mod source;
 pub mod split;
+mod table;
+mod table_form;
+mod text_encoding;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
@@ -64,6 +70,7 @@ pub use progress::Progress;
 pub use samples::{Batches, Samples};
 pub use source::Source;
 pub use split::SplitMethod;
+pub use table_form::{Missing, PixelOrder, TableForm};
 
 #[cfg(test)]
 mod tests;

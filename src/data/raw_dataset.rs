@@ -1,6 +1,6 @@
 //! What a format's reader gives, before a test set is split off or classes are chosen.
 
-use super::Images;
+use super::{Images, TableForm};
 
 /// What images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Split {
 
 /// The words of a name, in lower case: they end where no letter or digit follows and before a capital after
 /// a small letter; digits at their end do not count.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for letter in name.chars() {
@@ -83,6 +83,8 @@ pub(crate) struct RawDataset {
     pub notes: Vec<String>,
     /// What could not be read and is left out, each with the reason.
     pub left_out: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use super::load_options::{LoadOptions, OnProgress, TEST_SHARE};
 use super::progress::Progress;
 use super::raw_dataset::RawDataset;
 use super::split::{SplitMethod, split};
-use super::{Dataset, Fault, Images, digits};
+use super::{Dataset, Fault, Images, digits, ranges};
 use crate::text::printable;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
+use tch::Kind;
 
 /// Where data come from.
 ///
@@ -177,8 +178,15 @@ impl Source {
                 test
             }
         };
-        let RawDataset { train, validation, classes, maximum, notes, left_out, .. } = raw;
-        Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes, left_out })
+        let RawDataset { train, validation, classes, mut maximum, notes, left_out, table, .. } = raw;
+        if let [only] = classes.as_slice() {
+            bail!("{}: has one class alone, {only}; a classifier needs at least two", self.name());
+        }
+        if ranges::are_mixed(&train)? {
+            // Each column has its own scale, which the network standardises.
+            maximum = 1.0;
+        }
+        Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes, left_out, table })
     }
 
     /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
@@ -227,11 +235,18 @@ fn load_validation(
     main: &RawDataset,
     progress: OnProgress,
 ) -> Result<Images> {
-    let raw = load_path(path, None, options, Some(LabelEncoding::like(&main.classes)), progress)?;
+    // Its columns are those of the training table, in whatever order.
+    let options = LoadOptions { table: main.table.clone(), ..options.clone() };
+    let mut raw = load_path(path, None, &options, Some(LabelEncoding::like(&main.classes)), progress)?;
     ensure!(
         raw.test.is_none() && raw.validation.is_none(),
         "has images of several splits; name a file or folder with validation images alone"
     );
+    if main.train.kind() == Kind::Float && raw.train.kind() != Kind::Float {
+        // Whole numbers where others have fractions.
+        let labels = raw.train.labels().to_vec();
+        raw.train = Images::new(raw.train.pixels()?.f_to_kind(Kind::Float)?, labels)?;
+    }
     let (kind, kind_of_train) = (raw.train.kind(), main.train.kind());
     ensure!(
         kind == kind_of_train,

@@ -75,6 +75,15 @@ impl Network {
         &mut self.variables
     }
 
+    /// The means and deviations of the inputs, which do not change in training, if the first layer
+    /// standardises them.
+    pub fn standardization(&self) -> Option<[Tensor; 2]> {
+        let first = self.model.layers.first().filter(|first| first.layer.keyword() == "standardize")?;
+        let variables = self.variables.variables();
+        let variable = |name| Some(variables.get(&format!("{}.{name}", first.name))?.shallow_clone());
+        Some([variable("mean")?, variable("deviation")?])
+    }
+
     /// The type that training computes in, float32 or bfloat16.
     pub fn precision(&self) -> Kind {
         self.precision

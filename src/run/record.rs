@@ -1,6 +1,7 @@
 //! `run.json`: the record of a run.
 
 use super::RunFolder;
+use crate::data::TableForm;
 use crate::files::write_whole;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ pub struct DatasetRecord {
     pub border: f64,
     /// A digest that changes when the data do.
     pub fingerprint: String,
+    /// How the rows of the training table became images, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableForm>,
 }
 
 impl RunRecord {

@@ -17,4 +17,5 @@ mod runs;
 mod signals;
 mod summary;
 mod sweep;
+mod tables;
 mod train;

@@ -124,13 +124,28 @@ fn parquet_samples() -> Vec<Vec<u8>> {
 
 fn labelled_samples() -> Vec<Vec<u8>> {
     let text = b"label,p0,p1,p2,p3\ncat,0,1,2,3\ndog,1,1,1,1\ncat,4,5,6,255\ndog,0,0,0,0\n";
-    vec![text.to_vec(), gzip(text), b"1,2,3\n0,4,5\n1,6,7\n0,8,9\n".to_vec()]
+    let comma = "a;b;species\n1,5;2;x\n2,5;3;y\n1,25;2;x\n2,75;3;y\n";
+    let utf_16 = [0xfeff].into_iter().chain(comma.encode_utf16()).flat_map(u16::to_le_bytes);
+    vec![
+        text.to_vec(),
+        gzip(text),
+        b"1,2,3\n0,4,5\n1,6,7\n0,8,9\n".to_vec(),
+        comma.into(),
+        utf_16.collect(),
+        b"  1.5 2 0\n  2.5 3 1\n 1.25 2 0\n2.75 3\t1\n".to_vec(),
+        b"emotion,pixels,Usage\n0,1 2 3 4,Training\n1,9 9 9 9,Training\n0,1 2 3 4,Test\n1,5 6 7 8,Test\n"
+            .to_vec(),
+        b",Unnamed: 0,label,b\n0,0,caf\xe9,300\n1,1,dog,2\n2,2,caf\xe9,7\n3,3,dog,8\n".to_vec(),
+    ]
 }
 
 fn csv_samples() -> Vec<Vec<u8>> {
     let text =
         b"p0,p1,p2,p3,p4,p5,p6,p7,p8,p9,p10,p11\n0,1,2,3,4,5,6,7,8,9,10,255\n1,1,1,1,1,1,1,1,1,1,1,1\n";
-    vec![text.to_vec(), gzip(text)]
+    let labelled =
+        "Id;label;0;1;2;3;4;5;6;7;8;9;10;11\n7;x;0;1;2;3;4;5;6;7;8;9;10;255\n8;y;1;1;1;1;1;1;1;1;1;1;1;1\n";
+    let utf_16 = labelled.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    vec![text.to_vec(), gzip(text), labelled.into(), utf_16]
 }
 
 /// Grey, in colour and transparent, with 8 and with 16 bits; JPEGs of one pass and of several, one of them with

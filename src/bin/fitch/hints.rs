@@ -28,6 +28,14 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
         Fault::UnknownLabelColumn { .. } => {
             "--label-column takes the name of a column or its index, from 0".to_string()
         }
+        Fault::TextColumns { .. } => {
+            "write the table without these columns, or with numbers in their place; --label-column NAME says \
+             which column holds the labels"
+                .to_string()
+        }
+        Fault::MissingValues { .. } => {
+            "--missing mean puts the mean of the column in their place".to_string()
+        }
         Fault::NoTestShare | Fault::TestShare { .. } => {
             "--test-split SHARE sets aside another share of the images as the test set".to_string()
         }

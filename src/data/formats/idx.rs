@@ -135,6 +135,7 @@ fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
         maximum,
         notes: Vec::new(),
         left_out: Vec::new(),
+        table: None,
     })
 }
 

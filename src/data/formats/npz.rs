@@ -83,6 +83,7 @@ fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
         maximum,
         notes: Vec::new(),
         left_out: Vec::new(),
+        table: None,
     })
 }
 

@@ -142,13 +142,13 @@ impl Layer for Conv2d {
         )
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         let attributes = vec![
             ("kernel_shape", Attribute::Integers(vec![self.size; 2])),
             ("strides", Attribute::Integers(vec![self.stride; 2])),
             ("pads", Attribute::Integers(vec![self.padding(); 4])),
         ];
-        Some(OnnxOperator { name: "Conv", attributes })
+        vec![OnnxOperator { name: "Conv", attributes }]
     }
 }
 

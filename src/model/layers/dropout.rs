@@ -64,8 +64,8 @@ impl Layer for Dropout {
         format!("torch.dropout(x, {:?}, self.training)", self.rate)
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
-        None
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
+        Vec::new()
     }
 }
 

@@ -10,9 +10,10 @@ use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::data::Dataset;
+use fitch::data::{Dataset, TableForm};
 use fitch::export::ScriptModel;
 use fitch::metrics::ConfusionMatrix;
+use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
 use serde_json::{Value, json};
@@ -30,6 +31,9 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let model = subject.load(chosen.device)?;
     if options.dataset.is_some() && configuration.reading.image_size.is_none() {
         configuration.reading.image_size = image_size(&model.shape);
+    }
+    if options.dataset.is_some() {
+        configuration.reading.table = model.table.clone();
     }
     let dataset = load_data(&configuration, terminal)?;
     model.check_fit(&dataset)?;
@@ -60,6 +64,8 @@ struct LoadedModel {
     classes: Vec<String>,
     /// The shape of an image.
     shape: Vec<i64>,
+    /// How the rows of its training table became images, if it was one.
+    table: Option<TableForm>,
 }
 
 impl Subject {
@@ -97,14 +103,15 @@ impl Subject {
     fn load(&self, device: Device) -> Result<LoadedModel> {
         Ok(match self {
             Subject::Run(run) => {
-                let (classes, shape) = (run.record.dataset.classes.clone(), run.record.dataset.shape.clone());
+                let DatasetRecord { classes, shape, table, .. } = run.record.dataset.clone();
                 let network = Box::new(run.load(device)?);
-                LoadedModel { name: "the run".to_string(), network, classes, shape }
+                LoadedModel { name: "the run".to_string(), network, classes, shape, table }
             }
             Subject::File(path) => {
                 let model = ScriptModel::load(path, device)?;
-                let (classes, shape) = (model.card().classes.clone(), model.card().input.shape.clone());
-                LoadedModel { name: path.display().to_string(), network: Box::new(model), classes, shape }
+                let (classes, input) = (model.card().classes.clone(), model.card().input.clone());
+                let (name, network) = (path.display().to_string(), Box::new(model));
+                LoadedModel { name, network, classes, shape: input.shape, table: input.table }
             }
         })
     }

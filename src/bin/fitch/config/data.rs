@@ -44,7 +44,17 @@ pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Sou
 
 /// How data are loaded.
 pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<LoadOptions> {
-    let DataOptions { data_dir, image_size, skip_bad, test_split, label_column, classes, .. } = &options.data;
+    let DataOptions {
+        data_dir,
+        image_size,
+        skip_bad,
+        test_split,
+        label_column,
+        classes,
+        missing,
+        pixel_order,
+        ..
+    } = &options.data;
     let image_size = image_size.as_deref().map(|size| {
         let sides = size
             .split_once('x')
@@ -69,6 +79,9 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         test_share: given_or_none(test_share)?,
         label_column: label_column.clone(),
         classes: classes.as_deref().map(names),
+        missing: missing.map(|missing| missing.0).unwrap_or_default(),
+        pixel_order: pixel_order.map(|order| order.0),
+        table: None,
     })
 }
 

@@ -2,8 +2,9 @@
 
 use crate::data::Fault;
 use crate::data::cache::{self, Key, Manifest};
+use crate::data::columns::label_among;
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
-use crate::data::label_encoding::{LABEL_NAMES, LabelEncoding, RawLabels};
+use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -221,13 +222,8 @@ fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> 
             })
         }
         None => {
-            let is_label = |column: &ColumnDescPtr| {
-                let name = column.path().string().to_lowercase();
-                LABEL_NAMES.contains(&name.as_str()) || ["labels", "fine_label"].contains(&name.as_str())
-            };
-            let columns_there = || columns.iter().map(|column| column.path().string()).collect();
-            let found = columns.iter().position(is_label);
-            found.ok_or_else(|| Fault::NoLabelColumn { columns: columns_there() })
+            let names: Vec<String> = columns.iter().map(|column| column.path().string()).collect();
+            label_among(names.iter().map(String::as_str)).ok_or(Fault::NoLabelColumn { columns: names })
         }
     };
     let index = found?;

@@ -35,7 +35,8 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
         InvertOption::Never => Inversion::Never,
     };
     let spec = InputSpec::new(&input.shape, input.maximum, inversion)
-        .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?;
+        .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?
+        .with_table(input.table.clone());
     let format = match options.format {
         PredictFormat::Auto if terminal.shows_results => PredictFormat::Table,
         PredictFormat::Auto => PredictFormat::Csv,
@@ -47,7 +48,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
 
     terminal.result(&classifier.output.head()?)?;
     let mut failed = 0;
-    for input in options.inputs.iter().flat_map(|path| inputs(path, spec)) {
+    for input in options.inputs.iter().flat_map(|path| inputs(path, spec.clone())) {
         match input {
             Ok(input) => classifier.push(input)?,
             Err(fault) => {
@@ -110,6 +111,7 @@ struct Classifier<'a> {
 impl Classifier<'_> {
     fn push(&mut self, input: Input) -> Result<()> {
         self.inverted += usize::from(input.is_inverted);
+        input.note.iter().for_each(|note| self.terminal.say(note));
         self.batch.push(input);
         if self.batch.len() == BATCH_SIZE { self.flush() } else { Ok(()) }
     }

@@ -195,8 +195,13 @@ mod tests {
 
     fn shown(format: PredictFormat, top: usize, all: bool) -> String {
         let classes = ["cat".to_string(), "dog, wet".to_string(), "owl".to_string()];
-        let input =
-            |file: &str, row, is_inverted| Input { file: file.into(), row, values: vec![], is_inverted };
+        let input = |file: &str, row, is_inverted| Input {
+            file: file.into(),
+            row,
+            values: vec![],
+            is_inverted,
+            note: None,
+        };
         let mut output = Output::new(format, &classes, top, all);
         let first = output.rows(&[input("a.png", None, true)], &[0.25, 0.5, 0.25]).unwrap();
         let second = output.rows(&[input("b.csv", Some(7), false)], &[1.0, 0.0, 0.0]).unwrap();

@@ -14,7 +14,7 @@ use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::Hint;
+use crate::failure::{Hint, UsageError};
 use crate::precision::Precision;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
@@ -26,7 +26,7 @@ use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
-use fitch::train::{Checkpoint, DiskCheckpoints, Fault, Fit, Outcome, StopReason, Stopping};
+use fitch::train::{Checkpoint, DiskCheckpoints, Fault, Fit, Outcome, StopReason, Stopping, standardize};
 use run_in_progress::RunInProgress;
 use splits::Splits;
 use stopper::stopper;
@@ -72,7 +72,7 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 }
 
 /// The device, the images and the network.
-fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
     if precision == Precision::Tf32 {
         allow_tf32();
@@ -94,11 +94,21 @@ fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let splits = Splits::split(&dataset, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
 
+    if configuration.layers.standardize_within() {
+        let fault =
+            "--layers: standardize must be the first layer: it takes the means of the training samples";
+        return Err(UsageError(vec![fault.to_string()]).into());
+    }
+    if !configuration.layers.are_standardized() && dataset.has_mixed_ranges()? {
+        terminal.say("the columns have different ranges: they are standardised (layer standardize)");
+        configuration.layers = configuration.layers.standardized();
+    }
     tch::manual_seed(configuration.seed as i64);
     let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
     let network = Network::new(model, chosen.device)?.with_precision(precision.kind());
     // Every network has gradients in float32.
     let network = network.context("--precision bf16")?;
+    standardize(&network, &splits.train)?;
     Ok(Work { configuration, device: chosen.device, dataset, splits, network })
 }
 

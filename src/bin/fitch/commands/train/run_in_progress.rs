@@ -134,6 +134,10 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
     if let Source::Known(_) = &configuration.source {
         options.data.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
     }
+    if configuration.layers.are_standardized() {
+        // The data may have asked for the first layer.
+        options.layers = Some(configuration.layers.to_string());
+    }
     options.threads = Some(configuration.machine.threads as i64);
     Ok(serde_json::to_value(options)?)
 }

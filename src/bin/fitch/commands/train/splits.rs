@@ -71,6 +71,7 @@ impl Splits {
             maximum: dataset.maximum,
             border: dataset.border()?,
             fingerprint: dataset.fingerprint()?,
+            table: dataset.table.clone(),
         })
     }
 }
