@@ -159,6 +159,9 @@ impl Source {
 
     /// Sets a test set aside if there is none.
     fn complete(&self, mut raw: RawDataset, options: &LoadOptions) -> Result<Dataset> {
+        if let [only] = raw.classes.as_slice() {
+            bail!("{}: has one class alone, {only}; a classifier needs at least two", self.name());
+        }
         let test = match raw.test.take() {
             Some(test) => test,
             None => {
@@ -172,9 +175,6 @@ impl Source {
             }
         };
         let RawDataset { train, validation, classes, mut maximum, notes, table, .. } = raw;
-        if let [only] = classes.as_slice() {
-            bail!("{}: has one class alone, {only}; a classifier needs at least two", self.name());
-        }
         if ranges::are_mixed(&train)? {
             // Each column has its own scale, which the network standardises.
             maximum = 1.0;
