@@ -4,13 +4,14 @@
 use super::images::Images;
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
+pub(super) use super::value_kind::{Value, ValueKind};
 use super::{Fault, Progress, TableForm, idx_file};
 use crate::files::{FileStamp, LockedFile, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Changes when the files come to mean something else.
@@ -141,59 +142,6 @@ fn remove_unfinished(parent: &Path, ours: &Path) {
     }
 }
 
-/// The types that kept values may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ValueKind {
-    #[default]
-    Uint8,
-    /// For whole numbers beyond a byte.
-    Int32,
-    Float,
-}
-
-impl ValueKind {
-    fn type_code(self) -> u8 {
-        match self {
-            ValueKind::Uint8 => idx_file::UINT8,
-            ValueKind::Int32 => idx_file::INT32,
-            ValueKind::Float => idx_file::FLOAT32,
-        }
-    }
-}
-
-/// A value of one of these types.
-pub(super) trait Value: Copy {
-    const KIND: ValueKind;
-
-    /// Writes values as they lie in an IDX file.
-    fn write_all(values: &[Self], out: &mut dyn Write) -> io::Result<()>;
-}
-
-impl Value for u8 {
-    const KIND: ValueKind = ValueKind::Uint8;
-
-    fn write_all(values: &[u8], out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(values)
-    }
-}
-
-impl Value for i32 {
-    const KIND: ValueKind = ValueKind::Int32;
-
-    fn write_all(values: &[i32], out: &mut dyn Write) -> io::Result<()> {
-        values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
-    }
-}
-
-impl Value for f32 {
-    const KIND: ValueKind = ValueKind::Float;
-
-    fn write_all(values: &[f32], out: &mut dyn Write) -> io::Result<()> {
-        values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
-    }
-}
-
 /// Takes images one by one; memory does not grow with their number, but for the labels.
 pub(super) struct Writer {
     folder: PathBuf,
@@ -268,8 +216,16 @@ impl Writer {
     }
 }
 
+fn type_code(kind: ValueKind) -> u8 {
+    match kind {
+        ValueKind::Uint8 => idx_file::UINT8,
+        ValueKind::Int32 => idx_file::INT32,
+        ValueKind::Float => idx_file::FLOAT32,
+    }
+}
+
 fn header(count: u32, shape: &[u32], kind: ValueKind) -> Vec<u8> {
-    idx_file::bytes(kind.type_code(), &[&[count], shape].concat(), &[])
+    idx_file::bytes(type_code(kind), &[&[count], shape].concat(), &[])
 }
 
 fn file_name(split: Split, what: &str) -> String {

@@ -149,7 +149,7 @@ impl Iterator for CsvInputs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::cache::ValueKind;
+    use crate::data::value_kind::ValueKind;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
 

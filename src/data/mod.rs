@@ -57,6 +57,7 @@ pub mod split;
 mod table;
 mod table_form;
 mod text_encoding;
+mod value_kind;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};

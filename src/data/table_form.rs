@@ -1,6 +1,6 @@
 //! How the rows of tables become the inputs of a model, kept with it so that later tables are read alike.
 
-use super::cache::ValueKind;
+use super::value_kind::ValueKind;
 use serde::{Deserialize, Serialize};
 
 /// How the rows of tables become the inputs of a model.

@@ -140,8 +140,9 @@ impl Sketch<'_> {
         };
         let (chosen, is_clear) =
             if is_last { (last, of_last > of_first) } else { (first, of_first > of_last) };
-        // A head that names no label is no convention.
-        if self.names.is_some() && !(is_clear && self.rating(chosen) >= 3) {
+        // Among columns with names, being the first is no sign.
+        let has_names = self.names.iter().flatten().any(|name| name.parse::<f64>().is_err());
+        if has_names && !(is_clear && self.rating(chosen) >= 3) {
             return Err(self.no_label());
         }
         Ok((chosen, Some(self.called(chosen))))
@@ -163,7 +164,8 @@ impl Sketch<'_> {
         Fault::NoLabelColumn { columns }.into()
     }
 
-    /// How likely a column is to hold labels: few words, or few whole numbers, best from 0 or 1 without a gap.
+    /// How likely a column is to hold labels, from 0 to 4: few words, or few whole numbers, best from 0 or 1
+    /// without a gap.
     pub fn rating(&self, index: usize) -> u8 {
         const FEW: usize = 1_000;
         let content = &self.contents[index];
@@ -173,8 +175,13 @@ impl Sketch<'_> {
         let few = (self.rows.len() / 2).clamp(2, FEW);
         let distinct: HashSet<&str> = self.cells(index).take(4 * FEW).collect();
         if content.is_text() {
-            let is_label = (2..=few).contains(&distinct.len()) && !self.has_lists(index);
-            return if is_label { 4 } else { 0 };
+            // The rows may be sorted, so that the first have one label alone.
+            return match distinct.len() {
+                _ if self.has_lists(index) => 0,
+                1 => 1,
+                count if count <= few => 4,
+                _ => 0,
+            };
         }
         let numbers: BTreeSet<i64> = distinct
             .iter()
@@ -185,11 +192,11 @@ impl Sketch<'_> {
         let count = numbers.len();
         let has_no_gap = (*min == 0 || *min == 1) && max.saturating_sub(*min) == count as i64 - 1;
         match count {
-            0 | 1 => 0,
+            0 | 1 => 1,
             _ if has_no_gap && count <= few => 3,
             2 if *min == -1 && *max == 1 => 3,
             _ if count <= few => 2,
-            _ => 1,
+            _ => 0,
         }
     }
 
@@ -265,11 +272,12 @@ impl Sketch<'_> {
             return Some("counts the rows");
         }
         const LARGE: f64 = 65_535.0;
-        let is_large =
-            || self.cells(0).filter_map(|cell| cell.parse::<f64>().ok()).any(|number| number > LARGE);
-        let is_whole = !content.has_fractions && !content.is_text();
-        (has_fractions && is_whole && self.distinct(0) == self.rows.len() && is_large())
-            .then_some("names the rows")
+        let is_large = |index: usize| {
+            let mut numbers = self.cells(index).filter_map(|cell| cell.parse::<f64>().ok());
+            numbers.any(|number| number > LARGE)
+        };
+        let is_number = !content.has_fractions && !content.is_text() && is_unique() && is_large(0);
+        (is_number && (has_fractions || !(1..self.width).any(is_large))).then_some("names the rows")
     }
 
     /// Whether the cells of a column hold all of an image each.

@@ -2,7 +2,7 @@
 //! write it and as Kaggle and others have MNIST.
 
 use super::reader::{FolderForm, Reader};
-use crate::data::cache::{self, Key, Manifest, Value, ValueKind, Writer};
+use crate::data::cache::{self, Key, Manifest, Writer};
 use crate::data::columns::{Columns, list, short, split_of};
 use crate::data::images::shape_of_row;
 use crate::data::label_encoding::{LabelIndex, is_missing};
@@ -12,6 +12,7 @@ use crate::data::passed_over::PassedOver;
 use crate::data::ranges;
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::table::{Table, line_of};
+use crate::data::value_kind::{Value, ValueKind};
 use crate::data::{Fault, Missing, PixelOrder, Progress, TableForm};
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
@@ -654,6 +655,8 @@ mod tests {
             let rows: Vec<String> = (0..40).map(row).collect();
             format!("{head}{}\n", rows.join("\n"))
         };
+        let mangled: String = (1..17).map(|mark| format!(",0.{mark}")).collect();
+        let mangled = table(&format!("0{mangled}\n"), &|i| format!("{}{}", i % 3, ",0".repeat(16)));
         for (case, text, column, width) in [
             // UCI's optdigits: no head, the label last, the first pixel always 0.
             ("label last", table("", &|i| format!("0,{},9,{}", i % 17, i % 3)), None, 3),
@@ -674,6 +677,19 @@ mod tests {
             ("blanks", table("", &|i| format!("  {i}.5   2 {}", i % 3)), None, 2),
             ("words last", table("", &|i| format!("{i}.5,3,Iris-{}", i % 3)), None, 2),
             ("words within", table("", &|i| format!("{},s{},{i}.5,3.5", 842_300 + 7 * i, i % 3)), None, 2),
+            (
+                "sorted",
+                table("", &|i| format!("{i}.5,{},{}", i % 7, i / 40)) + &table("", &|_| "3.5,1,1".into()),
+                None,
+                2,
+            ),
+            ("mangled head", mangled.clone(), None, 16),
+            (
+                "large ids",
+                table("", &|i| format!("{},5,{},{}", 1_000_025 + 9 * i, i % 10, 2 + 2 * (i % 3))),
+                None,
+                2,
+            ),
             ("unusual name", table("a,b,kind of thing\n", &|i| format!("{i}.5,3,s{}", i % 3)), None, 2),
             ("two words", table("a,b,Wine Class\n", &|i| format!("{i},3,{}", i % 3)), None, 2),
             ("trailing comma", table("a,label,\n", &|i| format!("{i},{}", i % 3)), None, 1),
@@ -682,7 +698,8 @@ mod tests {
             ("truth", table("a,b,y\n", &|i| format!("True,{i},{}", i % 3)), None, 2),
         ] {
             let loaded = load_text(&text, column).unwrap_or_else(|fault| panic!("{case}: {fault:#}"));
-            let expected: Vec<i64> = (0..40).map(|row| row % 3).collect();
+            let expected = |row: i64| if case == "sorted" { row / 40 } else { row % 3 };
+            let expected: Vec<i64> = (0..loaded.train.len() as i64).map(expected).collect();
             assert_eq!(loaded.train.labels(), expected, "{case}: {:?} {:?}", loaded.classes, loaded.notes);
             assert_eq!(loaded.train.shape().iter().product::<i64>(), width, "{case}: {:?}", loaded.notes);
         }
