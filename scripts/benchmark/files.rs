@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::optim::{Optimizer, keras_adam};
-use fitch::run::CheckpointFolder;
+use fitch::run::{CheckpointFolder, GrowingText};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -45,7 +45,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let mut checkpoints = Vec::new();
     for round in 0..rounds {
         let start = Instant::now();
-        kept.prepare((round, 0), String::new(), &state)?.write(2)?;
+        kept.prepare((round, 0), String::new(), &state, GrowingText::default().growth())?.write(2)?;
         checkpoints.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         write_whole(&path, &torchscript::archive(trained)?)?;
