@@ -1,4 +1,6 @@
-//! Numbers as text for readers.
+//! Numbers and names as text for readers.
+
+use std::borrow::Cow;
 
 /// `669706` as `669,706`.
 pub fn with_separators(number: i64) -> String {
@@ -24,4 +26,58 @@ pub(crate) fn size_text(parameters: i64) -> String {
         unit = next;
     }
     format!("{size:.2} {unit}")
+}
+
+/// A name as it can be shown: characters that a terminal would obey, that turn the direction of text or that
+/// XML does not have are written as in Rust, `\u{1b}`.
+pub fn printable(name: &str) -> Cow<'_, str> {
+    let is_hidden = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
+    };
+    if !name.contains(is_hidden) {
+        return Cow::Borrowed(name);
+    }
+    let shown = |letter: char| match is_hidden(letter) {
+        true => letter.escape_unicode().to_string(),
+        false => letter.to_string(),
+    };
+    Cow::Owned(name.chars().map(shown).collect())
+}
+
+/// The name of a file as it can be shown, in which different names stay different: bytes that are not UTF-8
+/// are written as `\xff`.
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
+pub(crate) fn printable_file_name(name: &std::ffi::OsStr) -> String {
+    let mut shown = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        shown += &printable(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| shown += &format!("\\x{byte:02x}"));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_escaped() {
+        assert_eq!(printable("c\u{1b}[31mat"), "c\\u{1b}[31mat");
+        assert_eq!(printable("a\nb\u{202e}c"), "a\\u{a}b\\u{202e}c");
+        for name in ["cat", "Großer Hund", "猫", "a\\b"] {
+            assert!(matches!(printable(name), Cow::Borrowed(shown) if shown == name));
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_utf_8_stay_different() {
+        use std::os::unix::ffi::OsStrExt;
+        let shown = |bytes| printable_file_name(std::ffi::OsStr::from_bytes(bytes));
+        assert_eq!(
+            [shown(b"caf\xe9"), shown(b"caf\xe8"), shown("café".as_bytes())],
+            ["caf\\xe9", "caf\\xe8", "café"]
+        );
+    }
 }

@@ -4,17 +4,17 @@
 use super::images::Images;
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
-use super::{Fault, Progress, idx_file};
+use super::{Fault, Progress, TableForm, idx_file};
 use crate::files::{FileStamp, LockedFile, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
-use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Changes when the files come to mean something else.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Written last: with it a folder is whole.
 const MANIFEST: &str = "manifest.json";
 
@@ -50,6 +50,19 @@ pub(super) struct Manifest {
     pub notes: Vec<String>,
 }
 
+/// The manifest as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    manifest: Manifest,
+    /// What could not be read, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
+    /// How rows became images, if a table was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<TableForm>,
+}
+
 /// The images under a key; `decode` puts them there if nobody has yet.
 ///
 /// # Errors
@@ -83,11 +96,19 @@ fn fill(
         }
         remove_unfinished(parent, folder);
         fs::create_dir(folder).with_context(fault)?;
-        let mut writer =
-            Writer { folder: folder.to_path_buf(), shape: Vec::new(), splits: Default::default() };
+        let mut writer = Writer {
+            folder: folder.to_path_buf(),
+            shape: Vec::new(),
+            kind: ValueKind::Uint8,
+            splits: Default::default(),
+            left_out: Vec::new(),
+            table: None,
+        };
         let written = decode(&mut writer, progress).and_then(|manifest| {
             writer.finish()?;
-            write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&manifest)?)
+            let (left_out, table) = (std::mem::take(&mut writer.left_out), writer.table.take());
+            let stored = Stored { manifest, left_out, table };
+            write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&stored)?)
         });
         if written.is_err() {
             let _ = fs::remove_dir_all(folder);
@@ -120,11 +141,69 @@ fn remove_unfinished(parent: &Path, ours: &Path) {
     }
 }
 
+/// The types that kept values may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ValueKind {
+    #[default]
+    Uint8,
+    /// For whole numbers beyond a byte.
+    Int32,
+    Float,
+}
+
+impl ValueKind {
+    fn type_code(self) -> u8 {
+        match self {
+            ValueKind::Uint8 => idx_file::UINT8,
+            ValueKind::Int32 => idx_file::INT32,
+            ValueKind::Float => idx_file::FLOAT32,
+        }
+    }
+}
+
+/// A value of one of these types.
+pub(super) trait Value: Copy {
+    const KIND: ValueKind;
+
+    /// Writes values as they lie in an IDX file.
+    fn write_all(values: &[Self], out: &mut dyn Write) -> io::Result<()>;
+}
+
+impl Value for u8 {
+    const KIND: ValueKind = ValueKind::Uint8;
+
+    fn write_all(values: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(values)
+    }
+}
+
+impl Value for i32 {
+    const KIND: ValueKind = ValueKind::Int32;
+
+    fn write_all(values: &[i32], out: &mut dyn Write) -> io::Result<()> {
+        values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
+    }
+}
+
+impl Value for f32 {
+    const KIND: ValueKind = ValueKind::Float;
+
+    fn write_all(values: &[f32], out: &mut dyn Write) -> io::Result<()> {
+        values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
+    }
+}
+
 /// Takes images one by one; memory does not grow with their number, but for the labels.
 pub(super) struct Writer {
     folder: PathBuf,
     shape: Vec<u32>,
+    kind: ValueKind,
     splits: [Option<SplitWriter>; 3],
+    /// What could not be read, each with the reason; kept with the images.
+    pub left_out: Vec<String>,
+    /// How rows become images, if a table is read; kept with them.
+    pub table: Option<TableForm>,
 }
 
 struct SplitWriter {
@@ -133,15 +212,11 @@ struct SplitWriter {
 }
 
 impl Writer {
-    /// The shape of the images that follow; discards what was written before.
-    pub fn begin(&mut self, shape: &[usize]) {
+    /// The shape of the images that follow, and the type of their values; discards what was written before.
+    pub fn begin(&mut self, shape: &[usize], kind: ValueKind) {
         self.shape = shape.iter().map(|&size| size as u32).collect();
+        self.kind = kind;
         self.splits = Default::default();
-    }
-
-    /// The shape given to [`begin`](Writer::begin); empty before.
-    pub fn shape(&self) -> &[u32] {
-        &self.shape
     }
 
     /// How many images a split has so far.
@@ -149,19 +224,21 @@ impl Writer {
         self.splits[split as usize].as_ref().map_or(0, |split| split.labels.len())
     }
 
-    /// An image of the shape given to [`begin`](Writer::begin), and its label.
-    pub fn push(&mut self, split: Split, values: &[u8], label: i64) -> Result<()> {
+    /// An image of the shape and type given to [`begin`](Writer::begin), and its label.
+    pub fn push<T: Value>(&mut self, split: Split, values: &[T], label: i64) -> Result<()> {
         debug_assert_eq!(values.len(), self.shape.iter().product::<u32>() as usize);
+        debug_assert_eq!(T::KIND, self.kind);
         let path = self.folder.join(file_name(split, "images"));
         let writer = match &mut self.splits[split as usize] {
             Some(writer) => writer,
             empty => {
                 let mut images = BufWriter::new(File::create(&path)?);
-                images.write_all(&header(0, &self.shape))?;
+                images.write_all(&header(0, &self.shape, self.kind))?;
                 empty.insert(SplitWriter { images, labels: Vec::new() })
             }
         };
-        writer.images.write_all(values).with_context(|| format!("cannot write {}", path.display()))?;
+        T::write_all(values, &mut writer.images)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         writer.labels.push(label);
         Ok(())
     }
@@ -180,19 +257,19 @@ impl Writer {
             };
             let count = u32::try_from(labels.len()).context("more images than an IDX file can hold")?;
             images.seek(SeekFrom::Start(0))?;
-            images.write_all(&header(count, &self.shape))?;
+            images.write_all(&header(count, &self.shape, self.kind))?;
             images.flush()?;
             images.get_ref().sync_all()?;
             let numbers: Vec<u8> = labels.iter().flat_map(|&label| (label as i32).to_be_bytes()).collect();
-            let labels = idx_file::bytes_of_i32(&[count], &numbers);
+            let labels = idx_file::bytes(idx_file::INT32, &[count], &numbers);
             write_whole(&self.folder.join(file_name(split, "labels")), &labels)?;
         }
         Ok(())
     }
 }
 
-fn header(count: u32, shape: &[u32]) -> Vec<u8> {
-    idx_file::bytes(&[&[count], shape].concat(), &[])
+fn header(count: u32, shape: &[u32], kind: ValueKind) -> Vec<u8> {
+    idx_file::bytes(kind.type_code(), &[&[count], shape].concat(), &[])
 }
 
 fn file_name(split: Split, what: &str) -> String {
@@ -200,7 +277,8 @@ fn file_name(split: Split, what: &str) -> String {
 }
 
 fn read(folder: &Path) -> Result<RawDataset> {
-    let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
+    let stored: Stored = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
+    let Stored { manifest: Manifest { classes, notes }, left_out, table } = stored;
     let split = |split: Split| -> Result<Option<Images>> {
         let images = folder.join(file_name(split, "images"));
         if !images.exists() {
@@ -208,20 +286,20 @@ fn read(folder: &Path) -> Result<RawDataset> {
         }
         let (pixels, mapped_from) = idx_file::map_as_stored(&images)?;
         let labels = idx_file::read_label_numbers(&folder.join(file_name(split, "labels")))?;
-        let classes = manifest.classes.len() as i64;
+        let count = classes.len() as i64;
         ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", split.name(), labels.len());
-        ensure!(labels.iter().all(|label| (0..classes).contains(label)), "has a label that is not a class");
+        ensure!(labels.iter().all(|label| (0..count).contains(label)), "has a label that is not a class");
         Ok(Some(Images::new(pixels, labels)?.mapped_from(mapped_from)))
     };
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
-    let maximum = u8::MAX.into();
-    Ok(RawDataset { train, validation, test, classes: manifest.classes, maximum, notes: manifest.notes })
+    Ok(RawDataset { train, validation, test, classes, notes, left_out, table })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     fn manifest() -> Manifest {
         Manifest { classes: vec!["a".into(), "b".into()], notes: vec!["a note".into()] }
@@ -237,13 +315,13 @@ mod tests {
         for time in 0..2 {
             let loaded = load(folder.path(), key(), &mut |_| (), |writer, _| {
                 assert_eq!(time, 0, "decoded twice");
-                writer.begin(&[1, 2]);
-                writer.push(Split::Train, &[9, 9], 1)?;
+                writer.begin(&[1, 2], ValueKind::Float);
+                writer.push(Split::Train, &[9.0, 9.0], 1)?;
                 // It was another shape after all.
-                writer.begin(&[2, 2]);
-                writer.push(Split::Train, &[1, 2, 3, 4], 0)?;
-                writer.push(Split::Test, &[5, 6, 7, 8], 1)?;
-                writer.push(Split::Train, &[9, 9, 9, 9], 0)?;
+                writer.begin(&[2, 2], ValueKind::Uint8);
+                writer.push(Split::Train, &[1u8, 2, 3, 4], 0)?;
+                writer.push(Split::Test, &[5u8, 6, 7, 8], 1)?;
+                writer.push(Split::Train, &[9u8, 9, 9, 9], 0)?;
                 writer.relabel(&[1, 0]);
                 Ok(manifest())
             });
@@ -259,12 +337,38 @@ mod tests {
     }
 
     #[test]
+    fn values_beyond_a_byte_are_kept_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let load_values = |name: &str, fill: &dyn Fn(&mut Writer) -> Result<()>| {
+            let key = Key::new(Path::new(name), "format", &[]);
+            let loaded = load(folder.path(), key, &mut |_| (), |writer, _| {
+                fill(writer)?;
+                Ok(manifest())
+            });
+            loaded.unwrap().train.pixels().unwrap()
+        };
+        let whole = load_values("whole", &|writer| {
+            writer.begin(&[2], ValueKind::Int32);
+            writer.push(Split::Train, &[65_535, -7], 0)
+        });
+        assert_eq!((whole.kind(), Vec::try_from(whole.view([-1])).ok()), (Kind::Int, Some(vec![65_535, -7])));
+        let real = load_values("real", &|writer| {
+            writer.begin(&[2], ValueKind::Float);
+            writer.push(Split::Train, &[0.1f32, -1e9], 0)
+        });
+        assert_eq!(
+            (real.kind(), Vec::try_from(real.view([-1])).ok()),
+            (Kind::Float, Some(vec![0.1f32, -1e9]))
+        );
+    }
+
+    #[test]
     fn nothing_is_kept_of_what_failed() {
         let folder = tempfile::tempdir().unwrap();
         let fill = |works: bool| {
             load(folder.path(), key(), &mut |_| (), |writer, _| {
-                writer.begin(&[1]);
-                writer.push(Split::Train, &[1], 0)?;
+                writer.begin(&[1], ValueKind::Uint8);
+                writer.push(Split::Train, &[1u8], 0)?;
                 ensure!(works, "no");
                 Ok(manifest())
             })
@@ -288,8 +392,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fill = || {
             load(folder.path(), key(), &mut |_| (), |writer, _| {
-                writer.begin(&[1]);
-                writer.push(Split::Train, &[1], 0)?;
+                writer.begin(&[1], ValueKind::Uint8);
+                writer.push(Split::Train, &[1u8], 0)?;
                 Ok(manifest())
             })
         };
@@ -299,7 +403,7 @@ mod tests {
         let kept = kept.find(|path| path.is_dir()).unwrap();
         for name in ["train-labels", "train-images", MANIFEST] {
             let whole = fs::read(kept.join(name)).unwrap();
-            let other_label = idx_file::bytes_of_i32(&[1], &2i32.to_be_bytes());
+            let other_label = idx_file::bytes(idx_file::INT32, &[1], &2i32.to_be_bytes());
             for damaged in [&whole[..whole.len() - 1], &[], &other_label] {
                 fs::write(kept.join(name), damaged).unwrap();
                 let fault = format!("{:#}", fill().err().unwrap());
@@ -322,8 +426,8 @@ mod tests {
             let key = Key::new(Path::new("a"), "format", &[("size", settings.to_string())]);
             load(folder.path(), key, &mut |event| events.push(event), |writer, _| {
                 decode();
-                writer.begin(&[1]);
-                writer.push(Split::Train, &[1], 0)?;
+                writer.begin(&[1], ValueKind::Uint8);
+                writer.push(Split::Train, &[1u8], 0)?;
                 Ok(manifest())
             })
             .unwrap();

@@ -1,13 +1,13 @@
 //! Decodes images on all cores, a block at a time, and gives them to the cache. Memory is bounded by the
 //! sizes that the images state, whatever their number.
 
-use super::cache::Writer;
+use super::cache::{ValueKind, Writer};
 use super::image_file;
 use super::load_options::{LoadOptions, OnProgress};
 use super::memory_limit::DecodingLimits;
 use super::raw_dataset::Split;
 use super::{Fault, Progress};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use image::DynamicImage;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,11 +20,20 @@ const BLOCK_BYTES: usize = 64 << 20;
 const ENCODED_BYTES: usize = 64 << 20;
 const THREADS_PER_CORE: usize = 4;
 
+/// How many images that could not be read are named.
+const NAMED: usize = 3;
+
+/// Pictures of 16 bits whose values end here use so little of them that ones of 8 bits cannot be compared
+/// with them.
+const MAX_OF_12_BITS: u16 = 4095;
+
 /// An image with its label and its split.
 pub(super) struct Entry {
     pub image: EncodedImage,
     pub label: i64,
     pub split: Split,
+    /// Whether it must be readable: not if its class is not one of those asked for.
+    pub is_needed: bool,
 }
 
 /// An image that is not decoded yet.
@@ -57,22 +66,29 @@ impl EncodedImage {
     }
 
     /// Decodes it and gives it to `take` while the memory counts as used.
-    fn decode<T>(&self, limits: &DecodingLimits, take: impl FnOnce(DynamicImage) -> T) -> Result<T> {
+    fn decode<T>(
+        &self,
+        size: Option<[u32; 2]>,
+        limits: &DecodingLimits,
+        take: impl FnOnce(DynamicImage) -> T,
+    ) -> Result<T> {
         match self {
-            EncodedImage::File(path) => image_file::decode_file(path, limits, take),
+            EncodedImage::File(path) => image_file::decode_file(path, size, limits, take),
             EncodedImage::Row { bytes, .. } => {
                 let bytes = bytes.as_deref().context("holds no image")?;
-                image_file::decode_bytes(bytes, limits, take)
+                image_file::decode_bytes(bytes, size, limits, take)
             }
         }
     }
 }
 
-/// Writes all images, `count` of them, in one size; grey if every one of them is. `entries` may be asked for
-/// twice. Gives what users should know.
+/// Writes all images, `count` of them, in one size; grey if every one of them is, and with 16 bits a value if
+/// one of these has them. `entries` may be asked for several times. Gives what users should know; the writer
+/// gets the names of what is left out.
 ///
 /// # Errors
-/// [`Fault::UnreadableImage`], unless such images are to be left out; [`Fault::SizesDiffer`].
+/// [`Fault::UnreadableImage`], unless such images are to be left out; [`Fault::SizesDiffer`]; images of 16
+/// bits and of 8 whose values cannot be compared.
 pub(super) fn decode_all<I: Iterator<Item = Result<Entry>>>(
     count: usize,
     entries: impl Fn() -> Result<I>,
@@ -80,54 +96,118 @@ pub(super) fn decode_all<I: Iterator<Item = Result<Entry>>>(
     writer: &mut Writer,
     progress: OnProgress,
 ) -> Result<Option<String>> {
-    let mut decode = |in_colour| {
-        let mut decoding = Decoding { in_colour, count, options, writer, first: None, skipped: 0 };
-        decoding.run(entries()?, progress)
-    };
     // Most sets that begin grey are grey. If this one is not, that usually shows early.
-    let skipped = match decode(false)? {
-        Some(skipped) => skipped,
-        None => decode(true)?.unwrap_or_default(),
+    let mut form = Form { in_colour: false, is_wide: false };
+    let left_out = loop {
+        let mut decoding = Decoding {
+            form,
+            count,
+            options,
+            writer,
+            first: None,
+            depths: Depths::default(),
+            left_out: Vec::new(),
+            skipped: 0,
+        };
+        match decoding.run(entries()?, progress)? {
+            Some(other) => form = other,
+            None => {
+                decoding.depths.check()?;
+                ensure!(decoding.skipped + decoding.left_out.len() < count, "no image can be read");
+                break decoding.left_out;
+            }
+        }
     };
     progress(Progress::Finished);
-    ensure!(skipped < count, "no image can be read");
-    Ok((skipped > 0).then(|| format!("{skipped} of {count} images could not be read and are left out")))
+    let note = (!left_out.is_empty()).then(|| {
+        let named: Vec<&str> = left_out.iter().take(NAMED).map(|(place, _)| place.as_str()).collect();
+        let more = if left_out.len() > NAMED { ", ..." } else { "" };
+        let (left_out, named) = (left_out.len(), named.join(", "));
+        format!("{left_out} of {count} images could not be read and are left out: {named}{more}")
+    });
+    writer.left_out.extend(left_out.into_iter().map(|(place, fault)| format!("{place}: {fault}")));
+    Ok(note)
+}
+
+/// What all images become: grey or in colour, and then with 8 bits a value, or grey with 16.
+#[derive(Clone, Copy, PartialEq)]
+struct Form {
+    in_colour: bool,
+    is_wide: bool,
+}
+
+/// The first image of 8 bits and the first of 16, and the largest value of those.
+#[derive(Default)]
+struct Depths {
+    narrow: Option<String>,
+    wide: Option<String>,
+    max: u16,
+}
+
+impl Depths {
+    fn add(&mut self, image: &Decoded, place: impl FnOnce() -> String) {
+        match &image.values {
+            Values::Narrow(_) if self.narrow.is_none() => self.narrow = Some(place()),
+            Values::Narrow(_) => {}
+            Values::Wide(values) => {
+                self.wide.get_or_insert_with(place);
+                self.max = values.iter().copied().fold(self.max, u16::max);
+            }
+        }
+    }
+
+    /// Whether all values can be compared: those of 8 bits are taken as the high bits of 16.
+    fn check(&self) -> Result<()> {
+        match (&self.narrow, &self.wide) {
+            (Some(narrow), Some(wide)) if self.max <= MAX_OF_12_BITS => bail!(
+                "{narrow} has values of 8 bits, but {wide} of 16 that end at {} and cannot be compared with them",
+                self.max
+            ),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A pass over the images.
 struct Decoding<'a> {
-    in_colour: bool,
+    form: Form,
     count: usize,
     options: &'a LoadOptions,
     writer: &'a mut Writer,
     /// The place and the size of the first image.
     first: Option<(String, [usize; 2])>,
+    depths: Depths,
+    /// What could not be read, each with the reason.
+    left_out: Vec<(String, String)>,
+    /// Images that could not be used and need not be.
     skipped: usize,
 }
 
 impl Decoding<'_> {
-    /// The number of images that were left out; none if one has colour and the others were taken as grey.
+    /// Writes all images; if they must have another form, gives that.
     fn run(
         &mut self,
         mut entries: impl Iterator<Item = Result<Entry>>,
         progress: OnProgress,
-    ) -> Result<Option<usize>> {
+    ) -> Result<Option<Form>> {
         let limits = DecodingLimits::default();
         let (mut done, mut block_size) = (0, 1);
         loop {
             let block = take_block(&mut entries, block_size)?;
             if block.is_empty() {
-                return Ok(Some(self.skipped));
+                return Ok(None);
             }
             let first_size = self.first.as_ref().map(|(_, size)| *size);
             let decoded = decode_block(&block, self.options.image_size, first_size, &limits);
             for (entry, decoded) in block.iter().zip(decoded) {
                 let Some(image) = self.readable(entry, decoded)? else { continue };
-                if !image.is_grey && !self.in_colour {
-                    return Ok(None);
+                let form = self.form_with(&image);
+                if form != self.form {
+                    return Ok(Some(form));
                 }
-                self.push(entry, &image)?;
-                let bytes = image.size[0] * image.size[1] * if self.in_colour { 3 } else { 1 };
+                self.depths.add(&image, || entry.image.place());
+                let bytes = image.size[0] * image.size[1] * self.bytes_of_pixel();
+                self.push(entry, image)?;
                 block_size = (BLOCK_BYTES / bytes.max(1)).clamp(1, MAX_BLOCK);
             }
             done += block.len();
@@ -135,25 +215,58 @@ impl Decoding<'_> {
         }
     }
 
+    /// The form of all images if this is one of them.
+    fn form_with(&self, image: &Decoded) -> Form {
+        let in_colour = self.form.in_colour || !image.is_grey;
+        let is_wide = self.form.is_wide || matches!(image.values, Values::Wide(_));
+        Form { in_colour, is_wide: is_wide && !in_colour }
+    }
+
+    fn bytes_of_pixel(&self) -> usize {
+        match self.form {
+            Form { in_colour: true, .. } => 3,
+            Form { is_wide: true, .. } => 2,
+            _ => 1,
+        }
+    }
+
     /// The image; none if it is to be left out.
     fn readable(&mut self, entry: &Entry, decoded: Result<Decoded>) -> Result<Option<Decoded>> {
+        let is_of_other_size =
+            |image: &Decoded| self.first.as_ref().is_some_and(|(_, size)| *size != image.size);
         match decoded {
-            Ok(image) => Ok(Some(image)),
-            Err(_) if self.options.skips_bad => {
+            Ok(image) if !entry.is_needed && is_of_other_size(&image) => {
                 self.skipped += 1;
                 Ok(None)
             }
-            Err(fault) => Err(fault.context(Fault::UnreadableImage { place: entry.image.place() })),
+            Ok(image) => Ok(Some(image)),
+            Err(_) if !entry.is_needed => {
+                self.skipped += 1;
+                Ok(None)
+            }
+            Err(fault) if self.options.skips_bad => {
+                self.left_out.push((entry.image.place(), format!("{fault:#}")));
+                Ok(None)
+            }
+            Err(fault) => {
+                let remedy = match fault.downcast_ref() {
+                    Some(Fault::ForeignKind { remedy, .. }) => Some(remedy.clone()),
+                    _ => None,
+                };
+                Err(fault.context(Fault::UnreadableImage { place: entry.image.place(), remedy }))
+            }
         }
     }
 
     /// Writes an image, which must have the size of the first.
-    fn push(&mut self, entry: &Entry, image: &Decoded) -> Result<()> {
+    fn push(&mut self, entry: &Entry, image: Decoded) -> Result<()> {
         let [height, width] = image.size;
         match &self.first {
             None => {
                 self.first = Some((entry.image.place(), image.size));
-                self.writer.begin(&if self.in_colour { vec![3, height, width] } else { vec![height, width] });
+                let shape = if self.form.in_colour { vec![3, height, width] } else { vec![height, width] };
+                let kind = if self.form.is_wide { ValueKind::Int32 } else { ValueKind::Uint8 };
+                self.writer.begin(&shape, kind);
             }
             Some((first, size)) if *size != image.size => {
                 return Err(Fault::SizesDiffer {
@@ -166,9 +279,12 @@ impl Decoding<'_> {
             }
             Some(_) => {}
         }
-        let mut values = Vec::new();
-        image.append_to(&mut values, self.in_colour);
-        self.writer.push(entry.split, &values, entry.label)
+        match self.form {
+            Form { is_wide: true, .. } => self.writer.push(entry.split, &image.wide_values(), entry.label),
+            Form { in_colour, .. } => {
+                self.writer.push(entry.split, &image.narrow_values(in_colour), entry.label)
+            }
+        }
     }
 }
 
@@ -186,10 +302,16 @@ fn take_block(entries: &mut impl Iterator<Item = Result<Entry>>, size: usize) ->
 
 /// A decoded image: its values, grey or red, green, blue by pixel.
 struct Decoded {
-    values: Vec<u8>,
+    values: Values,
     is_grey: bool,
     /// Height and width.
     size: [usize; 2],
+}
+
+/// Values of 8 bits, or grey ones of 16.
+enum Values {
+    Narrow(Vec<u8>),
+    Wide(Vec<u16>),
 }
 
 impl Decoded {
@@ -202,25 +324,44 @@ impl Decoded {
         };
         let size = [image.height() as usize, image.width() as usize];
         if first_size.is_some_and(|first| first != size) {
-            return Decoded { values: Vec::new(), is_grey: true, size };
+            return Decoded { values: Values::Narrow(Vec::new()), is_grey: true, size };
         }
-        if let DynamicImage::ImageLuma8(grey) = image {
-            return Decoded { values: grey.into_raw(), is_grey: true, size };
-        }
-        let colour = image.to_rgb8().into_raw();
+        let colour = match image {
+            DynamicImage::ImageLuma8(grey) => {
+                return Decoded { values: Values::Narrow(grey.into_raw()), is_grey: true, size };
+            }
+            DynamicImage::ImageLuma16(grey) => {
+                return Decoded { values: Values::Wide(grey.into_raw()), is_grey: true, size };
+            }
+            colour => colour.into_rgb8().into_raw(),
+        };
         let is_grey = colour.chunks(3).all(|pixel| pixel[0] == pixel[1] && pixel[1] == pixel[2]);
         let values = if is_grey { colour.into_iter().step_by(3).collect() } else { colour };
-        Decoded { values, is_grey, size }
+        Decoded { values: Values::Narrow(values), is_grey, size }
     }
 
     /// The values as they lie in the file: of colour, channel by channel.
-    fn append_to(&self, values: &mut Vec<u8>, in_colour: bool) {
+    fn narrow_values(self, in_colour: bool) -> Vec<u8> {
+        let values = match self.values {
+            Values::Narrow(values) => values,
+            Values::Wide(values) => values.into_iter().map(image_file::high_byte).collect(),
+        };
         match (in_colour, self.is_grey) {
-            (false, _) => values.extend(&self.values),
-            (true, true) => (0..3).for_each(|_| values.extend(&self.values)),
+            (false, _) => values,
+            (true, true) => values.repeat(3),
             (true, false) => {
-                (0..3).for_each(|channel| values.extend(self.values.iter().skip(channel).step_by(3)));
+                let mut channels = Vec::with_capacity(values.len());
+                (0..3).for_each(|channel| channels.extend(values.iter().skip(channel).step_by(3)));
+                channels
             }
+        }
+    }
+
+    /// Grey values of 16 bits.
+    fn wide_values(self) -> Vec<i32> {
+        match self.values {
+            Values::Narrow(values) => values.into_iter().map(|value| i32::from(value) * 257).collect(),
+            Values::Wide(values) => values.into_iter().map(i32::from).collect(),
         }
     }
 }
@@ -239,7 +380,10 @@ fn decode_block(
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(entry) = entries.get(index) else { break };
-            mine.push((index, entry.image.decode(limits, |image| Decoded::new(image, size, first_size))));
+            mine.push((
+                index,
+                entry.image.decode(size, limits, |image| Decoded::new(image, size, first_size)),
+            ));
         }
         decoded.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
     };
@@ -265,15 +409,16 @@ mod tests {
     fn an_image_of_another_size_is_not_kept_in_memory() {
         let decoded = |size, first| Decoded::new(DynamicImage::new_luma8(40, 30), size, first);
         let other = decoded(None, Some([3, 3]));
-        assert_eq!((other.values.len(), other.size), (0, [30, 40]));
-        assert_eq!(decoded(Some([3, 3]), Some([3, 3])).values.len(), 9);
+        assert_eq!(other.size, [30, 40]);
+        assert_eq!(other.narrow_values(false).len(), 0);
+        assert_eq!(decoded(Some([3, 3]), Some([3, 3])).narrow_values(false).len(), 9);
     }
 
     #[test]
     fn a_block_ends_with_its_images_or_its_bytes() {
         let row = |bytes: usize| {
             let image = EncodedImage::Row { file: "a".into(), row: 0, bytes: Some(vec![0; bytes]) };
-            Ok(Entry { image, label: 0, split: Split::Train })
+            Ok(Entry { image, label: 0, split: Split::Train, is_needed: true })
         };
         let mut small = (0..5).map(|_| row(10));
         let sizes = [(); 3].map(|()| take_block(&mut small, 3).unwrap().len());

@@ -21,6 +21,37 @@ pub enum Fault {
     UnreadableImage {
         /// The file, with the row in a table.
         place: String,
+        /// What makes it one that can be decoded, if that is known.
+        remedy: Option<String>,
+    },
+    /// A file is of a kind that is not read.
+    ForeignKind {
+        /// For people: `a MATLAB file`.
+        kind: &'static str,
+        /// What to do about it, mostly a line of Python.
+        remedy: String,
+    },
+    /// Images of a kind that is not read.
+    ForeignImages {
+        /// For people: `3 WebP images`.
+        images: String,
+        /// What to do about them.
+        remedy: String,
+    },
+    /// The folder of a class holds no image: [`LoadOptions::classes`](super::LoadOptions) names those to use.
+    EmptyClass {
+        /// The name of the class.
+        class: String,
+        /// What is there instead, if something is.
+        instead: Option<String>,
+    },
+    /// Beside folders of splits, such as `train`, there is one of the same classes whose name stands for no
+    /// split.
+    UnknownSplit {
+        /// The folder.
+        folder: PathBuf,
+        /// The words that stand for splits.
+        words: String,
     },
     /// Two images have different sizes: [`LoadOptions::image_size`](super::LoadOptions) makes them equal.
     SizesDiffer {
@@ -45,6 +76,20 @@ pub enum Fault {
         column: String,
         /// What there is instead.
         expected: String,
+    },
+    /// Columns of a table hold words that are neither labels nor numbers.
+    TextColumns {
+        /// Their names, for people.
+        columns: Vec<String>,
+        /// One of the words.
+        example: String,
+    },
+    /// Values are missing in a table: [`LoadOptions::missing`](super::LoadOptions) says what becomes of them.
+    MissingValues {
+        /// How many.
+        count: usize,
+        /// Where the first one is.
+        first: String,
     },
     /// There is no test set, and the share to set aside as one is 0.
     NoTestShare,
@@ -90,7 +135,21 @@ impl fmt::Display for Fault {
             Fault::AmbiguousFormat { path, names: [first, second], .. } => {
                 write!(out, "'{}' holds both {} and {}", path.display(), first, second)
             }
-            Fault::UnreadableImage { place } => write!(out, "{place}: cannot be used"),
+            Fault::UnreadableImage { place, .. } => write!(out, "{place}: cannot be used"),
+            // "a TorchScript model, not data" says enough.
+            Fault::ForeignKind { kind, .. } if kind.contains(", ") => write!(out, "is {kind}"),
+            Fault::ForeignKind { kind, .. } => write!(out, "is {kind}, which fitch cannot read"),
+            Fault::ForeignImages { images, .. } => write!(out, "holds {images}, which fitch cannot read"),
+            Fault::EmptyClass { class, instead: None } => write!(out, "class {class} has no images"),
+            Fault::EmptyClass { class, instead: Some(instead) } => {
+                write!(out, "class {class} has no images that fitch can read, only {instead}")
+            }
+            Fault::UnknownSplit { folder, words } => write!(
+                out,
+                "{} has the same classes as the training images, but its name stands for no split; words that \
+                 do are {words}",
+                folder.display()
+            ),
             // Width x height, as image viewers show it.
             Fault::SizesDiffer { first, first_size, other, other_size } => write!(
                 out,
@@ -105,6 +164,16 @@ impl fmt::Display for Fault {
             }
             Fault::UnknownLabelColumn { column, expected } => {
                 write!(out, "has no label column '{column}': {expected}")
+            }
+            Fault::TextColumns { columns, example } => {
+                let are = if columns.len() == 1 { "the column" } else { "the columns" };
+                let hold = if columns.len() == 1 { "holds" } else { "hold" };
+                let columns = columns.join(", ");
+                write!(out, "{are} {columns} {hold} words, such as '{example}', neither numbers nor labels")
+            }
+            Fault::MissingValues { count: 1, first } => write!(out, "a value is missing: {first}"),
+            Fault::MissingValues { count, first } => {
+                write!(out, "{count} values are missing, the first in {first}")
             }
             Fault::NoTestShare => {
                 write!(out, "has no test set, and a share of 0 set aside as one leaves nothing to test with")

@@ -12,6 +12,7 @@ pub(super) use stream::{ImageStream, stream_images};
 
 use super::gzip::is_gzip;
 use super::images::MappedFile;
+use super::label_array;
 use crate::files::FileStamp;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
@@ -21,8 +22,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-const UINT8: u8 = 8;
-const INT32: u8 = 0x0c;
+pub(super) const UINT8: u8 = 8;
+pub(super) const INT32: u8 = 0x0c;
+pub(super) const FLOAT32: u8 = 0x0d;
 /// DEFLATE cannot expand its input by more than this (RFC 1951: 258 bytes for two bits, rounded up).
 const MAX_EXPANSION: u64 = 1040;
 
@@ -58,6 +60,12 @@ pub(super) fn map_as_stored(path: &Path) -> Result<(Tensor, Option<MappedFile>)>
     Ok((pixels, is_mapped.then(|| MappedFile { path: path.to_path_buf(), stamp })))
 }
 
+/// Whether a file is one of EMNIST, whose images have their rows and columns exchanged, by its name.
+pub(super) fn is_of_emnist(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == "emnist")
+}
+
 /// The dimensions that images have: values, or height and width, or these and channels.
 const IMAGES: RangeInclusive<u8> = 2..=4;
 
@@ -71,6 +79,23 @@ pub(super) fn usual_axes(images: Tensor) -> Result<Tensor> {
     })
 }
 
+/// Images of bytes with a fourth channel, how opaque they are, on white as image files are; others as they are.
+pub(super) fn on_white(images: Tensor) -> Result<Tensor> {
+    let axis = match images.size()[..] {
+        // The four may also be a height or a width.
+        [_, 1 | 3, _, _] | [_, _, _, 1 | 3] => return Ok(images),
+        [_, _, _, 4] => 3,
+        [_, 4, _, _] => 1,
+        _ => return Ok(images),
+    };
+    ensure!(images.kind() == Kind::Uint8, "has four channels, of which the last can be used in bytes only");
+    let (colours, alpha) = (images.f_narrow(axis, 0, 3)?, images.f_narrow(axis, 3, 1)?.f_to_kind(Kind::Int)?);
+    let on_white =
+        (colours.f_to_kind(Kind::Int)?.f_sub_scalar(255)?.f_mul(&alpha)?.f_add_scalar(255 * 255 + 127)?)
+            .f_floor_divide_scalar(255)?;
+    Ok(on_white.f_to_kind(Kind::Uint8)?)
+}
+
 fn channels_first(images: Tensor) -> Result<Tensor> {
     let images = usual_axes(images)?;
     let sizes = images.size();
@@ -81,17 +106,8 @@ fn channels_first(images: Tensor) -> Result<Tensor> {
     Ok(images)
 }
 
-/// The bytes of a file of uint8 values.
-pub(super) fn bytes(sizes: &[u32], values: &[u8]) -> Vec<u8> {
-    file_bytes(UINT8, sizes, values)
-}
-
-/// The bytes of a file of int32 values, which are given as they lie in the file.
-pub(super) fn bytes_of_i32(sizes: &[u32], values: &[u8]) -> Vec<u8> {
-    file_bytes(INT32, sizes, values)
-}
-
-fn file_bytes(type_code: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
+/// The bytes of a file of values of that type, which are given as they lie in the file.
+pub(super) fn bytes(type_code: u8, sizes: &[u32], values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0, 0, type_code, sizes.len() as u8];
     bytes.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
     bytes.extend(values);
@@ -150,6 +166,7 @@ impl Header {
             "has {stated_dimensions} dimensions; {}",
             match *dimensions.end() {
                 1 => "labels have 1",
+                2 => "labels have 1, or 2 if each is a row",
                 _ => "images have 2 to 4",
             }
         );
@@ -190,7 +207,7 @@ fn value_size(type_code: u8) -> Option<u64> {
     match type_code {
         UINT8 | 0x09 => Some(1),
         0x0b => Some(2),
-        INT32 | 0x0d => Some(4),
+        INT32 | FLOAT32 => Some(4),
         0x0e => Some(8),
         _ => None,
     }
@@ -209,7 +226,7 @@ fn to_tensor(type_code: u8, bytes: &[u8]) -> Result<Tensor> {
         0x09 => each(bytes, i8::from_be_bytes),
         0x0b => each(bytes, i16::from_be_bytes),
         INT32 => each(bytes, i32::from_be_bytes),
-        0x0d => each(bytes, f32::from_be_bytes),
+        FLOAT32 => each(bytes, f32::from_be_bytes),
         0x0e => each(bytes, f64::from_be_bytes),
         _ => Ok(Tensor::f_from_slice(bytes)?),
     }
@@ -320,10 +337,8 @@ fn unpack(stream: Box<dyn Read>, header: &Header) -> Result<Vec<u8>> {
 
 /// The labels of a file, whole numbers.
 pub(super) fn read_label_numbers(path: &Path) -> Result<Vec<i64>> {
-    let labels = read_labels(path)?;
-    let is_whole = !matches!(labels.kind(), Kind::Float | Kind::Double);
-    ensure!(is_whole, "{}: labels must be whole numbers", path.display());
-    Ok(Vec::try_from(&labels.f_to_kind(Kind::Int64)?)?)
+    let labels = IdxFile::open(path, 1..=2).and_then(|file| file.read(path));
+    labels.and_then(|labels| label_array::numbers(&labels)).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -1,29 +1,37 @@
 //! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX
 //! files, CSV rows of pixels. Memory does not grow with their number.
 
-use super::csv_inputs::CsvInputs;
+use super::content::Content;
+use super::csv_inputs::{CsvInputs, RowSpec};
+use super::foreign_kind::ForeignKind;
 use super::gzip;
 use super::idx_file::{self, ImageStream};
-use super::image_file::{self, Inversion, PreparedImage};
-use anyhow::{Context, Result, anyhow, ensure};
+use super::image_file;
+use super::image_walk::{Found, ImageWalk};
+use super::prepared_image::{Inversion, Preparation, PreparedImage, read_image};
+use super::table_form::TableForm;
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use flate2::read::MultiGzDecoder;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use walkdir::WalkDir;
+use tempfile::NamedTempFile;
 
 /// The images that a classifier takes.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InputSpec {
     /// What their values are.
     pub layout: PixelLayout,
     /// Height and width; for anything but images, 1 and the number of values.
     pub shape: [i64; 2],
-    /// The pixel value that becomes 1.0, in IDX and CSV files.
+    /// The pixel value that becomes 1.0, in IDX and CSV files and in image files of 16 bits.
     pub maximum: f64,
     /// Whether dark and bright are exchanged in image files.
     pub inversion: Inversion,
+    /// How the rows of tables were read that the model was trained on, if it was on a table.
+    pub table: Option<TableForm>,
 }
 
 /// What the values of an image are.
@@ -46,12 +54,21 @@ impl InputSpec {
             [3, height, width] => (PixelLayout::Colour, [height, width]),
             _ => return None,
         };
-        Some(InputSpec { layout, shape, maximum, inversion })
+        Some(InputSpec { layout, shape, maximum, inversion, table: None })
     }
 
-    fn pixels(&self) -> usize {
-        let channels = if self.layout == PixelLayout::Colour { 3 } else { 1 };
-        (channels * self.shape[0] * self.shape[1]) as usize
+    /// The same for a model that was trained on the rows of a table.
+    pub fn with_table(self, table: Option<TableForm>) -> InputSpec {
+        InputSpec { table, ..self }
+    }
+
+    fn shape(&self) -> Vec<i64> {
+        let [height, width] = self.shape;
+        match self.layout {
+            PixelLayout::Values => vec![width],
+            PixelLayout::Grey => vec![height, width],
+            PixelLayout::Colour => vec![3, height, width],
+        }
     }
 
     /// Stored values, scaled so that the maximum of the training images becomes 1. Raw pixels are never
@@ -78,29 +95,78 @@ pub struct Input {
     pub values: Vec<f32>,
     /// Whether dark and bright were exchanged.
     pub is_inverted: bool,
+    /// What users should know about how the file is read, with its first row.
+    pub note: Option<String>,
 }
 
 /// An iterator over inputs; an error names its file and takes the place of what could not be read.
 pub type Inputs = Box<dyn Iterator<Item = Result<Input>>>;
 
-/// The images of a file or folder. A folder gives its image files and those below it, sorted by name.
+/// The images of a file or folder; of standard input for `-`. A folder gives its image files and those below
+/// it, sorted by name, without what systems and tools leave there.
 pub fn inputs(path: &Path, spec: InputSpec) -> Inputs {
     if path.is_dir() {
         return images_in(path, spec);
     }
-    match FileKind::of(path) {
-        Ok(FileKind::Image) => Box::new(std::iter::once(image_input(path, spec))),
-        Ok(FileKind::Idx) => {
-            let stream = open_idx(path, spec);
+    match Place::of(path) {
+        Ok(place) => {
+            let inputs = match FileKind::of(&place) {
+                Ok(kind) => file_inputs(kind, &place, spec),
+                Err(fault) => one_fault(fault.context(place.name.to_string())),
+            };
+            // A file that holds what a pipe gave is there as long as it is read.
+            Box::new(inputs.inspect(move |_| _ = &place.copy))
+        }
+        Err(fault) => one_fault(fault.context(path.display().to_string())),
+    }
+}
+
+fn one_fault(fault: Error) -> Inputs {
+    Box::new(std::iter::once(Err(fault)))
+}
+
+/// Where bytes can be read, several times, and what users call that.
+struct Place {
+    path: PathBuf,
+    name: Rc<str>,
+    /// What a pipe gave, which gives it once.
+    copy: Option<NamedTempFile>,
+}
+
+impl Place {
+    /// A file as it is; what standard input or a pipe gives is copied.
+    fn of(path: &Path) -> Result<Place> {
+        let name: Rc<str> = path.display().to_string().into();
+        let is_input = path == Path::new("-");
+        if !is_input && path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(Place { path: path.to_path_buf(), name, copy: None });
+        }
+        let mut copy = NamedTempFile::new().context("cannot be copied")?;
+        let copied = match is_input {
+            true => io::copy(&mut io::stdin().lock(), &mut copy),
+            false => io::copy(&mut File::open(path).context("cannot be opened")?, &mut copy),
+        };
+        copied.context("cannot be read")?;
+        Ok(Place { path: copy.path().to_path_buf(), name, copy: Some(copy) })
+    }
+}
+
+/// The images of a file of that kind.
+fn file_inputs(kind: FileKind, place: &Place, spec: InputSpec) -> Inputs {
+    match kind {
+        FileKind::Image => Box::new(std::iter::once(image_input(&place.path, place.name.clone(), &spec))),
+        FileKind::Idx => {
+            let stream = open_idx(&place.path, &spec);
             let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
-            rows(path, spec, is_raw, stream)
+            rows(place.name.clone(), spec, is_raw, stream, Vec::new())
         }
-        Ok(FileKind::Csv) => {
-            let pixels = CsvInputs::open(path, spec.pixels(), spec.maximum);
-            let as_floats = |row: Vec<u8>| row.into_iter().map(f32::from).collect();
-            rows(path, spec, true, pixels.map(|rows| rows.map(move |row| row.map(as_floats))))
+        FileKind::Csv => {
+            let row = RowSpec { shape: spec.shape(), maximum: spec.maximum, form: spec.table.clone() };
+            let is_raw = row.has_bytes();
+            let read = CsvInputs::open(&place.path, row);
+            let notes = read.as_ref().map_or(Vec::new(), |read| read.notes.clone());
+            rows(place.name.clone(), spec, is_raw, read, notes)
         }
-        Err(fault) => Box::new(std::iter::once(Err(fault.context(path.display().to_string())))),
     }
 }
 
@@ -112,37 +178,47 @@ enum FileKind {
 }
 
 impl FileKind {
-    /// By the first bytes; CSV, which has none of its own, by the name.
-    fn of(path: &Path) -> Result<FileKind> {
-        let mut file = File::open(path).context("cannot be opened")?;
+    /// By the first bytes; CSV, which has none of its own, by the name, or if it is text without an ending.
+    fn of(place: &Place) -> Result<FileKind> {
         let mut start = Vec::new();
-        file.by_ref().take(4096).read_to_end(&mut start).context("cannot be read")?;
+        let file = File::open(&place.path).context("cannot be opened")?;
+        file.take(4096).read_to_end(&mut start).context("cannot be read")?;
+        ensure!(!start.is_empty() || place.copy.is_none(), "is empty");
+        let name = place.name.to_lowercase();
+        let is_table =
+            [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"].iter().any(|ending| name.ends_with(ending));
+        let has_no_ending = Path::new(&name).extension().is_none();
         let is_gzip = start.starts_with(&gzip::MAGIC);
+        match Content::of_file(&place.path) {
+            Some(Content::Foreign(kind)) => return Err(kind.fault(Path::new(&*place.name)).into()),
+            Some(Content::Npz) => return Err(ForeignKind::Npz.fault(Path::new(&*place.name)).into()),
+            Some(Content::Parquet) => return Err(ForeignKind::Parquet.fault(Path::new(&*place.name)).into()),
+            Some(Content::Idx) => return Ok(FileKind::Idx),
+            Some(Content::Image) => return Ok(FileKind::Image),
+            None => {}
+        }
         if is_gzip {
             let mut unpacked = Vec::new();
             // Whoever reads the file meets and reports a fault again.
             let _ = MultiGzDecoder::new(start.as_slice()).take(4).read_to_end(&mut unpacked);
             start = unpacked;
         }
-        let name = path.to_string_lossy().to_lowercase();
-        let named_csv = name.ends_with(".csv") || name.ends_with(".csv.gz");
         match start.as_slice() {
-            _ if named_csv => Ok(FileKind::Csv),
+            _ if is_table => Ok(FileKind::Csv),
             [0, 0, 1..=16, 1..=16, ..] => Ok(FileKind::Idx),
+            text if has_no_ending && !text.contains(&0) => Ok(FileKind::Csv),
             _ if is_gzip => Err(anyhow!("is a gzip file of neither IDX images nor, by its name, CSV")),
-            _ => Ok(FileKind::Image),
+            _ => match ForeignKind::of_name(Path::new(&*place.name)) {
+                Some(kind) => Err(kind.fault(Path::new(&*place.name)).into()),
+                None => Ok(FileKind::Image),
+            },
         }
     }
 }
 
-fn open_idx(path: &Path, spec: InputSpec) -> Result<ImageStream> {
+fn open_idx(path: &Path, spec: &InputSpec) -> Result<ImageStream> {
     let stream = idx_file::stream_images(path)?;
-    let [height, width] = spec.shape;
-    let expected = match spec.layout {
-        PixelLayout::Values => vec![width],
-        PixelLayout::Grey => vec![height, width],
-        PixelLayout::Colour => vec![3, height, width],
-    };
+    let expected = spec.shape();
     ensure!(
         stream.shape() == expected,
         "has images of {}, but the model takes {}",
@@ -163,62 +239,81 @@ fn shape_name(shape: &[i64]) -> String {
 }
 
 /// Numbers the images of a file and names it in errors; nothing follows the first error.
-fn rows<I>(path: &Path, spec: InputSpec, is_raw: bool, images: Result<I>) -> Inputs
+fn rows<I>(file: Rc<str>, spec: InputSpec, is_raw: bool, images: Result<I>, notes: Vec<String>) -> Inputs
 where
     I: Iterator<Item = Result<Vec<f32>>> + 'static,
 {
-    let file: Rc<str> = path.display().to_string().into();
     let images = match images {
         Ok(images) => images,
-        Err(fault) => return Box::new(std::iter::once(Err(fault.context(file.to_string())))),
+        Err(fault) => return one_fault(fault.context(file.to_string())),
     };
+    let name = file.clone();
     let mut failed = false;
-    Box::new(images.enumerate().map_while(move |(row, pixels)| {
+    let inputs = images.enumerate().map_while(move |(row, pixels)| {
         if failed {
             return None;
         }
         let values = pixels.and_then(|pixels| spec.scaled(&pixels, is_raw));
         failed = values.is_err();
-        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false };
+        let note = (row == 0 && !notes.is_empty()).then(|| format!("{file}: {}", notes.join("; ")));
+        let input = |values| Input { file: file.clone(), row: Some(row), values, is_inverted: false, note };
         Some(values.map(input).with_context(|| file.to_string()))
-    }))
+    });
+    or_fault(inputs, move || anyhow!("{name}: holds no images"))
+}
+
+/// The inputs or, without any, a fault: whoever names a file expects a result.
+fn or_fault(
+    inputs: impl Iterator<Item = Result<Input>> + 'static,
+    fault: impl FnOnce() -> Error + 'static,
+) -> Inputs {
+    let mut inputs = inputs.peekable();
+    match inputs.peek() {
+        Some(_) => Box::new(inputs),
+        None => one_fault(fault()),
+    }
 }
 
 fn images_in(folder: &Path, spec: InputSpec) -> Inputs {
-    let folder_name = folder.display().to_string();
-    let mut found = false;
-    let files = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-    let images = files.filter_map(move |entry| match entry {
-        Ok(entry) if is_image(entry.path()) => Some(image_input(entry.path(), spec)),
-        Ok(_) => None,
-        Err(fault) => Some(Err(fault.into())),
+    let (folder, folder_name) = (folder.to_path_buf(), folder.display().to_string());
+    let mut foreign: BTreeMap<ForeignKind, usize> = BTreeMap::new();
+    // The end of the walk is there, too.
+    let walk = ImageWalk::new(&folder).map(Some).chain([None]);
+    let images = walk.flat_map(move |found| match found {
+        Some(Found::Image(path)) => {
+            let name = path.display().to_string().into();
+            vec![image_input(&path, name, &spec)]
+        }
+        Some(Found::Bad(path, fault)) => vec![Err(fault.context(path.display().to_string()))],
+        Some(Found::Foreign(kind, _)) => {
+            *foreign.entry(kind).or_default() += 1;
+            Vec::new()
+        }
+        Some(Found::Misnamed(_) | Found::PassedOver(..)) => Vec::new(),
+        None => {
+            let fault = |(kind, count): (&ForeignKind, &usize)| {
+                let fault = kind.fault_of_folder(&folder, kind.count_text(*count));
+                Err(Error::new(fault).context(folder.display().to_string()))
+            };
+            foreign.iter().map(fault).collect()
+        }
     });
     // A folder without an image is most likely the wrong one.
-    let images = images.map(Some).chain([None]).filter_map(move |image| match image {
-        Some(image) => {
-            found = true;
-            Some(image)
-        }
-        None if found => None,
-        None => {
-            Some(Err(anyhow!("{folder_name}: holds no images (.{})", image_file::EXTENSIONS.join(", ."))))
-        }
-    });
-    Box::new(images)
+    let extensions = image_file::EXTENSIONS.join(", .");
+    or_fault(images, move || anyhow!("{}: holds no images (.{extensions})", folder_name))
 }
 
-fn is_image(path: &Path) -> bool {
-    image_file::is_named(path) && path.is_file()
-}
-
-fn image_input(path: &Path, spec: InputSpec) -> Result<Input> {
-    let file = path.display().to_string();
+fn image_input(path: &Path, file: Rc<str>, spec: &InputSpec) -> Result<Input> {
+    let preparation = Preparation {
+        size: spec.shape,
+        in_colour: spec.layout == PixelLayout::Colour,
+        inversion: spec.inversion,
+        maximum: spec.maximum,
+    };
     let read = match spec.layout {
         PixelLayout::Values => Err(anyhow!("is an image, but the model takes rows of values")),
-        PixelLayout::Grey | PixelLayout::Colour => {
-            image_file::read_image(path, spec.shape, spec.layout == PixelLayout::Colour, spec.inversion)
-        }
+        PixelLayout::Grey | PixelLayout::Colour => read_image(path, &preparation),
     };
-    let PreparedImage { values, is_inverted } = read.with_context(|| file.clone())?;
-    Ok(Input { file: file.into(), row: None, values, is_inverted })
+    let PreparedImage { values, is_inverted } = read.with_context(|| file.to_string())?;
+    Ok(Input { file, row: None, values, is_inverted, note: None })
 }

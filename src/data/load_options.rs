@@ -1,6 +1,6 @@
 //! How data are loaded.
 
-use super::{Fault, Progress};
+use super::{Fault, Missing, PixelOrder, Progress, TableForm};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -32,6 +32,23 @@ pub struct LoadOptions {
     pub label_column: Option<String>,
     /// The names of the classes to keep; none means all.
     pub classes: Option<Vec<String>>,
+    /// The value that becomes 1.0; none means what suits the training images. Images in files of their own
+    /// whose values are bytes are always divided by 255.
+    pub maximum: Option<f64>,
+    /// The value that became 1.0 in the images of a model that these are for. It holds for these, too; but
+    /// bytes, and floats up to 1 that bytes were made of, stand for one another.
+    pub model_maximum: Option<f64>,
+    /// Whether rows and columns are exchanged; none means for EMNIST, which is known by the names of its
+    /// files.
+    pub transposes: Option<bool>,
+    /// Whether all images of a set without a test set are test images: it is to be evaluated, not trained on.
+    pub tests_all: bool,
+    /// What becomes of missing values in tables.
+    pub missing: Missing,
+    /// The order of the values in rows that are images in colour; none means [`PixelOrder::Hwc`], noted.
+    pub pixel_order: Option<PixelOrder>,
+    /// How rows of tables become images for a model that is there already.
+    pub table: Option<TableForm>,
 }
 
 /// The share of the images that is set aside as the test set if there is none.
@@ -74,6 +91,26 @@ impl LoadOptions {
     /// Keeps these classes only, in this order.
     pub fn classes(self, names: impl IntoIterator<Item = impl Into<String>>) -> LoadOptions {
         LoadOptions { classes: Some(names.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// Scales values so that this one becomes 1.0.
+    pub fn maximum(self, maximum: f64) -> LoadOptions {
+        LoadOptions { maximum: Some(maximum), ..self }
+    }
+
+    /// What becomes of missing values in tables.
+    pub fn missing(self, missing: Missing) -> LoadOptions {
+        LoadOptions { missing, ..self }
+    }
+
+    /// The order of the values in rows of tables that are images in colour.
+    pub fn pixel_order(self, order: PixelOrder) -> LoadOptions {
+        LoadOptions { pixel_order: Some(order), ..self }
+    }
+
+    /// Reads rows of tables as those that a model was trained on.
+    pub fn table(self, form: TableForm) -> LoadOptions {
+        LoadOptions { table: Some(form), ..self }
     }
 
     /// The settings that decide how encoded images are decoded, for the cache.

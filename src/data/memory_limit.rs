@@ -56,14 +56,12 @@ pub(super) struct DecodingLimits {
 }
 
 impl Default for DecodingLimits {
+    /// The same on every machine: so many photographs are decoded at once as fit.
     fn default() -> DecodingLimits {
-        /// A photograph of 12 million pixels takes 36 MB.
-        const PER_CORE: u64 = 64 << 20;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-        DecodingLimits {
-            encoded: MemoryLimit::new(MAX_SIZE),
-            decoded: MemoryLimit::new(MAX_SIZE + cores * PER_CORE),
-        }
+        /// Ten photographs of 12 million pixels.
+        const DECODED: u64 = 384 << 20;
+        const ENCODED: u64 = 128 << 20;
+        DecodingLimits { encoded: MemoryLimit::new(ENCODED), decoded: MemoryLimit::new(DECODED) }
     }
 }
 

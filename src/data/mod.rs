@@ -9,6 +9,9 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+mod columns;
+mod content;
+mod conversion;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
@@ -19,42 +22,58 @@ mod digits;
 #[cfg(feature = "download")]
 pub mod download;
 mod fault;
+mod fingerprint;
+mod foreign_kind;
 mod formats;
 mod gzip;
 pub mod idx_file;
 #[cfg(feature = "images")]
 mod image_file;
+#[cfg(feature = "images")]
+mod image_walk;
 mod images;
 #[cfg(feature = "images")]
 pub mod inputs;
 mod inspection;
+#[cfg(feature = "images")]
+mod jpeg_file;
+mod label_array;
 mod label_encoding;
 mod load_options;
-#[allow(dead_code)] // until every format asks it
-mod passed_over;
 #[cfg(feature = "images")]
 mod memory_limit;
+mod number;
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
+mod passed_over;
+#[cfg(feature = "images")]
+mod prepared_image;
 mod progress;
+mod ranges;
 mod raw_dataset;
 mod samples;
+mod scaling;
 mod source;
 pub mod split;
+mod table;
+mod table_form;
+mod text_encoding;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
-pub use dataset::{Dataset, RgbImage};
+pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
-#[cfg(feature = "images")]
-pub use image_file::Inversion;
 pub use images::Images;
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
+#[cfg(feature = "images")]
+pub use prepared_image::Inversion;
 pub use progress::Progress;
 pub use samples::{Batches, Samples};
 pub use source::Source;
 pub use split::SplitMethod;
+pub use table_form::{Missing, PixelOrder, TableForm};
 
 #[cfg(test)]
 mod tests;

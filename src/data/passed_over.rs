@@ -8,20 +8,30 @@ use std::path::{Path, PathBuf};
 
 /// Names that operating systems, network storage and archives leave, in lower case. Hidden names, which begin
 /// with a dot, need no list.
-const SYSTEM_NAMES: [&str; 12] = [
+const SYSTEM_NAMES: [&str; 19] = [
     "__macosx",
+    "_ds_store",
     "thumbs.db",
     "ehthumbs.db",
+    "ehthumbs_vista.db",
     "desktop.ini",
     "icon\r",
     "@eadir",
+    "@__thumb",
+    "@recycle",
+    "@tmp",
     "#recycle",
     "#snapshot",
     "$recycle.bin",
     "system volume information",
     "lost+found",
+    "network trash folder",
+    "temporary items",
     "__pycache__",
 ];
+
+/// What fitch calls the folders of its runs by default.
+const RUN_FOLDERS: [&str; 2] = ["runs", "sweeps"];
 
 /// Why a file or folder is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,16 +44,25 @@ pub(super) enum Reason {
 impl Reason {
     /// Why what lies at a path is no data; none if it may be some.
     pub fn of(path: &Path) -> Option<Reason> {
+        Reason::of_name(path).or_else(|| path.is_dir().then(|| Reason::of_folder(path)).flatten())
+    }
+
+    /// The same by the name alone: all that matters about files.
+    pub fn of_name(path: &Path) -> Option<Reason> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
-        if name.starts_with('.') {
-            Some(Reason::Hidden)
-        } else if SYSTEM_NAMES.contains(&name.as_str()) || name.starts_with("~$") {
-            Some(Reason::System)
-        } else if is_run(path) || holds_runs_alone(path) {
-            Some(Reason::Run)
-        } else {
-            None
+        let is_of_system = SYSTEM_NAMES.contains(&name.as_str())
+            || name.starts_with("~$")
+            || name.ends_with(":zone.identifier");
+        match name.as_bytes() {
+            [b'.', ..] => Some(Reason::Hidden),
+            _ if is_of_system => Some(Reason::System),
+            _ => None,
         }
+    }
+
+    /// The same by what a folder holds.
+    pub fn of_folder(folder: &Path) -> Option<Reason> {
+        (is_run(folder) || is_cache(folder) || holds_runs_alone(folder, MAX_RUN_DEPTH)).then_some(Reason::Run)
     }
 
     fn name(self) -> &'static str {
@@ -60,13 +79,44 @@ fn is_run(folder: &Path) -> bool {
     folder.join("run.json").is_file() || folder.join("run.lock").is_file()
 }
 
-/// Whether a folder holds folders of runs and no other folders, as `runs` does.
-fn holds_runs_alone(folder: &Path) -> bool {
-    let mut folders = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+/// Whether decoded images are kept in a folder, or in the one below it that is called so.
+fn is_cache(folder: &Path) -> bool {
+    let is_kept = |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.len() == 64 && name.iter().all(u8::is_ascii_hexdigit) && path.join("manifest.json").is_file()
+    };
+    [folder.to_path_buf(), folder.join("decoded")].iter().any(|folder| {
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.take(100).any(|entry| is_kept(entry.path()))
+    })
+}
+
+/// Sweeps hold folders of runs, and a folder may hold several sweeps.
+const MAX_RUN_DEPTH: usize = 3;
+
+/// Whether a folder holds folders of runs and no other data, as `runs` does: neither other folders nor, unless
+/// its name is one of ours, images.
+fn holds_runs_alone(folder: &Path, max_depth: usize) -> bool {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let may_hold_images = RUN_FOLDERS.contains(&name.as_str());
+    let is_image = |path: &Path| {
+        let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        ["png", "jpg", "jpeg", "bmp"].contains(&ending.as_str())
+    };
     let mut found = false;
-    let runs_alone = folders.all(|path| {
-        found |= path.is_dir();
-        !path.is_dir() || is_run(&path)
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let runs_alone = entries.filter(|entry| Reason::of_name(&entry.path()).is_none()).all(|entry| {
+        let path = entry.path();
+        // The type of an entry comes with its name, unless it is a link.
+        let is_folder = match entry.file_type() {
+            Ok(kind) if !kind.is_symlink() => kind.is_dir(),
+            _ => path.is_dir(),
+        };
+        if !is_folder {
+            return may_hold_images || !is_image(&path);
+        }
+        found = true;
+        is_run(&path) || (max_depth > 0 && holds_runs_alone(&path, max_depth - 1))
     });
     found && runs_alone
 }
@@ -81,6 +131,16 @@ impl PassedOver {
     /// Whether a file or folder is no data; if so, it is counted.
     pub fn takes(&mut self, path: &Path) -> bool {
         let reason = Reason::of(path);
+        self.count(path, reason)
+    }
+
+    /// Counts what was passed over for a reason.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
+    pub fn add(&mut self, path: &Path, reason: Reason) {
+        self.count(path, Some(reason));
+    }
+
+    fn count(&mut self, path: &Path, reason: Option<Reason>) -> bool {
         if let Some(reason) = reason {
             self.counts.entry(reason).or_insert((0, path.to_path_buf())).0 += 1;
         }

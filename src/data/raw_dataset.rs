@@ -1,6 +1,6 @@
 //! What a format's reader gives, before a test set is split off or classes are chosen.
 
-use super::Images;
+use super::{Images, TableForm};
 
 /// What images are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +40,12 @@ impl Split {
     fn is_meant_by(self, word: &str) -> bool {
         const APPENDED: [&str; 8] = ["", "set", "data", "dataset", "images", "imgs", "labels", "files"];
         let is_word = |known: &&str| word.strip_prefix(*known).is_some_and(|rest| APPENDED.contains(&rest));
-        self.words().iter().any(|known| is_word(&known))
+        self.words().iter().any(|known| is_word(known))
     }
 
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     /// For people: every word that stands for a split.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn all_words() -> String {
         let words = Split::ALL.into_iter().flat_map(Split::words);
         words.copied().collect::<Vec<_>>().join(", ")
@@ -52,7 +54,7 @@ impl Split {
 
 /// The words of a name, in lower case: they end where no letter or digit follows and before a capital after
 /// a small letter; digits at their end do not count.
-fn words(name: &str) -> Vec<String> {
+pub(super) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before = ' ';
     for letter in name.chars() {
@@ -64,7 +66,8 @@ fn words(name: &str) -> Vec<String> {
         }
         before = letter;
     }
-    let without_number = |word: &String| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_string();
+    let without_number =
+        |word: &String| word.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_string();
     words.iter().map(without_number).filter(|word| !word.is_empty()).collect()
 }
 
@@ -75,10 +78,12 @@ pub(crate) struct RawDataset {
     pub validation: Option<Images>,
     pub test: Option<Images>,
     pub classes: Vec<String>,
-    /// The pixel value that becomes 1.0.
-    pub maximum: f64,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
+    /// What could not be read and is left out, each with the reason.
+    pub left_out: Vec<String>,
+    /// How rows become images, if they were read from a table.
+    pub table: Option<TableForm>,
 }
 
 #[cfg(test)]
@@ -106,11 +111,27 @@ mod tests {
                     "trainval",
                 ][..],
             ),
-            (Some(Split::Validation), &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"]),
-            (Some(Split::Test), &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"]),
+            (
+                Some(Split::Validation),
+                &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"],
+            ),
+            (
+                Some(Split::Test),
+                &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"],
+            ),
             (
                 None,
-                &["strain.csv", "pretrain-0", "contest", "latest", "cat", "train_test.csv", "trainer", "valley", ""],
+                &[
+                    "strain.csv",
+                    "pretrain-0",
+                    "contest",
+                    "latest",
+                    "cat",
+                    "train_test.csv",
+                    "trainer",
+                    "valley",
+                    "",
+                ],
             ),
         ] {
             for name in names {

@@ -1,5 +1,6 @@
 //! The description inside an exported model: `fitch.json`.
 
+use crate::data::TableForm;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub struct InputCard {
     pub maximum: f64,
     /// How bright the border of the training images is on average, from 0 to 1.
     pub border: f64,
+    /// How the rows of the training table became images, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableForm>,
 }
 
 impl ModelCard {
@@ -61,7 +65,7 @@ mod tests {
         let card = ModelCard {
             fitch_version: "0.1.0".to_string(),
             classes: vec!["a".to_string(), "b".to_string()],
-            input: InputCard { shape: vec![8, 8], maximum: 16.0, border: 0.25 },
+            input: InputCard { shape: vec![8, 8], maximum: 16.0, border: 0.25, table: None },
             layers: "dense 5, relu".to_string(),
             metrics: serde_json::Map::from_iter([("test_accuracy".to_string(), 0.5.into())]),
             config: serde_json::json!({ "epochs": 3 }),

@@ -41,9 +41,10 @@ impl Backpropagation for ExplicitGradients {
     fn forward(&mut self, inputs: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
         // Layers go through the values in the order of memory.
-        let mut values = inputs.f_flatten(1, -1)?.f_to_kind(self.kind)?.f_contiguous()?;
+        let mut values = inputs.f_flatten(1, -1)?.f_contiguous()?;
         for (layer, _) in &mut self.layers {
-            values = layer.forward(values)?;
+            let kind = if layer.takes_float32() { Kind::Float } else { self.kind };
+            values = layer.forward(values.f_to_kind(kind)?)?;
         }
         Ok(values.f_to_kind(Kind::Float)?)
     }
@@ -85,6 +86,10 @@ mod tests {
     fn settle(variables: &VarStore) {
         let _no_gradient = tch::no_grad_guard();
         for (_, mut variable) in variables.variables() {
+            if !variable.requires_grad() {
+                let _ = variable.fill_(0.75);
+                continue;
+            }
             let numbers = Tensor::arange(variable.numel() as i64, (Kind::Float, Device::Cpu));
             variable.copy_(&((numbers * 0.618034).frac() - 0.5).view_as(&variable));
         }
@@ -93,7 +98,8 @@ mod tests {
     fn by_autograd(network: &dyn ModuleT, variables: &VarStore) -> Outcome {
         let (inputs, targets) = batch();
         let outputs = network.forward_t(&inputs, true);
-        let (names, values): (Vec<_>, Vec<_>) = variables.variables().into_iter().unzip();
+        let trained = variables.variables().into_iter().filter(|(_, variable)| variable.requires_grad());
+        let (names, values): (Vec<_>, Vec<_>) = trained.unzip();
         let loss = outputs.cross_entropy_for_logits(&targets);
         let gradients = Tensor::run_backward(&[loss], &values, false, false);
         (outputs.detach(), names.into_iter().zip(gradients).collect())

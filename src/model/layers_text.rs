@@ -57,6 +57,24 @@ impl Layers {
         Ok(Layers(parsed))
     }
 
+    /// The same layers behind one that standardises its inputs, unless they begin with it.
+    pub fn standardized(mut self) -> Layers {
+        if !self.are_standardized() {
+            self.0.insert(0, Arc::new(layers::Standardize));
+        }
+        self
+    }
+
+    /// Whether the first layer standardises its inputs.
+    pub fn are_standardized(&self) -> bool {
+        self.0.first().is_some_and(|layer| is_standardize(layer))
+    }
+
+    /// Whether a layer is to standardise what others give, whose means change in training.
+    pub fn standardize_within(&self) -> bool {
+        self.0.iter().skip(1).any(is_standardize)
+    }
+
     /// All layer kinds with their arguments, for help: `dense N, relu, ...`.
     pub fn usage() -> String {
         layers::usage()
@@ -66,6 +84,10 @@ impl Layers {
     pub fn examples() -> impl Iterator<Item = &'static str> {
         KINDS.iter().map(|kind| kind.example)
     }
+}
+
+fn is_standardize(layer: &Arc<dyn Layer>) -> bool {
+    layer.keyword() == layers::Standardize.keyword()
 }
 
 impl FromStr for Layers {

@@ -162,6 +162,7 @@ impl Optimizer {
     /// # Errors
     /// A loss without a gradient, or too little memory.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
+        ensure!(loss.requires_grad(), WITHOUT_GRADIENT);
         match &mut self.backend {
             Backend::Stateful { inner, max_norm } => inner.step(loss, self.learning_rate, *max_norm),
             Backend::Tch { inner, max_norm } => {
@@ -191,6 +192,10 @@ impl Optimizer {
     }
 }
 
+/// libtorch, asked for the gradients of such a loss by name, ends the process.
+pub(crate) const WITHOUT_GRADIENT: &str = "the loss has no gradient: it depends on no variable, or only by way of \
+    argmax, comparisons, detach or no_grad";
+
 fn check_learning_rate(rate: f64) -> Result<()> {
     ensure!(
         is_learning_rate(rate),
@@ -203,6 +208,25 @@ fn check_learning_rate(rate: f64) -> Result<()> {
 mod tests {
     use super::*;
     use tch::Device;
+
+    /// Once, the process ended with SIGSEGV.
+    #[test]
+    fn a_loss_without_a_gradient_is_an_error() {
+        let store = nn::VarStore::new(Device::Cpu);
+        let weight = store.root().ones("weight", &[1]);
+        let optimizers = [
+            Optimizer::new(&store, keras_adam(), 0.01).unwrap(),
+            Optimizer::opaque(&store, nn::Sgd::default(), 0.01).unwrap(),
+        ];
+        for mut optimizer in optimizers {
+            let within_no_grad = tch::no_grad(|| weight.square());
+            for loss in [Tensor::from(1f32), weight.detach().square(), within_no_grad] {
+                let fault = optimizer.step(&loss).unwrap_err().to_string();
+                assert!(fault.contains("the loss has no gradient"), "{fault}");
+            }
+            assert_eq!(f64::try_from(&weight).unwrap(), 1.0);
+        }
+    }
 
     #[test]
     fn adam_moves_by_the_learning_rate_at_first_and_follows_its_changes() {

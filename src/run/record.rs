@@ -1,6 +1,7 @@
 //! `run.json`: the record of a run.
 
 use super::RunFolder;
+use crate::data::TableForm;
 use crate::files::write_whole;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -64,10 +65,28 @@ pub struct DatasetRecord {
     pub shape: Vec<i64>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,
+    /// The format that they were read from: `csv`; none if they are built in or catalogued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// The number of training images of each class.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_counts: Vec<usize>,
+    /// What users should know about how they were read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The type of the values as they are stored: `Uint8`.
+    #[serde(default)]
+    pub value_type: Option<String>,
+    /// The minimum and the maximum of the training images.
+    #[serde(default)]
+    pub range: Option<[f64; 2]>,
     /// How bright the border of the training images is on average, from 0 to 1.
     pub border: f64,
     /// A digest that changes when the data do.
     pub fingerprint: String,
+    /// How the rows of the training table became images, if it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableForm>,
 }
 
 impl RunRecord {

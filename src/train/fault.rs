@@ -31,6 +31,8 @@ pub enum Fault {
     ),
     /// The optimizer moves other variables than those that are fitted.
     OtherVariables,
+    /// No variable that is fitted is trainable.
+    NothingToTrain,
     /// libtorch refused an operation in a layer, a loss, a metric or a callback.
     Operation,
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Fault {
                 "the optimizer moves other variables than those that are fitted: make it from the same store, \
                  after the model"
             }
+            Fault::NothingToTrain => "none of the variables is trainable: unfreeze some, or create the model first",
             Fault::Operation => "libtorch refused an operation",
         })
     }

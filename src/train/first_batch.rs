@@ -15,10 +15,7 @@ use tch::{Device, Kind, TchError, Tensor};
 pub fn try_batch(model: &dyn ModuleT, losses: &[&Loss], metrics: &[Metric], batch: &Batch) -> Result<()> {
     let _no_gradient = tch::no_grad_guard();
     let Batch { inputs, targets, .. } = batch;
-    let outputs = attempt(
-        || model.forward_t(inputs, false),
-        || format!("the model does not take inputs of {}", described(inputs)),
-    )?;
+    let outputs = outputs(model, inputs)?;
     let both = || format!("outputs of {} and targets of {}", described(&outputs), described(targets));
     for loss in losses {
         check_labels_on_cpu(loss, &outputs, targets)?;
@@ -38,6 +35,17 @@ pub fn try_batch(model: &dyn ModuleT, losses: &[&Loss], metrics: &[Metric], batc
         let _value = attempt(|| metric.call(&outputs, targets), what)?;
     }
     Ok(())
+}
+
+/// The outputs of a model in evaluation mode.
+///
+/// # Errors
+/// [`Fault::BatchDoesNotFit`], or another fault of libtorch's.
+pub fn outputs(model: &dyn ModuleT, inputs: &Tensor) -> Result<Tensor> {
+    attempt(
+        || model.forward_t(inputs, false),
+        || format!("the model does not take inputs of {}", described(inputs)),
+    )
 }
 
 /// A label out of range is an error on the CPU, but on a CUDA device it ends all work of the process: so the

@@ -132,7 +132,8 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// The seed of the samples' order and, through libtorch's global random state, of dropout.
+    /// The seed of the samples' order and, through libtorch's global random state, of dropout. The initial
+    /// weights are drawn before: call [`tch::manual_seed`] before the model is made.
     pub fn seed(self, seed: u64) -> Self {
         Fit { seed, ..self }
     }
@@ -277,6 +278,7 @@ impl<'a> Fit<'a> {
             gradients.is_none() || optimizer.state().is_some(),
             "gradients of the model's own need an optimizer that takes them: Optimizer::new"
         );
+        ensure!(!variables.trainable_variables().is_empty(), Fault::NothingToTrain);
         ensure!(optimizer.is_over(variables), Fault::OtherVariables);
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
         for Metric { name, .. } in metrics {

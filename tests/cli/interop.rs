@@ -37,7 +37,12 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: dataset.classes.clone(),
-        input: InputCard { shape: model.sample_shape.clone(), maximum: dataset.maximum, border: 0.0 },
+        input: InputCard {
+            shape: model.sample_shape.clone(),
+            maximum: dataset.maximum,
+            border: 0.0,
+            table: None,
+        },
         layers: model.hidden_layers(),
         metrics: serde_json::Map::new(),
         config: serde_json::json!({ "seed": 0 }),

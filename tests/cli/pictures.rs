@@ -1,6 +1,6 @@
 //! Data of one's own: pictures in folders, rows in CSV files, NumPy archives.
 
-use crate::place::Place;
+use crate::place::{Finished, Place};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use std::fs;
 
@@ -75,7 +75,9 @@ fn what_is_wrong_with_pictures_is_told() {
     fs::write(place.path("pictures/train/up/broken.png"), "no picture").unwrap();
     train(&[]).with_fault(1, &["train/up/broken.png: cannot be used: is not an image", "hint: --skip-bad"]);
     let finished = train(&["--skip-bad", "--out", "run"]).well();
-    assert!(finished.stderr.contains("1 of 145 images could not be read and are left out"), "{finished:?}");
+    let note = "1 of 145 images could not be read and are left out: ";
+    assert!(finished.stderr.contains(note) && finished.stderr.contains("up/broken.png"), "{finished:?}");
+    assert!(place.read("run/left-out.txt").contains("up/broken.png: is not an image"));
     GrayImage::new(5, 5).save(place.path("pictures/train/up/broken.png")).unwrap();
     train(&[]).with_fault(1, &["has 8 x 6 pixels", "has 5 x 5", "hint: --image-size 6x8"]);
     train(&["--image-size", "6"]).with_fault(2, &["--image-size 6: must be a height and a width"]);
@@ -180,4 +182,73 @@ fn what_could_be_two_things_is_asked_for() {
         "kept",
     ];
     assert!(place.run(&summary).well().stdout.contains("8,704"), "16 inputs of 512 outputs");
+}
+
+#[test]
+fn runs_beside_the_data_and_helper_files_are_no_classes() {
+    let place = Place::with_pictures(false);
+    let here = place.path("pictures");
+    for folder in ["__MACOSX/up", "train/up/.ipynb_checkpoints"] {
+        fs::create_dir_all(here.join(folder)).unwrap();
+        fs::copy(here.join("train/up/00.png"), here.join(folder).join("00.png")).unwrap();
+    }
+    for _ in 0..2 {
+        let mut command = place.command(&["train", "--epochs", "1", "--dataset", ".", "--data-dir", "kept"]);
+        let finished = Finished::from(command.current_dir(here.join("train")).output().unwrap()).well();
+        assert!(!finished.stderr.contains("3 classes"), "{finished:?}");
+    }
+    let inspect = ["data", "inspect", "pictures/train", "--data-dir", "kept"];
+    let finished = place.run(&inspect).well();
+    assert!(finished.stdout.contains("108 training images, 12 test images"), "{finished:?}");
+    for part in ["passed over: 1 hidden (", " of fitch runs ("] {
+        assert!(finished.stderr.contains(part), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_class_with_a_control_character_is_shown_escaped() {
+    let place = Place::with_pictures(false);
+    for split in ["train", "test"] {
+        let folder = place.path("pictures").join(split);
+        fs::rename(folder.join("up"), folder.join("u\u{1b}[31mp")).unwrap();
+    }
+    let arguments = [&QUICK[..], &["--dataset", "pictures", "--data-dir", "kept", "--out", "run"]].concat();
+    let finished = place.train(&arguments).well();
+    let shown =
+        [finished.stdout, finished.stderr, place.read("run/confusion.svg"), place.read("run/confusion.csv")];
+    assert!(shown.iter().all(|text| !text.contains("\u{1b}[31mp")), "{shown:?}");
+    assert!(place.read("run/confusion.svg").contains("u\\u{1b}[31mp"));
+    fs::write(place.path("pictures/train/down/a\u{1b}b.png"), "no picture").unwrap();
+    let arguments = &arguments[..arguments.len() - 2];
+    let finished = place.train(arguments).with_fault(1, &["a\\u{1b}b.png: cannot be used"]);
+    assert!(!finished.stderr.contains('\u{1b}'), "{finished:?}");
+}
+
+#[test]
+fn files_of_other_kinds_are_named_with_what_converts_them() {
+    let place = Place::new();
+    let inspect = |name: &str| place.run(&["data", "inspect", name]);
+    place.write(".", "svhn.mat", b"MATLAB 5.0 MAT-file, Platform: PCWIN64");
+    inspect("svhn.mat")
+        .with_fault(2, &["svhn.mat: is a MATLAB file", "line of Python", "loadmat(\"svhn.mat\")"]);
+    place.write(".", "train.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+    inspect("train.csv").with_fault(2, &["is a Git LFS pointer", "`git lfs pull`"]);
+    fs::create_dir_all(place.path("lfs")).unwrap();
+    place.write("lfs", "train.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n");
+    inspect("lfs").with_fault(1, &["lfs/train.csv: is a Git LFS pointer", "hint: `git lfs pull`"]);
+    fs::create_dir_all(place.path("cifar")).unwrap();
+    for (name, length) in
+        [("readme.html", 0), ("batches.meta", 9), ("data_batch_1", 999), ("test_batch", 999)]
+    {
+        let bytes = [&b"\x80\x02}(U\x0bbatch_labelU\x06labelsU\x04data"[..], &vec![0; length]].concat();
+        place.write("cifar", name, &bytes);
+    }
+    inspect("cifar").with_fault(
+        1,
+        &["cifar/data_batch_1: is a Python pickle of CIFAR", "hint: this line", "data_batch_*"],
+    );
+    fs::create_dir_all(place.path("photos")).unwrap();
+    place.write("photos", "a.webp", b"RIFF\x10\0\0\0WEBPVP8 ");
+    inspect("photos")
+        .with_fault(1, &["photos: holds a WebP image (photos/a.webp)", "hint: this line", ".webp"]);
 }

@@ -179,6 +179,59 @@ fn what_cannot_be_read_is_told_and_the_rest_goes_on() {
 }
 
 #[test]
+fn standard_input_and_pipes_are_read_once() {
+    let place = with_run();
+    picture(32, 1).save(place.path("a.png")).unwrap();
+    place.write(".", "rows.csv", ([["100"; 16].join(","), ["0"; 16].join(",")].join("\n") + "\n").as_bytes());
+    place.write(".", "images.idx", &idx(&[3, 4, 4], &[9; 48]));
+    for (file, count) in [("a.png", 1), ("rows.csv", 2), ("images.idx", 3)] {
+        for (input, name) in [
+            ("cat FILE | \"$0\" predict run -", "-"),
+            ("\"$0\" predict run /dev/stdin < FILE", "/dev/stdin"),
+            ("cat FILE | \"$0\" predict run /dev/stdin", "/dev/stdin"),
+        ] {
+            let mut shell = Command::new("sh");
+            shell
+                .args(["-c", &input.replace("FILE", file), env!("CARGO_BIN_EXE_fitch")])
+                .current_dir(place.path("."));
+            let finished = Finished::from(shell.output().unwrap()).well();
+            let told = told(&finished);
+            assert!(told.len() == count && told.iter().all(|row| row[0] == name), "{finished:?}");
+            if file == "a.png" {
+                assert_eq!(told[0][2], "1");
+            }
+        }
+    }
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "true | \"$0\" predict run -", env!("CARGO_BIN_EXE_fitch")])
+        .current_dir(place.path("."));
+    Finished::from(shell.output().unwrap()).with_fault(1, &["-: is empty"]);
+}
+
+#[test]
+fn a_folder_is_classified_without_what_is_passed_over_and_nothing_is_a_fault() {
+    let place = with_run();
+    fs::create_dir_all(place.path("scans/.ipynb_checkpoints")).unwrap();
+    picture(32, 1).save(place.path("scans/a.png")).unwrap();
+    for copy in ["scans/.ipynb_checkpoints/a.png", "scans/._a.png"] {
+        fs::copy(place.path("scans/a.png"), place.path(copy)).unwrap();
+    }
+    assert_eq!(told(&place.run(&["predict", "run", "scans"]).well()), [["scans/a.png", "", "1"]]);
+    place.write("scans", "b.webp", b"RIFF");
+    let finished = place.run(&["predict", "run", "scans"]);
+    assert_eq!(told(&finished), [["scans/a.png", "", "1"]]);
+    finished
+        .with_fault(1, &["scans: holds 1 WebP image, which fitch cannot read", "hint: this line of Python"]);
+    place.write(
+        ".",
+        "head.csv",
+        ((0..16).map(|pixel| format!("p{pixel}")).collect::<Vec<_>>().join(",") + "\n").as_bytes(),
+    );
+    place.run(&["predict", "run", "head.csv"]).with_fault(1, &["head.csv: holds no images"]);
+}
+
+#[test]
 fn a_model_that_cannot_be_used_is_told_with_what_it_is() {
     let place = with_run();
     picture(32, 0).save(place.path("a.png")).unwrap();

@@ -2,7 +2,7 @@
 
 use fitch::data::Inversion;
 use fitch::data::inputs::{InputSpec, inputs};
-use fitch::data::{LoadOptions, Source, idx_file};
+use fitch::data::{Fault, LoadOptions, Source, idx_file};
 use fitch::export::ModelCard;
 use fitch::model::Layers;
 use fitch::report::{metric_names, read_curves};
@@ -39,10 +39,13 @@ const fn slow(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8],
 }
 
 /// All of them.
-pub const READERS: [Reader; 11] = [
+pub const READERS: [Reader; 14] = [
     quick("idx", idx_samples, read_idx),
     quick("idx.stream", idx_stream_samples, read_inputs),
+    quick("idx.labels", idx_label_samples, read_idx_labels),
     quick("rows.csv", csv_samples, read_inputs),
+    quick("scan.png", image_samples, read_inputs),
+    quick("foreign", foreign_samples, read_foreign),
     quick("arrays.npz", npz_samples, read_dataset),
     slow("labels.csv", labelled_samples, read_dataset),
     slow("table.parquet", parquet_samples, read_dataset),
@@ -84,6 +87,25 @@ fn read_idx(bytes: &[u8], path: &Path) -> bool {
     read.is_ok()
 }
 
+/// Numbers, a column of floats, and rows with a one for the class.
+fn idx_label_samples() -> Vec<Vec<u8>> {
+    let numbers = [&[0, 0, 12, 1, 0, 0, 0, 4][..], &[0, 0, 0, 5, 0, 0, 0, 9].repeat(2)].concat();
+    let floats: Vec<u8> = [1.0f32, 2.0, 1.0, 2.0].iter().flat_map(|label| label.to_be_bytes()).collect();
+    let floats = [&[0, 0, 13, 2, 0, 0, 0, 4, 0, 0, 0, 1][..], &floats].concat();
+    let one_hot = [&[0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 2][..], &[0, 1, 1, 0, 0, 1, 1, 0]].concat();
+    vec![gzip(&numbers), numbers, floats, one_hot]
+}
+
+/// Reads the labels of four images, which are names of classes whatever they are.
+fn read_idx_labels(bytes: &[u8], path: &Path) -> bool {
+    let _ = fs::create_dir(path);
+    write(bytes, &path.join("train-labels-idx1-ubyte"));
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &[9; 16]].concat();
+    write(&images, &path.join("train-images-idx3-ubyte"));
+    let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
+    source.load_with(&LoadOptions::default().test_share(0.5), &mut |_| ()).is_ok()
+}
+
 fn spec() -> InputSpec {
     InputSpec::new(&[4, 3], 255.0, Inversion::Never).expect("it is the shape of an image")
 }
@@ -98,7 +120,8 @@ fn read_dataset(bytes: &[u8], path: &Path) -> bool {
     write(bytes, path);
     let kept = path.with_extension("kept");
     let options = LoadOptions::with_data_dir(&kept).test_share(0.5);
-    let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
+    // Its content may have become that of another kind of file.
+    let Ok(source) = Source::find(path.to_str().expect("it is UTF-8")) else { return false };
     let dataset = source.load_with(&options, &mut |_| ());
     if let Ok(dataset) = &dataset {
         dataset.inspect().expect("what was read can be looked at");
@@ -108,26 +131,82 @@ fn read_dataset(bytes: &[u8], path: &Path) -> bool {
 }
 
 fn npz_samples() -> Vec<Vec<u8>> {
+    // Of other types and names; of words as bytes, with images that are mapped.
+    let others = [&include_bytes!("samples/kinds.npz")[..], include_bytes!("samples/stored.npz")];
     [&include_bytes!("samples/arrays.npz")[..], include_bytes!("samples/words.npz")]
+        .into_iter()
+        .chain(others)
         .map(<[u8]>::to_vec)
-        .into()
+        .collect()
 }
 
 fn parquet_samples() -> Vec<Vec<u8>> {
-    [&include_bytes!("samples/table.parquet")[..], include_bytes!("samples/words.parquet")]
-        .map(<[u8]>::to_vec)
-        .into()
+    let tables = [&include_bytes!("samples/table.parquet")[..], include_bytes!("samples/words.parquet")];
+    // Of two columns of images, with labels that are floats.
+    let floats = &include_bytes!("samples/floats.parquet")[..];
+    tables.into_iter().chain([floats]).map(<[u8]>::to_vec).collect()
 }
 
 fn labelled_samples() -> Vec<Vec<u8>> {
     let text = b"label,p0,p1,p2,p3\ncat,0,1,2,3\ndog,1,1,1,1\ncat,4,5,6,255\ndog,0,0,0,0\n";
-    vec![text.to_vec(), gzip(text), b"1,2,3\n0,4,5\n1,6,7\n0,8,9\n".to_vec()]
+    let comma = "a;b;species\n1,5;2;x\n2,5;3;y\n1,25;2;x\n2,75;3;y\n";
+    let utf_16 = [0xfeff].into_iter().chain(comma.encode_utf16()).flat_map(u16::to_le_bytes);
+    vec![
+        text.to_vec(),
+        gzip(text),
+        b"1,2,3\n0,4,5\n1,6,7\n0,8,9\n".to_vec(),
+        comma.into(),
+        utf_16.collect(),
+        b"  1.5 2 0\n  2.5 3 1\n 1.25 2 0\n2.75 3\t1\n".to_vec(),
+        b"emotion,pixels,Usage\n0,1 2 3 4,Training\n1,9 9 9 9,Training\n0,1 2 3 4,Test\n1,5 6 7 8,Test\n"
+            .to_vec(),
+        b",Unnamed: 0,label,b\n0,0,caf\xe9,300\n1,1,dog,2\n2,2,caf\xe9,7\n3,3,dog,8\n".to_vec(),
+    ]
 }
 
 fn csv_samples() -> Vec<Vec<u8>> {
     let text =
         b"p0,p1,p2,p3,p4,p5,p6,p7,p8,p9,p10,p11\n0,1,2,3,4,5,6,7,8,9,10,255\n1,1,1,1,1,1,1,1,1,1,1,1\n";
-    vec![text.to_vec(), gzip(text)]
+    let labelled =
+        "Id;label;0;1;2;3;4;5;6;7;8;9;10;11\n7;x;0;1;2;3;4;5;6;7;8;9;10;255\n8;y;1;1;1;1;1;1;1;1;1;1;1;1\n";
+    let utf_16 = labelled.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    vec![text.to_vec(), gzip(text), labelled.into(), utf_16]
+}
+
+/// Grey, in colour and transparent, with 8 and with 16 bits; JPEGs of one pass and of several, one of them with
+/// something behind its end.
+fn image_samples() -> Vec<Vec<u8>> {
+    [
+        &include_bytes!("samples/grey.png")[..],
+        include_bytes!("samples/transparent.png"),
+        include_bytes!("samples/wide.png"),
+        include_bytes!("samples/marker.jpg"),
+        include_bytes!("samples/progressive.jpg"),
+        include_bytes!("samples/colour.bmp"),
+    ]
+    .map(<[u8]>::to_vec)
+    .into()
+}
+
+/// Files of kinds that are not read.
+fn foreign_samples() -> Vec<Vec<u8>> {
+    let record = [&6u64.to_le_bytes()[..], &[1; 4], b"\x0a\x04\x0a\x02\x0a\0", &[1; 4]].concat();
+    vec![
+        include_bytes!("samples/pictures.zip").to_vec(),
+        b"\x80\x04}\x94(C\x04data\x94C\x06labels\x94".to_vec(),
+        b"MATLAB 5.0 MAT-file, Platform: GLNXA64".to_vec(),
+        gzip(&[&vec![b'a'; 257][..], b"ustar\0"].concat()),
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n".to_vec(),
+        b"% a table\n@relation a\n".to_vec(),
+        record.repeat(2),
+    ]
+}
+
+/// Whether the file is known for what it is.
+fn read_foreign(bytes: &[u8], path: &Path) -> bool {
+    write(bytes, path);
+    let found = Source::find(path.to_str().expect("it is UTF-8"));
+    found.is_err_and(|fault| matches!(fault.downcast_ref(), Some(Fault::ForeignKind { .. })))
 }
 
 fn history_samples() -> Vec<Vec<u8>> {
@@ -184,7 +263,9 @@ fn read_checkpoint(bytes: &[u8], path: &Path) -> bool {
         let mut text = GrowingText::default();
         text.append("1\t0.001\t1.0\t0.5\t\n");
         let tensors = BTreeMap::from([("means".to_string(), Tensor::from_slice(&[1.0, 2.0]))]);
-        let whole = folder.prepare((1, 0), "epoch = 1\n".to_string(), &tensors, text.growth()).expect("it can be saved");
+        let whole = folder
+            .prepare((1, 0), "epoch = 1\n".to_string(), &tensors, text.growth())
+            .expect("it can be saved");
         whole.write(2).expect("the folder can be written");
     }
     let of_checkpoint = ["state.toml", "history.toml", "sha256sums.txt"];

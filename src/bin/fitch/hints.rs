@@ -9,7 +9,16 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
         Fault::AmbiguousFormat { keywords: [first, second], .. } => {
             format!("choose with --data-format {first} or --data-format {second}")
         }
-        Fault::UnreadableImage { .. } => "--skip-bad leaves out images that cannot be read".to_string(),
+        Fault::UnreadableImage { remedy, .. } => {
+            let skip = "--skip-bad leaves out images that cannot be read";
+            remedy.as_ref().map_or(skip.to_string(), |remedy| format!("{remedy}; {skip}"))
+        }
+        Fault::ForeignKind { remedy, .. } | Fault::ForeignImages { remedy, .. } => remedy.clone(),
+        Fault::EmptyClass { .. } => "--classes NAMES uses only the classes that it names".to_string(),
+        Fault::UnknownSplit { .. } => {
+            "rename the folder or move it elsewhere; --validation PATH takes validation images from anywhere"
+                .to_string()
+        }
         Fault::SizesDiffer { first_size: [height, width], .. } => {
             format!("--image-size {height}x{width} scales all images to one size")
         }
@@ -18,6 +27,14 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
         }
         Fault::UnknownLabelColumn { .. } => {
             "--label-column takes the name of a column or its index, from 0".to_string()
+        }
+        Fault::TextColumns { .. } => {
+            "write the table without these columns, or with numbers in their place; --label-column NAME says \
+             which column holds the labels"
+                .to_string()
+        }
+        Fault::MissingValues { .. } => {
+            "--missing mean puts the mean of the column in their place".to_string()
         }
         Fault::NoTestShare | Fault::TestShare { .. } => {
             "--test-split SHARE sets aside another share of the images as the test set".to_string()

@@ -4,6 +4,7 @@ use crate::exit::Exit;
 use crate::patient_writer::{Stream, write_all};
 use anyhow::{Context, Result};
 use console::{Style, Term};
+use fitch::text::printable;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{ErrorKind, IsTerminal};
 use std::time::Duration;
@@ -55,6 +56,10 @@ impl Terminal {
 
     /// Prints a message, above the progress bar if there is one.
     pub fn say(&self, line: &str) {
+        self.print(&shown(line));
+    }
+
+    fn print(&self, line: &str) {
         // If standard error is gone, there is nobody left to tell.
         self.bars.suspend(|| {
             let _ = write_all(Stream::Error, format!("{line}\n").as_bytes(), FOR_MESSAGES);
@@ -63,17 +68,17 @@ impl Terminal {
 
     /// Prints a message that should not be missed.
     pub fn warn(&self, line: &str) {
-        self.say(&format!("{} {line}", bold().yellow().apply_to("warning:")));
+        self.print(&format!("{} {}", bold().yellow().apply_to("warning:"), shown(line)));
     }
 
     /// Prints what went wrong.
     pub fn error(&self, text: &str) {
-        self.say(&format!("{} {text}", bold().red().apply_to("error:")));
+        self.print(&format!("{} {}", bold().red().apply_to("error:"), shown(text)));
     }
 
     /// Prints what to do about it.
     pub fn hint(&self, line: &str) {
-        self.say(&format!("{} {line}", bold().cyan().apply_to("hint:")));
+        self.print(&format!("{} {}", bold().cyan().apply_to("hint:"), shown(line)));
     }
 
     /// Starts a progress bar, which is drawn only on a terminal. The template is indicatif's; without a
@@ -84,6 +89,13 @@ impl Terminal {
         bar.set_style(style.progress_chars("━╸─"));
         bar
     }
+}
+
+/// A message as it can be printed: names of files may hold what a terminal would obey.
+fn shown(message: &str) -> String {
+    let lines =
+        message.split('\n').map(|line| line.split('\t').map(printable).collect::<Vec<_>>().join("\t"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn bold() -> Style {

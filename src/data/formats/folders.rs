@@ -1,32 +1,30 @@
 //! Images in folders named by their classes: `train/cat/1.png`, `validation/cat/2.png` and `test/cat/3.png`,
 //! or `cat/1.png` alone.
 
+mod layout;
+mod listing;
+
 use super::reader::{FolderForm, Reader};
+use crate::data::Fault;
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
-use crate::data::image_file;
+use crate::data::label_encoding::LabelIndex;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use anyhow::{Context, Result, ensure};
-use std::collections::BTreeSet;
-use std::fs;
+use layout::{Layout, name_of};
+use listing::{Listing, foreign_images};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use walkdir::WalkDir;
 
 pub(super) const READER: Reader = Reader {
     name: "folders of images",
     keyword: "pictures",
-    folder: Some(FolderForm { needs: "a folder of images for each class", is_there: has_images }),
+    folder: Some(FolderForm { needs: "a folder of images for each class", is_there: layout::is_there }),
     endings: &[],
     load: |folder, options, _, progress| load(folder, options, progress),
     shape_and_classes: None,
 };
-
-/// Whether a folder, or a folder in it, holds folders of images.
-fn has_images(folder: &Path) -> bool {
-    let files = WalkDir::new(folder).follow_links(true).min_depth(2).max_depth(3).into_iter().flatten();
-    files.take(10_000).any(|entry| image_file::is_named(entry.path()))
-}
 
 /// Loads a folder, from the cache if it was decoded before.
 ///
@@ -34,41 +32,54 @@ fn has_images(folder: &Path) -> bool {
 /// Images that cannot be read or differ in size, and test classes that cannot be learnt, each named.
 fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawDataset> {
     let name = || folder.display().to_string();
-    let (entries, classes) = list(folder).with_context(name)?;
-    let mut key = Key::new(folder, "folders", &options.decoding_key());
-    for (path, ..) in &entries {
-        key.add(path)?;
+    let Listed { files, classes, notes, left_out } = list(folder, options).with_context(name)?;
+    let mut settings = options.decoding_key().to_vec();
+    // Only images of chosen classes must be readable.
+    settings.extend(options.classes.as_ref().map(|classes| ("classes", classes.join("\0"))));
+    let mut key = Key::new(folder, "folders", &settings);
+    for file in &files {
+        key.add(&file.path)?;
     }
-    cache::load(&options.folder()?, key, progress, |writer, progress| {
+    let mut raw = cache::load(&options.folder()?, key, progress, |writer, progress| {
         let entries = || {
-            entries.iter().map(|(path, label, split)| {
-                Ok(Entry { image: EncodedImage::File(path.clone()), label: *label, split: *split })
+            files.iter().map(|ListedFile { path, class, split, is_needed }| {
+                let image = EncodedImage::File(path.clone());
+                Ok(Entry { image, label: *class, split: *split, is_needed: *is_needed })
             })
         };
-        let count = entries().len();
-        let notes = decode_all(count, || Ok(entries()), options, writer, progress).with_context(name)?;
+        let notes =
+            decode_all(files.len(), || Ok(entries()), options, writer, progress).with_context(name)?;
         Ok(Manifest { classes, notes: notes.into_iter().collect() })
-    })
+    })?;
+    // What lies beside the images may change without them.
+    raw.notes.splice(0..0, notes);
+    raw.left_out.splice(0..0, left_out);
+    Ok(raw)
 }
 
-/// A file, its label and its split.
-type LabelledFile = (PathBuf, i64, Split);
+/// What there is to load.
+struct Listed {
+    files: Vec<ListedFile>,
+    classes: Vec<String>,
+    notes: Vec<String>,
+    left_out: Vec<String>,
+}
+
+struct ListedFile {
+    path: PathBuf,
+    class: i64,
+    split: Split,
+    /// Whether its class is one to be used.
+    is_needed: bool,
+}
 
 /// The images of a folder, and the names of their classes.
-fn list(folder: &Path) -> Result<(Vec<LabelledFile>, Vec<String>)> {
-    let folders = folders_in(folder)?;
-    let folder_of = |split: Split| {
-        folders.iter().find(|path| Split::of_name(&name_of(path)) == Some(split))
-    };
-    let splits: Vec<(Split, Vec<PathBuf>)> = match folder_of(Split::Train) {
-        None => vec![(Split::Train, folders)],
-        Some(_) => {
-            let there = Split::ALL.into_iter().filter_map(|split| Some((split, folder_of(split)?)));
-            there.map(|(split, folder)| Ok((split, folders_in(folder)?))).collect::<Result<_>>()?
-        }
-    };
-    let classes: BTreeSet<String> = splits[0].1.iter().map(|path| name_of(path)).collect();
-    let classes: Vec<String> = classes.into_iter().collect();
+fn list(folder: &Path, options: &LoadOptions) -> Result<Listed> {
+    let mut listing = Listing::new(folder, options.skips_bad);
+    let Layout { splits, mut notes } = Layout::of(folder, &mut listing)?;
+    let chosen = options.classes.as_deref();
+    let is_chosen = |name: &String| chosen.is_none_or(|chosen| chosen.contains(name));
+    let classes = classes_of(&splits[0].1)?;
     ensure!(
         classes.len() > 1,
         "needs a folder of images for each class; there {}",
@@ -77,53 +88,49 @@ fn list(folder: &Path) -> Result<(Vec<LabelledFile>, Vec<String>)> {
             _ => "is none".to_string(),
         }
     );
-    let mut entries = Vec::new();
+    let class_of: HashMap<&str, i64> = classes.iter().map(String::as_str).zip(0..).collect();
+    let mut files = Vec::new();
     for (split, folders) in &splits {
-        let unknown = folders.iter().map(|path| name_of(path)).filter(|name| !classes.contains(name));
-        let unknown: Vec<String> = unknown.collect();
+        let named = || folders.iter().map(|path| (path, name_of(path)));
+        let unknown = named().map(|(_, name)| name);
+        let unknown = unknown.filter(|name| !class_of.contains_key(name.as_str()) && is_chosen(name));
+        let unknown: Vec<String> = unknown.filter(|_| chosen.is_none()).collect();
         ensure!(
             unknown.is_empty(),
             "has {} images of classes without a training image: {}",
             split.name(),
             unknown.join(", ")
         );
-        let before_split = entries.len();
-        for folder in folders {
-            let class = classes.binary_search(&name_of(folder)).unwrap_or_default();
-            let before_class = entries.len();
-            for file in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
-                let file = file?;
-                if file.file_type().is_file() && image_file::is_named(file.path()) {
-                    entries.push((file.into_path(), class as i64, *split));
-                }
+        let before_split = files.len();
+        for (folder, name) in named() {
+            let Some(&class) = class_of.get(name.as_str()) else { continue };
+            let is_needed = is_chosen(&name);
+            let images = listing.images(folder)?;
+            if *split == Split::Train && images.is_empty() && is_needed {
+                return Err(Fault::EmptyClass { class: name, instead: foreign_images(folder) }.into());
             }
-            ensure!(
-                *split != Split::Train || entries.len() > before_class,
-                "class {} has no images (.{})",
-                classes[class],
-                image_file::EXTENSIONS.join(", .")
-            );
+            files.extend(images.into_iter().map(|path| ListedFile { path, class, split: *split, is_needed }));
         }
-        ensure!(entries.len() > before_split, "has no {} images", split.name());
+        ensure!(files.len() > before_split, "has no {} images", split.name());
     }
-    Ok((entries, classes))
+    notes.splice(0..0, listing.notes());
+    if let Some(first) = listing.left_out.first() {
+        notes.push(match listing.left_out.len() {
+            1 => format!("1 link or folder could not be read and is left out ({first})"),
+            count => format!("{count} links or folders could not be read and are left out ({first})"),
+        });
+    }
+    Ok(Listed { files, classes, notes, left_out: listing.left_out })
 }
 
-/// The folders in a folder, hidden ones aside, sorted.
-fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut folders = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        if path.is_dir() && !name_of(&path).starts_with('.') {
-            folders.push(path);
-        }
+/// The names of the classes in their order.
+fn classes_of(folders: &[PathBuf]) -> Result<Vec<String>> {
+    let mut index = LabelIndex::default();
+    for (count, folder) in folders.iter().enumerate() {
+        let name = name_of(folder);
+        ensure!(index.of(&name) == count as i64, "has two folders whose names are shown as {name}");
     }
-    folders.sort();
-    Ok(folders)
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    Ok(index.classes().0)
 }
 
 #[cfg(test)]

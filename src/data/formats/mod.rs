@@ -8,20 +8,23 @@ pub(crate) mod csv;
 #[cfg(feature = "images")]
 pub(crate) mod folders;
 pub(crate) mod idx;
+mod location;
 pub(crate) mod npz;
 #[cfg(feature = "parquet")]
 pub(crate) mod parquet;
 mod reader;
 
-use super::Fault;
+use super::content::Content;
+use super::foreign_kind::ForeignKind;
 use super::label_encoding::LabelEncoding;
 use super::load_options::{LoadOptions, OnProgress};
 use super::raw_dataset::RawDataset;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 pub use idx::IDX_FILES;
+use location::Location;
 use reader::Reader;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// All formats; a file or folder is tried against them in this order.
@@ -55,28 +58,34 @@ impl Format {
         self.0.keyword
     }
 
-    /// Finds out the format of a file by its name, or of a folder by what it holds.
+    /// Finds out the format of a file by its content or its name, or of a folder by what it holds, itself or
+    /// below.
     ///
     /// # Errors
-    /// Nothing that can be read, or [`Fault::AmbiguousFormat`].
+    /// Nothing that can be read, data in several places, or
+    /// [`Fault::AmbiguousFormat`](super::Fault::AmbiguousFormat).
     pub fn detect(path: &Path) -> Result<Format> {
-        if path.is_file() {
-            return Format::of_file_name(path)
-                .with_context(|| format!("'{}' is a file that is neither {}", path.display(), endings()));
-        }
-        let is_there = |format: &Format| format.0.folder.as_ref().is_some_and(|form| (form.is_there)(path));
-        match Format::all().filter(is_there).collect::<Vec<_>>().as_slice() {
-            [only] => Ok(*only),
-            [] => {
-                let needs: Vec<&str> =
-                    Format::all().filter_map(|format| Some(format.0.folder.as_ref()?.needs)).collect();
-                bail!("{}: has no {}", path.display(), needs.join(", nor "))
+        let location = Location::find(path, None)?.ok_or_else(|| location::nothing_there(path))?;
+        Ok(location.format)
+    }
+
+    /// The format of a file by its content, if that says it, else by its name; none if it cannot be read.
+    fn of_file(path: &Path) -> Option<Format> {
+        match Content::of_file(path) {
+            Some(Content::Npz) => "npz".parse().ok(),
+            Some(Content::Parquet) => "parquet".parse().ok(),
+            // Its reader says what is missing in it.
+            Some(Content::Foreign(ForeignKind::Zip)) => {
+                Format::of_file_name(path).filter(|format| format.keyword() == "npz")
             }
-            [first, second, ..] => {
-                let (names, keywords) = ([first.name(), second.name()], [first.keyword(), second.keyword()]);
-                Err(Fault::AmbiguousFormat { path: path.to_path_buf(), names, keywords }.into())
-            }
+            Some(Content::Foreign(_) | Content::Image | Content::Idx) => None,
+            None => Format::of_file_name(path),
         }
+    }
+
+    /// Whether it holds images in files of their own, as other programs show them.
+    pub(super) fn is_of_pictures(self) -> bool {
+        ["pictures", "parquet"].contains(&self.keyword())
     }
 
     fn of_file_name(path: &Path) -> Option<Format> {
@@ -91,7 +100,7 @@ impl Format {
         stems.min_by_key(|stem| stem.len()).unwrap_or(name)
     }
 
-    /// Loads what lies at a path.
+    /// Loads what lies at a path, or below it.
     pub(super) fn load(
         self,
         path: &Path,
@@ -99,21 +108,25 @@ impl Format {
         encoding: Option<LabelEncoding>,
         progress: OnProgress,
     ) -> Result<RawDataset> {
-        (self.0.load)(path, options, encoding, progress)
+        let place = self.place(path)?;
+        if let Some(pointer) = location::lfs_pointer(&place) {
+            return Err(ForeignKind::GitLfs.fault(&pointer)).with_context(|| pointer.display().to_string());
+        }
+        let mut raw = (self.0.load)(&place, options, encoding, progress)?;
+        if place != path {
+            raw.notes.insert(0, format!("the data are taken from {}", place.display()));
+        }
+        Ok(raw)
+    }
+
+    /// Where the data of this format lie; the path itself if they are not to be found.
+    fn place(self, path: &Path) -> Result<PathBuf> {
+        Ok(Location::find(path, Some(self))?.map_or_else(|| path.to_path_buf(), |location| location.path))
     }
 
     /// The shape of an image and the number of classes, if they can be read without loading everything.
     pub(super) fn shape_and_classes(self, path: &Path) -> Option<Result<(Vec<i64>, usize)>> {
-        self.0.shape_and_classes.map(|read| read(path))
-    }
-}
-
-/// `.csv, .csv.gz, .npz nor .parquet`.
-fn endings() -> String {
-    let endings: Vec<&str> = Format::all().flat_map(|format| format.0.endings).copied().collect();
-    match endings.split_last() {
-        Some((last, others)) => format!("{} nor {last}", others.join(", ")),
-        None => String::new(),
+        self.0.shape_and_classes.map(|read| read(&self.place(path)?))
     }
 }
 
@@ -164,6 +177,7 @@ impl std::error::Error for UnknownFormat {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Fault;
     use std::fs;
 
     #[test]

@@ -127,18 +127,26 @@ fn add_layer(
     model: &Model,
     variables: &HashMap<String, Tensor>,
 ) -> Result<String> {
-    let Some(operator) = placed.layer.onnx(&placed.input) else { return Ok(input) };
+    let operators = placed.layer.onnx(&placed.input);
     let weights = weights_of(placed, variables)?;
-    let names = weights.iter().map(|weight| weight.name.as_str());
-    let inputs: Vec<&str> = std::iter::once(input.as_str()).chain(names).collect();
-    let output = match placed.name == model.softmax.name {
-        true => "probabilities".to_string(),
-        false => format!("{}.output", placed.name),
-    };
-    graph.nodes.push(node(operator.name, &placed.name, &inputs, &output, &operator.attributes));
-    let values = |weight: &Weight| tensor(&weight.name, &weight.shape, weight.little_endian_bytes());
-    graph.initializers.extend(weights.iter().map(values));
-    Ok(output)
+    let share = weights.len().checked_div(operators.len()).unwrap_or_default();
+    let mut current = input;
+    for (index, operator) in operators.iter().enumerate() {
+        let of_operator = &weights[index * share..(index + 1) * share];
+        let names = of_operator.iter().map(|weight| weight.name.as_str());
+        let inputs: Vec<&str> = std::iter::once(current.as_str()).chain(names).collect();
+        let is_last = index + 1 == operators.len();
+        let name = if is_last { placed.name.clone() } else { format!("{}.{}", placed.name, index + 1) };
+        let output = match placed.name == model.softmax.name {
+            true => "probabilities".to_string(),
+            false => format!("{name}.output"),
+        };
+        graph.nodes.push(node(operator.name, &name, &inputs, &output, &operator.attributes));
+        let values = |weight: &Weight| tensor(&weight.name, &weight.shape, weight.little_endian_bytes());
+        graph.initializers.extend(of_operator.iter().map(values));
+        current = output;
+    }
+    Ok(current)
 }
 
 fn metadata(card: &ModelCard) -> Result<Vec<Entry>> {

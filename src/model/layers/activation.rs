@@ -131,8 +131,8 @@ impl Layer for Activation {
         self.torchscript.to_string()
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
-        Some(OnnxOperator { name: self.onnx, attributes: Vec::new() })
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
+        vec![OnnxOperator { name: self.onnx, attributes: Vec::new() }]
     }
 }
 

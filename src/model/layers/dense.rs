@@ -83,8 +83,8 @@ impl Layer for Dense {
         "torch.linear(x, self.weight, self.bias)".to_string()
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
-        Some(OnnxOperator { name: "Gemm", attributes: vec![("transB", Attribute::Integer(1))] })
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
+        vec![OnnxOperator { name: "Gemm", attributes: vec![("transB", Attribute::Integer(1))] }]
     }
 }
 

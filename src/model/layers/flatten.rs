@@ -47,9 +47,9 @@ impl Layer for Flatten {
         "torch.flatten(x, 1, -1)".to_string()
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         // Axis 1 is the standard's default.
-        Some(OnnxOperator { name: "Flatten", attributes: Vec::new() })
+        vec![OnnxOperator { name: "Flatten", attributes: Vec::new() }]
     }
 }
 

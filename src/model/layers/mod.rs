@@ -10,10 +10,12 @@ mod dropout;
 mod flatten;
 mod normalization;
 mod pool2d;
+mod standardize;
 
 pub use activation::softmax;
 pub use dense::Dense;
 pub use flatten::Flatten;
+pub use standardize::Standardize;
 
 use anyhow::{Result, bail};
 use std::fmt::Debug;
@@ -78,9 +80,9 @@ pub trait Layer: Debug + Send + Sync {
     /// its parameters, and `self.training`; for samples of that input shape.
     fn torchscript(&self, input: &[i64]) -> String;
 
-    /// The layer as an operator of ONNX in inference, for samples of that input shape; none if it passes
-    /// values unchanged then.
-    fn onnx(&self, input: &[i64]) -> Option<OnnxOperator>;
+    /// The layer as operators of ONNX in inference, one after another, for samples of that input shape; none
+    /// if it passes values unchanged then. The layer's parameters are shared out evenly, in their order.
+    fn onnx(&self, input: &[i64]) -> Vec<OnnxOperator>;
 }
 
 /// The shape that a layer needs its input in.
@@ -97,6 +99,11 @@ pub enum InputKind {
 /// A layer that computes its own gradients, in training mode. Values are float32 or bfloat16, on any
 /// device, and libtorch records nothing meanwhile.
 pub trait LayerGradients: Debug {
+    /// Whether inputs are float32, whatever training computes in.
+    fn takes_float32(&self) -> bool {
+        false
+    }
+
     /// The outputs [b, ...] for inputs [b, ...]; keeps what [`backward`](LayerGradients::backward) needs.
     ///
     /// # Errors
@@ -116,7 +123,7 @@ pub trait LayerGradients: Debug {
 pub struct Gradients {
     /// With respect to the inputs, if they were needed.
     pub inputs: Option<Tensor>,
-    /// With respect to the parameters, in their order.
+    /// With respect to the parameters that are trained, in their order.
     pub parameters: Vec<Tensor>,
 }
 
@@ -127,8 +134,8 @@ impl Gradients {
     }
 }
 
-/// An operator of ONNX, as opset 17 has it or the later one that first has it. Its inputs are the layer's input
-/// and then the layer's parameters, in their order.
+/// An operator of ONNX, as opset 17 has it or the later one that first has it. Its inputs are the layer's input,
+/// or the output of the operator before, and then its share of the layer's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxOperator {
     /// Its name in the standard: `Gemm`.
@@ -225,6 +232,7 @@ pub const KINDS: &[LayerKind] = &[
     flatten::KIND,
     normalization::BATCH,
     normalization::LAYER,
+    standardize::KIND,
 ];
 
 /// All kinds with their arguments, for help and errors: `dense N, relu, ...`.

@@ -96,9 +96,9 @@ impl Layer for BatchNormalization {
         )
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         let attributes = vec![("epsilon", Attribute::Real(EPSILON as f32))];
-        Some(OnnxOperator { name: "BatchNormalization", attributes })
+        vec![OnnxOperator { name: "BatchNormalization", attributes }]
     }
 }
 
@@ -137,9 +137,9 @@ impl Layer for LayerNormalization {
         format!("torch.layer_norm(x, {input:?}, self.weight, self.bias, {EPSILON:?}, True)")
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         let attributes = vec![("axis", Attribute::Integer(1)), ("epsilon", Attribute::Real(EPSILON as f32))];
-        Some(OnnxOperator { name: "LayerNormalization", attributes })
+        vec![OnnxOperator { name: "LayerNormalization", attributes }]
     }
 }
 

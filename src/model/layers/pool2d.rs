@@ -96,13 +96,13 @@ impl Layer for Pool2d {
         }
     }
 
-    fn onnx(&self, _: &[i64]) -> Option<OnnxOperator> {
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         let name = match self.pool {
             Pool::Maximum => "MaxPool",
             Pool::Average => "AveragePool",
         };
         let size = || Attribute::Integers(vec![self.size; 2]);
-        Some(OnnxOperator { name, attributes: vec![("kernel_shape", size()), ("strides", size())] })
+        vec![OnnxOperator { name, attributes: vec![("kernel_shape", size()), ("strides", size())] }]
     }
 }
 

@@ -38,7 +38,7 @@ impl Default for CsvForm {
 }
 
 impl HistoryFile {
-    /// Writes to a file, which is created when training begins.
+    /// Writes to a file, which is created when training begins, with the folders above it.
     pub fn new(path: impl Into<PathBuf>) -> HistoryFile {
         HistoryFile { path: path.into(), form: CsvForm::default(), flushed: Instant::now() }
     }
@@ -83,6 +83,8 @@ impl HistoryFile {
 
 impl Callback for HistoryFile {
     fn train_begin(&mut self, training: &mut Training) -> Result<()> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
         self.write(training.history())
     }
 

@@ -2,7 +2,7 @@
 
 use super::OneOf;
 use clap::Args;
-use fitch::data::Format;
+use fitch::data::{Format, Missing, PixelOrder};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,13 +33,33 @@ pub struct DataOptions {
     pub test_split: Option<f64>,
 
     /// The column of a table that holds the labels, by name or by index from 0 [default: the one called
-    /// label or class, else the first]
+    /// label, class, target, species or so, else the likelier of the first and the last]
     #[arg(long, value_name = "NAME or N", help_heading = "Data")]
     pub label_column: Option<String>,
+
+    /// What becomes of missing values in tables: an error that counts them, or the mean of the column in the
+    /// training rows in their place [default: error]
+    #[arg(long, value_name = "WHAT", help_heading = "Data")]
+    pub missing: Option<OneOf<Missing>>,
+
+    /// How the rows of tables hold images in colour: hwc, red, green and blue of each pixel in turn; chw, all
+    /// red values first [default: hwc]
+    #[arg(long, value_name = "ORDER", help_heading = "Data")]
+    pub pixel_order: Option<OneOf<PixelOrder>>,
 
     /// Use only these classes, by name, such as cat,dog [default: all]
     #[arg(long, value_name = "NAMES", help_heading = "Data")]
     pub classes: Option<String>,
+
+    /// The value that becomes 1.0, such as 255 or 4095; all values are divided by it [default: 255 for bytes,
+    /// else what suits the largest value]
+    #[arg(long, value_name = "X", help_heading = "Data", allow_negative_numbers = true)]
+    pub maximum: Option<f64>,
+
+    /// Exchange rows and columns of the images [default: for files named emnist, which have them so]
+    #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub transpose: Option<bool>,
 }
 
 impl DataOptions {
@@ -52,7 +72,11 @@ impl DataOptions {
             skip_bad: self.skip_bad.or(others.skip_bad),
             test_split: self.test_split.or(others.test_split),
             label_column: self.label_column.or(others.label_column),
+            missing: self.missing.or(others.missing),
+            pixel_order: self.pixel_order.or(others.pixel_order),
             classes: self.classes.or(others.classes),
+            maximum: self.maximum.or(others.maximum),
+            transpose: self.transpose.or(others.transpose),
         }
     }
 }

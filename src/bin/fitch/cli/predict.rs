@@ -17,7 +17,7 @@ pub struct PredictOptions {
     pub model: PathBuf,
 
     /// Images (PNG, JPEG, BMP), folders of images, IDX files, or CSV files with one row of pixels an image;
-    /// IDX and CSV files may be gzipped
+    /// IDX and CSV files may be gzipped; - is standard input
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
 

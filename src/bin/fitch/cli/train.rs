@@ -6,6 +6,7 @@ use super::{DataOptions, OneOf};
 use crate::precision::Precision;
 use crate::progress::ProgressKind;
 use clap::Args;
+use fitch::data::Missing;
 use fitch::data::split::SplitMethod;
 use fitch::model::{layers_usage, presets::PRESETS};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -314,7 +315,11 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("skip_bad"),
     model("test_split"),
     model("label_column"),
+    model("missing"),
+    model("pixel_order"),
     model("classes"),
+    model("maximum"),
+    model("transpose"),
     fixed("validation"),
     model("validation_split"),
     model("split"),
@@ -371,7 +376,12 @@ impl TrainOptions {
     pub fn defaults() -> TrainOptions {
         TrainOptions {
             dataset: Some("digits".to_string()),
-            data: DataOptions { skip_bad: Some(false), test_split: Some(0.1), ..DataOptions::default() },
+            data: DataOptions {
+                skip_bad: Some(false),
+                test_split: Some(0.1),
+                missing: Some(OneOf(Missing::Error)),
+                ..DataOptions::default()
+            },
             validation_split: Some(0.1),
             split: Some(OneOf(SplitMethod::Stratified)),
             layers: Some(PRESETS[0].layers.to_string()),

@@ -117,7 +117,12 @@ pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
     ModelCard {
         fitch_version: record.fitch_version.clone(),
         classes: dataset.classes.clone(),
-        input: InputCard { shape: dataset.shape.clone(), maximum: dataset.maximum, border: dataset.border },
+        input: InputCard {
+            shape: dataset.shape.clone(),
+            maximum: dataset.maximum,
+            border: dataset.border,
+            table: dataset.table.clone(),
+        },
         layers: model.hidden_layers(),
         metrics: metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         config,

@@ -18,6 +18,7 @@ mod summary;
 mod sweep;
 mod table;
 mod train;
+mod understood;
 
 use crate::cli::Command;
 use crate::config::Machine;

@@ -2,7 +2,7 @@
 //! that comes later can take away what came before.
 
 use super::built_model::model_card;
-use super::export::{IMAGES_TO_VERIFY, noise, write_torchscript};
+use super::export::{images_to_verify, noise, write_torchscript};
 use super::plots::Subject;
 use crate::failure;
 use crate::terminal::Terminal;
@@ -100,8 +100,8 @@ impl RunFiles<'_> {
         let card = model_card(record, network.model());
         let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
         let images = match self.data {
-            Some((dataset, _)) => dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?,
-            None => noise(&record.dataset.shape, record.dataset.maximum)?,
+            Some((dataset, _)) => dataset.test.slice(0, images_to_verify(&dataset.shape()) as usize)?,
+            None => noise(&record.dataset)?,
         };
         write_torchscript(&self.folder.model_file(), model, network, &images)
     }

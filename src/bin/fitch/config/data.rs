@@ -4,7 +4,7 @@ use super::{Checker, given_or_none};
 use crate::cli::{DataOptions, TrainOptions};
 use crate::suggestion::did_you_mean;
 use anyhow::Result;
-use fitch::data::{self, LoadOptions, Source, catalogue};
+use fitch::data::{self, Fault, LoadOptions, Source, catalogue};
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,12 @@ pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Sou
     Source::find_as(dataset, format).map_or_else(
         |fault| {
             let names = once("digits").chain(catalogue::names());
-            checker.fault("dataset", dataset, &format!("{fault}{}", did_you_mean(dataset, names)))
+            let remedy = match fault.downcast_ref() {
+                Some(Fault::ForeignKind { remedy, .. }) => format!("; {remedy}"),
+                _ => did_you_mean(dataset, names),
+            };
+            let fault = fault.chain().last().map_or(String::new(), ToString::to_string);
+            checker.fault("dataset", dataset, &format!("{fault}{remedy}"))
         },
         Some,
     )
@@ -39,7 +44,17 @@ pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Sou
 
 /// How data are loaded.
 pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<LoadOptions> {
-    let DataOptions { data_dir, image_size, skip_bad, test_split, label_column, classes, .. } = &options.data;
+    let DataOptions {
+        data_dir,
+        image_size,
+        skip_bad,
+        test_split,
+        label_column,
+        classes,
+        missing,
+        pixel_order,
+        ..
+    } = &options.data;
     let image_size = image_size.as_deref().map(|size| {
         let sides = size
             .split_once('x')
@@ -54,6 +69,11 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
     if let Some(path) = validation.as_ref().filter(|path| !path.exists()) {
         checker.fault::<()>("validation", path.display(), "there is no such folder or file");
     }
+    let maximum = options.data.maximum.map(|maximum| {
+        let is_scale = maximum > 0.0 && maximum.is_finite();
+        let rule = "must be a number above 0, the value that becomes 1.0";
+        is_scale.then_some(maximum).or_else(|| checker.fault("maximum", maximum, rule))
+    });
     let data_dir = find_data_dir(data_dir.as_deref(), checker);
     let names = |names: &str| names.split(',').map(|name| name.trim().to_string()).collect();
     Some(LoadOptions {
@@ -64,6 +84,13 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         test_share: given_or_none(test_share)?,
         label_column: label_column.clone(),
         classes: classes.as_deref().map(names),
+        maximum: given_or_none(maximum)?,
+        model_maximum: None,
+        transposes: options.data.transpose,
+        tests_all: false,
+        missing: missing.map(|missing| missing.0).unwrap_or_default(),
+        pixel_order: pixel_order.map(|order| order.0),
+        table: None,
     })
 }
 

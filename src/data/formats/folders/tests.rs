@@ -1,6 +1,8 @@
 use super::*;
-use crate::data::{Fault, Images, Source};
-use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+use crate::data::prepared_image::{Preparation, read_image};
+use crate::data::{Fault, Images, Inversion, Source};
+use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
+use std::fs;
 use tempfile::TempDir;
 
 /// A folder of images and one for the cache.
@@ -159,10 +161,25 @@ fn a_broken_image_is_named_or_left_out_and_counted() {
     let fault = place.fault(&place.options());
     assert!(fault.contains("broken.png: cannot be used: is "), "{fault}");
     let set = place.load(&LoadOptions { skips_bad: true, ..place.options() }).unwrap();
+    let broken = place.data.path().join("train/cat/broken.png").display().to_string();
     assert_eq!(
         (set.train.len(), set.notes[0].as_str()),
-        (3, "1 of 5 images could not be read and are left out")
+        (3, format!("1 of 5 images could not be read and are left out: {broken}").as_str())
     );
+    assert!(set.left_out[0].starts_with(&format!("{broken}: is ")), "{:?}", set.left_out);
+    for number in 0..9 {
+        fs::write(place.data.path().join(format!("train/cat/{number}.png")), b"").unwrap();
+    }
+    let options = LoadOptions { skips_bad: true, ..place.options() };
+    for _ in 0..2 {
+        let set = place.load(&options).unwrap();
+        assert!(
+            set.notes[0].contains("10 of 14 images") && set.notes[0].ends_with("2.png, ..."),
+            "{:?}",
+            set.notes
+        );
+        assert_eq!(set.left_out.len(), 10, "from the cache, too");
+    }
 }
 
 #[test]
@@ -199,12 +216,9 @@ fn what_is_trained_on_is_what_would_be_classified() {
         let set = Source::find(folder.to_str().unwrap()).unwrap().load_with(&reading, &mut |_| ()).unwrap();
         let trained: Vec<u8> =
             Vec::try_from(set.train.pixels().unwrap().get(0).contiguous().view([-1])).unwrap();
-        let wanted = image_file::read_image(
-            &folder.join("train/a/1.png"),
-            [3, 2],
-            in_colour,
-            crate::data::Inversion::Never,
-        );
+        let preparation =
+            Preparation { size: [3, 2], in_colour, inversion: Inversion::Never, maximum: 255.0 };
+        let wanted = read_image(&folder.join("train/a/1.png"), &preparation);
         let classified = wanted.unwrap().values;
         assert_eq!(
             trained.iter().map(|&byte| f32::from(byte) / 255.0).collect::<Vec<_>>(),
@@ -212,4 +226,284 @@ fn what_is_trained_on_is_what_would_be_classified() {
             "{name}"
         );
     }
+}
+
+impl Place {
+    /// A file of any content.
+    fn write(&self, name: &str, bytes: &[u8]) -> &Place {
+        let path = self.data.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+        self
+    }
+
+    /// Two images of each of these classes below a folder.
+    fn classes(&self, folder: &str, classes: &[&str]) -> &Place {
+        for (index, class) in classes.iter().enumerate() {
+            for number in 0..2 {
+                let name = format!("{folder}/{class}/{number}.png");
+                self.add(&name, [2, 2], (20 * index + number) as u8);
+            }
+        }
+        self
+    }
+
+    /// Loads all with half of each class as the test set, unless it has one.
+    fn load_all(&self) -> Result<crate::data::Dataset> {
+        self.load(&self.options().test_share(0.5))
+    }
+
+    /// The numbers of training, validation and test images.
+    fn counts(&self) -> [usize; 3] {
+        let set = self.load_all().unwrap();
+        [set.train.len(), set.validation.map_or(0, |images| images.len()), set.test.len()]
+    }
+
+    fn notes(&self) -> String {
+        self.load_all().unwrap().notes.join("\n")
+    }
+}
+
+#[test]
+fn what_systems_tools_and_runs_leave_is_passed_over_at_every_level_and_said() {
+    let place = Place::new();
+    place.classes(".", &["cat", "dog"]);
+    for name in [
+        ".ipynb_checkpoints/a.png",
+        "cat/.ipynb_checkpoints/0.png",
+        "cat/@eaDir/0.png",
+        "cat/._0.png",
+        "__MACOSX/cat/._0.png",
+        "dog/Thumbs.db",
+        "dog/more/__MACOSX/0.png",
+    ] {
+        place.write(name, b"\0\x05\x16\x07");
+    }
+    place.write("runs/first/run.json", b"{}").add("runs/first/accuracy.png", [9, 9], 0);
+    place.add("runs/comparison.png", [9, 9], 0);
+    let set = place.load_all().unwrap();
+    assert_eq!(
+        (set.classes.as_slice(), set.train.len() + set.test.len()),
+        (&["cat".into(), "dog".into()][..], 4)
+    );
+    let note = &set.notes[0];
+    for part in ["passed over: 3 hidden (", "4 left by a system or archive (", "1 of fitch runs (", "runs)"] {
+        assert!(note.contains(part), "no {part} in {note}");
+    }
+}
+
+#[test]
+fn the_words_of_a_folders_name_say_which_split_it_is() {
+    for [train, validation, test] in [
+        ["training_set", "dev", "test_set"],
+        ["seg_train", "eval", "seg_test"],
+        ["Train_data", "validation_set", "Testing"],
+        ["trainset", "MNIST_val", "TestImages"],
+    ] {
+        let place = Place::new();
+        place.classes(train, &["cat", "dog"]).classes(validation, &["cat"]).classes(test, &["dog"]);
+        assert_eq!(place.counts(), [4, 2, 2], "{train}");
+    }
+    let place = with_test();
+    place.classes("training", &["cat", "dog"]);
+    let fault = place.fault(&place.options());
+    assert!(fault.contains("train and training both hold train images"), "{fault}");
+    let place = with_test();
+    place.classes("holdout", &["cat", "dog"]);
+    let fault = place.typed_fault(&place.options());
+    assert!(matches!(&fault, Fault::UnknownSplit { folder, .. } if folder.ends_with("holdout")), "{fault:?}");
+    assert!(fault.to_string().contains("words that do are train, training,"), "{fault}");
+}
+
+#[test]
+fn a_folder_of_a_splits_name_that_holds_images_itself_is_a_class_or_not_used() {
+    let place = Place::new();
+    place.classes(".", &["train", "dog"]);
+    assert_eq!(place.load_all().unwrap().classes, ["dog", "train"]);
+    assert!(place.notes().contains("train is taken for a class"), "{}", place.notes());
+    // A flat folder beside one of classes has no labels.
+    let place = Place::new();
+    place.classes("train", &["cat", "dog"]).add("test/1.png", [2, 2], 1).add("unlabelled/1.png", [2, 2], 1);
+    assert_eq!(place.counts(), [2, 0, 2]);
+    let notes = place.notes();
+    for name in ["test", "unlabelled"] {
+        assert!(notes.contains(&format!("{name} holds images without folders of these classes")), "{notes}");
+    }
+    let place = Place::new();
+    place.add("train/1.png", [2, 2], 1).add("test/1.png", [2, 2], 1);
+    let fault = place.fault(&place.options());
+    assert!(fault.contains("test and train hold images, but no folders of classes"), "{fault}");
+    // Classes beside a test folder are there to train with.
+    let place = Place::new();
+    place.classes(".", &["cat", "dog"]).classes("test", &["dog", "cat"]);
+    assert_eq!(place.counts(), [4, 0, 4]);
+    place.add("1.png", [2, 2], 1);
+    assert!(place.notes().contains("1.png lies in no folder of a class"), "{}", place.notes());
+    let place = Place::new();
+    place.classes("val", &["cat", "dog"]).classes("test", &["dog", "cat"]);
+    let fault = place.fault(&place.options());
+    assert!(fault.contains("has validation and test images, but none to train with"), "{fault}");
+}
+
+#[test]
+fn folders_that_only_lead_to_others_are_gone_through() {
+    let place = Place::new();
+    place.classes("data/data", &["cat", "dog"]);
+    assert_eq!(place.load_all().unwrap().classes, ["cat", "dog"]);
+    assert!(place.notes().contains("the data are taken from ") && place.notes().contains("data/data"));
+    let place = Place::new();
+    place.classes("a/seg_train/seg_train", &["cat", "dog"]).classes("a/seg_test/seg_test", &["cat", "dog"]);
+    place.add("a/seg_pred/seg_pred/1.png", [2, 2], 1).write("a/readme.txt", b"text");
+    assert_eq!(place.counts(), [4, 0, 4]);
+    assert!(place.notes().contains("train images are taken from"), "{}", place.notes());
+    let place = Place::new();
+    for set in ["first", "second"] {
+        place
+            .classes(&format!("{set}/train"), &["cat", "dog"])
+            .classes(&format!("{set}/test"), &["cat", "dog"]);
+    }
+    let fault = place.fault(&place.options());
+    assert!(
+        fault.contains("holds several data sets; name one of them:") && fault.contains("second"),
+        "{fault}"
+    );
+    // As Kaggle has chest X-rays: everything twice.
+    let place = Place::new();
+    for folder in ["x/x", "x"] {
+        place
+            .classes(&format!("{folder}/train"), &["ill", "well"])
+            .classes(&format!("{folder}/test"), &["ill", "well"]);
+    }
+    assert_eq!(place.counts(), [4, 0, 4]);
+    let place = Place::new();
+    place.add("1.png", [2, 2], 1);
+    let fault = place.fault(&place.options());
+    assert!(fault.contains("holds images, but no folder of images for each class"), "{fault}");
+}
+
+#[cfg(unix)]
+#[test]
+fn links_that_lead_nowhere_or_back_are_named_or_left_out_and_counted() {
+    use std::os::unix::fs::symlink;
+    for (from, name, fault) in [
+        ("/nowhere", "cat/x.png", "cat/x.png: cannot be used: is a link to nothing"),
+        ("/nowhere", "emu", "emu: cannot be used: is a link to nothing"),
+        ("..", "cat/more", "cat/more: cannot be used: is a link to a folder that it lies in"),
+        (".", "emu", "emu: cannot be used: is a link to a folder that it lies in"),
+    ] {
+        let place = Place::new();
+        place.classes(".", &["cat", "dog"]);
+        symlink(from, place.data.path().join(name)).unwrap();
+        symlink("/nowhere", place.data.path().join("cat/notes.txt")).unwrap();
+        let found = place.fault(&place.options());
+        assert!(found.contains(fault), "{found}");
+        let set = place.load(&place.options().skip_bad().test_share(0.5)).unwrap();
+        assert_eq!((set.classes.len(), set.train.len() + set.test.len()), (2, 4));
+        assert!(set.left_out[0].contains("is a link to"), "{:?}", set.left_out);
+        assert!(
+            set.notes.iter().any(|note| note.contains("1 link or folder could not be read")),
+            "{:?}",
+            set.notes
+        );
+    }
+}
+
+#[test]
+fn classes_are_chosen_first_and_checked_then() {
+    let place = Place::new();
+    place.classes(".", &["cat", "dog"]);
+    fs::create_dir(place.data.path().join("emu")).unwrap();
+    assert!(matches!(place.typed_fault(&place.options()), Fault::EmptyClass { class, .. } if class == "emu"));
+    place.write("fox/broken.png", b"no image").add("fox/large.png", [9, 9], 9);
+    let chosen = place.options().classes(["dog", "cat"]).test_share(0.5);
+    let set = place.load(&chosen).unwrap();
+    assert_eq!((set.classes, set.left_out.len()), (vec!["dog".to_string(), "cat".to_string()], 0));
+    let fault = place.typed_fault(&place.options().classes(["cat", "cow"]).test_share(0.5));
+    assert!(matches!(fault, Fault::UnknownClass { class, .. } if class == "cow"));
+}
+
+#[test]
+fn classes_that_are_numbers_come_by_value() {
+    let place = Place::new();
+    place.classes("train", &["1", "2", "10", "9"]).classes("test", &["10"]);
+    let set = place.load(&place.options()).unwrap();
+    assert_eq!(set.classes, ["1", "2", "9", "10"]);
+    assert_eq!(set.test.labels(), [3, 3]);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_classes_are_kept_apart_and_can_be_shown() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    place.classes(".", &["c\u{1b}at", "dog"]);
+    for name in [&b"caf\xe9"[..], b"caf\xe8"] {
+        let folder = place.data.path().join(OsStr::from_bytes(name));
+        fs::create_dir(&folder).unwrap();
+        for number in 0..2 {
+            fs::copy(place.data.path().join("dog/0.png"), folder.join(format!("{number}.png"))).unwrap();
+        }
+    }
+    assert_eq!(place.load_all().unwrap().classes, ["c\\u{1b}at", "caf\\xe8", "caf\\xe9", "dog"]);
+}
+
+#[test]
+fn images_of_other_kinds_are_counted_and_said() {
+    let place = Place::new();
+    place
+        .classes(".", &["cat", "dog"])
+        .write("cat/a.webp", b"RIFF")
+        .write("cat/b.WEBP", b"")
+        .write("dog/c.gif", b"");
+    let jpeg = place.data.path().join("dog/jpeg.jpg");
+    GrayImage::from_pixel(2, 2, Luma([7])).save(&jpeg).unwrap();
+    fs::rename(&jpeg, place.data.path().join("dog/jpeg.jfif")).unwrap();
+    let set = place.load_all().unwrap();
+    assert_eq!(set.train.len() + set.test.len(), 5);
+    let note = &set.notes[0];
+    assert!(
+        note.contains("left out, as fitch cannot read them: 2 WebP images (")
+            && note.contains("1 GIF image ("),
+        "{note}"
+    );
+    place.write("emu/a.webp", b"");
+    let fault = place.fault(&place.options());
+    assert!(fault.contains("class emu has no images that fitch can read, only 1 WebP image"), "{fault}");
+}
+
+/// Grey images of 16 bits, of one value each.
+fn save_wide(place: &Place, name: &str, value: u16) {
+    let image: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_pixel(2, 2, Luma([value]));
+    place.save(name, &image.into());
+}
+
+#[test]
+fn every_bit_of_16_counts() {
+    let place = Place::new();
+    for (class, values) in [("a", [17, 3001]), ("b", [17, 4000])] {
+        values.iter().for_each(|value| save_wide(&place, &format!("train/{class}/{value}.png"), *value));
+        save_wide(&place, &format!("test/{class}/1.png"), 1);
+    }
+    let set = place.load(&place.options()).unwrap();
+    let values = set.train.pixels().unwrap().select(1, 0).select(1, 0);
+    assert_eq!(Vec::<i32>::try_from(values.contiguous()).unwrap(), [17, 3001, 17, 4000]);
+    // Values of 8 bits cannot be compared with those of 12.
+    place.add("train/b/narrow.png", [2, 2], 9);
+    let fault = place.fault(&place.options());
+    assert!(
+        fault.contains("narrow.png has values of 8 bits, but") && fault.contains("end at 4000"),
+        "{fault}"
+    );
+    save_wide(&place, "train/a/white.png", 65_535);
+    let set = place.load(&place.options()).unwrap();
+    let values = set.train.pixels().unwrap().select(1, 0).select(1, 0);
+    assert_eq!(Vec::<i32>::try_from(values.contiguous()).unwrap(), [17, 3001, 65_535, 17, 4000, 9 * 257]);
+    // In colour, all have 8 bits.
+    place.save("train/b/red.png", &RgbImage::from_pixel(2, 2, Rgb([9, 0, 1])).into());
+    let set = place.load(&place.options()).unwrap();
+    assert_eq!(
+        (set.train.shape(), set.train.pixels().unwrap().int64_value(&[2, 2, 0, 0])),
+        (vec![3, 2, 2], 255)
+    );
 }

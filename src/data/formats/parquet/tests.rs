@@ -137,10 +137,10 @@ fn images_that_cannot_be_used_are_errors_or_left_out() {
         fault(&path)
     );
     let loaded = load_from(&path, LoadOptions { skips_bad: true, ..LoadOptions::default() }).unwrap();
-    assert_eq!(
-        (loaded.train.labels(), loaded.notes[0].as_str()),
-        (&[0, 1][..], "2 of 4 images could not be read and are left out")
-    );
+    let row = |row: usize| format!("{}: row {row} (from 0)", path.display());
+    let note = format!("2 of 4 images could not be read and are left out: {}, {}", row(1), row(3));
+    assert_eq!((loaded.train.labels(), &loaded.notes[0]), (&[0, 1][..], &note));
+    assert_eq!(loaded.left_out[0], format!("{}: holds no image", row(1)));
     let other_column = LoadOptions { label_column: Some("what".into()), ..LoadOptions::default() };
     let message = format!("{:#}", load_from(&path, other_column).err().unwrap());
     assert!(

@@ -8,10 +8,11 @@ use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
+use crate::hints::hint_for_data_fault;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::data::Inversion;
 use fitch::data::inputs::{Input, InputSpec, inputs};
+use fitch::data::{Fault, Inversion};
 use fitch::export::ScriptModel;
 use fitch::run::RunFolder;
 use output::Output;
@@ -20,6 +21,9 @@ use tch::{Device, Tensor};
 
 /// Large enough for efficient matrix products, small enough for the caches.
 const BATCH_SIZE: usize = 1024;
+
+/// Values of a batch of large images.
+const BATCH_VALUES: usize = 8 << 20;
 
 pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     let machine = config::check_machine(&options.device, options.threads)?;
@@ -35,7 +39,8 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
         InvertOption::Never => Inversion::Never,
     };
     let spec = InputSpec::new(&input.shape, input.maximum, inversion)
-        .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?;
+        .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?
+        .with_table(input.table.clone());
     let format = match options.format {
         PredictFormat::Auto if terminal.shows_results => PredictFormat::Table,
         PredictFormat::Auto => PredictFormat::Csv,
@@ -47,13 +52,18 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
 
     terminal.result(&classifier.output.head()?)?;
     let mut failed = 0;
-    for input in options.inputs.iter().flat_map(|path| inputs(path, spec)) {
+    for input in options.inputs.iter().flat_map(|path| inputs(path, spec.clone())) {
         match input {
             Ok(input) => classifier.push(input)?,
             Err(fault) => {
                 // Print in the order of the inputs.
                 classifier.flush()?;
                 terminal.error(&format!("{fault:#}"));
+                if let Some(remedy @ (Fault::ForeignKind { .. } | Fault::ForeignImages { .. })) =
+                    fault.downcast_ref()
+                {
+                    hint_for_data_fault(remedy).iter().for_each(|hint| terminal.hint(hint));
+                }
                 failed += 1;
             }
         }
@@ -108,8 +118,10 @@ struct Classifier<'a> {
 impl Classifier<'_> {
     fn push(&mut self, input: Input) -> Result<()> {
         self.inverted += usize::from(input.is_inverted);
+        input.note.iter().for_each(|note| self.terminal.say(note));
         self.batch.push(input);
-        if self.batch.len() == BATCH_SIZE { self.flush() } else { Ok(()) }
+        let values = self.batch.len() * self.batch[0].values.len();
+        if self.batch.len() == BATCH_SIZE || values >= BATCH_VALUES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {

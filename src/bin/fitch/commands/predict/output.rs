@@ -3,6 +3,7 @@
 use crate::cli::PredictFormat;
 use anyhow::{Context, Result};
 use fitch::data::inputs::Input;
+use fitch::text::printable;
 use serde::{Serialize, Serializer};
 use std::fmt::Write;
 
@@ -161,7 +162,7 @@ impl<'a> Output<'a> {
         {
             let _ = write!(line, "{probability:>width$.4}  ", width = column_width(class));
         }
-        line += &input.file;
+        line += &printable(&input.file);
         if let Some(row) = input.row {
             let _ = write!(line, " row {row}");
         }
@@ -194,8 +195,13 @@ mod tests {
 
     fn shown(format: PredictFormat, top: usize, all: bool) -> String {
         let classes = ["cat".to_string(), "dog, wet".to_string(), "owl".to_string()];
-        let input =
-            |file: &str, row, is_inverted| Input { file: file.into(), row, values: vec![], is_inverted };
+        let input = |file: &str, row, is_inverted| Input {
+            file: file.into(),
+            row,
+            values: vec![],
+            is_inverted,
+            note: None,
+        };
         let mut output = Output::new(format, &classes, top, all);
         let first = output.rows(&[input("a.png", None, true)], &[0.25, 0.5, 0.25]).unwrap();
         let second = output.rows(&[input("b.csv", Some(7), false)], &[1.0, 0.0, 0.0]).unwrap();

@@ -10,23 +10,26 @@ use super::built_model::RecordedRun;
 use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
+use super::understood::Understood;
 use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::{self, Hint};
+use crate::failure::{self, Hint, UsageError};
 use crate::precision::Precision;
 use crate::progress::{DownloadProgress, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
-use fitch::data::{Augmentation, BatchSource, Dataset};
+use fitch::data::{Augmentation, BatchSource, Dataset, Source};
 use fitch::device;
 use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
-use fitch::train::{Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping};
+use fitch::train::{
+    Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, standardize,
+};
 use run_in_progress::{RunInProgress, TENSORBOARD};
 use splits::Splits;
 use std::path::Path;
@@ -72,6 +75,10 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
     let outcome = failure::guard(|| train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal))
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
+    // The test is what a later evaluation will repeat.
+    if work.configuration.precision == Precision::Tf32 {
+        device::allow_tf32(false)?;
+    }
     if outcome.stop.reason != StopReason::Completed {
         terminal.say(&outcome.stop.message);
     }
@@ -91,33 +98,49 @@ fn check_free(out: &Path) -> Result<()> {
 }
 
 /// The device, the images and the network.
-fn prepare(configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
-    if precision == Precision::Tf32 {
-        allow_tf32();
-    }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     terminal.say(&format!("device: {name} ({}), {threads} threads", chosen.reason));
 
-    check_precision(precision, chosen.device, terminal)?;
+    set_precision(precision, chosen.device, terminal)?;
 
     signals::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let dataset =
-        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
-    dataset.notes.iter().for_each(|note| terminal.say(note));
+    let source = configuration.source.clone().located()?;
+    let dataset = source.load_with(&configuration.reading, &mut |event| download.show(event))?;
     if configuration.augmentation.is_some() {
         Augmentation::check_shape(&dataset.shape()).context("--augment")?;
     }
-    let splits = Splits::split(&dataset, &configuration)?;
+    let splits = Splits::split(&dataset, &source, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
+    let understood = Understood {
+        dataset: &dataset,
+        format: source.format_name().unwrap_or_default(),
+        reading: &configuration.reading,
+        class_counts: &splits.class_counts,
+    };
+    if matches!(source, Source::Path { .. }) {
+        understood.lines().iter().for_each(|line| terminal.say(line));
+    }
+    splits.note.iter().for_each(|note| terminal.warn(note));
 
+    if configuration.layers.standardize_within() {
+        let fault =
+            "--layers: standardize must be the first layer: it takes the means of the training samples";
+        return Err(UsageError(vec![fault.to_string()]).into());
+    }
+    if !configuration.layers.are_standardized() && dataset.has_mixed_ranges()? {
+        terminal.say("the columns have different ranges: they are standardised (layer standardize)");
+        configuration.layers = configuration.layers.standardized();
+    }
     tch::manual_seed(configuration.seed as i64);
     let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
     let network = Network::new(model, chosen.device)?.with_precision(precision.kind());
     // Every network has gradients in float32.
     let network = network.context("--precision bf16")?;
+    standardize(&network, &splits.train)?;
     Ok(Work { configuration, device: chosen.device, dataset, splits, network })
 }
 
@@ -182,22 +205,20 @@ fn train(
     fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
 }
 
-/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
-fn allow_tf32() {
-    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing
-    // reads the environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to
-    // tell it.
-    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
-}
-
-/// Refuses a precision that the device does not have.
-fn check_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
+/// Sets the device to a precision; refuses one that it does not have.
+fn set_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
     match (precision, device) {
         (Precision::Tf32, Device::Cpu) => {
             bail!("--precision tf32 works on CUDA devices only; a CPU has float32 and bf16")
         }
-        (Precision::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
-            terminal.warn("this CPU has no instructions for bfloat16: float32 is faster on it");
+        (Precision::Tf32, _) => {
+            if !device::has_bfloat16(device) {
+                terminal.warn("this GPU has no TF32 (compute capability 8.0): it computes in float32");
+            }
+            device::allow_tf32(true)
+        }
+        (Precision::Bf16, _) if !device::has_bfloat16(device) => {
+            terminal.warn("this device has no instructions for bfloat16: float32 is faster on it");
             Ok(())
         }
         _ => Ok(()),
@@ -210,7 +231,7 @@ fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> E
         || format!("training ran out of memory with a batch size of {}", configuration.batch_size);
     let message = match fault.downcast_ref() {
         // It was found before the first step, and resuming would meet it again.
-        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables) => return fault,
+        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables | Fault::NothingToTrain) => return fault,
         Some(Fault::OutOfMemory) => out_of_memory(),
         // From a thread of its own.
         _ if device::is_out_of_memory(&format!("{fault:#}")) => out_of_memory(),

@@ -14,6 +14,7 @@ use fitch::device;
 use fitch::files::write_whole;
 use fitch::model::{SummaryStyle, summary};
 use fitch::run::{RunFolder, RunLock, RunRecord};
+use fitch::text::printable;
 use fitch::train::{Checkpoint, TrainingState};
 use std::fs;
 use std::path::PathBuf;
@@ -111,6 +112,11 @@ impl RunInProgress {
         record.save(folder)?;
         let summary = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), summary.as_bytes())?;
+        if !dataset.left_out.is_empty() {
+            let lines: String =
+                dataset.left_out.iter().map(|line| format!("{}\n", printable(line))).collect();
+            write_whole(&folder.file("left-out.txt"), lines.as_bytes())?;
+        }
         Ok((RunInProgress { folder: folder.clone(), record, summary, lock }, checkpoint))
     }
 }
@@ -183,6 +189,10 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
     }
     if let Source::Known(_) = &configuration.source {
         options.data.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
+    }
+    if configuration.layers.are_standardized() {
+        // The data may have asked for the first layer.
+        options.layers = Some(configuration.layers.to_string());
     }
     options.threads = Some(configuration.machine.threads as i64);
     Ok(serde_json::to_value(options)?)

@@ -2,7 +2,7 @@
 
 use crate::config::Configuration;
 use anyhow::Result;
-use fitch::data::{Dataset, Samples, split};
+use fitch::data::{Dataset, Format, Samples, Source, SplitMethod, split};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 
@@ -13,12 +13,16 @@ pub struct Splits {
     pub test: Samples,
     /// How many training images each class has.
     pub class_counts: Vec<usize>,
+    /// The format that they were read from.
+    format: Option<Format>,
+    /// What users should know about how they were split.
+    pub note: Option<String>,
     /// Whether the data came with validation images.
     has_own_validation: bool,
 }
 
 impl Splits {
-    pub fn split(dataset: &Dataset, configuration: &Configuration) -> Result<Splits> {
+    pub fn split(dataset: &Dataset, source: &Source, configuration: &Configuration) -> Result<Splits> {
         let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
         // A share of 0 means no validation, unless validation images were named.
         let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
@@ -30,6 +34,8 @@ impl Splits {
             rows.train.truncate(limit);
         }
         let has_own_validation = own_validation.is_some();
+        let note = Some(&rows).filter(|_| method == SplitMethod::Last && share > 0.0);
+        let note = note.and_then(|rows| split::says_sorted(dataset.train.labels(), rows));
         let validation = match rows.validation.as_slice() {
             [] => own_validation,
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
@@ -41,7 +47,9 @@ impl Splits {
             validation,
             test: dataset.test_samples()?,
             class_counts,
+            note: note.map(|note| format!("{note} (--split stratified takes some of each)")),
             has_own_validation,
+            format: if let Source::Path { format, .. } = source { *format } else { None },
         })
     }
 
@@ -69,8 +77,14 @@ impl Splits {
             classes: dataset.classes.clone(),
             shape: dataset.shape(),
             maximum: dataset.maximum,
+            format: self.format.map(|format| format.to_string()),
+            class_counts: self.class_counts.clone(),
+            notes: dataset.notes.clone(),
+            value_type: Some(format!("{:?}", dataset.train.kind())),
+            range: Some(dataset.value_range()?),
             border: dataset.border()?,
             fingerprint: dataset.fingerprint()?,
+            table: dataset.table.clone(),
         })
     }
 }

@@ -1,0 +1,84 @@
+//! What was understood of the data, in a few lines before training: what they are, which classes they have,
+//! and the options that decide what was not said.
+
+use fitch::data::{Dataset, LoadOptions, TestOrigin};
+use fitch::text::with_separators;
+
+/// Names of classes that are listed, and the letters of each.
+const LISTED: usize = 6;
+const LETTERS: usize = 24;
+
+/// The data as a format gave them, read with such options.
+pub struct Understood<'a> {
+    pub dataset: &'a Dataset,
+    /// The format, for people.
+    pub format: &'a str,
+    pub reading: &'a LoadOptions,
+    /// The number of training images of each class.
+    pub class_counts: &'a [usize],
+}
+
+impl Understood<'_> {
+    /// At most four lines.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.values(), self.classes()];
+        lines.extend((!self.dataset.notes.is_empty()).then(|| self.dataset.notes.join("; ")));
+        let options = self.options();
+        lines.extend((!options.is_empty()).then(|| format!("to decide otherwise: {}", options.join(", "))));
+        lines
+    }
+
+    /// `CSV, 28 x 28 grey pixels, Uint8 from 0 to 255, 255 becomes 1`.
+    fn values(&self) -> String {
+        let Dataset { train, maximum, .. } = self.dataset;
+        let what = match self.dataset.shape()[..] {
+            [3, height, width] => format!("{width} x {height} pixels in colour"),
+            [height, width] => format!("{width} x {height} grey pixels"),
+            _ => format!("{} values", self.dataset.shape().iter().product::<i64>()),
+        };
+        let range = self.dataset.value_range();
+        let range = range.map_or(String::new(), |[min, max]| format!(" from {min} to {max}"));
+        format!("{}, {what}, {:?}{range}, {maximum} becomes 1", self.format, train.kind())
+    }
+
+    /// `3 classes (cat, dog, horse), 12 (dog) to 480 (cat) training images each`.
+    fn classes(&self) -> String {
+        let classes = &self.dataset.classes;
+        let short = |name: &String| match name.char_indices().nth(LETTERS) {
+            Some((end, _)) => format!("{}...", &name[..end]),
+            None => name.clone(),
+        };
+        let mut listed: Vec<String> = classes.iter().take(LISTED).map(short).collect();
+        if classes.len() > LISTED {
+            listed.push("...".to_string());
+        }
+        let of_class = |(&count, name): (&usize, &String)| (count, short(name));
+        let counts = || self.class_counts.iter().zip(classes).map(of_class);
+        let extremes = counts().min_by_key(|(count, _)| *count).zip(counts().max_by_key(|(count, _)| *count));
+        let counts = match extremes {
+            Some(((least, _), (most, _))) if least == most => with_separators(least as i64),
+            Some(((least, rarest), (most, commonest))) => {
+                let (least, most) = (with_separators(least as i64), with_separators(most as i64));
+                format!("{least} ({rarest}) to {most} ({commonest})")
+            }
+            None => "no".to_string(),
+        };
+        let label = self.dataset.table.as_ref().and_then(|table| table.label.as_ref());
+        let label = label.map_or(String::new(), |label| format!("; labels from the column {label}"));
+        format!("{} classes ({}), {counts} training images each{label}", classes.len(), listed.join(", "))
+    }
+
+    /// The options that decide what nobody has said.
+    fn options(&self) -> Vec<&'static str> {
+        let Dataset { table, maximum, test_origin, .. } = self.dataset;
+        let is_table = table.is_some();
+        let in_colour = self.dataset.shape().len() == 3;
+        let options = [
+            (is_table && self.reading.label_column.is_none(), "--label-column"),
+            (is_table && in_colour && self.reading.pixel_order.is_none(), "--pixel-order"),
+            (![1.0, 255.0].contains(maximum) && self.reading.maximum.is_none(), "--maximum"),
+            (*test_origin == TestOrigin::SetAside && self.reading.test_share.is_none(), "--test-split"),
+        ];
+        options.into_iter().filter_map(|(is_guess, option)| is_guess.then_some(option)).collect()
+    }
+}

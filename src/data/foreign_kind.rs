@@ -1,0 +1,151 @@
+//! Kinds of files that people have and fitch does not read.
+
+use std::path::Path;
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ForeignKind {
+    WebP,
+    Gif,
+    Tiff,
+    Avif,
+    Heic,
+    Jpeg2000,
+    JpegXl,
+    Netpbm,
+    Photoshop,
+    Icon,
+    Svg,
+    Dicom,
+    Matlab,
+    Hdf5,
+    Npy,
+    Torch,
+    TorchScript,
+    Safetensors,
+    PickledMnist,
+    PickledCifar,
+    Pickle,
+    BinaryCifar,
+    GitLfs,
+    Zip,
+    Tar,
+    OtherArchive,
+    Arff,
+    Excel,
+    Json,
+    JsonLines,
+    TfRecord,
+    Arrow,
+    Sqlite,
+    Html,
+    Pdf,
+    /// Formats of data sets, where images to classify are expected.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
+    Npz,
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
+    Parquet,
+}
+
+/// What files of a kind are called, in lower case, where the first bytes may not say it.
+pub(super) const ENDINGS: [(ForeignKind, &[&str]); 28] = [
+    (ForeignKind::WebP, &["webp"]),
+    (ForeignKind::Gif, &["gif"]),
+    (ForeignKind::Tiff, &["tif", "tiff"]),
+    (ForeignKind::Avif, &["avif"]),
+    (ForeignKind::Heic, &["heic", "heif"]),
+    (ForeignKind::Jpeg2000, &["jp2", "j2k", "jpx"]),
+    (ForeignKind::JpegXl, &["jxl"]),
+    (ForeignKind::Netpbm, &["pgm", "ppm", "pbm", "pnm"]),
+    (ForeignKind::Photoshop, &["psd"]),
+    (ForeignKind::Icon, &["ico"]),
+    (ForeignKind::Svg, &["svg"]),
+    (ForeignKind::Dicom, &["dcm", "dicom"]),
+    (ForeignKind::Matlab, &["mat"]),
+    (ForeignKind::Hdf5, &["h5", "hdf5", "hdf"]),
+    (ForeignKind::Npy, &["npy"]),
+    (ForeignKind::Torch, &["pt", "pth"]),
+    (ForeignKind::Safetensors, &["safetensors"]),
+    (ForeignKind::PickledMnist, &["pkl.gz", "pickle.gz"]),
+    (ForeignKind::Pickle, &["pkl", "pickle"]),
+    (ForeignKind::Zip, &["zip"]),
+    (ForeignKind::Tar, &["tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"]),
+    (ForeignKind::OtherArchive, &["rar", "7z"]),
+    (ForeignKind::Arff, &["arff"]),
+    (ForeignKind::Excel, &["xlsx", "xls", "xlsm"]),
+    (ForeignKind::Json, &["json"]),
+    (ForeignKind::JsonLines, &["jsonl", "ndjson"]),
+    (ForeignKind::TfRecord, &["tfrecord", "tfrecords"]),
+    (ForeignKind::Arrow, &["arrow", "feather"]),
+];
+
+impl ForeignKind {
+    /// By the name alone.
+    pub fn of_name(path: &Path) -> Option<ForeignKind> {
+        let name = path.file_name()?.to_string_lossy().to_lowercase();
+        let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|stem| stem.ends_with('.'));
+        ENDINGS.iter().find(|(_, endings)| endings.iter().any(|ending| ends(ending))).map(|(kind, _)| *kind)
+    }
+
+    /// Whether files of the kind are images.
+    pub fn is_image(self) -> bool {
+        self <= ForeignKind::Dicom
+    }
+
+    /// For people: `a MATLAB file`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ForeignKind::WebP => "a WebP image",
+            ForeignKind::Gif => "a GIF image",
+            ForeignKind::Tiff => "a TIFF image",
+            ForeignKind::Avif => "an AVIF image",
+            ForeignKind::Heic => "a HEIC image",
+            ForeignKind::Jpeg2000 => "a JPEG 2000 image",
+            ForeignKind::JpegXl => "a JPEG XL image",
+            ForeignKind::Netpbm => "a Netpbm image (PGM, PPM, PBM)",
+            ForeignKind::Photoshop => "a Photoshop image",
+            ForeignKind::Icon => "an icon (ICO)",
+            ForeignKind::Svg => "an SVG drawing",
+            ForeignKind::Dicom => "a DICOM image",
+            ForeignKind::Matlab => "a MATLAB file",
+            ForeignKind::Hdf5 => "an HDF5 file",
+            ForeignKind::Npy => "a single NumPy array (.npy)",
+            ForeignKind::Torch => "a file of PyTorch tensors",
+            ForeignKind::TorchScript => "a TorchScript model, not data",
+            ForeignKind::Safetensors => "a safetensors file",
+            ForeignKind::PickledMnist => "a gzipped Python pickle",
+            ForeignKind::PickledCifar => "a Python pickle of CIFAR",
+            ForeignKind::Pickle => "a Python pickle",
+            ForeignKind::BinaryCifar => "the binary form of CIFAR",
+            ForeignKind::GitLfs => "a Git LFS pointer, not the file itself",
+            ForeignKind::Zip => "a zip archive",
+            ForeignKind::Tar => "a tar archive",
+            ForeignKind::OtherArchive => "a compressed archive",
+            ForeignKind::Arff => "an ARFF table",
+            ForeignKind::Excel => "an Excel workbook",
+            ForeignKind::Json => "a JSON file",
+            ForeignKind::JsonLines => "a file of JSON lines",
+            ForeignKind::TfRecord => "a TFRecord file",
+            ForeignKind::Arrow => "an Arrow table",
+            ForeignKind::Sqlite => "an SQLite database",
+            ForeignKind::Html => "an HTML page, perhaps of a download that failed",
+            ForeignKind::Pdf => "a PDF document",
+            ForeignKind::Npz => "a NumPy archive, not images, IDX or CSV",
+            ForeignKind::Parquet => "a Parquet table, not images, IDX or CSV",
+        }
+    }
+
+    /// For people, of that many: `18 WebP images`.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
+    pub fn count_text(self, count: usize) -> String {
+        let name = self.name();
+        let name = name.strip_prefix("an ").or_else(|| name.strip_prefix("a ")).unwrap_or(name);
+        match count {
+            1 => format!("1 {name}"),
+            _ => format!(
+                "{count} {}",
+                name.replacen(" image", " images", 1).replacen(" drawing", " drawings", 1)
+            ),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Standardisation of the features of a table: by means and deviations that are found out before training.
+
+use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
+use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+use tch::nn::{self, Init};
+use tch::{Kind, Tensor};
+
+pub(super) const KIND: LayerKind =
+    LayerKind { keyword: "standardize", usage: "", example: "standardize", parse };
+
+/// `standardize`: each value minus its mean and divided by its standard deviation, both those of the training
+/// samples. Training leaves them as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standardize;
+
+fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
+    match arguments {
+        [] => Ok(Arc::new(Standardize)),
+        _ => Err("takes no argument".to_string()),
+    }
+}
+
+impl Standardize {
+    fn all(&self, input: &[i64]) -> [Parameter; 2] {
+        let mean = Parameter::kept("mean", input.to_vec(), Init::Const(0.0));
+        [mean, Parameter::kept("deviation", input.to_vec(), Init::Const(1.0))]
+    }
+}
+
+impl Layer for Standardize {
+    fn keyword(&self) -> &'static str {
+        KIND.keyword
+    }
+
+    fn type_name(&self) -> &'static str {
+        "Standardization"
+    }
+
+    fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
+        ensure!(!input.is_empty(), "there is nothing to standardise");
+        Ok(input.to_vec())
+    }
+
+    fn parameters(&self, input: &[i64]) -> Vec<Parameter> {
+        self.all(input).into()
+    }
+
+    fn append_to(
+        &self,
+        sequence: nn::SequentialT,
+        path: &nn::Path,
+        input: &[i64],
+    ) -> Result<nn::SequentialT> {
+        let [mean, deviation] = self.all(input).map(|parameter| parameter.create(path));
+        let (mean, deviation) = (mean?, deviation?);
+        Ok(sequence.add_fn(move |values: &Tensor| (values - &mean) / &deviation))
+    }
+
+    fn has_gradients(&self) -> bool {
+        true
+    }
+
+    fn explicit_gradients(&self, parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        let parameters: [Tensor; 2] =
+            parameters.try_into().ok().context("a mean and a deviation are needed")?;
+        let [mean, deviation] = parameters;
+        Ok(Box::new(StandardizeGradients { mean, deviation }))
+    }
+
+    fn torchscript(&self, _: &[i64]) -> String {
+        "torch.div(torch.sub(x, self.mean), self.deviation)".to_string()
+    }
+
+    fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
+        // They have a parameter each.
+        ["Sub", "Div"].map(|name| OnnxOperator { name, attributes: Vec::new() }).into()
+    }
+}
+
+#[derive(Debug)]
+struct StandardizeGradients {
+    mean: Tensor,
+    deviation: Tensor,
+}
+
+impl LayerGradients for StandardizeGradients {
+    /// bfloat16 would round features away that are small beside their mean.
+    fn takes_float32(&self) -> bool {
+        true
+    }
+
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        Ok(inputs.f_sub(&self.mean)?.f_div(&self.deviation)?)
+    }
+
+    fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
+        let inputs = needs_inputs.then(|| -> Result<Tensor> {
+            Ok(outputs.f_to_kind(Kind::Float)?.f_div(&self.deviation)?.f_to_kind(outputs.kind())?)
+        });
+        Ok(Gradients { inputs: inputs.transpose()?, parameters: Vec::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::nn::ModuleT;
+    use tch::{Device, no_grad};
+
+    #[test]
+    fn values_are_standardised_and_nothing_is_trained() {
+        let variables = nn::VarStore::new(Device::Cpu);
+        let layer = Standardize.append_to(nn::seq_t(), &variables.root(), &[2]).unwrap();
+        let built = variables.variables();
+        let set = |name: &str, values: [f32; 2]| {
+            no_grad(|| built[name].shallow_clone().copy_(&Tensor::from_slice(&values)))
+        };
+        set("mean", [1_000.0, 0.5]);
+        set("deviation", [100.0, 0.25]);
+        let rows = Tensor::from_slice(&[900.0f32, 1.0]).view([1, 2]);
+        for train in [false, true] {
+            let outputs = Vec::<f32>::try_from(layer.forward_t(&rows, train).view([-1])).unwrap();
+            assert_eq!(outputs, [-1.0, 2.0]);
+        }
+        assert!(variables.trainable_variables().is_empty());
+    }
+}
