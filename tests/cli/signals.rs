@@ -1,7 +1,7 @@
 //! How signals end the program, and how its messages look.
 
 use crate::place::{Place, wait_until};
-use std::io::{Write, pipe};
+use std::io::{Read, Write, pipe};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ fn the_same_signal_from_several_senders_is_one() {
     for name in ["-TERM", "-HUP", "-USR1"] {
         let place = Place::new();
         // An epoch of a few seconds.
-        let mut child = start(&place, &["--batch-size", "1", "--layers", "dense 300, dense 300"]);
+        let mut child = start(&place, &["--batch-size", "1", "--layers", "dense 1000, dense 1000"]);
         wait_for_epochs(&place, 0);
         sleep(Duration::from_millis(100));
         for _ in 0..5 {
@@ -123,7 +123,7 @@ fn the_same_signal_from_several_senders_is_one() {
 #[test]
 fn ctrl_c_after_a_signal_to_end_is_the_first_one() {
     let place = Place::new();
-    let mut child = start(&place, &["--batch-size", "1", "--layers", "dense 300, dense 300"]);
+    let mut child = start(&place, &["--batch-size", "1", "--layers", "dense 1000, dense 1000"]);
     wait_for_epochs(&place, 0);
     sleep(Duration::from_millis(100));
     signal(&child, "-TERM");
@@ -131,6 +131,12 @@ fn ctrl_c_after_a_signal_to_end_is_the_first_one() {
     interrupt(&child);
     assert_eq!(code_soon(&mut child), Some(130));
     assert_interrupted(&place);
+    let mut told = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    // It was said that no value had been finite.
+    let is_first_epoch = place.record("run")["epochs_run"] == 0;
+    assert_eq!(told.contains("no epoch was completed"), is_first_epoch, "{told}");
+    assert!(is_first_epoch, "the epoch was too short for this test");
 }
 
 /// The training waited in its print, and never ended.

@@ -255,18 +255,22 @@ fn state_samples() -> Vec<Vec<u8>> {
     vec![text.into()]
 }
 
-/// The manifest as it stands, and within a folder of checkpoints whose digests hold for other bytes.
+/// The manifest as it stands, and within a folder of checkpoints whose digests hold for other bytes; so is the
+/// history that they share.
 fn read_checkpoint(bytes: &[u8], path: &Path) -> bool {
     let folder = CheckpointFolder::new(path);
     if !path.exists() {
+        let mut text = GrowingText::default();
+        text.append("1\t0.001\t1.0\t0.5\t\n");
         let tensors = BTreeMap::from([("means".to_string(), Tensor::from_slice(&[1.0, 2.0]))]);
         let whole = folder
-            .prepare((1, 0), "epoch = 1\n".to_string(), &tensors, GrowingText::default().growth())
+            .prepare((1, 0), "epoch = 1\n".to_string(), &tensors, text.growth())
             .expect("it can be saved");
         whole.write(2).expect("the folder can be written");
     }
-    for file in ["state.toml", "sha256sums.txt"] {
-        let file = path.join("00000001-0000000000").join(file);
+    let of_checkpoint = ["state.toml", "history.toml", "sha256sums.txt"];
+    let files = of_checkpoint.map(|file| path.join("00000001-0000000000").join(file));
+    for file in files.into_iter().chain([path.join("history.tsv")]) {
         let whole = fs::read(&file).expect("it was written");
         write(bytes, &file);
         assert!(folder.newest(|_| ()).expect("the folder can be read").is_none(), "other bytes are refused");

@@ -155,7 +155,8 @@ impl DownloadProgress<'_> {
     }
 
     pub fn show(&mut self, event: Progress) {
-        if !self.visible {
+        // That nothing happens needs a word even where nothing is displayed.
+        if !self.visible && event != Progress::Waiting {
             return;
         }
         match event {

@@ -84,7 +84,7 @@ pub fn without_weights(folder: &RunFolder) -> Hint {
     let weights = folder.weights_file();
     let has_ended = RunRecord::load(folder).is_ok_and(|record| record.stop_reason.is_some());
     let message = match has_ended {
-        true => format!("{} is not there", weights.display()),
+        true => format!("cannot read {}: No such file", weights.display()),
         false => format!("{shown} is not finished: {} is not there yet", weights.display()),
     };
     let hint = match (folder.checkpoints().is_empty(), has_ended) {
