@@ -1,9 +1,11 @@
 //! Which device to compute on, and why.
 
 use crate::kernels::cuda_libraries::{self, Missing};
+use crate::kernels::float32_math;
+use anyhow::Result as AnyResult;
 use std::fmt;
 use std::str::FromStr;
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind, Tensor};
 
 /// A device as users ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +76,21 @@ pub enum NoDevice {
         /// What the system's loader says.
         detail: String,
     },
+    /// The driver is older than this libtorch's CUDA.
+    OldDriver {
+        /// The version of CUDA that the driver is for.
+        has: String,
+        /// The version that libtorch was built with.
+        needs: String,
+    },
     /// libtorch and the driver are there, but no device.
     NoneFound,
+    /// The device is there, but computes nothing: too old for this libtorch, out of memory, or in use by a
+    /// process that keeps it for itself.
+    ComputesNothing {
+        /// What CUDA says.
+        detail: String,
+    },
     /// There are devices, but not that many.
     Fewer {
         /// How many there are.
@@ -88,6 +103,13 @@ impl fmt::Display for NoDevice {
         match self {
             NoDevice::NoDriver => out.write_str("there is no NVIDIA driver (libcuda.so.1)"),
             NoDevice::LibtorchWithoutCuda { detail } => write!(out, "this libtorch has no CUDA ({detail})"),
+            NoDevice::OldDriver { has, needs } => {
+                write!(
+                    out,
+                    "the NVIDIA driver is for CUDA {has}, but this libtorch needs one for CUDA {needs}"
+                )
+            }
+            NoDevice::ComputesNothing { detail } => write!(out, "it computes nothing ({detail})"),
             NoDevice::NoneFound => out.write_str("libtorch found no CUDA device it can use"),
             NoDevice::Fewer { count } => write!(out, "the CUDA devices are 0 to {}", count.saturating_sub(1)),
         }
@@ -116,15 +138,19 @@ pub fn device_name(device: Device) -> String {
 }
 
 /// Whether the CPU has instructions for products of bfloat16. False if that is not known.
-pub fn cpu_has_bfloat16() -> bool {
+fn cpu_has_bfloat16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512bf16");
     #[cfg(not(target_arch = "x86_64"))]
     return false;
 }
 
-/// Finds the device. This must be the first call into libtorch in the process, while it has one thread: after
-/// the first question about CUDA, libtorch no longer takes notice of the libraries for it.
+/// Finds the device: a CUDA device that has computed something, or the CPU. This must be the first call into
+/// libtorch in the process, while it has one thread: after the first question about CUDA, libtorch no longer
+/// takes notice of the libraries for it.
+///
+/// On a CUDA device, libtorch is told to compute in float32 ([`allow_tf32`]) and to choose algorithms of cuDNN
+/// that give the same bits at each call. Its own defaults do neither for convolutions.
 ///
 /// # Errors
 /// A CUDA device that was asked for by its index and cannot be used.
@@ -133,16 +159,57 @@ pub fn choose(choice: DeviceChoice) -> Result<ChosenDevice, Fault> {
     if choice == DeviceChoice::Cpu {
         return chosen(Device::Cpu, "asked for");
     }
-    match (cuda_devices(), choice) {
-        (Ok(count), DeviceChoice::Cuda(index)) if index >= count => {
-            Err(Fault { index, cause: NoDevice::Fewer { count } })
-        }
-        (Ok(_), DeviceChoice::Cuda(index)) => chosen(Device::Cuda(index), "asked for"),
+    let index = if let DeviceChoice::Cuda(index) = choice { index } else { 0 };
+    let usable = cuda_devices().and_then(|count| match index < count {
+        true => try_device(index).map(|()| count),
+        false => Err(NoDevice::Fewer { count }),
+    });
+    match (usable, choice) {
+        (Ok(_), DeviceChoice::Cuda(_)) => chosen(Device::Cuda(index), "asked for"),
         (Ok(1), _) => chosen(Device::Cuda(0), "the first of 1 CUDA device"),
         (Ok(count), _) => chosen(Device::Cuda(0), &format!("the first of {count} CUDA devices")),
-        (Err(cause), DeviceChoice::Cuda(index)) => Err(Fault { index, cause }),
+        (Err(cause), DeviceChoice::Cuda(_)) => Err(Fault { index, cause }),
+        (Err(cause @ NoDevice::ComputesNothing { .. }), _) => {
+            chosen(Device::Cpu, &format!("cuda:{index} is there, but {cause}"))
+        }
         (Err(cause), _) => chosen(Device::Cpu, &cause.to_string()),
     }
+}
+
+/// Lets CUDA devices compute products and convolutions of float32 in TF32, with 10 bits of mantissa instead of
+/// 23, which is faster where it exists (compute capability 8.0 and above); or not, as [`choose`] sets it.
+///
+/// # Errors
+/// A libtorch that lacks the setting.
+pub fn allow_tf32(allow: bool) -> AnyResult<()> {
+    float32_math::allow_tf32(allow)
+}
+
+/// Whether a device has instructions for bfloat16: a CPU with AVX-512 BF16, a CUDA device of compute
+/// capability 8.0. Without them it is emulated. False if that is not known.
+pub fn has_bfloat16(device: Device) -> bool {
+    match device {
+        Device::Cuda(index) => cuda_libraries::compute_capability(index) >= Some((8, 0)),
+        _ => cpu_has_bfloat16(),
+    }
+}
+
+/// Computes something on a device. That devices are counted says nothing of whether they work.
+fn try_device(index: usize) -> Result<(), NoDevice> {
+    let compute = || -> AnyResult<f64> {
+        let ones = Tensor::f_ones([2], (Kind::Float, Device::Cuda(index)))?;
+        Ok(ones.f_sum(Kind::Float)?.f_double_value(&[])?)
+    };
+    let detail = match compute() {
+        Ok(2.0) => {
+            // An older libtorch than the one that fitch is made for may lack them, and its own defaults hold.
+            let _ = float32_math::allow_tf32(false).and_then(|()| float32_math::make_deterministic());
+            return Ok(());
+        }
+        Ok(sum) => format!("1 + 1 is {sum} there"),
+        Err(fault) => format!("{fault:#}"),
+    };
+    Err(NoDevice::ComputesNothing { detail: detail.lines().next().unwrap_or_default().to_string() })
 }
 
 /// The number of CUDA devices, at least 1.
@@ -150,6 +217,7 @@ fn cuda_devices() -> Result<usize, NoDevice> {
     cuda_libraries::load().map_err(|missing| match missing {
         Missing::Driver => NoDevice::NoDriver,
         Missing::LibtorchWithCuda(detail) => NoDevice::LibtorchWithoutCuda { detail },
+        Missing::NewerDriver { has, needs } => NoDevice::OldDriver { has, needs },
     })?;
     // Asked although the count follows: this is what initialises CUDA, and it never throws.
     if !Cuda::is_available() {
@@ -183,6 +251,16 @@ mod tests {
         assert_eq!(device_name(Device::Cuda(1)), "cuda:1");
     }
 
+    /// As where a GPU is too old for the libraries: without a GPU, libtorch refuses, too.
+    #[test]
+    fn a_device_that_computes_nothing_says_why() {
+        let Err(NoDevice::ComputesNothing { detail }) = try_device(100) else { panic!("101 CUDA devices") };
+        assert!(!detail.is_empty() && !detail.contains('\n'), "{detail}");
+        let cause = NoDevice::ComputesNothing { detail: "no kernel image".to_string() };
+        let fault = Fault { index: 0, cause }.to_string();
+        assert_eq!(fault, "cannot use cuda:0: it computes nothing (no kernel image)");
+    }
+
     #[test]
     fn a_wrong_name_is_an_error_that_question_mark_takes() {
         fn parse(text: &str) -> anyhow::Result<DeviceChoice> {
@@ -197,6 +275,11 @@ mod tests {
         assert!(matches!(fault.index, 99) && fault.to_string().contains("cuda:99"), "{fault}");
         let missing = Fault { index: 0, cause: NoDevice::LibtorchWithoutCuda { detail: "x.so".to_string() } };
         assert_eq!(missing.to_string(), "cannot use cuda:0: this libtorch has no CUDA (x.so)");
+        let old = NoDevice::OldDriver { has: "12.8".to_string(), needs: "13.0".to_string() };
+        assert_eq!(
+            Fault { index: 1, cause: old }.to_string(),
+            "cannot use cuda:1: the NVIDIA driver is for CUDA 12.8, but this libtorch needs one for CUDA 13.0"
+        );
         let fewer = Fault { index: 3, cause: NoDevice::Fewer { count: 2 } };
         assert_eq!(fewer.to_string(), "there is no cuda:3: the CUDA devices are 0 to 1");
     }

@@ -1,17 +1,20 @@
 //! fit for tch: what `fit` is to Keras, for any [`tch::nn::ModuleT`].
 //!
 //! ```
+//! use fitch::device::{self, DeviceChoice};
 //! use fitch::{data::{Source, SplitMethod}, optim::{Optimizer, keras_adam}};
 //! use fitch::train::{DiskCheckpoints, Fit, callbacks::{EarlyStopping, ProgressLine}, evaluate};
-//! use tch::{Device, nn};
+//! use tch::nn;
 //!
 //! # fn main() -> anyhow::Result<()> {
 //! # let folder = tempfile::tempdir()?;
 //! # let folder = folder.path();
+//! // First of all: until then, libtorch looks for CUDA in vain.
+//! let device = device::choose(DeviceChoice::Auto)?.device;
 //! let digits = Source::find("digits")?.load()?;
 //! let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
 //!
-//! let variables = nn::VarStore::new(Device::cuda_if_available());
+//! let variables = nn::VarStore::new(device);
 //! let model = nn::seq()
 //!     .add_fn(|images| images.flatten(1, -1))
 //!     .add(nn::linear(variables.root() / "classifier", 64, 10, Default::default()));

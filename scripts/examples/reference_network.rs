@@ -6,12 +6,13 @@
 
 use anyhow::Result;
 use fitch::data::{Source, SplitMethod};
+use fitch::device::{self, DeviceChoice};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::run::save_weights;
 use fitch::train::callbacks::EarlyStopping;
 use fitch::train::{Fit, evaluate};
+use tch::Tensor;
 use tch::nn;
-use tch::{Device, Tensor};
 
 fn network(path: &nn::Path) -> nn::SequentialT {
     nn::seq_t()
@@ -27,7 +28,7 @@ fn network(path: &nn::Path) -> nn::SequentialT {
 
 /// Trains the network, then prints how good it is.
 pub fn main() -> Result<()> {
-    let device = Device::cuda_if_available();
+    let device = device::choose(DeviceChoice::Auto)?.device;
     let digits = Source::find("digits")?.load()?;
     let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
 

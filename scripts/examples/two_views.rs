@@ -7,12 +7,13 @@
 
 use anyhow::Result;
 use fitch::data::{Source, SplitMethod};
+use fitch::device::{self, DeviceChoice};
 use fitch::metrics::{Better, Metric};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::train::callbacks::EarlyStopping;
 use fitch::train::{Callback, Fit, Training, evaluate};
 use tch::nn::{self, Module, ModuleT};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 #[derive(Debug)]
 struct TwoViews {
@@ -70,7 +71,7 @@ fn top_two(logits: &Tensor, labels: &Tensor) -> Tensor {
 
 /// Trains the network, then prints how good it is.
 pub fn main() -> Result<()> {
-    let device = Device::cuda_if_available();
+    let device = device::choose(DeviceChoice::Auto)?.device;
     let digits = Source::find("digits")?.load()?;
     let (train, validation) = digits.train_samples()?.split(0.1, SplitMethod::Stratified, 0)?;
 

@@ -81,6 +81,18 @@ pub trait BatchSource: fmt::Debug {
         self.len() == 0
     }
 
+    /// The number of values in the inputs of a row; without an implementation of its own, the first row is
+    /// read for it.
+    ///
+    /// # Errors
+    /// A row that cannot be read.
+    fn row_values(&self) -> Result<usize> {
+        match self.batches(1)?.next() {
+            Some(first) => Ok(first?.inputs.numel()),
+            None => Ok(0),
+        }
+    }
+
     /// All rows in a fixed order, `batch_size` to a batch; the last batch may be smaller.
     ///
     /// # Errors
@@ -148,6 +160,10 @@ impl BatchSource for OnDevice<'_> {
         self.source.len()
     }
 
+    fn row_values(&self) -> Result<usize> {
+        self.source.row_values()
+    }
+
     fn batches(&self, batch_size: usize) -> Result<BatchIterator<'_>> {
         Ok(self.moved(self.source.batches(batch_size)?))
     }
@@ -175,6 +191,7 @@ pub(super) fn sent(tensor: Tensor, device: Device) -> Result<Tensor> {
     if tensor.device() != Device::Cpu {
         return tensor.f_to_device(device).context("cannot copy a batch to the device");
     }
-    let pinned = tensor.f_pin_memory(device)?;
+    // Not `pin_memory`: for each tensor, libtorch 2.11 prints that its argument, the device, is out of use.
+    let pinned = tensor.f_internal_pin_memory(device)?;
     Ok(pinned.f_to_device_(device, pinned.kind(), true, false)?)
 }

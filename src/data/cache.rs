@@ -1,7 +1,7 @@
 //! Images that had to be decoded, kept as IDX files below the data folder and mapped from there the next
 //! time.
 
-use super::images::{Images, max_value};
+use super::images::Images;
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
 use super::{Fault, Progress, TableForm, idx_file};
@@ -293,8 +293,7 @@ fn read(folder: &Path) -> Result<RawDataset> {
     };
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);
-    let maximum = max_value(&train.pixels()?)?;
-    Ok(RawDataset { train, validation, test, classes, maximum, notes, left_out, table })
+    Ok(RawDataset { train, validation, test, classes, notes, left_out, table })
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! A data set: images to train on, to validate and to test with, and the names of their classes.
 
 use super::{Fault, Images, Samples, TableForm, ranges};
-use anyhow::{Result, ensure};
-use sha2::{Digest as _, Sha256};
+use anyhow::{Result, bail, ensure};
 use tch::{Kind, Tensor};
 
 /// An image in 8-bit colour, for display.
@@ -12,6 +11,17 @@ pub struct RgbImage {
     pub size: [usize; 2],
     /// Red, green and blue, pixel by pixel, row by row.
     pub pixels: Vec<[u8; 3]>,
+}
+
+/// Where the test images of a set come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestOrigin {
+    /// The data have a test set.
+    Own,
+    /// They were set aside from images without one.
+    SetAside,
+    /// They are all images there are: training images, too.
+    All,
 }
 
 /// A set of images to train on, one to test with, and the names of their classes.
@@ -26,6 +36,8 @@ pub struct Dataset {
     pub validation: Option<Images>,
     /// The test images: for the end, never for a decision during training.
     pub test: Images,
+    /// Where the test images come from.
+    pub test_origin: TestOrigin,
     /// The name of each class.
     pub classes: Vec<String>,
     /// The pixel value that becomes 1.0.
@@ -99,11 +111,11 @@ impl Dataset {
         ranges::are_mixed(&self.train)
     }
 
-    /// Whether a file that images are mapped from has changed since, by its length and times. Cheap; a file
-    /// that was only touched counts as changed, and [`fingerprint`](Dataset::fingerprint) then says that it
-    /// was not.
-    pub fn files_have_changed(&self) -> bool {
-        self.splits().any(|(_, images)| images.file_has_changed())
+    /// The files that images are mapped from and that have changed since, each with its length and times as
+    /// they are now. Cheap; a file that was only touched counts as changed, and
+    /// [`fingerprint`](Dataset::fingerprint) then says that it was not.
+    pub fn changed_files(&self) -> Vec<String> {
+        self.splits().filter_map(|(_, images)| images.changed_file()).collect()
     }
 
     /// The splits that there are, with their names: `train`, `validation`, `test`.
@@ -114,24 +126,6 @@ impl Dataset {
             ("test", Some(&self.test)),
         ];
         splits.into_iter().filter_map(|(name, images)| Some((name, images?)))
-    }
-
-    /// A digest (SHA-256) of the sizes, all labels and a thousand images of each split: equal for equal data.
-    ///
-    /// # Errors
-    /// Too little memory.
-    pub fn fingerprint(&self) -> Result<String> {
-        const IMAGES: usize = 1_000;
-        let mut digest = Sha256::new();
-        for images in [&self.train, &self.test].into_iter().chain(&self.validation) {
-            let size = [vec![images.len() as i64], images.shape()].concat();
-            digest.update(format!("{size:?} of {}", self.maximum));
-            images.labels().iter().for_each(|label| digest.update(label.to_le_bytes()));
-            let every = images.len().div_ceil(IMAGES).max(1);
-            let rows: Vec<i64> = (0..images.len() as i64).step_by(every).collect();
-            digest.update(bytes_of(&images.gather(&rows)?)?);
-        }
-        Ok(format!("{:x}", digest.finalize()))
     }
 
     /// An image for display; none for anything but images.
@@ -182,6 +176,61 @@ impl Dataset {
             ensure!(!is_empty, "{} has no {split} image of the classes {}", self.name, names.join(", "));
         }
         Ok(Dataset { train, validation, test, classes: names.to_vec(), ..self })
+    }
+
+    /// The same images to be tested with a model of these classes: the data may have some of them only, or
+    /// number them. The data as they are, if their classes are others.
+    pub fn with_classes_of(self, classes: &[String]) -> Dataset {
+        let by_name = |name: &String| classes.iter().position(|class| class == name);
+        let by_number = |name: &String| name.parse().ok().filter(|&index: &usize| index < classes.len());
+        let all = |index_of: &dyn Fn(&String) -> Option<usize>| -> Option<Vec<i64>> {
+            self.classes.iter().map(|name| Some(index_of(name)? as i64)).collect()
+        };
+        if self.classes.len() >= classes.len() {
+            return self;
+        }
+        let Some(index_of) = all(&by_name).or_else(|| all(&by_number)) else { return self };
+        let renamed = |images: Images| {
+            let labels = images.labels().iter().map(|&label| index_of[label as usize]).collect();
+            images.with_labels(labels)
+        };
+        Dataset {
+            train: renamed(self.train),
+            validation: self.validation.map(renamed),
+            test: renamed(self.test),
+            classes: classes.to_vec(),
+            ..self
+        }
+    }
+
+    /// The same with test images of as many channels as a model takes: grey ones in colour, each value three
+    /// times; coloured ones in grey, by their brightness.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn with_test_channels_of(self, shape: &[i64]) -> Result<Dataset> {
+        let test = match (self.test.shape().as_slice(), shape) {
+            ([_, _], [3, _, _]) => self.test.in_colour()?,
+            ([3, _, _], [_, _]) => self.test.in_grey()?,
+            _ => self.test,
+        };
+        Ok(Dataset { test, ..self })
+    }
+
+    /// Whether there is something to learn: several classes, each with a training image. Images that are
+    /// there to be tested alone may be of any.
+    pub(super) fn check_classes(&self) -> Result<()> {
+        if self.test_origin == TestOrigin::All {
+            return Ok(());
+        }
+        if let [only] = self.classes.as_slice() {
+            bail!("has one class alone, {only}; a classifier needs at least two");
+        }
+        let counts = self.train.class_counts(self.classes.len());
+        match self.classes.iter().zip(counts).find(|(_, count)| *count == 0) {
+            Some((class, _)) => bail!("class {class} has no image to train on"),
+            None => Ok(()),
+        }
     }
 
     /// The shape of an image.

@@ -13,8 +13,6 @@ use tch::Tensor;
 const FILE: &[u8] = include_bytes!("digits.csv.gz");
 const SIDE: i64 = 8;
 const PIXELS: usize = (SIDE * SIDE) as usize;
-/// The maximum pixel value.
-pub const MAXIMUM: f64 = 16.0;
 /// Samples 0, 5, 10, ... of each class are the test set.
 const EVERY: usize = 5;
 
@@ -45,7 +43,6 @@ pub(super) fn load() -> Result<RawDataset> {
         validation: None,
         test: Some(test.into_images()?),
         classes: (0..10).map(|class| class.to_string()).collect(),
-        maximum: MAXIMUM,
         notes: Vec::new(),
         left_out: Vec::new(),
         table: None,

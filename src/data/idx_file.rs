@@ -12,6 +12,7 @@ pub(super) use stream::{ImageStream, stream_images};
 
 use super::gzip::is_gzip;
 use super::images::MappedFile;
+use super::label_array;
 use crate::files::FileStamp;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
@@ -59,6 +60,12 @@ pub(super) fn map_as_stored(path: &Path) -> Result<(Tensor, Option<MappedFile>)>
     Ok((pixels, is_mapped.then(|| MappedFile { path: path.to_path_buf(), stamp })))
 }
 
+/// Whether a file is one of EMNIST, whose images have their rows and columns exchanged, by its name.
+pub(super) fn is_of_emnist(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.split(|letter: char| !letter.is_alphanumeric()).any(|word| word == "emnist")
+}
+
 /// The dimensions that images have: values, or height and width, or these and channels.
 const IMAGES: RangeInclusive<u8> = 2..=4;
 
@@ -70,6 +77,23 @@ pub(super) fn usual_axes(images: Tensor) -> Result<Tensor> {
         [_, 1, _, _] => images.f_squeeze_dim(1)?,
         _ => images,
     })
+}
+
+/// Images of bytes with a fourth channel, how opaque they are, on white as image files are; others as they are.
+pub(super) fn on_white(images: Tensor) -> Result<Tensor> {
+    let axis = match images.size()[..] {
+        // The four may also be a height or a width.
+        [_, 1 | 3, _, _] | [_, _, _, 1 | 3] => return Ok(images),
+        [_, _, _, 4] => 3,
+        [_, 4, _, _] => 1,
+        _ => return Ok(images),
+    };
+    ensure!(images.kind() == Kind::Uint8, "has four channels, of which the last can be used in bytes only");
+    let (colours, alpha) = (images.f_narrow(axis, 0, 3)?, images.f_narrow(axis, 3, 1)?.f_to_kind(Kind::Int)?);
+    let on_white =
+        (colours.f_to_kind(Kind::Int)?.f_sub_scalar(255)?.f_mul(&alpha)?.f_add_scalar(255 * 255 + 127)?)
+            .f_floor_divide_scalar(255)?;
+    Ok(on_white.f_to_kind(Kind::Uint8)?)
 }
 
 fn channels_first(images: Tensor) -> Result<Tensor> {
@@ -142,6 +166,7 @@ impl Header {
             "has {stated_dimensions} dimensions; {}",
             match *dimensions.end() {
                 1 => "labels have 1",
+                2 => "labels have 1, or 2 if each is a row",
                 _ => "images have 2 to 4",
             }
         );
@@ -312,10 +337,8 @@ fn unpack(stream: Box<dyn Read>, header: &Header) -> Result<Vec<u8>> {
 
 /// The labels of a file, whole numbers.
 pub(super) fn read_label_numbers(path: &Path) -> Result<Vec<i64>> {
-    let labels = read_labels(path)?;
-    let is_whole = !matches!(labels.kind(), Kind::Float | Kind::Double);
-    ensure!(is_whole, "{}: labels must be whole numbers", path.display());
-    Ok(Vec::try_from(&labels.f_to_kind(Kind::Int64)?)?)
+    let labels = IdxFile::open(path, 1..=2).and_then(|file| file.read(path));
+    labels.and_then(|labels| label_array::numbers(&labels)).with_context(|| path.display().to_string())
 }
 
 #[cfg(test)]

@@ -143,6 +143,75 @@ impl Images {
         Images { labels, ..self }
     }
 
+    /// The same images; pixels are not copied.
+    pub(super) fn shared(&self) -> Images {
+        Images {
+            stored: self.stored.shallow_clone(),
+            rows: self.rows.clone(),
+            labels: self.labels.clone(),
+            mapped_from: self.mapped_from.clone(),
+        }
+    }
+
+    /// Grey images in colour, each value three times; others as they are.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub(super) fn in_colour(self) -> Result<Images> {
+        let &[height, width] = self.shape().as_slice() else { return Ok(self) };
+        let grey = self.pixels()?.f_unsqueeze(1)?;
+        Images::new(grey.f_expand([-1, 3, height, width], false)?.f_contiguous()?, self.labels)
+    }
+
+    /// Images in colour made grey by their brightness (Rec. 709), as image files are; others as they are.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub(super) fn in_grey(self) -> Result<Images> {
+        /// Of red, green and blue, in ten thousandths.
+        const BRIGHTNESS: [i64; 3] = [2126, 7152, 722];
+        if self.shape().len() != 3 {
+            return Ok(self);
+        }
+        let pixels = self.pixels()?;
+        let is_float = pixels.f_is_floating_point()?;
+        let wide = pixels.f_to_kind(if is_float { Kind::Double } else { Kind::Int64 })?;
+        let mut sum = wide.f_select(1, 0)?.f_mul_scalar(BRIGHTNESS[0])?;
+        for channel in [1, 2] {
+            sum = sum.f_add(&wide.f_select(1, channel)?.f_mul_scalar(BRIGHTNESS[channel as usize])?)?;
+        }
+        let grey = if is_float { sum.f_div_scalar(10_000.0)? } else { sum.f_floor_divide_scalar(10_000)? };
+        Images::new(grey.f_to_kind(pixels.kind())?, self.labels)
+    }
+
+    /// Images with their rows and columns exchanged; anything but images as it is.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub(super) fn transposed(self) -> Result<Images> {
+        match self.shape().len() {
+            2 | 3 => Images::new(self.pixels()?.f_transpose(-2, -1)?.f_contiguous()?, self.labels),
+            _ => Ok(self),
+        }
+    }
+
+    /// The same images with values of another type.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub(super) fn of_kind(self, kind: Kind) -> Result<Images> {
+        if self.kind() == kind {
+            return Ok(self);
+        }
+        Images::new(self.pixels()?.f_to_kind(kind)?, self.labels)
+    }
+
+    /// The bytes of what is stored, contiguous, and the rows of it in use; none means all.
+    pub(super) fn stored_bytes(&self) -> Result<(Tensor, Option<&[i64]>)> {
+        let bytes = self.stored.f_contiguous()?.f_reshape([-1])?.f_view_dtype(Kind::Uint8)?;
+        Ok((bytes, self.rows.as_deref()))
+    }
+
     /// As samples whose pixels are not copied.
     pub(super) fn samples(&self) -> Result<Samples> {
         let Some(rows) = &self.rows else {
@@ -154,21 +223,13 @@ impl Images {
         Samples::new(&self.stored, &Tensor::f_from_slice(&targets)?)?.choose(rows)
     }
 
-    /// Whether the file that the pixels are mapped from is not as it was.
-    pub(super) fn file_has_changed(&self) -> bool {
-        let has_changed = |file: &MappedFile| FileStamp::of(&file.path).ok() != Some(file.stamp.clone());
-        self.mapped_from.as_ref().is_some_and(has_changed)
+    /// What the file that the pixels are mapped from is like now, if that is not as it was.
+    pub(super) fn changed_file(&self) -> Option<String> {
+        let file = self.mapped_from.as_ref()?;
+        let now = FileStamp::of(&file.path).ok();
+        let stamp = now.as_ref().map_or("gone".to_string(), FileStamp::text);
+        (now.as_ref() != Some(&file.stamp)).then(|| format!("{}: {stamp}", file.path.display()))
     }
-}
-
-/// The value that becomes 1.0: 255 if a pixel is a byte, else the largest magnitude in the training images.
-pub(super) fn max_value(pixels: &Tensor) -> Result<f64> {
-    if pixels.kind() == Kind::Uint8 {
-        return Ok(u8::MAX.into());
-    }
-    let max = f64::try_from(pixels.f_to_kind(Kind::Double)?.f_abs()?.f_max()?)?;
-    ensure!(max.is_finite(), "a pixel is not a finite number");
-    Ok(if max == 0.0 { 1.0 } else { max })
 }
 
 /// The shape of an image of that many values: a square, a square of three colours, or a row.

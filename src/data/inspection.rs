@@ -1,11 +1,11 @@
 //! What a data set is like: its range of values, its balance, its duplicates.
 
-use super::dataset::{Dataset, bytes_of};
+use super::dataset::{Dataset, TestOrigin, bytes_of};
 use super::images::Images;
+use super::scaling::Range;
 use anyhow::Result;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
-use tch::{Kind, Tensor};
 
 /// Images that are looked at in one go.
 const BATCH: usize = 1024;
@@ -44,7 +44,7 @@ impl Dataset {
         }
         Ok(Inspection {
             value_type: format!("{:?}", self.train.kind()),
-            range: range(&self.train)?,
+            range: self.value_range()?.into(),
             counts,
             repeated: train.len() - distinct.len(),
             also_in_train,
@@ -52,15 +52,38 @@ impl Dataset {
     }
 }
 
-/// The minimum and the maximum.
-fn range(images: &Images) -> Result<(f64, f64)> {
-    let value = |tensor: Tensor| Ok::<f64, anyhow::Error>(f64::try_from(tensor.f_to_kind(Kind::Double)?)?);
-    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
-    for start in (0..images.len()).step_by(BATCH) {
-        let pixels = images.slice(start, BATCH)?;
-        (min, max) = (min.min(value(pixels.f_min()?)?), max.max(value(pixels.f_max()?)?));
+impl Dataset {
+    /// The minimum and the maximum of the training images.
+    ///
+    /// # Errors
+    /// A value that is no finite number.
+    pub fn value_range(&self) -> Result<[f64; 2]> {
+        let range = Range::of(&self.train)?;
+        Ok([range.min, range.max])
     }
-    Ok((min, max))
+
+    /// What users should know about test and validation images that are among the training images, if it
+    /// takes next to no time to find out.
+    pub(super) fn copies(&self) -> Result<Vec<String>> {
+        const MAX_BYTES: usize = 4 << 20;
+        let width = self.shape().iter().product::<i64>() as usize * self.train.kind().elt_size_in_bytes();
+        let count: usize = self.splits().map(|(_, images)| images.len()).sum();
+        if count.saturating_mul(width) > MAX_BYTES || self.test_origin == TestOrigin::All {
+            return Ok(Vec::new());
+        }
+        let train: HashSet<[u8; 32]> = digests(&self.train)?.into_iter().collect();
+        let mut notes = Vec::new();
+        for (split, images) in self.splits().skip(1) {
+            let copies = digests(images)?.iter().filter(|digest| train.contains(*digest)).count();
+            if copies > 0 {
+                notes.push(format!(
+                    "{copies} of {} {split} images are among the training images",
+                    images.len()
+                ));
+            }
+        }
+        Ok(notes)
+    }
 }
 
 /// A digest of each image.
@@ -78,6 +101,7 @@ fn digests(images: &Images) -> Result<Vec<[u8; 32]>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Tensor;
 
     #[test]
     fn ranges_balance_and_duplicates_are_found() {
@@ -89,6 +113,7 @@ mod tests {
             train: images(&[1, 2, 3, 4, 1, 2, 9, 9], &[0, 1, 0, 1]),
             validation: Some(images(&[7, 7], &[0])),
             test: images(&[2, 1, 9, 9], &[1, 1]),
+            test_origin: TestOrigin::Own,
             classes: vec!["x".to_string(), "y".to_string()],
             maximum: 255.0,
             notes: Vec::new(),

@@ -2,10 +2,13 @@
 //! and how classes are ordered and named. Pure.
 
 use anyhow::{Context, Result, bail};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// More classes are a sign of a wrong file.
-const MAX_CLASSES: i64 = 1 << 16;
+const MAX_CLASSES: usize = 1 << 16;
+
+/// Larger numbers are a sign of a wrong file, too.
+const MAX_LABEL: u64 = 1 << 53;
 
 /// What labels of one class have in common: the value of a number, the letters of a word.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,10 +137,12 @@ impl RawLabels {
     }
 }
 
-/// How labels stand for classes: words are their names; numbers count from 0, or from 1 as in EMNIST Letters.
+/// How labels stand for classes: words are their names; so are numbers, which mostly count from 0, or from 1
+/// as in EMNIST Letters.
 #[derive(Debug)]
 pub(super) struct LabelEncoding {
-    first: i64,
+    /// The label of each class, in ascending order, if labels are numbers.
+    numbers: Vec<i64>,
     has_words: bool,
     /// The names of the classes.
     pub names: Vec<String>,
@@ -147,18 +152,29 @@ impl LabelEncoding {
     /// All that it says, as one line of text.
     #[cfg_attr(not(feature = "parquet"), allow(dead_code))]
     pub fn key(&self) -> String {
-        format!("{} {} {}", self.first, self.has_words, self.names.join("\0"))
+        format!("{:?} {} {}", self.numbers, self.has_words, self.names.join("\0"))
     }
 
     /// Of classes whose names are known, the first of which has the label `first`.
     pub fn new(first: i64, names: Vec<String>) -> LabelEncoding {
-        LabelEncoding { first, has_words: false, names }
+        let numbers = (first..first + names.len() as i64).collect();
+        LabelEncoding { numbers, has_words: false, names }
+    }
+
+    /// What users should know about it.
+    pub fn note(&self) -> Option<String> {
+        let (first, last) = (self.numbers.first()?, self.numbers.last()?);
+        let has_gaps = last - first >= self.numbers.len() as i64;
+        has_gaps.then(|| {
+            let count = self.numbers.len();
+            format!("the labels have gaps: they are {count} different numbers from {first} to {last}")
+        })
     }
 
     /// From the labels of training images; from `known` if they are numbers and it is given.
     ///
     /// # Errors
-    /// Words mixed with numbers; numbers with a gap.
+    /// Words mixed with numbers; numbers that are no classes.
     pub fn of<'a>(
         labels: impl IntoIterator<Item = &'a RawLabels>,
         known: Option<LabelEncoding>,
@@ -176,7 +192,7 @@ impl LabelEncoding {
             (0, Some(known)) => Ok(known),
             (0, None) => LabelEncoding::from_labels(&numbers),
             _ if numbers.is_empty() => {
-                Ok(LabelEncoding { first: 0, has_words: true, names: words.classes().0 })
+                Ok(LabelEncoding { numbers: Vec::new(), has_words: true, names: words.classes().0 })
             }
             _ => bail!("some labels are words, others numbers"),
         }
@@ -201,30 +217,41 @@ impl LabelEncoding {
         words.iter().enumerate().map(class).collect()
     }
 
-    /// The encoding of other labels for the same classes: from 1 if the first class is called 1.
+    /// The encoding of other labels for the same classes: their numbers, if they are called by such, else from
+    /// 0.
     pub fn like(names: &[String]) -> LabelEncoding {
-        LabelEncoding::new(i64::from(names[0] == "1"), names.to_vec())
+        let numbers: Vec<i64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+        if numbers.len() == names.len() && numbers.is_sorted_by(|a, b| a < b) {
+            return LabelEncoding { numbers, has_words: false, names: names.to_vec() };
+        }
+        LabelEncoding::new(0, names.to_vec())
     }
 
-    /// From the numbers of training images. A class below the maximum that has no image is the sign of a
-    /// wrong label rather than of a class that cannot be learnt.
+    /// From the numbers of training images, which are the names of the classes.
     ///
     /// # Errors
-    /// Labels that are not numbered without a gap.
+    /// More different numbers than there are classes anywhere; -1 among those that count classes, which marks
+    /// images without a label.
     pub fn from_labels(labels: &[i64]) -> Result<LabelEncoding> {
-        check_range(labels)?;
-        let first = i64::from(labels.iter().min() == Some(&1));
-        let max = labels.iter().copied().max().unwrap_or_default();
-        let mut seen = vec![false; (max + 1) as usize];
-        labels.iter().for_each(|&label| seen[label as usize] = true);
-        if let Some(absent) = (first..=max).find(|&label| !seen[label as usize]) {
-            let row = labels.iter().position(|&label| label == max).unwrap_or_default();
+        let numbers: Vec<i64> = labels.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        // Two or three classes may be called -1, 0 and 1.
+        let is_polar = numbers.iter().all(|number| (-1..=1).contains(number)) && numbers.contains(&1);
+        if let Some(row) =
+            labels.iter().position(|&label| label == -1).filter(|_| !is_polar && numbers[0] == -1)
+        {
             bail!(
-                "label {max} (of image {row}, counted from 0) is beyond the classes: no image has label \
-                 {absent}; classes are numbered from {first} without a gap"
+                "the label -1 (of image {row}, counted from 0) is not a class: it marks images without a label"
             );
         }
-        Ok(LabelEncoding::new(first, (first..=max).map(|label| label.to_string()).collect()))
+        let extreme = |label: &i64| label.unsigned_abs() > MAX_LABEL;
+        if let Some(row) = labels.iter().position(extreme) {
+            bail!("the label {} (of image {row}, counted from 0) is not a class", labels[row]);
+        }
+        if numbers.len() > MAX_CLASSES {
+            bail!("the labels are {} different numbers, more than any classes", numbers.len());
+        }
+        let names = numbers.iter().map(i64::to_string).collect();
+        Ok(LabelEncoding { numbers, has_words: false, names })
     }
 
     /// The class indices of labels.
@@ -232,23 +259,19 @@ impl LabelEncoding {
     /// # Errors
     /// A label that is not a class, with the index of its image.
     pub fn classes(&self, labels: &[i64]) -> Result<Vec<i64>> {
-        check_range(labels)?;
-        let (first, count) = (self.first, self.names.len() as i64);
-        if let Some(row) = labels.iter().position(|label| !(first..first + count).contains(label)) {
-            bail!(
-                "label {} (of image {row}, counted from 0) is beyond the {count} classes, {first} to {}",
-                labels[row],
-                first + count - 1
-            );
-        }
-        Ok(labels.iter().map(|label| label - first).collect())
-    }
-}
-
-fn check_range(labels: &[i64]) -> Result<()> {
-    match labels.iter().position(|label| !(0..=MAX_CLASSES).contains(label)) {
-        Some(row) => bail!("the label {} (of image {row}, counted from 0) is not a class", labels[row]),
-        None => Ok(()),
+        let class = |(row, label): (usize, &i64)| {
+            let class = self.numbers.binary_search(label).ok();
+            class.map(|class| class as i64).with_context(|| {
+                let (first, last) = (self.numbers.first(), self.numbers.last());
+                let range =
+                    first.zip(last).map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
+                format!(
+                    "label {label} (of image {row}, counted from 0) is beyond the {} classes{range}",
+                    self.numbers.len()
+                )
+            })
+        };
+        labels.iter().enumerate().map(class).collect()
     }
 }
 
@@ -295,9 +318,9 @@ mod tests {
     }
 
     #[test]
-    fn numbers_begin_with_0_or_1_and_have_no_gap() {
+    fn numbers_are_the_names_of_their_classes_in_order() {
         let encoding = LabelEncoding::from_labels(&[2, 1, 3]).unwrap();
-        assert_eq!(encoding.names, ["1", "2", "3"]);
+        assert_eq!((&encoding.names[..], encoding.note()), (&["1", "2", "3"].map(str::to_string)[..], None));
         assert_eq!(encoding.classes(&[3, 1]).unwrap(), [2, 0]);
         let fault = encoding.classes(&[1, 0]).unwrap_err().to_string();
         assert!(
@@ -306,14 +329,25 @@ mod tests {
         );
         assert_eq!(LabelEncoding::like(&encoding.names).classes(&[1]).unwrap(), [0]);
         assert_eq!(LabelEncoding::from_labels(&[1, 0]).unwrap().names, ["0", "1"]);
-        let fault = LabelEncoding::from_labels(&[0, 3, 1]).unwrap_err().to_string();
-        assert!(
-            fault.starts_with("label 3 (of image 1, counted from 0)")
-                && fault.contains("no image has label 2")
+        let words = ["cat", "dog"].map(str::to_string);
+        assert_eq!(LabelEncoding::like(&words).classes(&[1]).unwrap(), [1]);
+    }
+
+    #[test]
+    fn numbers_may_have_gaps_which_is_noted() {
+        let encoding = LabelEncoding::from_labels(&[10, 3, 0, 10]).unwrap();
+        assert_eq!(encoding.names, ["0", "3", "10"]);
+        assert_eq!(encoding.classes(&[10, 0]).unwrap(), [2, 0]);
+        assert!(encoding.classes(&[4]).is_err());
+        assert_eq!(LabelEncoding::like(&encoding.names).classes(&[10]).unwrap(), [2]);
+        assert_eq!(
+            encoding.note().unwrap(),
+            "the labels have gaps: they are 3 different numbers from 0 to 10"
         );
-        assert!(
-            LabelEncoding::from_labels(&[0, -1]).is_err()
-                && LabelEncoding::from_labels(&[0, i64::MAX]).is_err()
-        );
+        assert_eq!(LabelEncoding::from_labels(&[1, -1]).unwrap().names, ["-1", "1"]);
+        assert_eq!(LabelEncoding::from_labels(&[1, -1, 0]).unwrap().names, ["-1", "0", "1"]);
+        for labels in [&[0, -1][..], &[0, 1, 2, -1], &[0, i64::MAX], &[i64::MIN, 0]] {
+            assert!(LabelEncoding::from_labels(labels).is_err(), "{labels:?}");
+        }
     }
 }

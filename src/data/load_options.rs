@@ -32,6 +32,17 @@ pub struct LoadOptions {
     pub label_column: Option<String>,
     /// The names of the classes to keep; none means all.
     pub classes: Option<Vec<String>>,
+    /// The value that becomes 1.0; none means what suits the training images. Images in files of their own
+    /// whose values are bytes are always divided by 255.
+    pub maximum: Option<f64>,
+    /// The value that became 1.0 in the images of a model that these are for. It holds for these, too; but
+    /// bytes, and floats up to 1 that bytes were made of, stand for one another.
+    pub model_maximum: Option<f64>,
+    /// Whether rows and columns are exchanged; none means for EMNIST, which is known by the names of its
+    /// files.
+    pub transposes: Option<bool>,
+    /// Whether all images of a set without a test set are test images: it is to be evaluated, not trained on.
+    pub tests_all: bool,
     /// What becomes of missing values in tables.
     pub missing: Missing,
     /// The order of the values in rows that are images in colour; none means [`PixelOrder::Hwc`], noted.
@@ -80,6 +91,11 @@ impl LoadOptions {
     /// Keeps these classes only, in this order.
     pub fn classes(self, names: impl IntoIterator<Item = impl Into<String>>) -> LoadOptions {
         LoadOptions { classes: Some(names.into_iter().map(Into::into).collect()), ..self }
+    }
+
+    /// Scales values so that this one becomes 1.0.
+    pub fn maximum(self, maximum: f64) -> LoadOptions {
+        LoadOptions { maximum: Some(maximum), ..self }
     }
 
     /// What becomes of missing values in tables.

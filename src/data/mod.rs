@@ -22,6 +22,7 @@ mod digits;
 #[cfg(feature = "download")]
 pub mod download;
 mod fault;
+mod fingerprint;
 mod foreign_kind;
 mod formats;
 mod gzip;
@@ -36,6 +37,7 @@ pub mod inputs;
 mod inspection;
 #[cfg(feature = "images")]
 mod jpeg_file;
+mod label_array;
 mod label_encoding;
 mod load_options;
 #[cfg(feature = "images")]
@@ -49,6 +51,7 @@ mod progress;
 mod ranges;
 mod raw_dataset;
 mod samples;
+mod scaling;
 mod source;
 pub mod split;
 mod table;
@@ -57,7 +60,7 @@ mod text_encoding;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource};
-pub use dataset::{Dataset, RgbImage};
+pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};

@@ -77,8 +77,6 @@ pub(crate) struct RawDataset {
     pub validation: Option<Images>,
     pub test: Option<Images>,
     pub classes: Vec<String>,
-    /// The pixel value that becomes 1.0.
-    pub maximum: f64,
     /// What users should know about how it was read.
     pub notes: Vec<String>,
     /// What could not be read and is left out, each with the reason.

@@ -130,10 +130,18 @@ impl Samples {
         if self.inputs.device() == device {
             return Ok(Samples { device, ..self.clone() });
         }
-        match self.copy_to(device) {
+        match self.leave_room_on(device).and_then(|()| self.copy_to(device)) {
             Err(fault) if is_out_of_memory(&fault) => Ok(Samples { device, ..self.clone() }),
             copied => copied,
         }
+    }
+
+    /// Fails where the copy would take more than half of the memory that a device has left: training needs some,
+    /// too. Asks for twice the memory and gives it back.
+    fn leave_room_on(&self, device: Device) -> Result<()> {
+        let values = self.len() as i64 * self.inputs.size()[1..].iter().product::<i64>();
+        let _ = Tensor::f_empty([values, 2], (self.inputs.kind(), device))?;
+        Ok(())
     }
 
     fn copy_to(&self, device: Device) -> Result<Samples> {
@@ -200,6 +208,10 @@ impl Samples {
 impl BatchSource for Samples {
     fn len(&self) -> usize {
         Samples::len(self)
+    }
+
+    fn row_values(&self) -> Result<usize> {
+        Ok(self.inputs.size()[1..].iter().product::<i64>() as usize)
     }
 
     fn batches(&self, batch_size: usize) -> Result<BatchIterator<'_>> {

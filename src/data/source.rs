@@ -1,15 +1,17 @@
 //! Where data come from, and how they become a data set with its three splits.
 
 use super::catalogue::{self, KnownSet};
+use super::dataset::TestOrigin;
 use super::formats::{Format, idx};
 use super::label_encoding::LabelEncoding;
 use super::load_options::{LoadOptions, OnProgress, TEST_SHARE};
 use super::progress::Progress;
-use super::raw_dataset::RawDataset;
+use super::raw_dataset::{RawDataset, Split};
+use super::scaling::{self, Scale};
 use super::split::{SplitMethod, split};
-use super::{Dataset, Fault, Images, digits, ranges};
+use super::{Dataset, Fault, Images, digits, idx_file, passed_over, ranges};
 use crate::text::printable;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use tch::Kind;
 
@@ -136,7 +138,8 @@ impl Source {
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named; [`Fault`]s.
     pub fn load_with(&self, options: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
-        let mut raw = match self {
+        let source = self.clone().located()?;
+        let mut raw = match &source {
             Source::Digits => digits::load()?,
             Source::Known(set) => {
                 let folder = options.folder()?.join(set.name);
@@ -151,23 +154,68 @@ impl Source {
             raw.validation =
                 Some(validation.with_context(|| format!("validation images of {}", path.display()))?);
         }
-        let dataset = self.complete(raw, options)?;
-        // Classes are chosen first and checked then.
-        let dataset = match &options.classes {
+        let maximum = source.scale(&mut raw, options).with_context(|| source.name())?;
+        let dataset = source.complete(raw, maximum, options)?;
+        let mut dataset = match &options.classes {
             Some(classes) => dataset.keep_classes(classes)?,
             None => dataset,
         };
-        let counts = dataset.train.class_counts(dataset.classes.len());
-        if let Some((class, _)) = dataset.classes.iter().zip(counts).find(|(_, count)| *count == 0) {
-            bail!("{}: class {class} has no image to train on", self.name());
+        dataset.check_classes().with_context(|| source.name())?;
+        if matches!(source, Source::Path { .. }) {
+            dataset.notes.extend(dataset.copies()?);
         }
         Ok(dataset)
     }
 
-    /// Sets a test set aside if there is none.
-    fn complete(&self, mut raw: RawDataset, options: &LoadOptions) -> Result<Dataset> {
-        let test = match raw.test.take() {
-            Some(test) => test,
+    /// The value that becomes 1.0; what users should know about it is noted.
+    fn scale(&self, raw: &mut RawDataset, options: &LoadOptions) -> Result<f64> {
+        let images_of = |split: Split| match split {
+            Split::Train => Some(&raw.train),
+            Split::Validation => raw.validation.as_ref(),
+            Split::Test => raw.test.as_ref(),
+        };
+        let is_of_pictures = match self {
+            Source::Path { format, .. } => format.is_some_and(Format::is_of_pictures),
+            _ => false,
+        };
+        let scale = match options.maximum {
+            // Programs that make pictures use all of a byte, so that any other picture can be compared.
+            _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),
+            Some(maximum) => Scale::given(maximum),
+            // Each column has its own scale, which the network standardises.
+            _ if options.model_maximum.is_none() && ranges::are_mixed(&raw.train)? => Scale::given(1.0),
+            None => match (Scale::of(&raw.train).context("training images")?, options.model_maximum) {
+                (own, Some(maximum)) => own.for_model_of(maximum, &raw.train),
+                (own, None) => own,
+            },
+        };
+        let mut notes = Vec::from_iter(scale.note.filter(|_| matches!(self, Source::Path { .. })));
+        let is_standardised = raw.train.shape().len() == 1 && scale.maximum == 1.0;
+        for split in Split::ALL.into_iter().filter(|_| !is_standardised) {
+            let Some(images) = images_of(split) else { continue };
+            let was_given = options.maximum.or(options.model_maximum).is_some();
+            let beyond = scaling::beyond(images, scale.maximum, was_given);
+            let beyond = beyond.with_context(|| format!("{} images", split.name()))?;
+            notes.extend(beyond.map(|beyond| {
+                format!("{} of {} {} images {beyond}", beyond.images, images.len(), split.name())
+            }));
+        }
+        raw.notes.extend(notes);
+        Ok(scale.maximum)
+    }
+
+    /// Finds test images if the data have no test set.
+    fn complete(&self, mut raw: RawDataset, maximum: f64, options: &LoadOptions) -> Result<Dataset> {
+        let (test, test_origin) = match raw.test.take() {
+            Some(test) => (test, TestOrigin::Own),
+            None if options.tests_all => {
+                let (what, test) = match &raw.validation {
+                    Some(validation) => ("validation images", validation.shared()),
+                    None => ("images", raw.train.shared()),
+                };
+                raw.notes.push(format!("there is no test set: all {} {what} are taken as one", test.len()));
+                (test, TestOrigin::All)
+            }
             None => {
                 let share = options.test_share.unwrap_or(TEST_SHARE);
                 let (train, test) = split_off_test(&raw.train, share).with_context(|| self.name())?;
@@ -175,18 +223,22 @@ impl Source {
                 let share = 100.0 * share;
                 raw.notes
                     .push(format!("there is no test set: {share:.0} % of each class are set aside as one"));
-                test
+                (test, TestOrigin::SetAside)
             }
         };
-        let RawDataset { train, validation, classes, mut maximum, notes, left_out, table, .. } = raw;
-        if let [only] = classes.as_slice() {
-            bail!("{}: has one class alone, {only}; a classifier needs at least two", self.name());
-        }
-        if ranges::are_mixed(&train)? {
-            // Each column has its own scale, which the network standardises.
-            maximum = 1.0;
-        }
-        Ok(Dataset { name: self.name(), train, validation, test, classes, maximum, notes, left_out, table })
+        let RawDataset { train, validation, classes, notes, left_out, table, .. } = raw;
+        Ok(Dataset {
+            name: self.name(),
+            train,
+            validation,
+            test,
+            test_origin,
+            classes,
+            maximum,
+            notes,
+            left_out,
+            table,
+        })
     }
 
     /// The shape of an image and the number of classes, without loading more than that takes: for catalogued
@@ -202,7 +254,12 @@ impl Source {
                 Source::Known(set) => return Ok((catalogue::SHAPE.to_vec(), set.classes.len())),
                 Source::Path { path, format } => {
                     if let Some(read) = format.and_then(|format| format.shape_and_classes(path)) {
-                        return read;
+                        let (mut shape, classes) = read?;
+                        if transposes(path, options) && shape.len() > 1 {
+                            let last = shape.len() - 1;
+                            shape.swap(last - 1, last);
+                        }
+                        return Ok((shape, classes));
                     }
                 }
             }
@@ -225,7 +282,29 @@ fn load_path(
     let mut raw = format.load(path, options, encoding, progress)?;
     // They are shown in many places, some of which a control character would break.
     raw.classes.iter_mut().for_each(|name| *name = printable(name).into_owned());
-    Ok(raw)
+    let is_known = options.transposes.is_none();
+    if !transposes(path, options) || (is_known && format.is_of_pictures()) {
+        return Ok(raw);
+    }
+    if is_known {
+        raw.notes.push("EMNIST has rows and columns exchanged: its images are turned upright".to_string());
+    }
+    let turned = |images: Option<Images>| images.map(Images::transposed).transpose();
+    Ok(RawDataset {
+        train: raw.train.transposed()?,
+        validation: turned(raw.validation)?,
+        test: turned(raw.test)?,
+        ..raw
+    })
+}
+
+/// Whether images have their rows and columns exchanged: if asked for, else if it is EMNIST, which has its
+/// name in those of all its files.
+fn transposes(path: &Path, options: &LoadOptions) -> bool {
+    options.transposes.unwrap_or_else(|| {
+        let entries = passed_over::entries(path);
+        entries.iter().map(PathBuf::as_path).chain([path]).any(idx_file::is_of_emnist)
+    })
 }
 
 /// The images at a path, all of them to validate with: of the classes and the shape of the training images.
@@ -248,32 +327,28 @@ fn load_validation(
         raw.train = Images::new(raw.train.pixels()?.f_to_kind(Kind::Float)?, labels)?;
     }
     let (kind, kind_of_train) = (raw.train.kind(), main.train.kind());
+    let is_float = |kind| matches!(kind, Kind::Half | Kind::Float | Kind::Double);
+    let is_narrower = kind.elt_size_in_bytes() < kind_of_train.elt_size_in_bytes();
     ensure!(
-        kind == kind_of_train,
+        kind == kind_of_train
+            || (is_float(kind) == is_float(kind_of_train) && (is_float(kind) || is_narrower)),
         "has values of type {kind:?}, but the training images of {kind_of_train:?}"
     );
+    let images = raw.train.of_kind(kind_of_train)?;
     let class_of: Vec<Option<usize>> =
         raw.classes.iter().map(|name| main.classes.iter().position(|class| class == name)).collect();
     let class = |&label: &i64| match class_of[label as usize] {
         Some(class) => Ok(class as i64),
         None => Err(Fault::UnknownValidationClass { class: raw.classes[label as usize].clone() }),
     };
-    let (found, expected) = (raw.train.shape(), main.train.shape());
-    let labels = || raw.train.labels().iter().map(class).collect::<Result<Vec<i64>, Fault>>();
-    match (found.as_slice(), expected.as_slice()) {
-        // As within a set: if some images have colour, all are taken in colour.
-        ([height, width], [3, expected_height, expected_width])
-            if (height, width) == (expected_height, expected_width) =>
-        {
-            let grey = raw.train.pixels()?.f_unsqueeze(1)?;
-            Images::new(grey.f_expand([-1, 3, *height, *width], false)?.f_contiguous()?, labels()?)
-        }
-        (found, expected) if found == expected => {
-            let labels = labels()?;
-            Ok(raw.train.with_labels(labels))
-        }
-        _ => Err(Fault::ValidationShape { found, expected }.into()),
+    let labels = images.labels().iter().map(class).collect::<Result<Vec<i64>, Fault>>();
+    // As within a set: if some images have colour, all are taken in colour.
+    let images = if main.train.shape().len() == 3 { images.in_colour()? } else { images };
+    let (found, expected) = (images.shape(), main.train.shape());
+    if found != expected {
+        return Err(Fault::ValidationShape { found, expected }.into());
     }
+    Ok(images.with_labels(labels?))
 }
 
 /// The images to train on and the test images: the same for every seed, so that runs can be compared and a

@@ -2,7 +2,7 @@
 
 use crate::random::{Purpose, shuffle};
 use anyhow::{Result, bail};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// How the validation rows are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,22 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
         held_out
     });
     Ok(SplitRows { train, validation })
+}
+
+/// How few classes were held out, for people, if that shows that the images are sorted by class: some class
+/// has no image to train on, or most have none to validate with.
+pub fn says_sorted(labels: &[i64], rows: &SplitRows) -> Option<String> {
+    let distinct = |rows: &[i64]| rows.iter().map(|&row| labels[row as usize]).collect::<HashSet<i64>>();
+    let (train, validation) = (distinct(&rows.train), distinct(&rows.validation));
+    let classes = train.union(&validation).count();
+    let are_few = rows.validation.len() >= 2 * classes && 2 * validation.len() < classes;
+    let is_sorted = !validation.is_subset(&train) || are_few;
+    is_sorted.then(|| {
+        let (held_out, few) = (rows.validation.len(), validation.len());
+        format!(
+            "the {held_out} images held out are of {few} of {classes} classes: the images are sorted by class"
+        )
+    })
 }
 
 /// The labels numbered from 0 without gaps, in their order: users' labels may be any numbers.
@@ -159,6 +175,18 @@ mod tests {
         let split = split(&labels(10, 2), 0.3, SplitMethod::Last, 9).unwrap();
         assert_eq!(split.train, [0, 1, 2, 3, 4, 5, 6]);
         assert_eq!(split.validation, [7, 8, 9]);
+    }
+
+    #[test]
+    fn images_that_are_sorted_by_class_are_noticed() {
+        let sorted: Vec<i64> = (0..60).map(|row| row / 20).collect();
+        let rows = |share| split(&sorted, share, SplitMethod::Last, 0).unwrap();
+        let text = says_sorted(&sorted, &rows(0.1)).unwrap();
+        assert_eq!(text, "the 6 images held out are of 1 of 3 classes: the images are sorted by class");
+        assert!(says_sorted(&sorted, &rows(0.5)).is_some(), "one class is held out whole");
+        let mixed = labels(60, 3);
+        assert_eq!(says_sorted(&mixed, &split(&mixed, 0.2, SplitMethod::Last, 0).unwrap()), None);
+        assert_eq!(says_sorted(&sorted, &split(&sorted, 0.1, SplitMethod::Stratified, 0).unwrap()), None);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn a_folder_of_idx_files_is_a_data_set() {
     let set = load(folder.path()).unwrap();
     assert_eq!((set.train.len(), set.test.len()), (4, 2));
     assert_eq!(set.classes, ["0", "1", "2"]);
-    assert_eq!(set.maximum, 255.0);
+    assert_eq!(set.maximum, 15.0, "the pixels end at 15");
     assert_eq!(set.train.kind(), tch::Kind::Uint8);
     assert_eq!(set.name, folder.path().file_name().unwrap().to_str().unwrap());
     let source = Source::find(folder.path().to_str().unwrap()).unwrap();
@@ -50,12 +50,17 @@ fn a_folder_of_idx_files_is_a_data_set() {
 
 #[test]
 fn samples_are_pixels_over_the_maximum() {
-    let folder = folder(&[0, 1], &[0, 1]);
-    let samples = load(folder.path()).unwrap().train_samples().unwrap();
-    let batch = samples.batches(2).unwrap().next().unwrap().unwrap();
-    let values: Vec<f32> = Vec::try_from(batch.inputs.view([-1])).unwrap();
-    assert_eq!(values, (0..8).map(|value| value as f32 / 255.0).collect::<Vec<_>>());
-    assert_eq!(Vec::<i64>::try_from(&batch.targets).unwrap(), [0, 1]);
+    let scaled = |options: LoadOptions| {
+        let folder = folder(&[0, 1, 0, 1, 0], &[0, 1]);
+        let source = Source::find(folder.path().to_str().unwrap()).unwrap();
+        let samples = source.load_with(&options, &mut |_| ()).unwrap().train_samples().unwrap();
+        let batch = samples.batches(5).unwrap().next().unwrap().unwrap();
+        assert_eq!(Vec::<i64>::try_from(&batch.targets).unwrap(), [0, 1, 0, 1, 0]);
+        Vec::<f32>::try_from(batch.inputs.view([-1])).unwrap()
+    };
+    let over = |maximum: f32| (0..20).map(|value| value as f32 / maximum).collect::<Vec<_>>();
+    assert_eq!(scaled(LoadOptions::default()), over(255.0));
+    assert_eq!(scaled(LoadOptions::default().maximum(31.0)), over(31.0));
 }
 
 #[test]
@@ -89,9 +94,17 @@ fn a_test_set_must_fit_the_training_set() {
 }
 
 #[test]
-fn a_class_without_an_image_is_taken_for_a_wrong_label() {
-    let fault = fault(folder(&[0, 1, 200], &[0]).path());
-    assert!(fault.contains("train-labels-idx1-ubyte") && fault.contains("200"), "{fault}");
+fn labels_with_gaps_are_the_names_of_classes_and_are_noted() {
+    let set = load(folder(&[0, 1, 200], &[200]).path()).unwrap();
+    assert_eq!((set.classes, set.test.labels()), (["0", "1", "200"].map(str::to_string).to_vec(), &[2][..]));
+    let note = "the labels have gaps: they are 3 different numbers from 0 to 200";
+    assert!(set.notes.iter().any(|found| found == note), "{:?}", set.notes);
+}
+
+#[test]
+fn a_single_class_cannot_be_learnt() {
+    let fault = fault(folder(&[3, 3, 3], &[3]).path());
+    assert!(fault.contains("has one class alone, 3"), "{fault}");
 }
 
 #[test]
@@ -253,6 +266,124 @@ fn values_of_other_types_are_scaled_by_their_maximum() {
 }
 
 #[test]
+fn what_is_no_finite_number_is_refused_in_every_split_with_its_file() {
+    for (name, index) in [(IDX_FILES[0], 1), (IDX_FILES[2], 0)] {
+        let folder = folder(&[0, 1], &[0, 1]);
+        for other in [IDX_FILES[0], IDX_FILES[2]] {
+            let mut file = idx(&[2, 1, 2], &[]);
+            file[2] = 0x0d;
+            let bad = |row| if other == name && row == index { f32::NAN } else { 0.5 };
+            (0..4).for_each(|value| file.extend(bad(value / 2).to_be_bytes()));
+            fs::write(folder.path().join(other), file).unwrap();
+        }
+        let fault = fault(folder.path());
+        let expected = format!("{name}: image {index} (from 0) has a value that is not a finite number");
+        assert!(fault.contains(&expected), "{fault}");
+    }
+}
+
+/// A folder as `folder`, whose files lie elsewhere or are called otherwise: `name` gives the new paths.
+fn renamed(name: impl Fn(&str) -> String) -> tempfile::TempDir {
+    let folder = folder(&[0, 1, 2, 1], &[2, 0]);
+    for file in IDX_FILES {
+        let whole = fs::read(folder.path().join(file)).unwrap();
+        fs::remove_file(folder.path().join(file)).unwrap();
+        let path = folder.path().join(name(file));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, whole).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn archives_of_idx_files_are_taken_as_they_are_unpacked() {
+    let dotted = |name: &str| name.replace("-idx", ".idx");
+    for folder in [
+        renamed(dotted),
+        renamed(|name| format!("{name}/{name}")),
+        renamed(|name| format!("{}/{name}", dotted(name))),
+        renamed(|name| format!("{name}/{}", dotted(name))),
+        renamed(|name| format!("my-{name}/my-{name}")),
+    ] {
+        assert_eq!(load(folder.path()).unwrap().train.labels(), [0, 1, 2, 1]);
+    }
+    // Kaggle's has each file twice, and what a system left.
+    let folder = renamed(|name| format!("{name}/{name}"));
+    for name in IDX_FILES {
+        fs::copy(folder.path().join(name).join(name), folder.path().join(dotted(name))).unwrap();
+        fs::write(folder.path().join(format!("._{name}")), "").unwrap();
+    }
+    assert_eq!(load(folder.path()).unwrap().test.labels(), [2, 0]);
+    assert!(IDX_FILES.iter().all(|name| find_file(folder.path(), name).is_some()), "as mnist is looked for");
+    // Names that speak of no split, and a validation set.
+    let labels: Vec<u8> = (0..40).map(|number| number % 2).collect();
+    let one = self::folder(&labels, &[0, 1]);
+    let rename = |from: &str, to: &str| fs::rename(one.path().join(from), one.path().join(to)).unwrap();
+    rename(IDX_FILES[2], "val-images-idx3-ubyte");
+    rename(IDX_FILES[3], "val-labels-idx1-ubyte");
+    assert_eq!(load(one.path()).unwrap().validation.unwrap().labels(), [0, 1]);
+    fs::remove_file(one.path().join("val-images-idx3-ubyte")).unwrap();
+    fs::remove_file(one.path().join("val-labels-idx1-ubyte")).unwrap();
+    rename(IDX_FILES[0], "b-images-idx3-ubyte");
+    rename(IDX_FILES[1], "b-labels-idx1-ubyte");
+    assert_eq!(load(one.path()).unwrap().train.len(), 36);
+}
+
+#[test]
+fn emnist_is_turned_upright_unless_asked_otherwise() {
+    let folder = renamed(|name| format!("emnist-digits-{name}"));
+    let first = |options: LoadOptions| {
+        let source = Source::find(folder.path().to_str().unwrap()).unwrap();
+        let set = source.load_with(&options, &mut |_| ()).unwrap();
+        let pixels = Vec::<u8>::try_from(set.train.slice(0, 1).unwrap().reshape([-1])).unwrap();
+        (pixels, set.notes.iter().any(|note| note.contains("EMNIST")))
+    };
+    assert_eq!(first(LoadOptions::default()), (vec![0, 2, 1, 3], true));
+    let asked = |transposes| LoadOptions { transposes: Some(transposes), ..LoadOptions::default() };
+    assert_eq!(first(asked(false)), (vec![0, 1, 2, 3], false));
+    assert_eq!(first(asked(true)), (vec![0, 2, 1, 3], false));
+}
+
+#[test]
+fn test_images_among_the_training_images_are_noted_in_small_sets() {
+    let set = load(folder(&[0, 1, 2, 1], &[2, 0]).path()).unwrap();
+    let note = "2 of 2 test images are among the training images";
+    assert!(set.notes.iter().any(|found| found == note), "{:?}", set.notes);
+}
+
+#[test]
+fn a_set_to_evaluate_is_taken_whole() {
+    let labels: Vec<u8> = (0..40).map(|number| number % 2).collect();
+    let folder = folder(&labels, &[0]);
+    IDX_FILES[2..].iter().for_each(|name| fs::remove_file(folder.path().join(name)).unwrap());
+    let source = Source::find(folder.path().to_str().unwrap()).unwrap();
+    let options = LoadOptions { tests_all: true, model_maximum: Some(100.0), ..LoadOptions::default() };
+    let set = source.load_with(&options, &mut |_| ()).unwrap();
+    assert_eq!((set.test.len(), set.test_origin, set.maximum), (40, TestOrigin::All, 100.0));
+    assert!(set.notes.iter().any(|note| note.contains("all 40 images")), "{:?}", set.notes);
+    let beyond = "15 of 40 train images have values up to 159, but 100 becomes 1.0";
+    assert!(set.notes.iter().any(|note| note == beyond), "{:?}", set.notes);
+    let names = ["2", "1", "0"].map(str::to_string);
+    assert_eq!(set.with_classes_of(&names).test.labels()[..3], [2, 1, 2]);
+}
+
+#[test]
+fn grey_becomes_colour_and_colour_grey_as_a_model_takes_them() {
+    let images =
+        |values: &[u8], shape: &[i64]| Images::new(tch::Tensor::from_slice(values).view(shape), vec![0]);
+    let grey = images(&[7, 9], &[1, 1, 2]).unwrap().in_colour().unwrap();
+    assert_eq!((grey.shape(), grey.labels()), (vec![3, 1, 2], &[0][..]));
+    let colour = images(&[255, 0, 0, 255, 0, 0], &[1, 3, 1, 2]).unwrap().in_grey().unwrap();
+    let found = Vec::<u8>::try_from(colour.pixels().unwrap().view([-1])).unwrap();
+    let expected = [[255, 0, 0], [0, 255, 0]].map(|pixel| {
+        image::DynamicImage::ImageRgb8(image::RgbImage::from_pixel(1, 1, image::Rgb(pixel))).to_luma8()
+            [(0, 0)]
+            .0[0]
+    });
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn rows_of_values_that_make_a_square_are_images() {
     assert_eq!(shape_of_row(784), [28, 28]);
     assert_eq!(shape_of_row(3 * 32 * 32), [3, 32, 32]);
@@ -305,11 +436,11 @@ fn what_is_mapped_stays_mapped_when_images_are_set_aside_or_classes_kept() {
     assert_eq!(batch.inputs, set.train.pixels().unwrap().to_kind(Kind::Float) / 255.0);
     assert_eq!(Vec::<i64>::try_from(batch.targets).unwrap(), set.train.labels());
     // A change of the file shows in what is mapped from it.
-    assert!(!set.files_have_changed());
+    assert!(set.changed_files().is_empty());
     let before = (set.fingerprint().unwrap(), i64::try_from(set.test.pixels().unwrap().sum(Kind::Int64)));
     let file = fs::OpenOptions::new().write(true).open(folder.path().join(IDX_FILES[0])).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, &[7; 160], 16).unwrap();
-    assert!(set.files_have_changed());
+    assert!(set.changed_files()[0].contains(IDX_FILES[0]), "{:?}", set.changed_files());
     assert_ne!(set.fingerprint().unwrap(), before.0);
     assert_eq!(i64::try_from(set.test.pixels().unwrap().sum(Kind::Int64)).unwrap(), 2 * 4 * 7);
 }

@@ -1,6 +1,7 @@
 //! A TorchScript file loaded for use: any file with the interface of those that fitch writes.
 
 use super::{CARD_NAME, ModelCard};
+use crate::model::{Layers, Model};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{BufReader, Read, copy, sink};
@@ -20,6 +21,8 @@ pub struct ScriptModel {
     module: CModule,
     card: ModelCard,
     device: Device,
+    /// If its layers are known.
+    images_at_once: Option<i64>,
 }
 
 impl ScriptModel {
@@ -35,10 +38,13 @@ impl ScriptModel {
 
     fn load_unnamed(path: &Path, device: Device) -> Result<ScriptModel> {
         let card = check_archive(path)?;
+        // Its fused operators compute other bits than the layers, and are compiled while the user waits.
+        tch::jit::set_tensor_expr_fuser_enabled(false);
         let module = CModule::load_on_device(path, device).map_err(|fault| {
             anyhow!("libtorch cannot load it as TorchScript: {}", message_line(&fault.to_string()))
         })?;
-        let model = ScriptModel { module, card, device };
+        let images_at_once = images_at_once(&card);
+        let model = ScriptModel { module, card, device, images_at_once };
         model.try_interface().context("does not have the interface of the models that fitch writes")?;
         Ok(model)
     }
@@ -84,6 +90,18 @@ impl ScriptModel {
     }
 
     fn call(&self, method: &str, images: &Tensor) -> Result<Tensor> {
+        let count = images.size().first().copied().unwrap_or(0);
+        let at_once = self.images_at_once.unwrap_or(count);
+        if count <= at_once {
+            return self.call_at_once(method, images);
+        }
+        let starts = (0..count).step_by(at_once as usize);
+        let parts = starts.map(|start| images.f_narrow(0, start, at_once.min(count - start)));
+        let outputs = parts.map(|part| self.call_at_once(method, &part?)).collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::f_cat(&outputs, 0)?)
+    }
+
+    fn call_at_once(&self, method: &str, images: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
         let output = self.module.method_is(method, &[IValue::Tensor(images.shallow_clone())]);
         match output.map_err(|fault| anyhow!("{method}: {}", message_line(&fault.to_string())))? {
@@ -91,6 +109,12 @@ impl ScriptModel {
             _ => bail!("{method} does not return a tensor"),
         }
     }
+}
+
+/// As [`Model::samples_at_once`], if the card's layers are ones that are known here.
+fn images_at_once(card: &ModelCard) -> Option<i64> {
+    let layers = Layers::parse(&card.layers).ok()?;
+    Some(Model::classifier(&card.input.shape, layers, card.classes.len()).ok()?.samples_at_once())
 }
 
 impl ModuleT for ScriptModel {

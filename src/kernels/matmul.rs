@@ -5,6 +5,7 @@
 //! oneDNN's operator takes 0.9 of MKL's time; otherwise the gemm crate takes 0.8 to 0.88 of it, each thread
 //! computing its part of the result. (The other way round, oneDNN takes 0.88 to 1.1, gemm 0.9 to 1.5.)
 
+use crate::kernels::has_own_code;
 use crate::kernels::threads::{for_each_index, threads};
 use crate::kernels::torch_ops;
 use anyhow::{Context, Result, bail, ensure};
@@ -54,7 +55,7 @@ fn has_avx512() -> bool {
 }
 
 fn is_single_on_cpu(tensor: &Tensor) -> bool {
-    tensor.kind() == Kind::Float && tensor.device() == Device::Cpu
+    tensor.kind() == Kind::Float && has_own_code(tensor.device())
 }
 
 /// The product [m, n] of two matrices [m, k] and [k, n] of one type on one device, whatever their strides.

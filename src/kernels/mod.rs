@@ -19,11 +19,12 @@
 //!   libtorch is made from them. Two threads of a caller that hold handles to one tensor race in tch itself;
 //!   no check here can see that.
 //! * **Foreign functions**: `GOMP_parallel` of libgomp (`threads`), with its stable signature; the
-//!   initialisers of the libraries that `cuda_libraries` loads; `gemm`, with sizes and strides of live
-//!   tensors.
+//!   initialisers of the libraries that `cuda_libraries` loads, and three functions of CUDA; setters of
+//!   libtorch's context (`float32_math`); `gemm`, with sizes and strides of live tensors.
 
 pub(crate) mod cross_entropy;
 pub(crate) mod cuda_libraries;
+pub(crate) mod float32_math;
 pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod named_tensors;
@@ -33,3 +34,29 @@ pub(crate) mod thread_priority;
 pub(crate) mod threads;
 pub(crate) mod torch_ops;
 pub(crate) mod update;
+
+use tch::Device;
+
+/// Whether fitch computes on a device by code of its own. On others, CUDA devices above all, the same is left
+/// to libtorch's operators. Tests can choose that for a CPU, too ([`without_own_code`]).
+pub(crate) fn has_own_code(device: Device) -> bool {
+    #[cfg(test)]
+    if IS_WITHOUT_OWN_CODE.get() {
+        return false;
+    }
+    device == Device::Cpu
+}
+
+#[cfg(test)]
+thread_local! {
+    static IS_WITHOUT_OWN_CODE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Does work on the CPU as it is done on a CUDA device.
+#[cfg(test)]
+pub(crate) fn without_own_code<T>(work: impl FnOnce() -> T) -> T {
+    IS_WITHOUT_OWN_CODE.set(true);
+    let done = work();
+    IS_WITHOUT_OWN_CODE.set(false);
+    done
+}

@@ -1,5 +1,6 @@
 //! A tensor's values in the CPU's memory as a slice.
 
+use super::has_own_code;
 use anyhow::{Context, Result, ensure};
 use half::bf16;
 use std::ops::Range;
@@ -42,7 +43,7 @@ fn is_plain<T: Value>(tensor: &Tensor) -> bool {
 /// As long as the slice lives, nothing may write to the tensor's memory, through another tensor or a file
 /// that it is mapped from. The callers, all of this crate, call nothing meanwhile that they do not know.
 pub fn as_slice<T: Value>(tensor: &Tensor) -> Option<&[T]> {
-    if !is_plain::<T>(tensor) {
+    if !has_own_code(tensor.device()) || !is_plain::<T>(tensor) {
         return None;
     }
     if tensor.numel() == 0 {

@@ -2,6 +2,7 @@
 
 use crate::kernels::cross_entropy::loss_and_gradient;
 use anyhow::{Context, Result};
+use std::cell::RefCell;
 use std::fmt;
 use tch::{Reduction, Tensor};
 
@@ -55,9 +56,16 @@ impl Loss {
     /// counts as much as its class in `class_weights`, float32 `[classes]`, if there are any.
     pub fn cross_entropy_with(smoothing: f64, class_weights: Option<Tensor>) -> Loss {
         const IGNORED: i64 = -100;
+        // They are sent to the device of the logits once: at each step, the host would wait for it.
+        let class_weights = RefCell::new(class_weights);
         Loss::new(move |logits, labels| {
-            let weights = class_weights.as_ref().map(|weights| weights.to_device(logits.device()));
-            logits.cross_entropy_loss(labels, weights, Reduction::Mean, IGNORED, smoothing)
+            let mut class_weights = class_weights.borrow_mut();
+            if let Some(weights) =
+                class_weights.as_mut().filter(|weights| weights.device() != logits.device())
+            {
+                *weights = weights.to_device(logits.device());
+            }
+            logits.cross_entropy_loss(labels, class_weights.as_ref(), Reduction::Mean, IGNORED, smoothing)
         })
     }
 

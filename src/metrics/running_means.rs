@@ -1,6 +1,7 @@
 //! Means of the loss and the metrics over an epoch.
 
 use super::Metric;
+use crate::kernels::has_own_code;
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
@@ -25,9 +26,9 @@ impl RunningMeans {
     /// # Errors
     /// Too little memory.
     pub fn new(metrics: usize, device: Device) -> Result<RunningMeans> {
-        let sums = match device {
-            Device::Cpu => Sums::Host(vec![0.0; metrics]),
-            _ => Sums::Device(Tensor::f_zeros(metrics as i64, (Kind::Double, device))?),
+        let sums = match has_own_code(device) {
+            true => Sums::Host(vec![0.0; metrics]),
+            false => Sums::Device(Tensor::f_zeros(metrics as i64, (Kind::Double, device))?),
         };
         Ok(RunningMeans { sums, samples: 0 })
     }

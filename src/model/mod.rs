@@ -124,6 +124,15 @@ impl Model {
         self.layers.iter().chain([&self.softmax])
     }
 
+    /// How many samples a network computes at once when it keeps nothing for gradients, so that the outputs of
+    /// its widest layer stay within bounds.
+    pub(crate) fn samples_at_once(&self) -> i64 {
+        /// 128 MiB of float32, of which a network holds a few at once.
+        const VALUES: i64 = 32 << 20;
+        let widths = self.layers.iter().map(|placed| placed.output.iter().product::<i64>());
+        (VALUES / widths.max().unwrap_or(1).max(1)).max(1)
+    }
+
     /// The number of values in all parameters, whether or not they are trained.
     pub fn parameter_count(&self) -> i64 {
         self.layers.iter().map(PlacedLayer::parameter_count).sum()

@@ -105,9 +105,17 @@ impl Network {
 }
 
 impl ModuleT for Network {
-    /// The logits [b, classes] in float32 of samples [b, ...] in float32.
+    /// The logits [b, classes] in float32 of samples [b, ...] in float32. Outside of training, samples whose
+    /// layers are wide are computed some at a time.
     fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
-        self.modules.forward_t(inputs, train)
+        let at_once = self.model.samples_at_once();
+        let count = inputs.size().first().copied().unwrap_or(0);
+        if train || count <= at_once {
+            return self.modules.forward_t(inputs, train);
+        }
+        let starts = (0..count).step_by(at_once as usize);
+        let parts = starts.map(|start| inputs.narrow(0, start, at_once.min(count - start)));
+        Tensor::cat(&parts.map(|part| self.modules.forward_t(&part, false)).collect::<Vec<_>>(), 0)
     }
 }
 
@@ -139,6 +147,19 @@ mod tests {
         assert!(network.backpropagation().unwrap().is_none());
         let fault = network.with_precision(Kind::BFloat16).unwrap_err().to_string();
         assert_eq!(fault, "conv2d_1 has no gradients of its own, which training in bfloat16 needs");
+    }
+
+    #[test]
+    fn wide_layers_are_computed_some_samples_at_a_time() {
+        let model =
+            Model::classifier(&[64, 64], Layers::parse("conv2d 64 1, avgpool2d 32").unwrap(), 3).unwrap();
+        assert_eq!(model.samples_at_once(), 128);
+        let network = Network::new(model, Device::Cpu).unwrap();
+        let inputs = Tensor::rand([300, 64, 64], (Kind::Float, Device::Cpu));
+        let all = tch::no_grad(|| network.forward_t(&inputs, false));
+        let last = tch::no_grad(|| network.forward_t(&inputs.narrow(0, 290, 10), false));
+        assert_eq!(all.size(), [300, 3]);
+        assert!(all.narrow(0, 290, 10).allclose(&last, 1e-5, 1e-6, false));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::Settings;
 use super::adam_state::{Decay, parts};
 use super::fused_adam::FusedAdam;
 use super::rule::{IntoRule, Parameter, Part, Rule, check_below_one, check_not_negative};
+use crate::kernels::has_own_code;
 use crate::kernels::tensor_slice::{Value, increment};
 use crate::kernels::update::{Elementwise, Update, update};
 use anyhow::Result;
@@ -40,9 +41,9 @@ fn rule(settings: nn::Adam, decay: Decay, device: Device) -> Result<Box<dyn Rule
     check_below_one("beta2", settings.beta2)?;
     check_not_negative("wd (weight decay)", settings.wd)?;
     check_not_negative("eps", settings.eps)?;
-    match device {
-        Device::Cpu if !settings.amsgrad => Ok(Box::new(Adam { settings, decay })),
-        _ => Ok(Box::new(FusedAdam::new(settings, decay, device)?)),
+    match has_own_code(device) && !settings.amsgrad {
+        true => Ok(Box::new(Adam { settings, decay })),
+        false => Ok(Box::new(FusedAdam::new(settings, decay, device)?)),
     }
 }
 

@@ -65,6 +65,12 @@ pub struct DatasetRecord {
     pub shape: Vec<i64>,
     /// The pixel value that becomes 1.0.
     pub maximum: f64,
+    /// The type of the values as they are stored: `Uint8`.
+    #[serde(default)]
+    pub value_type: Option<String>,
+    /// The minimum and the maximum of the training images.
+    #[serde(default)]
+    pub range: Option<[f64; 2]>,
     /// How bright the border of the training images is on average, from 0 to 1.
     pub border: f64,
     /// A digest that changes when the data do.

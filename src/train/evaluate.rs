@@ -64,6 +64,13 @@ pub fn evaluate_with(
     Ok(names.map(str::to_string).zip(means).collect())
 }
 
+/// A batch size of evaluation for inputs of any size: large images come in smaller batches.
+pub(super) fn within_memory(source: &dyn BatchSource, batch_size: usize) -> Result<usize> {
+    const MAX_INPUT_BYTES: usize = 32 << 20;
+    let row_bytes = source.row_values()?.saturating_mul(size_of::<f32>());
+    Ok(batch_size.min(MAX_INPUT_BYTES / row_bytes.max(1)).max(1))
+}
+
 /// The means of the loss and the metrics over all samples; `each` is given the outputs of every batch.
 pub(super) fn evaluate_batches(
     model: &dyn ModuleT,
@@ -76,7 +83,7 @@ pub(super) fn evaluate_batches(
     ensure!(!source.is_empty(), "there are no samples to evaluate");
     let _no_gradient = tch::no_grad_guard();
     let mut means = RunningMeans::new(1 + metrics.len(), source.device())?;
-    for batch in source.batches(batch_size)? {
+    for batch in source.batches(within_memory(source, batch_size)?)? {
         let batch = batch?;
         let outputs = model.forward_t(&batch.inputs, false);
         let value = loss.call(&outputs, &batch.targets);

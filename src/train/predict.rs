@@ -1,5 +1,6 @@
 //! Prediction: the outputs of a model for all samples.
 
+use super::evaluate::within_memory;
 use super::{evaluation_batch_size, fault};
 use crate::data::BatchSource;
 use anyhow::{Result, ensure};
@@ -7,7 +8,7 @@ use tch::nn::ModuleT;
 use tch::{Device, Tensor};
 
 /// The outputs [n, ...] of a model for all n samples, in their order, on the CPU: for a classifier its
-/// logits. The model computes in evaluation mode, in batches of at least `batch_size`, on the device of the
+/// logits. The model computes in evaluation mode, in batches of at least `batch_size` if memory allows, on the device of the
 /// samples; their targets do not matter.
 ///
 /// ```
@@ -31,7 +32,8 @@ pub fn predict(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize)
     let _no_gradient = tch::no_grad_guard();
     fault::catch(|| {
         let mut outputs = Vec::new();
-        for batch in source.batches(evaluation_batch_size(batch_size))? {
+        let batch_size = within_memory(source, evaluation_batch_size(batch_size))?;
+        for batch in source.batches(batch_size)? {
             outputs.push(model.forward_t(&batch?.inputs, false).f_to_device(Device::Cpu)?);
         }
         Ok(Tensor::f_cat(&outputs, 0)?)

@@ -4,8 +4,9 @@
 use super::callbacks::*;
 use super::*;
 use crate::data::{BatchSource, Samples};
+use crate::kernels::without_own_code;
 use crate::metrics::{Better, Loss, Metric};
-use crate::model::Backpropagation;
+use crate::model::{Backpropagation, Layers, Model, Network};
 use crate::optim::{Optimizer, keras_adam};
 use anyhow::Result;
 use std::sync::Arc;
@@ -741,4 +742,39 @@ fn a_network_trains_with_its_own_gradients_unless_the_optimizer_takes_none() {
     let optimizer = Optimizer::opaque(half.variables(), keras_adam(), 0.01).unwrap();
     let fault = Fit::network(&half, optimizer).run(&points(8), None).unwrap_err().to_string();
     assert!(fault.contains("bfloat16") && fault.contains("Optimizer::new"), "{fault}");
+}
+
+/// On a CUDA device libtorch's operators do what code of ours does on a CPU. Dropout, whose masks differ, is
+/// left out.
+#[test]
+fn the_operators_for_other_devices_train_to_the_same_values() {
+    let numbers = Tensor::arange(60 * 36, (Kind::Float, Device::Cpu)).view([60, 6, 6]);
+    let labels = Tensor::arange(60, (Kind::Int64, Device::Cpu)).remainder(3);
+    let inputs = (numbers * 0.618).frac() * 255.0 + labels.view([60, 1, 1]) * 10.0;
+    let samples = Samples::new(&inputs.clamp(0, 255).to_kind(Kind::Uint8), &labels).unwrap().scaled_by(255.0);
+    let train = |layers: &str, kind: Kind| {
+        let model = Model::classifier(&[6, 6], Layers::parse(layers).unwrap(), 3).unwrap();
+        let network = Network::new(model, Device::Cpu).unwrap().with_precision(kind).unwrap();
+        for (index, variable) in network.variables().trainable_variables().iter_mut().enumerate() {
+            let numbers = Tensor::arange(variable.numel() as i64, (Kind::Float, Device::Cpu)) + index as f64;
+            let values = ((numbers * 0.618).frac() - 0.5) * 0.4;
+            tch::no_grad(|| variable.copy_(&values.view_as(variable)));
+        }
+        let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01).unwrap();
+        let loss = Loss::cross_entropy_with(0.1, Some(Tensor::from_slice(&[1f32, 2.0, 1.0])));
+        let fit = Fit::network(&network, optimizer).epochs(4).batch_size(16).loss(loss);
+        column(&fit.run(&samples, Some(&samples)).unwrap(), "val_loss")
+    };
+    for (layers, kind, tolerance) in [
+        ("dense 12, relu, dense 8, tanh", Kind::Float, 1e-4),
+        ("dense 12, relu, dense 8, tanh", Kind::BFloat16, 0.03),
+        ("conv2d 4 3, relu, maxpool2d 2, flatten, dense 8, gelu", Kind::Float, 1e-4),
+    ] {
+        let own = train(layers, kind);
+        let generic = without_own_code(|| train(layers, kind));
+        assert!(own[3] < own[0], "{own:?}");
+        for (own, generic) in own.iter().zip(&generic) {
+            assert!((own - generic).abs() < tolerance, "{layers}, {kind:?}: {own} and {generic}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! The program as its users run it: a process of its own in a fresh folder, one file a subcommand.
 
+mod arrays;
 mod bad_input;
 mod data;
 mod evaluate;
 mod export;
+mod formats;
 mod help;
 mod interop;
 mod models;

@@ -39,9 +39,10 @@ const fn slow(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8],
 }
 
 /// All of them.
-pub const READERS: [Reader; 13] = [
+pub const READERS: [Reader; 14] = [
     quick("idx", idx_samples, read_idx),
     quick("idx.stream", idx_stream_samples, read_inputs),
+    quick("idx.labels", idx_label_samples, read_idx_labels),
     quick("rows.csv", csv_samples, read_inputs),
     quick("scan.png", image_samples, read_inputs),
     quick("foreign", foreign_samples, read_foreign),
@@ -86,6 +87,25 @@ fn read_idx(bytes: &[u8], path: &Path) -> bool {
     read.is_ok()
 }
 
+/// Numbers, a column of floats, and rows with a one for the class.
+fn idx_label_samples() -> Vec<Vec<u8>> {
+    let numbers = [&[0, 0, 12, 1, 0, 0, 0, 4][..], &[0, 0, 0, 5, 0, 0, 0, 9].repeat(2)].concat();
+    let floats: Vec<u8> = [1.0f32, 2.0, 1.0, 2.0].iter().flat_map(|label| label.to_be_bytes()).collect();
+    let floats = [&[0, 0, 13, 2, 0, 0, 0, 4, 0, 0, 0, 1][..], &floats].concat();
+    let one_hot = [&[0, 0, 8, 2, 0, 0, 0, 4, 0, 0, 0, 2][..], &[0, 1, 1, 0, 0, 1, 1, 0]].concat();
+    vec![gzip(&numbers), numbers, floats, one_hot]
+}
+
+/// Reads the labels of four images, which are names of classes whatever they are.
+fn read_idx_labels(bytes: &[u8], path: &Path) -> bool {
+    let _ = fs::create_dir(path);
+    write(bytes, &path.join("train-labels-idx1-ubyte"));
+    let images = [&[0, 0, 8, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 2][..], &[9; 16]].concat();
+    write(&images, &path.join("train-images-idx3-ubyte"));
+    let source = Source::find(path.to_str().expect("it is UTF-8")).expect("it was written");
+    source.load_with(&LoadOptions::default().test_share(0.5), &mut |_| ()).is_ok()
+}
+
 fn spec() -> InputSpec {
     InputSpec::new(&[4, 3], 255.0, Inversion::Never).expect("it is the shape of an image")
 }
@@ -111,15 +131,20 @@ fn read_dataset(bytes: &[u8], path: &Path) -> bool {
 }
 
 fn npz_samples() -> Vec<Vec<u8>> {
+    // Of other types and names; of words as bytes, with images that are mapped.
+    let others = [&include_bytes!("samples/kinds.npz")[..], include_bytes!("samples/stored.npz")];
     [&include_bytes!("samples/arrays.npz")[..], include_bytes!("samples/words.npz")]
+        .into_iter()
+        .chain(others)
         .map(<[u8]>::to_vec)
-        .into()
+        .collect()
 }
 
 fn parquet_samples() -> Vec<Vec<u8>> {
-    [&include_bytes!("samples/table.parquet")[..], include_bytes!("samples/words.parquet")]
-        .map(<[u8]>::to_vec)
-        .into()
+    let tables = [&include_bytes!("samples/table.parquet")[..], include_bytes!("samples/words.parquet")];
+    // Of two columns of images, with labels that are floats.
+    let floats = &include_bytes!("samples/floats.parquet")[..];
+    tables.into_iter().chain([floats]).map(<[u8]>::to_vec).collect()
 }
 
 fn labelled_samples() -> Vec<Vec<u8>> {

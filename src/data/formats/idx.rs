@@ -1,12 +1,13 @@
 //! A folder of IDX files as a data set.
 
 use super::reader::{FolderForm, Reader};
-use crate::data::images::max_value;
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::raw_dataset::{RawDataset, Split};
+use crate::data::scaling::Range;
 use crate::data::{Images, idx_file, passed_over};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
+use tch::Kind;
 
 pub(super) const READER: Reader = Reader {
     name: "IDX files",
@@ -30,66 +31,111 @@ pub const IDX_FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
-/// The file of that name in a folder, raw or gzipped, if there is one: with a dot before `idx`, too, or in a
-/// folder of its own name, as archives of MNIST have them.
+/// The file of that name in a folder, raw or gzipped, if there is one: `train-images-idx3-ubyte`, also with a
+/// dot for its last hyphen but one, or in a folder of that name, as archives have it.
 pub(in crate::data) fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
     let dotted = name.replace("-idx", ".idx");
-    let names = [name.to_string(), format!("{name}.gz"), dotted.clone(), format!("{dotted}.gz")];
-    let within = names.iter().flat_map(|place| names.iter().map(move |name| Path::new(place).join(name)));
-    let places: Vec<PathBuf> =
-        names.iter().map(PathBuf::from).chain(within).map(|path| folder.join(path)).collect();
-    let file = places.iter().find(|path| path.is_file());
-    file.or_else(|| places.iter().take(2).find(|path| path.exists())).cloned()
+    let names = [name, &dotted].map(|name| [name.to_string(), format!("{name}.gz")]).into_iter().flatten();
+    let within = |name: &String| {
+        let path = folder.join(name);
+        if path.is_dir() { names_of(&path, name).into_iter().find(|path| path.is_file()) } else { None }
+    };
+    let names: Vec<String> = names.collect();
+    let mut paths = names.iter().map(|name| folder.join(name));
+    paths.find(|path| path.is_file()).or_else(|| names.iter().find_map(within))
+}
+
+/// What a file in a folder of its own name may be called.
+fn names_of(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let other =
+        if name.contains(".idx") { name.replace(".idx", "-idx") } else { name.replace("-idx", ".idx") };
+    vec![folder.join(name), folder.join(other)]
 }
 
 /// A file of images and that of their labels.
 type Pair = (PathBuf, PathBuf);
 
-/// The training files of a folder and, if there are any, the test files. A single pair is one to train with,
+/// The files of a folder by their splits, those to train with first. A single pair is one to train with,
 /// whatever it is called.
-fn find_pairs(folder: &Path) -> Result<(Pair, Option<Pair>)> {
-    let mut paths = [const { None }; 4];
-    for (path, name) in paths.iter_mut().zip(IDX_FILES) {
-        *path = find_by_name(folder, name)?;
+fn find_pairs(folder: &Path) -> Result<Vec<(Split, Pair)>> {
+    let mut pairs = Vec::new();
+    let mut missing = Vec::new();
+    for split in Split::ALL {
+        let [images, labels] = ["images", "labels"].map(|content| find(folder, Some(split), content));
+        match (images?, labels?) {
+            (Some(images), Some(labels)) => pairs.push((split, (images, labels))),
+            (None, None) if split != Split::Train => {}
+            (images, labels) => {
+                let names = [(images, "images"), (labels, "labels")];
+                missing.extend(
+                    names.into_iter().filter(|(path, _)| path.is_none()).map(|(_, content)| (split, content)),
+                );
+            }
+        }
     }
-    let missing = IDX_FILES.iter().zip(&paths).filter(|(_, path)| path.is_none()).map(|(name, _)| *name);
-    let missing: Vec<&str> = missing.collect();
-    let [train_images, train_labels, test_images, test_labels] = paths;
-    let is_torn =
-        train_images.is_some() != train_labels.is_some() || test_images.is_some() != test_labels.is_some();
-    match (train_images.zip(train_labels), test_images.zip(test_labels)) {
-        (Some(train), test) if !is_torn => Ok((train, test)),
-        (None, Some(only)) if !is_torn => Ok((only, None)),
-        _ => bail!("{}: has no {} (raw or .gz)", folder.display(), missing.join(", no ")),
+    let has_train = pairs.first().is_some_and(|(split, _)| *split == Split::Train);
+    let is_torn = missing.iter().any(|(split, _)| *split != Split::Train) || missing.len() == 1;
+    if has_train && !is_torn {
+        return Ok(pairs);
     }
+    if !is_torn && let [(_, only)] = pairs.as_slice() {
+        return Ok(vec![(Split::Train, only.clone())]);
+    }
+    // Files whose names speak of no split.
+    if pairs.is_empty()
+        && let (Some(images), Some(labels)) = (find(folder, None, "images")?, find(folder, None, "labels")?)
+    {
+        return Ok(vec![(Split::Train, (images, labels))]);
+    }
+    let name = |(split, content): &(Split, &str)| {
+        let names =
+            IDX_FILES.iter().find(|name| name.contains(content) && Split::of_name(name) == Some(*split));
+        names.map_or_else(|| format!("{}-{content}-idx-ubyte", split.name()), |name| name.to_string())
+    };
+    let mut names: Vec<String> = missing.iter().map(name).collect();
+    if pairs.is_empty() && !is_torn {
+        names = IDX_FILES.map(str::to_string).to_vec();
+    }
+    bail!("{}: has no {} (raw or .gz)", folder.display(), names.join(", no "))
 }
 
 /// The four files of a folder are there.
 pub(in crate::data) fn is_whole(folder: &Path) -> bool {
-    matches!(find_pairs(folder), Ok((_, Some(_))))
+    find_pairs(folder).is_ok_and(|pairs| {
+        [Split::Train, Split::Test].iter().all(|split| pairs.iter().any(|(found, _)| found == split))
+    })
 }
 
 /// Whether a folder looks like one of IDX files.
 fn has_files(folder: &Path) -> bool {
-    let entries = passed_over::entries(folder).into_iter();
-    entries
-        .map(|path| path.file_name().unwrap_or_default().to_string_lossy().to_lowercase())
+    passed_over::entries(folder)
+        .iter()
+        .map(|path| lower_name(path))
         .any(|name| name.contains("idx") && (name.contains("images") || name.contains("labels")))
 }
 
-/// The file of that name, or one whose name says the same: train or test, images or labels, IDX.
-fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
-    if let Some(path) = find_file(folder, name) {
+fn lower_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// The file of a split with images or labels: called as it usually is, or so that its name says the same.
+fn find(folder: &Path, split: Option<Split>, content: &str) -> Result<Option<PathBuf>> {
+    let fits = |name: &str| name.contains("idx") && name.contains(content) && Split::of_name(name) == split;
+    let usual = IDX_FILES.iter().find(|name| fits(name));
+    if let Some(path) = usual.and_then(|name| find_file(folder, name)) {
         return Ok(Some(path));
     }
-    let split = if name.starts_with("train") { Split::Train } else { Split::Test };
-    let content = if name.contains("images") { "images" } else { "labels" };
-    let fits = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        name.contains("idx") && name.contains(content) && Split::of_name(&name) == Some(split)
+    let fitting = passed_over::entries(folder).into_iter().filter(|path| fits(&lower_name(path)));
+    let file_of = |path: PathBuf| match path.is_dir() {
+        // A file that an archive has in a folder of its own name.
+        true => names_of(&path, &path.file_name()?.to_string_lossy()).into_iter().find(|path| path.is_file()),
+        false => Some(path),
     };
-    let mut fitting: Vec<PathBuf> = passed_over::entries(folder).into_iter().filter(fits).collect();
-    fitting.sort();
+    let mut fitting: Vec<PathBuf> = fitting.filter_map(file_of).collect();
+    // The same file may be there in both places.
+    let name = |path: &PathBuf| lower_name(path).replace(".idx", "-idx");
+    fitting.sort_by_key(|path| (name(path), path.components().count()));
+    fitting.dedup_by_key(|path| name(path));
     if let [first, second, ..] = fitting.as_slice() {
         bail!(
             "{}: has both {} and {}; keep one set in a folder",
@@ -103,9 +149,9 @@ fn find_by_name(folder: &Path, name: &str) -> Result<Option<PathBuf>> {
 
 /// Loads the files of a folder. Without an encoding, the labels say how they are counted.
 fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
-    let (train_files, test_files) = find_pairs(folder)?;
+    let mut pairs = find_pairs(folder)?.into_iter();
+    let (_, train_files) = pairs.next().with_context(|| format!("{}: has no IDX files", folder.display()))?;
     let train = load_pair(&train_files)?;
-    let maximum = max_value(&train.pixels()?)?;
     let of_train = || train_files.1.display().to_string();
     let encoding = match encoding {
         Some(encoding) => encoding,
@@ -113,30 +159,26 @@ fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     };
     let labels = encoding.classes(train.labels()).with_context(of_train)?;
     let train = train.with_labels(labels);
-    let test = test_files.map(|files| -> Result<Images> {
-        let test = load_pair(&files)?;
-        let (train_shape, test_shape) = (train.shape(), test.shape());
+    let (mut validation, mut test) = (None, None);
+    for (split, files) in pairs {
+        let images = load_pair(&files)?;
+        let (train_shape, shape) = (train.shape(), images.shape());
         ensure!(
-            train_shape == test_shape,
-            "{}: has images of {test_shape:?} pixels, but those of {} have {train_shape:?}",
+            train_shape == shape,
+            "{}: has images of {shape:?} pixels, but those of {} have {train_shape:?}",
             files.0.display(),
             train_files.0.display()
         );
-        let labels = encoding.classes(test.labels()).with_context(|| files.1.display().to_string())?;
-        Ok(test.with_labels(labels))
-    });
-    let test = test.transpose()?;
+        let labels = encoding.classes(images.labels()).with_context(|| files.1.display().to_string())?;
+        let images = Some(images.with_labels(labels));
+        match split {
+            Split::Validation => validation = images,
+            _ => test = images,
+        }
+    }
+    let notes = Vec::from_iter(encoding.note());
     let classes = encoding.names;
-    Ok(RawDataset {
-        train,
-        validation: None,
-        test,
-        classes,
-        maximum,
-        notes: Vec::new(),
-        left_out: Vec::new(),
-        table: None,
-    })
+    Ok(RawDataset { train, validation, test, classes, notes, left_out: Vec::new(), table: None })
 }
 
 /// Loads the files of a catalogued set, whose classes are known.
@@ -146,10 +188,11 @@ pub(in crate::data) fn load_known(folder: &Path, classes: Vec<String>) -> Result
 
 /// The shape of an image and the number of classes, from the headers and the labels.
 fn shape_and_classes(folder: &Path) -> Result<(Vec<i64>, usize)> {
-    let ((images, labels), _) = find_pairs(folder)?;
-    let encoding = LabelEncoding::from_labels(&idx_file::read_label_numbers(&labels)?);
+    let pairs = find_pairs(folder)?;
+    let (_, (images, labels)) = pairs.first().context("has no IDX files")?;
+    let encoding = LabelEncoding::from_labels(&idx_file::read_label_numbers(labels)?);
     let encoding = encoding.with_context(|| labels.display().to_string())?;
-    Ok((idx_file::image_sizes(&images)?.split_off(1), encoding.names.len()))
+    Ok((idx_file::image_sizes(images)?.split_off(1), encoding.names.len()))
 }
 
 /// Images with their labels as they are stored.
@@ -164,5 +207,9 @@ fn load_pair((images, labels): &Pair) -> Result<Images> {
         numbers.len(),
         images.display()
     );
-    Ok(Images::new(pixels, numbers)?.mapped_from(mapped_from))
+    let loaded = Images::new(pixels, numbers)?.mapped_from(mapped_from);
+    if matches!(loaded.kind(), Kind::Float | Kind::Double) {
+        Range::of(&loaded).with_context(|| images.display().to_string())?;
+    }
+    Ok(loaded)
 }

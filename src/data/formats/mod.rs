@@ -83,6 +83,11 @@ impl Format {
         }
     }
 
+    /// Whether it holds images in files of their own, as other programs show them.
+    pub(super) fn is_of_pictures(self) -> bool {
+        ["pictures", "parquet"].contains(&self.keyword())
+    }
+
     fn of_file_name(path: &Path) -> Option<Format> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         Format::all().find(|format| format.0.endings.iter().any(|ending| name.ends_with(ending)))

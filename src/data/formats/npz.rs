@@ -1,32 +1,40 @@
-//! NumPy's `.npz` with `x_train`, `y_train` and, if there are such, `x_val`, `y_val` and `x_test`, `y_test`,
-//! as Keras keeps MNIST.
-//!
-//! The format of an array: numpy.lib.format, version 1 to 3.
+//! NumPy's `.npz` with images and their labels: `x_train`, `y_train` and, if there are such, `x_val`, `y_val`
+//! and `x_test`, `y_test`, as Keras keeps MNIST, or other names that say as much.
+
+mod array;
+mod names;
 
 use super::reader::Reader;
-use crate::data::images::max_value;
+use crate::data::images::MappedFile;
+use crate::data::label_array;
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
+use crate::data::load_options::LoadOptions;
 use crate::data::raw_dataset::{RawDataset, Split};
+use crate::data::scaling::Range;
 use crate::data::{Images, idx_file};
+use crate::files::FileStamp;
 use anyhow::{Context, Result, bail, ensure};
+use array::{Array, Header};
+use names::{Described, Pair, pairs};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, copy, sink};
 use std::path::Path;
-use tch::{Kind, Tensor};
-use zip::ZipArchive;
+use tch::{Device, Kind, Tensor};
+use zip::{CompressionMethod, ZipArchive};
 
-/// A longer header, in bytes, does not describe an array of images.
-const MAX_HEADER: usize = 1 << 16;
-
-/// The name of a class is shorter.
-const MAX_LETTERS: u64 = 4096;
+/// Smaller arrays are read, not mapped.
+const MIN_MAPPED_BYTES: u64 = 1 << 14;
+/// DEFLATE cannot expand its input by more than this (RFC 1951: 258 bytes for two bits, rounded up).
+const MAX_EXPANSION: u64 = 1040;
 
 pub(super) const READER: Reader = Reader {
     name: "NumPy archive",
     keyword: "npz",
     folder: None,
     endings: &[".npz"],
-    load: |path, _, encoding, _| load(path, encoding).with_context(|| path.display().to_string()),
+    load: |path, options, encoding, _| {
+        load(path, options, encoding).with_context(|| path.display().to_string())
+    },
     shape_and_classes: None,
 };
 
@@ -34,39 +42,28 @@ pub(super) const READER: Reader = Reader {
 ///
 /// # Errors
 /// Arrays that are missing, damaged, of another type, or do not fit each other.
-fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
-    let file = File::open(path).context("cannot be opened")?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).context("is not a NumPy archive")?;
-    let names: Vec<String> = archive.file_names().map(str::to_string).collect();
-    let has = |name: &str| names.contains(&format!("{name}.npy"));
-    for name in ["x_train", "y_train"] {
-        ensure!(has(name), "has no array {name}; there are {}", names.join(", ").replace(".npy", ""));
-    }
+fn load(path: &Path, options: &LoadOptions, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
+    let mut archive = Archive::open(path)?;
+    let pairs = pairs(&archive.described(), options.label_column.as_deref())?;
+    let train_name = pairs[0].images.clone();
     let mut splits = Vec::new();
-    for split in Split::ALL {
-        let name = split.words().iter().find(|name| has(&format!("x_{name}")) || has(&format!("y_{name}")));
-        let Some(name) = name else { continue };
-        let (x, y) = (format!("x_{name}"), format!("y_{name}"));
-        ensure!(has(&x) && has(&y), "has only one of {x} and {y}");
-        splits.push((
-            split,
-            images(array(&mut archive, &x)?, &x)?,
-            labels(array(&mut archive, &y)?, &y)?,
-            x,
-            y,
-        ));
+    for Pair { split, images: x, labels: y } in pairs {
+        let (pixels, mapped_from) = images(archive.images(&x)?, &x)?;
+        check_finite(&pixels).with_context(|| x.clone())?;
+        let labels = labels(archive.array(&y)?, &y)?;
+        splits.push((split, pixels, mapped_from, labels, x, y));
     }
-    let (_, train, train_labels, ..) = &splits[0];
+    let (_, train, _, train_labels, _, train_labels_name) = &splits[0];
     let (of_train, kind) = (train.size().split_off(1), train.kind());
-    let encoding = LabelEncoding::of([train_labels], encoding).context("y_train")?;
+    let encoding = LabelEncoding::of([train_labels], encoding).with_context(|| train_labels_name.clone())?;
     let [mut train, mut validation, mut test] = [const { None }; 3];
-    for (split, pixels, labels, x, y) in splits {
+    for (split, pixels, mapped_from, labels, x, y) in splits {
         let (shape, other) = (pixels.size().split_off(1), pixels.kind());
-        ensure!(other == kind, "{x} is of type {other:?}, but x_train of {kind:?}");
-        ensure!(shape == of_train, "{x} has images of {shape:?}, but x_train has {of_train:?}");
+        ensure!(other == kind, "{x} is of type {other:?}, but {train_name} of {kind:?}");
+        ensure!(shape == of_train, "{x} has images of {shape:?}, but {train_name} has {of_train:?}");
         let (count, of_labels) = (pixels.size()[0], labels.len());
         ensure!(of_labels as i64 == count, "{y} has {of_labels} labels, but {x} has {count} images");
-        let images = Images::new(pixels, encoding.classes_of(&labels).context(y)?)?;
+        let images = Images::new(pixels, encoding.classes_of(&labels).context(y)?)?.mapped_from(mapped_from);
         match split {
             Split::Train => train = Some(images),
             Split::Validation => validation = Some(images),
@@ -74,150 +71,120 @@ fn load(path: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
         }
     }
     let train = train.context("has no images")?;
-    let maximum = max_value(&train.pixels()?)?;
-    Ok(RawDataset {
-        train,
-        validation,
-        test,
-        classes: encoding.names,
-        maximum,
-        notes: Vec::new(),
-        left_out: Vec::new(),
-        table: None,
-    })
+    let notes = Vec::from_iter(encoding.note());
+    let classes = encoding.names;
+    Ok(RawDataset { train, validation, test, classes, notes, left_out: Vec::new(), table: None })
 }
 
-fn images(array: Array, name: &str) -> Result<Tensor> {
-    let Array::Numbers(numbers) = array else { bail!("{name} holds words, not images") };
-    let pixels = idx_file::usual_axes(numbers)?;
+/// An open archive.
+struct Archive<'a> {
+    path: &'a Path,
+    stamp: FileStamp,
+    zip: ZipArchive<BufReader<File>>,
+}
+
+/// Numbers, and the file if they are mapped from it.
+type Mapped = (Tensor, Option<MappedFile>);
+
+impl Archive<'_> {
+    fn open(path: &Path) -> Result<Archive<'_>> {
+        let stamp = FileStamp::of(path)?;
+        let file = File::open(path).context("cannot be opened")?;
+        let zip = ZipArchive::new(BufReader::new(file)).context("is not a NumPy archive")?;
+        Ok(Archive { path, stamp, zip })
+    }
+
+    /// The arrays with what their headers say.
+    fn described(&mut self) -> Vec<Described> {
+        let names: Vec<String> = self.zip.file_names().map(str::to_string).collect();
+        let mut names: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix(".npy")).collect();
+        names.sort_unstable();
+        let mut describe = |name: &str| {
+            let header = self.zip.by_name(&format!("{name}.npy")).ok();
+            let header = header.and_then(|mut entry| Header::read(&mut entry).ok());
+            Described { name: name.to_string(), header }
+        };
+        names.into_iter().map(&mut describe).collect()
+    }
+
+    fn array(&mut self, name: &str) -> Result<Array> {
+        let mut entry = self.zip.by_name(&format!("{name}.npy")).context("is a damaged archive")?;
+        // What the archive states is not believed either.
+        let limit = entry.size().min(entry.compressed_size().saturating_mul(MAX_EXPANSION));
+        let header = Header::read(&mut entry);
+        header.and_then(|header| header.read_values(entry, limit)).with_context(|| format!("array {name}"))
+    }
+
+    /// The array of that name; mapped if it lies in the file as it would in memory.
+    fn images(&mut self, name: &str) -> Result<Mapped> {
+        if let Some(mapped) = self.map(name).with_context(|| format!("array {name}"))? {
+            return Ok(mapped);
+        }
+        match self.array(name)? {
+            Array::Numbers(numbers) => Ok((numbers, None)),
+            Array::Words(_) => bail!("{name} holds words, not images"),
+        }
+    }
+
+    fn map(&mut self, name: &str) -> Result<Option<Mapped>> {
+        let mut entry = self.zip.by_name(&format!("{name}.npy")).context("is a damaged archive")?;
+        let Some(path) = self.path.to_str() else { return Ok(None) };
+        if entry.compression() != CompressionMethod::Stored || entry.size() < MIN_MAPPED_BYTES {
+            return Ok(None);
+        }
+        let (start, limit) = (entry.data_start(), entry.size());
+        let header = Header::read(&mut entry)?;
+        if !header.is_plain() {
+            return Ok(None);
+        }
+        let length = header.values_length(limit.saturating_sub(header.length))?;
+        // The whole of it is read once, which compares its checksum.
+        let left = copy(&mut entry, &mut sink()).context("is damaged")?;
+        ensure!(left == length, "has {left} bytes of values, not {length}");
+        let end = start + header.length + length;
+        let whole = Tensor::f_from_file(path, false, end as i64, (Kind::Uint8, Device::Cpu));
+        let whole = whole.context("cannot be mapped into memory")?;
+        let values = whole.f_narrow(0, (end - length) as i64, length as i64)?;
+        let file = MappedFile { path: self.path.to_path_buf(), stamp: self.stamp.clone() };
+        Ok(Some((values.f_view(header.shape.as_slice())?, Some(file))))
+    }
+}
+
+/// Images with their usual axes.
+fn images((numbers, mapped_from): Mapped, name: &str) -> Result<Mapped> {
+    let stored = numbers.size();
+    let pixels = idx_file::usual_axes(idx_file::on_white(numbers).with_context(|| name.to_string())?)?;
     let shape = pixels.size();
     ensure!(
         matches!(shape.len(), 2 | 3) || (shape.len() == 4 && shape[1] == 3),
-        "{name} has the shape {shape:?}; images are [n, height, width], in colour [n, height, width, 3]"
+        "{name} has the shape {stored:?}; images are [n, height, width], in colour [n, height, width, 3] or \
+         [n, 3, height, width]{}",
+        if stored.len() == 4 && [1, 3].contains(&stored[2]) {
+            ": the number of images comes first (np.moveaxis(x, -1, 0))"
+        } else {
+            ""
+        }
     );
-    let is_finite = match pixels.kind() {
-        Kind::Float | Kind::Double => pixels.f_isfinite()?.f_all()?.int64_value(&[]) != 0,
-        _ => true,
-    };
-    ensure!(is_finite, "{name} has a value that is not a finite number");
     ensure!(pixels.numel() > 0, "{name} holds no images");
-    Ok(pixels)
+    // Channels that came last were moved, in memory.
+    let is_as_stored = stored.len() < 4 || (stored[1] == 3 && stored[3] != 3) || pixels.dim() < 4;
+    Ok((pixels, mapped_from.filter(|_| is_as_stored)))
+}
+
+fn check_finite(pixels: &Tensor) -> Result<()> {
+    if matches!(pixels.kind(), Kind::Float | Kind::Double) {
+        Range::of(&Images::new(pixels.shallow_clone(), vec![0; pixels.size()[0] as usize])?)?;
+    }
+    Ok(())
 }
 
 fn labels(array: Array, name: &str) -> Result<RawLabels> {
     match array {
         Array::Words(words) => Ok(RawLabels::Words(words)),
         Array::Numbers(numbers) => {
-            let is_whole = !matches!(numbers.kind(), Kind::Float | Kind::Double);
-            ensure!(is_whole, "{name}: labels must be whole numbers or words");
-            Ok(RawLabels::Numbers(Vec::try_from(&numbers.f_reshape([-1])?.f_to_kind(Kind::Int64)?)?))
+            Ok(RawLabels::Numbers(label_array::numbers(&numbers).with_context(|| name.to_string())?))
         }
     }
-}
-
-/// An array of an archive.
-enum Array {
-    Numbers(Tensor),
-    Words(Vec<String>),
-}
-
-fn array(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Array> {
-    let entry = archive.by_name(&format!("{name}.npy")).context("is a damaged archive")?;
-    let stated = entry.size();
-    read_array(entry, stated).with_context(|| format!("array {name}"))
-}
-
-/// An array from its bytes; the archive states how many there are.
-///
-/// Written by hand: it trusts no header with memory and reads words, both of which tch's `read_npz` does not,
-/// and the few lines of header parsing spare a dependency.
-fn read_array(mut bytes: impl Read, stated: u64) -> Result<Array> {
-    let mut start = [0; 8];
-    bytes.read_exact(&mut start).context("is cut short")?;
-    ensure!(start.starts_with(b"\x93NUMPY"), "is not in NumPy's format");
-    let length = match start[6] {
-        1 => {
-            let mut length = [0; 2];
-            bytes.read_exact(&mut length).context("is cut short")?;
-            u16::from_le_bytes(length) as usize
-        }
-        _ => {
-            let mut length = [0; 4];
-            bytes.read_exact(&mut length).context("is cut short")?;
-            u32::from_le_bytes(length) as usize
-        }
-    };
-    ensure!(length <= MAX_HEADER, "has a header of {length} bytes");
-    let mut header = vec![0; length];
-    bytes.read_exact(&mut header).context("is cut short")?;
-    let header = String::from_utf8_lossy(&header).into_owned();
-    let (kind, size) = kind_of(value_of(&header, "descr")?)?;
-    let is_transposed = value_of(&header, "fortran_order")?.starts_with("True");
-    let mut shape = shape_of(value_of(&header, "shape")?)?;
-    let count = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size as u64));
-    let expected = count.and_then(|count| count.checked_mul(size)).filter(|&bytes| bytes <= stated);
-    let expected =
-        expected.with_context(|| format!("states the shape {shape:?}, more than the file holds"))?;
-    let mut values = Vec::new();
-    bytes.take(expected + 1).read_to_end(&mut values).context("is damaged")?;
-    ensure!(values.len() as u64 == expected, "has {} bytes of values, not {expected}", values.len());
-    let Some(kind) = kind else { return Ok(Array::Words(words(&values, size as usize)?)) };
-    if !is_transposed {
-        return Ok(Array::Numbers(Tensor::f_from_data_size(&values, &shape, kind)?));
-    }
-    shape.reverse();
-    let axes: Vec<i64> = (0..shape.len() as i64).rev().collect();
-    Ok(Array::Numbers(Tensor::f_from_data_size(&values, &shape, kind)?.f_permute(axes)?.f_contiguous()?))
-}
-
-/// Words of `size` bytes each, four to a letter.
-fn words(bytes: &[u8], size: usize) -> Result<Vec<String>> {
-    let letter = |bytes: &[u8; 4]| char::from_u32(u32::from_le_bytes(*bytes));
-    let word = |bytes: &[u8]| bytes.as_chunks().0.iter().map(letter).collect::<Option<String>>();
-    let words: Option<Vec<String>> = bytes.chunks(size).map(word).collect();
-    let words = words.context("has a letter that is not Unicode")?;
-    Ok(words.iter().map(|word| word.trim_end_matches('\0').to_string()).collect())
-}
-
-/// What follows a name in the header, a Python dictionary.
-fn value_of<'a>(header: &'a str, name: &str) -> Result<&'a str> {
-    let behind = header.split_once(&format!("'{name}':")).map(|(_, behind)| behind.trim_start());
-    behind.with_context(|| format!("has no {name} in its header"))
-}
-
-/// The type of the values, none for words, and their size in bytes.
-fn kind_of(descr: &str) -> Result<(Option<Kind>, u64)> {
-    let name = descr.trim_start_matches('\'').split('\'').next().unwrap_or_default();
-    let (kind, size) = match name {
-        "|u1" | "u1" => (Kind::Uint8, 1),
-        "|i1" | "i1" => (Kind::Int8, 1),
-        "<i2" => (Kind::Int16, 2),
-        "<i4" => (Kind::Int, 4),
-        "<i8" => (Kind::Int64, 8),
-        "<f4" => (Kind::Float, 4),
-        "<f8" => (Kind::Double, 8),
-        _ => {
-            let letters = name.strip_prefix("<U").and_then(|letters| letters.parse::<u64>().ok());
-            let letters = letters.filter(|letters| (1..=MAX_LETTERS).contains(letters));
-            let letters = letters.with_context(|| {
-                format!(
-                    "has values of the type {name:.20}; those of u1, i1, i2, i4, i8, f4, f8 and U are read"
-                )
-            })?;
-            return Ok((None, 4 * letters));
-        }
-    };
-    Ok((Some(kind), size))
-}
-
-fn shape_of(text: &str) -> Result<Vec<i64>> {
-    let inner = text.strip_prefix('(').and_then(|text| text.split_once(')')).map(|(inner, _)| inner);
-    let inner = inner.context("has no shape in its header")?;
-    let sizes = inner.split(',').map(str::trim).filter(|size| !size.is_empty());
-    let sizes: Vec<i64> =
-        sizes.map(str::parse).collect::<Result<_, _>>().context("has no shape in its header")?;
-    ensure!(sizes.len() <= 8 && sizes.iter().all(|&size| size >= 0), "has the shape {sizes:?}");
-    Ok(sizes)
 }
 
 #[cfg(test)]
@@ -246,7 +213,7 @@ mod tests {
             writer.write_all(bytes).unwrap();
         }
         writer.finish().unwrap();
-        load(&path, None)
+        load(&path, &LoadOptions::default(), None)
     }
 
     #[test]
@@ -260,11 +227,11 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((loaded.train.labels(), loaded.test.unwrap().labels()), (&[1, 0][..], &[1][..]));
-        assert_eq!((loaded.train.pixels().unwrap().size(), loaded.maximum), (vec![2, 1, 2], 255.0));
+        assert_eq!(loaded.train.pixels().unwrap().size(), [2, 1, 2]);
         let floats: Vec<u8> = [0.5f32, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
         let loaded =
             load_arrays(&[("x_train", npy("<f4", "(2, 1)", &floats)), ("y_train", labels.clone())]).unwrap();
-        assert_eq!((loaded.maximum, loaded.test.is_none()), (2.0, true));
+        assert_eq!((loaded.train.kind(), loaded.test.is_none()), (Kind::Float, true));
         let colour: Vec<u8> = (0..12).collect();
         let loaded =
             load_arrays(&[("x_train", npy("|u1", "(2, 1, 2, 3)", &colour)), ("y_train", labels)]).unwrap();
@@ -314,8 +281,59 @@ mod tests {
         let from_1 =
             load_arrays(&[("x_train", x.clone()), ("y_train", npy("|u1", "(2,)", &[2, 1]))]).unwrap();
         assert_eq!((from_1.train.labels(), from_1.classes), (&[1, 0][..], vec!["1".into(), "2".to_string()]));
-        let gap = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 2]))]);
-        assert!(format!("{:#}", gap.err().unwrap()).contains("y_train: label 2 (of image 1"));
+        let gap = load_arrays(&[("x_train", x), ("y_train", npy("|u1", "(2,)", &[0, 2]))]).unwrap();
+        assert_eq!((gap.classes, gap.train.labels()), (vec!["0".into(), "2".to_string()], &[0, 1][..]));
+    }
+
+    #[test]
+    fn channels_may_come_first_or_last_and_may_be_four() {
+        let load = |shape: &str, values: &[u8]| {
+            let y = npy("|u1", "(2,)", &[0, 1]);
+            let loaded = load_arrays(&[("x_train", npy("|u1", shape, values)), ("y_train", y)])?;
+            let pixels = loaded.train.pixels()?;
+            Ok::<_, anyhow::Error>((pixels.size(), Vec::<u8>::try_from(pixels.get(0).reshape([-1]))?))
+        };
+        let count = |count: u8| (0..count).collect::<Vec<u8>>();
+        assert_eq!(load("(2, 3, 1, 2)", &count(12)).unwrap(), (vec![2, 3, 1, 2], count(6)));
+        assert_eq!(load("(2, 1, 2, 3)", &count(12)).unwrap(), (vec![2, 3, 1, 2], vec![0, 3, 1, 4, 2, 5]));
+        for shape in ["(2, 1, 2, 2)", "(2, 2, 2, 1)"] {
+            assert_eq!(load(shape, &count(8)).unwrap(), (vec![2, 2, 2], count(4)));
+        }
+        assert_eq!(load("(2, 3, 4, 4)", &count(96)).unwrap().0, [2, 3, 4, 4]);
+        // The fourth says how opaque a pixel is: it lies on white.
+        let pixels = [[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 128], [9, 9, 9, 255]].concat();
+        let (size, values) = load("(2, 2, 2, 4)", &pixels.repeat(2)).unwrap();
+        assert_eq!((size, values[..4].to_vec()), (vec![2, 3, 2, 2], vec![10, 255, 127, 9]));
+        assert_eq!(load("(2, 4, 1, 2)", &count(16)).unwrap().0, [2, 3, 1, 2]);
+        let fault = |shape: &str, values: &[u8]| format!("{:#}", load(shape, values).unwrap_err());
+        assert!(fault("(2, 2, 3, 2)", &count(24)).contains("the number of images comes first"));
+        assert!(fault("(2, 2, 2, 2)", &count(16)).contains("x_train has the shape [2, 2, 2, 2]"));
+    }
+
+    /// What is not compressed stays in the file.
+    #[test]
+    fn large_arrays_of_bytes_are_mapped_and_their_checksum_is_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npz");
+        let values: Vec<u8> = (0..40_000u32).map(|value| (value % 251) as u8).collect();
+        let mut writer = zip::ZipWriter::new(File::create(&path).unwrap());
+        for (name, bytes) in
+            [("x", npy("|u1", "(4, 100, 100)", &values)), ("y", npy("|u1", "(4,)", &[0, 1, 0, 1]))]
+        {
+            let stored = FileOptions::default().compression_method(CompressionMethod::Stored);
+            writer.start_file(format!("{name}.npy"), stored).unwrap();
+            writer.write_all(&bytes).unwrap();
+        }
+        writer.finish().unwrap();
+        let loaded = load(&path, &LoadOptions::default(), None).unwrap();
+        assert_eq!(Vec::<u8>::try_from(loaded.train.pixels().unwrap().view([-1])).unwrap(), values);
+        assert!(loaded.train.changed_file().is_none());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[20_000] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(loaded.train.changed_file().is_some(), "it is mapped");
+        let fault = format!("{:#}", load(&path, &LoadOptions::default(), None).err().unwrap());
+        assert!(fault.contains("array x: is damaged"), "{fault}");
     }
 
     #[test]
@@ -362,6 +380,6 @@ mod tests {
             fault(x.clone(), npy("|u1", "(3,)", &[0, 1, 1]))
                 .contains("y_train has 3 labels, but x_train has 2")
         );
-        assert!(fault(x, npy("<f4", "(1,)", &[0, 0, 0, 0])).contains("labels must be whole numbers"));
+        assert!(fault(x, npy("<f4", "(1,)", &0.5f32.to_le_bytes())).contains("labels must be whole numbers"));
     }
 }

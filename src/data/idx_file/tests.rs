@@ -179,3 +179,16 @@ fn folders_and_missing_files_are_named() {
     let fault = format!("{:#}", read_labels(&missing).unwrap_err());
     assert!(fault.contains("nothing: cannot be opened: No such file"), "{fault}");
 }
+
+#[test]
+fn emnist_is_turned_when_it_is_read_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, idx(8, &[1, 2, 3], &[1, 2, 3, 4, 5, 6])).unwrap();
+        let mut stream = stream_images(&path).unwrap();
+        (stream.shape().to_vec(), stream.next().unwrap().unwrap())
+    };
+    assert_eq!(read("images"), (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    assert_eq!(read("emnist-images"), (vec![3, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
+}

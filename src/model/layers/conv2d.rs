@@ -1,10 +1,11 @@
 //! The convolution of images.
 
 use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
+use crate::kernels::has_own_code;
 use anyhow::{Result, bail, ensure};
 use std::sync::Arc;
 use tch::nn::{self, Init};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 pub(super) const KIND: LayerKind = LayerKind {
     keyword: "conv2d",
@@ -155,9 +156,9 @@ impl Layer for Conv2d {
 /// On a CPU, the same values in the memory order of pixels, in which convolutions are faster; later layers
 /// keep it.
 fn channels_last(values: &Tensor) -> Tensor {
-    match values.device() {
-        Device::Cpu => values.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
-        _ => values.shallow_clone(),
+    match has_own_code(values.device()) {
+        true => values.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
+        false => values.shallow_clone(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! P and the others are scaled by 1 / (1 - P); otherwise values pass unchanged.
 
 use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
+use crate::kernels::has_own_code;
 use crate::kernels::mask::{draw_kept, drop_values};
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -86,7 +87,7 @@ enum Dropped {
 
 impl LayerGradients for DropoutGradients {
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
-        if inputs.device() != Device::Cpu {
+        if !has_own_code(inputs.device()) {
             let (outputs, mask) = inputs.f_native_dropout(self.rate, true)?;
             self.used = Some(Dropped::Mask(mask));
             return Ok(outputs);
@@ -112,7 +113,7 @@ impl LayerGradients for DropoutGradients {
 
 /// Dropout that libtorch can differentiate: on a CPU with a mask of ours.
 fn dropout(values: &Tensor, rate: f64) -> Tensor {
-    if values.device() != Device::Cpu || values.kind() != Kind::Float {
+    if !has_own_code(values.device()) || values.kind() != Kind::Float {
         return values.dropout(rate, true);
     }
     let mut mask = Tensor::ones(values.size(), (Kind::Float, Device::Cpu));

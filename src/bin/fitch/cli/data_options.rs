@@ -50,6 +50,16 @@ pub struct DataOptions {
     /// Use only these classes, by name, such as cat,dog [default: all]
     #[arg(long, value_name = "NAMES", help_heading = "Data")]
     pub classes: Option<String>,
+
+    /// The value that becomes 1.0, such as 255 or 4095; all values are divided by it [default: 255 for bytes,
+    /// else what suits the largest value]
+    #[arg(long, value_name = "X", help_heading = "Data", allow_negative_numbers = true)]
+    pub maximum: Option<f64>,
+
+    /// Exchange rows and columns of the images [default: for files named emnist, which have them so]
+    #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub transpose: Option<bool>,
 }
 
 impl DataOptions {
@@ -65,6 +75,8 @@ impl DataOptions {
             missing: self.missing.or(others.missing),
             pixel_order: self.pixel_order.or(others.pixel_order),
             classes: self.classes.or(others.classes),
+            maximum: self.maximum.or(others.maximum),
+            transpose: self.transpose.or(others.transpose),
         }
     }
 }

@@ -318,6 +318,8 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("missing"),
     model("pixel_order"),
     model("classes"),
+    model("maximum"),
+    model("transpose"),
     fixed("validation"),
     model("validation_split"),
     model("split"),

@@ -5,16 +5,18 @@ use fitch::data::Dataset;
 use fitch::train::{Callback, Training};
 
 /// Ends a training whose images are no longer those that it began with. As long as no mapped file has new
-/// times or another length, that costs next to nothing.
+/// times or another length, that costs next to nothing; images in memory cannot change.
 #[derive(Debug)]
 pub struct DataGuard<'a> {
     dataset: &'a Dataset,
     fingerprint: &'a str,
+    /// Changes of files after which the images were still the same.
+    harmless: Vec<String>,
 }
 
 impl DataGuard<'_> {
     pub fn new<'a>(dataset: &'a Dataset, fingerprint: &'a str) -> DataGuard<'a> {
-        DataGuard { dataset, fingerprint }
+        DataGuard { dataset, fingerprint, harmless: Vec::new() }
     }
 }
 
@@ -22,12 +24,16 @@ impl Callback for DataGuard<'_> {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
         // A file that was only touched, or replaced by another under its name, leaves the mapped images as
         // they were.
-        ensure!(
-            !self.dataset.files_have_changed() || self.dataset.fingerprint()? == self.fingerprint,
-            "the image files of {} were changed while training ran (noticed in epoch {})",
-            self.dataset.name,
-            training.epoch()
-        );
+        let changed = self.dataset.changed_files();
+        if changed != self.harmless {
+            ensure!(
+                self.dataset.fingerprint()? == self.fingerprint,
+                "the image files of {} were changed while training ran (noticed in epoch {})",
+                self.dataset.name,
+                training.epoch()
+            );
+            self.harmless = changed;
+        }
         Ok(())
     }
 }

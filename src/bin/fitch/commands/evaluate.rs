@@ -10,32 +10,41 @@ use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
-use fitch::data::{Dataset, TableForm};
-use fitch::export::ScriptModel;
+use fitch::data::{Dataset, LoadOptions, Source, TableForm, TestOrigin};
+use fitch::export::{InputCard, ScriptModel};
 use fitch::metrics::ConfusionMatrix;
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
 
 pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
+    if options.reading.maximum.is_some() {
+        let fault = "--maximum: a model is evaluated on values that are scaled as those it was trained on";
+        return Err(UsageError(vec![fault.to_string()]).into());
+    }
     let (subject, train_options) = match options.model.is_file() {
         true => Subject::file(&options)?,
         false => Subject::run(&options)?,
     };
+    let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
     let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
     let chosen = start_libtorch(configuration.machine)?;
     let model = subject.load(chosen.device)?;
     if options.dataset.is_some() && configuration.reading.image_size.is_none() {
         configuration.reading.image_size = image_size(&model.shape);
     }
+    configuration.reading.maximum = None;
+    configuration.reading.model_maximum = Some(model.maximum);
     if options.dataset.is_some() {
         configuration.reading.table = model.table.clone();
     }
-    let dataset = load_data(&configuration, terminal)?;
+    let dataset =
+        load_data(&configuration, subject.run_of_it().filter(|_| may_take_all), may_take_all, terminal)?;
+    let dataset = model.fitted(dataset, terminal)?;
     model.check_fit(&dataset)?;
     let samples = dataset.test_samples()?.to_device(chosen.device)?;
     let evaluation = evaluate(&*model.network, &samples, configuration.batch_size)?;
@@ -53,7 +62,8 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
 /// What is evaluated, not loaded yet.
 enum Subject {
     Run(Box<RecordedRun>),
-    File(PathBuf),
+    /// With the run that it lies in the folder of, if it does.
+    File(PathBuf, Option<Box<RecordedRun>>),
 }
 
 /// A model with what it takes and what it tells apart.
@@ -64,6 +74,8 @@ struct LoadedModel {
     classes: Vec<String>,
     /// The shape of an image.
     shape: Vec<i64>,
+    /// The value that becomes 1.0.
+    maximum: f64,
     /// How the rows of its training table became images, if it was one.
     table: Option<TableForm>,
 }
@@ -74,6 +86,7 @@ impl Subject {
         let run = RecordedRun::open(&given.model)?;
         let mut recorded = run.options.clone();
         recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
+        recorded.data.transpose = recorded.data.transpose.filter(|_| given.dataset.is_none());
         let options = TrainOptions {
             validation: None,
             dataset: given.dataset.clone().or(recorded.dataset),
@@ -97,27 +110,50 @@ impl Subject {
             threads: given.threads,
             ..defaults
         };
-        Ok((Subject::File(given.model.clone()), options))
+        let run = given.model.parent().and_then(|folder| RecordedRun::open(folder).ok());
+        Ok((Subject::File(given.model.clone(), run.map(Box::new)), options))
+    }
+
+    /// The run that the model comes from, if it is known.
+    fn run_of_it(&self) -> Option<&RecordedRun> {
+        match self {
+            Subject::Run(run) => Some(run),
+            Subject::File(_, run) => run.as_deref(),
+        }
     }
 
     fn load(&self, device: Device) -> Result<LoadedModel> {
         Ok(match self {
             Subject::Run(run) => {
-                let DatasetRecord { classes, shape, table, .. } = run.record.dataset.clone();
+                let DatasetRecord { classes, shape, maximum, table, .. } = run.record.dataset.clone();
                 let network = Box::new(run.load(device)?);
-                LoadedModel { name: "the run".to_string(), network, classes, shape, table }
+                LoadedModel { name: "the run".to_string(), network, classes, shape, maximum, table }
             }
-            Subject::File(path) => {
+            Subject::File(path, _) => {
                 let model = ScriptModel::load(path, device)?;
-                let (classes, input) = (model.card().classes.clone(), model.card().input.clone());
+                let classes = model.card().classes.clone();
+                let InputCard { shape, maximum, table, .. } = model.card().input.clone();
                 let (name, network) = (path.display().to_string(), Box::new(model));
-                LoadedModel { name, network, classes, shape: input.shape, table: input.table }
+                LoadedModel { name, network, classes, shape, maximum, table }
             }
         })
     }
 }
 
 impl LoadedModel {
+    /// The data with the classes and the colours that the model knows, if they can be brought to them.
+    fn fitted(&self, dataset: Dataset, terminal: &Terminal) -> Result<Dataset> {
+        let found = dataset.test.shape();
+        let dataset = dataset.with_test_channels_of(&self.shape)?;
+        let now = dataset.test.shape();
+        if now != found {
+            let kind = if now.len() == 3 { "colour" } else { "grey" };
+            terminal
+                .say(&format!("the images of {} are taken in {kind}, as the model takes them", dataset.name));
+        }
+        Ok(if now == self.shape { dataset.with_classes_of(&self.classes) } else { dataset })
+    }
+
     fn check_fit(&self, dataset: &Dataset) -> Result<()> {
         let LoadedModel { name, classes, shape, .. } = self;
         let found = dataset.classes.len();
@@ -147,12 +183,39 @@ impl LoadedModel {
     }
 }
 
-fn load_data(configuration: &Configuration, terminal: &Terminal) -> Result<Dataset> {
+/// The data. Those that the run was trained on are split as they were for it; of others without a test set,
+/// all are evaluated.
+fn load_data(
+    configuration: &Configuration,
+    run: Option<&RecordedRun>,
+    may_take_all: bool,
+    terminal: &Terminal,
+) -> Result<Dataset> {
     let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
-    let dataset =
-        configuration.source.load_with(&configuration.reading, &mut |event| download.show(event))?;
+    let mut load = |tests_all| {
+        let reading = LoadOptions { tests_all, ..configuration.reading.clone() };
+        configuration.source.load_with(&reading, &mut |event| download.show(event))
+    };
+    let is_recorded = run.is_some_and(|run| is_source_of(run, &configuration.source));
+    let mut dataset = load(may_take_all && !is_recorded)?;
+    // The same data may lie elsewhere now.
+    if let (TestOrigin::All, Some(run)) = (dataset.test_origin, run)
+        && let Ok(split) = load(false)
+        && split.fingerprint()? == run.record.dataset.fingerprint
+    {
+        dataset = split;
+    }
     dataset.notes.iter().for_each(|note| terminal.say(note));
     Ok(dataset)
+}
+
+/// Whether a run was trained on what lies there.
+fn is_source_of(run: &RecordedRun, source: &Source) -> bool {
+    let Some(recorded) = run.options.dataset.as_deref().map(Path::new) else { return false };
+    match source {
+        Source::Path { path, .. } => path.canonicalize().is_ok_and(|path| path == recorded),
+        known => Path::new(&known.name()) == recorded,
+    }
 }
 
 /// The size that a model's images must be stretched to.

@@ -3,21 +3,30 @@
 use super::built_model::{RecordedRun, model_card};
 use super::start_libtorch;
 use crate::cli::ExportOptions;
-use crate::config;
+use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
+use fitch::data::LoadOptions;
 use fitch::export::onnx;
 use fitch::export::{TrainedModel, torchscript};
 use fitch::files::{write_whole, write_whole_with};
+use fitch::run::DatasetRecord;
 use std::io::Write;
 use std::path::Path;
 use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 /// How many images an exported file is verified on.
-pub const IMAGES_TO_VERIFY: i64 = 1_000;
+const IMAGES_TO_VERIFY: i64 = 1_000;
+
+/// The same for images of that shape: fewer if they are large.
+pub fn images_to_verify(shape: &[i64]) -> i64 {
+    /// 64 MiB of float32.
+    const VALUES: i64 = 16 << 20;
+    (VALUES / shape.iter().product::<i64>().max(1)).clamp(1, IMAGES_TO_VERIFY)
+}
 
 pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     let run = RecordedRun::open(&options.run)?;
@@ -59,35 +68,75 @@ pub fn write_torchscript(
 /// Test images of the run or, where they are not available, noise.
 fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     let RecordedRun { record, options, .. } = run;
+    let dataset = &record.dataset;
     // Options that name missing files are no configuration any more.
     let configuration = config::check(options).ok();
-    if let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading)) {
-        let dataset = configuration.source.load_with(&configuration.reading, &mut |_| ())?;
-        return dataset.test.slice(0, IMAGES_TO_VERIFY as usize);
-    }
-    let dataset = &record.dataset;
+    let configuration = configuration.filter(|set| set.source.is_here(&set.reading));
+    let found = configuration.map(|Configuration { source, reading, .. }| {
+        source.load_with(&LoadOptions { maximum: Some(dataset.maximum), ..reading }, &mut |_| ())
+    });
+    let reason = match found {
+        Some(Ok(found)) if found.shape() == dataset.shape => {
+            return found.test.slice(0, images_to_verify(&dataset.shape) as usize);
+        }
+        Some(Ok(found)) => format!("have other sizes now, {:?}", found.shape()),
+        Some(Err(fault)) => format!("cannot be read ({fault:#})"),
+        None => "are not available".to_string(),
+    };
+    let name = &dataset.name;
     terminal.warn(&format!(
-        "the images of {} are not available: the file is verified on noise instead of test images",
-        dataset.name
+        "the images of {name} {reason}: the file is verified on noise instead of test images"
     ));
-    noise(&dataset.shape, dataset.maximum)
+    noise(dataset)
 }
 
-/// Images of random values up to the maximum: integers where that is one, as raw pixels are, else floats.
-fn noise(shape: &[i64], maximum: f64) -> Result<Tensor> {
+/// Images of random values, of the type and in the range of the data.
+fn noise(dataset: &DatasetRecord) -> Result<Tensor> {
     /// float32 has every integer up to this one.
     const MAX_EXACT: f64 = 16_777_216.0;
-    let shape = [&[IMAGES_TO_VERIFY][..], shape].concat();
-    let is_integer = maximum.fract() == 0.0 && (2.0..=MAX_EXACT).contains(&maximum);
-    Ok(match is_integer {
-        true => Tensor::f_randint(maximum as i64 + 1, shape.as_slice(), (Kind::Int64, Device::Cpu))?,
-        false => Tensor::f_rand(shape.as_slice(), (Kind::Double, Device::Cpu))?.f_mul_scalar(maximum)?,
-    })
+    let DatasetRecord { shape, maximum, value_type, range, .. } = dataset;
+    let shape = [&[images_to_verify(shape)][..], shape].concat();
+    let [min, max] = range.unwrap_or([0.0, *maximum]);
+    let could_be_whole = maximum.fract() == 0.0 && (2.0..=MAX_EXACT).contains(maximum);
+    let kind = match value_type.as_deref() {
+        Some("Uint8") => Kind::Uint8,
+        Some("Int8") => Kind::Int8,
+        Some("Int16") => Kind::Int16,
+        Some("Int") => Kind::Int,
+        Some("Int64") => Kind::Int64,
+        Some("Float") => Kind::Float,
+        Some("Double") => Kind::Double,
+        // A record of an earlier version does not say.
+        _ if could_be_whole => Kind::Int64,
+        _ => Kind::Double,
+    };
+    if matches!(kind, Kind::Float | Kind::Double) {
+        let values = Tensor::f_rand(shape.as_slice(), (Kind::Double, Device::Cpu))?;
+        return Ok(values.f_mul_scalar(max - min)?.f_add_scalar(min)?.f_to_kind(kind)?);
+    }
+    Ok(Tensor::f_randint_low(min as i64, max as i64 + 1, shape.as_slice(), (kind, Device::Cpu))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record(maximum: f64, value_type: Option<&str>, range: Option<[f64; 2]>) -> DatasetRecord {
+        DatasetRecord {
+            name: "a".to_string(),
+            train: 1,
+            validation: 1,
+            test: 1,
+            classes: vec!["x".to_string(), "y".to_string()],
+            shape: vec![4, 3],
+            maximum,
+            value_type: value_type.map(str::to_string),
+            range,
+            border: 0.0,
+            fingerprint: String::new(),
+            table: None,
+        }
+    }
 
     #[test]
     fn noise_spans_the_values_of_any_data() {
@@ -99,11 +148,32 @@ mod tests {
             (3.5, Kind::Double),
             (1e300, Kind::Double),
         ] {
-            let images = noise(&[4, 3], maximum).unwrap();
+            let images = noise(&record(maximum, None, None)).unwrap();
             assert_eq!((images.size(), images.kind()), (vec![IMAGES_TO_VERIFY, 4, 3], kind), "{maximum}");
             let [min, max] =
                 [images.min(), images.max()].map(|value| f64::try_from(value.to_kind(Kind::Double)).unwrap());
             assert!(min >= 0.0 && max <= maximum && max > 0.9 * maximum, "{min} {max} {maximum}");
+        }
+    }
+
+    #[test]
+    fn noise_is_of_the_type_and_in_the_range_of_the_data() {
+        let cases: [(&str, Kind, [f64; 2]); 6] = [
+            ("Uint8", Kind::Uint8, [0.0, 1.0]),
+            ("Uint8", Kind::Uint8, [0.0, 255.0]),
+            ("Int8", Kind::Int8, [-128.0, 127.0]),
+            ("Int16", Kind::Int16, [-200.0, 3000.0]),
+            ("Float", Kind::Float, [-2.5, 0.5]),
+            ("Double", Kind::Double, [0.0, 1.0]),
+        ];
+        for (value_type, kind, range) in cases {
+            let images = noise(&record(range[1].max(-range[0]), Some(value_type), Some(range))).unwrap();
+            assert_eq!(images.kind(), kind);
+            let [min, max] =
+                [images.min(), images.max()].map(|value| f64::try_from(value.to_kind(Kind::Double)).unwrap());
+            let width = range[1] - range[0];
+            assert!(min >= range[0] && min < range[0] + 0.1 * width, "{min} {range:?}");
+            assert!(max <= range[1] && max > range[1] - 0.1 * width, "{max} {range:?}");
         }
     }
 }

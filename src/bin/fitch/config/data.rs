@@ -69,6 +69,11 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
     if let Some(path) = validation.as_ref().filter(|path| !path.exists()) {
         checker.fault::<()>("validation", path.display(), "there is no such folder or file");
     }
+    let maximum = options.data.maximum.map(|maximum| {
+        let is_scale = maximum > 0.0 && maximum.is_finite();
+        let rule = "must be a number above 0, the value that becomes 1.0";
+        is_scale.then_some(maximum).or_else(|| checker.fault("maximum", maximum, rule))
+    });
     let data_dir = find_data_dir(data_dir.as_deref(), checker);
     let names = |names: &str| names.split(',').map(|name| name.trim().to_string()).collect();
     Some(LoadOptions {
@@ -79,6 +84,10 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         test_share: given_or_none(test_share)?,
         label_column: label_column.clone(),
         classes: classes.as_deref().map(names),
+        maximum: given_or_none(maximum)?,
+        model_maximum: None,
+        transposes: options.data.transpose,
+        tests_all: false,
         missing: missing.map(|missing| missing.0).unwrap_or_default(),
         pixel_order: pixel_order.map(|order| order.0),
         table: None,

@@ -1,12 +1,12 @@
 //! The tables in Parquet files. Labels are read first, images a few rows at a time while they are decoded.
 
-use crate::data::Fault;
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::columns::label_among;
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
+use crate::data::{Fault, label_array};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -17,13 +17,16 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tch::Tensor;
 
-/// What a column of images is called if it holds the bytes themselves.
-const IMAGE_NAMES: [&str; 5] = ["image", "img", "picture", "bytes", "png"];
+/// What a column of images is called, the likelier names first; one that holds the bytes themselves must be
+/// called so.
+const IMAGE_NAMES: [&str; 8] = ["image", "img", "picture", "images", "photo", "jpg", "bytes", "png"];
 /// Labels that are read in one go.
 const LABEL_ROWS: usize = 1024;
-/// Images that are read in one go: they are in memory together.
+/// Images that are read in one go: they are in memory together; and the bytes of large ones.
 pub(super) const IMAGE_ROWS: usize = 32;
+const IMAGE_BYTES: usize = 8 << 20;
 
 pub fn load(
     path: &Path,
@@ -60,17 +63,18 @@ fn without_panic<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
 /// A file's labels, and where its images are.
 struct Table {
     name: Arc<str>,
-    reader: Arc<SerializedFileReader<File>>,
+    path: PathBuf,
     image_column: usize,
     labels: RawLabels,
     /// If the file holds them.
     class_names: Option<Vec<String>>,
+    note: Option<String>,
 }
 
 /// A file whose labels have become classes.
 struct LabelledTable {
     name: Arc<str>,
-    reader: Arc<SerializedFileReader<File>>,
+    path: PathBuf,
     image_column: usize,
     split: Split,
     labels: Vec<i64>,
@@ -85,8 +89,10 @@ fn labelled(
     let known = names.map(|names| LabelEncoding::new(0, names)).or(encoding);
     let of_train = tables.iter().filter(|(split, _)| *split == Split::Train).map(|(_, table)| &table.labels);
     let encoding = LabelEncoding::of(of_train, known).with_context(|| tables[0].1.name.to_string())?;
-    let (mut with_classes, mut notes) = (Vec::new(), Vec::new());
-    for (split, Table { name, reader, image_column, labels, .. }) in tables {
+    let mut notes = Vec::from_iter(encoding.note());
+    notes.extend(tables.iter().find_map(|(_, table)| table.note.clone()));
+    let mut with_classes = Vec::new();
+    for (split, Table { name, path, image_column, labels, .. }) in tables {
         // Hugging Face marks labels that are kept secret so.
         let are_secret = match &labels {
             RawLabels::Numbers(numbers) => numbers.iter().all(|&label| label == -1),
@@ -97,18 +103,17 @@ fn labelled(
             continue;
         }
         let labels = encoding.classes_of(&labels).with_context(|| name.to_string())?;
-        with_classes.push(LabelledTable { name, reader, image_column, split, labels });
+        with_classes.push(LabelledTable { name, path, image_column, split, labels });
     }
     Ok((with_classes, encoding.names, notes))
 }
 
 impl Table {
     fn open(path: &Path, label_column: Option<&str>) -> Result<Table> {
-        let file = File::open(path).context("cannot be opened")?;
-        let reader = SerializedFileReader::new(file).context("is not a Parquet file")?;
+        let reader = open(path)?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let columns = schema.columns();
-        let image_column = find_images(columns)?;
+        let (image_column, note) = find_images(columns)?;
         let label = find_labels(columns, label_column)?;
         let class_names = class_names(&reader, &columns[label].path().string());
         let is_word = columns[label].physical_type() == Type::BYTE_ARRAY;
@@ -124,7 +129,7 @@ impl Table {
         let labels = if is_word { RawLabels::Words(words) } else { RawLabels::Numbers(numbers) };
         ensure!(labels.len() > 0, "holds no images");
         let name = path.display().to_string().into();
-        Ok(Table { name, reader: Arc::new(reader), image_column, labels, class_names })
+        Ok(Table { name, path: path.to_path_buf(), image_column, labels, class_names, note })
     }
 }
 
@@ -152,34 +157,50 @@ impl LabelledTable {
     }
 }
 
-/// Reads the column of images, a few rows at a time.
+fn open(path: &Path) -> Result<SerializedFileReader<File>> {
+    let file = File::open(path).context("cannot be opened")?;
+    SerializedFileReader::new(file).context("is not a Parquet file")
+}
+
+/// Reads the column of images, a few rows at a time: of many files, one is open.
 struct ImageRows<'a> {
     table: &'a LabelledTable,
+    reader: Option<SerializedFileReader<File>>,
     group: usize,
     column: Option<ColumnReaderImpl<ByteArrayType>>,
     /// Read and not yet given, the next one last.
     waiting: Vec<Option<ByteArray>>,
+    /// How many are read next.
+    rows: usize,
 }
 
 impl ImageRows<'_> {
     fn new(table: &LabelledTable) -> ImageRows<'_> {
-        ImageRows { table, group: 0, column: None, waiting: Vec::new() }
+        ImageRows { table, reader: None, group: 0, column: None, waiting: Vec::new(), rows: 1 }
     }
 
     /// The bytes of the next row's image, if it has one; nothing after the last row.
     fn next_row(&mut self) -> Result<Option<Option<Vec<u8>>>> {
         while self.waiting.is_empty() {
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => none.insert(without_panic(|| open(&self.table.path))?),
+            };
             let Some(column) = &mut self.column else {
-                if self.group == self.table.reader.num_row_groups() {
+                if self.group == reader.num_row_groups() {
                     return Ok(None);
                 }
-                self.column = Some(without_panic(|| self.open_column())?);
+                self.column =
+                    Some(without_panic(|| open_column(reader, self.group, self.table.image_column))?);
                 self.group += 1;
                 continue;
             };
-            let file = self.table.reader.metadata().file_metadata();
-            let levels = file.schema_descr().column(self.table.image_column).max_def_level();
-            let rows = without_panic(|| read_rows(column, IMAGE_ROWS, levels))?;
+            let schema = reader.metadata().file_metadata().schema_descr();
+            ensure!(self.table.image_column < schema.num_columns(), "was changed meanwhile");
+            let levels = schema.column(self.table.image_column).max_def_level();
+            let rows = without_panic(|| read_rows(column, self.rows, levels))?;
+            let bytes: usize = rows.iter().flatten().map(ByteArray::len).sum();
+            self.rows = (IMAGE_BYTES / (bytes / rows.len().max(1)).max(1)).clamp(1, IMAGE_ROWS);
             match rows.is_empty() {
                 true => self.column = None,
                 false => self.waiting = rows.into_iter().rev().collect(),
@@ -187,28 +208,46 @@ impl ImageRows<'_> {
         }
         Ok(self.waiting.pop().map(|bytes| bytes.map(|bytes| bytes.data().to_vec())))
     }
+}
 
-    fn open_column(&self) -> Result<ColumnReaderImpl<ByteArrayType>> {
-        let group = self.table.reader.get_row_group(self.group).context("cannot be read")?;
-        match group.get_column_reader(self.table.image_column).context("cannot be read")? {
-            ColumnReader::ByteArrayColumnReader(column) => Ok(column),
-            _ => bail!("the column of images does not hold bytes"),
-        }
+fn open_column(
+    reader: &SerializedFileReader<File>,
+    group: usize,
+    column: usize,
+) -> Result<ColumnReaderImpl<ByteArrayType>> {
+    let group = reader.get_row_group(group).context("cannot be read")?;
+    match group.get_column_reader(column).context("cannot be read")? {
+        ColumnReader::ByteArrayColumnReader(column) => Ok(column),
+        _ => bail!("the column of images does not hold bytes"),
     }
 }
 
-fn find_images(columns: &[ColumnDescPtr]) -> Result<usize> {
-    let holds_images = |column: &ColumnDescPtr| {
-        let parts = column.path().parts();
-        let is_named = match parts {
-            [_, last] => last == "bytes",
-            [only] => IMAGE_NAMES.contains(&only.to_lowercase().as_str()),
-            _ => false,
+/// The column of images, and what users should know if there are several.
+fn find_images(columns: &[ColumnDescPtr]) -> Result<(usize, Option<String>)> {
+    // By the place of their name among those that images have.
+    let place = |column: &ColumnDescPtr| {
+        let name = column.path().parts().first()?.to_lowercase();
+        let place = IMAGE_NAMES.iter().position(|known| *known == name);
+        let is_struct = match column.path().parts() {
+            [_, last] if last == "bytes" => true,
+            [_] => false,
+            _ => return None,
         };
-        is_named && column.physical_type() == Type::BYTE_ARRAY && column.max_rep_level() == 0
+        let holds_bytes = column.physical_type() == Type::BYTE_ARRAY && column.max_rep_level() == 0;
+        (holds_bytes && (is_struct || place.is_some())).then_some(place.unwrap_or(IMAGE_NAMES.len()))
     };
-    let found = columns.iter().position(holds_images);
-    found.with_context(|| format!("has no column of images (image); there are {}", names(columns)))
+    let mut found: Vec<(usize, usize)> =
+        columns.iter().enumerate().filter_map(|(index, column)| Some((place(column)?, index))).collect();
+    found.sort_unstable();
+    let name = |index: usize| columns[index].path().parts().first().cloned().unwrap_or_default();
+    let Some(((_, index), others)) = found.split_first() else {
+        bail!("has no column of images (image); there are {}", names(columns))
+    };
+    let others: Vec<String> = others.iter().map(|(_, other)| name(*other)).collect();
+    let note = (!others.is_empty()).then(|| {
+        format!("the images are those of the column {}, not of {}", name(*index), others.join(", "))
+    });
+    Ok((*index, note))
 }
 
 fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> {
@@ -228,7 +267,10 @@ fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> 
     };
     let index = found?;
     let column = &columns[index];
-    let is_label = matches!(column.physical_type(), Type::INT32 | Type::INT64 | Type::BYTE_ARRAY);
+    let is_label = matches!(
+        column.physical_type(),
+        Type::INT32 | Type::INT64 | Type::BYTE_ARRAY | Type::FLOAT | Type::DOUBLE | Type::BOOLEAN
+    );
     ensure!(
         is_label && column.max_rep_level() == 0,
         "{}: labels must be whole numbers or words",
@@ -270,9 +312,24 @@ fn numbers_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) 
         ColumnReader::Int32ColumnReader(reader) => {
             values_in(reader, column)?.into_iter().map(|value| value.map(i64::from)).collect()
         }
+        ColumnReader::BoolColumnReader(reader) => {
+            values_in(reader, column)?.into_iter().map(|value| value.map(i64::from)).collect()
+        }
+        ColumnReader::FloatColumnReader(reader) => {
+            whole(values_in(reader, column)?.into_iter().map(|value| value.map(f64::from)))?
+        }
+        ColumnReader::DoubleColumnReader(reader) => whole(values_in(reader, column)?.into_iter())?,
         _ => bail!("{}: is not a column of numbers", column.path().string()),
     };
     numbers.into_iter().collect::<Option<_>>().context("has a row without a label")
+}
+
+/// Floats that are whole numbers.
+fn whole(values: impl Iterator<Item = Option<f64>>) -> Result<Vec<Option<i64>>> {
+    let values: Vec<Option<f64>> = values.collect();
+    let values: Vec<f64> = values.into_iter().collect::<Option<_>>().context("has a row without a label")?;
+    let numbers = label_array::numbers(&Tensor::f_from_slice(&values)?)?;
+    Ok(numbers.into_iter().map(Some).collect())
 }
 
 /// The values of a column, none for a row without one.

@@ -21,6 +21,9 @@ use tch::{Device, Tensor};
 /// Large enough for efficient matrix products, small enough for the caches.
 const BATCH_SIZE: usize = 1024;
 
+/// Values of a batch of large images.
+const BATCH_VALUES: usize = 8 << 20;
+
 pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     let machine = config::check_machine(&options.device, options.threads)?;
     let top = usize::try_from(options.top).ok().filter(|&top| top > 0).ok_or_else(|| {
@@ -113,7 +116,8 @@ impl Classifier<'_> {
         self.inverted += usize::from(input.is_inverted);
         input.note.iter().for_each(|note| self.terminal.say(note));
         self.batch.push(input);
-        if self.batch.len() == BATCH_SIZE { self.flush() } else { Ok(()) }
+        let values = self.batch.len() * self.batch[0].values.len();
+        if self.batch.len() == BATCH_SIZE || values >= BATCH_VALUES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -3,7 +3,7 @@
 use super::{RunInProgress, Work};
 use crate::commands::built_model::model_card;
 use crate::commands::checkpoints::{self, resume_command};
-use crate::commands::export::{IMAGES_TO_VERIFY, write_torchscript};
+use crate::commands::export::{images_to_verify, write_torchscript};
 use crate::commands::plots::draw_run;
 use crate::commands::table::table;
 use crate::config;
@@ -56,7 +56,7 @@ pub fn finish(
     record.test_accuracy = Some(test.accuracy);
     let card = model_card(&record, network.model());
     let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
-    let images = dataset.test.slice(0, IMAGES_TO_VERIFY as usize)?;
+    let images = dataset.test.slice(0, images_to_verify(&dataset.shape()) as usize)?;
     write_torchscript(&folder.model_file(), model, network, &images)?;
     draw_run(&folder, &record, &outcome.history, network.model(), dataset, &test)?;
     // Last: a run whose record has a stop reason has all of its files.

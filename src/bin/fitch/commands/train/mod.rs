@@ -64,6 +64,10 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
     let outcome = train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal)
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
+    // The test is what a later evaluation will repeat.
+    if work.configuration.precision == Precision::Tf32 {
+        device::allow_tf32(false)?;
+    }
     if outcome.stop.reason != StopReason::Completed {
         terminal.say(&outcome.stop.message);
     }
@@ -74,14 +78,11 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 /// The device, the images and the network.
 fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
-    if precision == Precision::Tf32 {
-        allow_tf32();
-    }
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     terminal.say(&format!("device: {name} ({}), {threads} threads", chosen.reason));
 
-    check_precision(precision, chosen.device, terminal)?;
+    set_precision(precision, chosen.device, terminal)?;
 
     signals::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
@@ -93,6 +94,7 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
     }
     let splits = Splits::split(&dataset, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
+    splits.note.iter().for_each(|note| terminal.warn(note));
 
     if configuration.layers.standardize_within() {
         let fault =
@@ -167,22 +169,20 @@ fn train(
     fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
 }
 
-/// Lets CUDA compute products of float32 in TF32, with 10 bits of mantissa instead of 23.
-fn allow_tf32() {
-    // SAFETY: the program still has one thread here, before its first call into libtorch, so that nothing
-    // reads the environment meanwhile. cuBLAS reads this variable when it is loaded; tch has no other way to
-    // tell it.
-    unsafe { std::env::set_var("NVIDIA_TF32_OVERRIDE", "1") };
-}
-
-/// Refuses a precision that the device does not have.
-fn check_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
+/// Sets the device to a precision; refuses one that it does not have.
+fn set_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
     match (precision, device) {
         (Precision::Tf32, Device::Cpu) => {
             bail!("--precision tf32 works on CUDA devices only; a CPU has float32 and bf16")
         }
-        (Precision::Bf16, Device::Cpu) if !device::cpu_has_bfloat16() => {
-            terminal.warn("this CPU has no instructions for bfloat16: float32 is faster on it");
+        (Precision::Tf32, _) => {
+            if !device::has_bfloat16(device) {
+                terminal.warn("this GPU has no TF32 (compute capability 8.0): it computes in float32");
+            }
+            device::allow_tf32(true)
+        }
+        (Precision::Bf16, _) if !device::has_bfloat16(device) => {
+            terminal.warn("this device has no instructions for bfloat16: float32 is faster on it");
             Ok(())
         }
         _ => Ok(()),

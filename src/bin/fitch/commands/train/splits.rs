@@ -2,7 +2,7 @@
 
 use crate::config::Configuration;
 use anyhow::Result;
-use fitch::data::{Dataset, Samples, split};
+use fitch::data::{Dataset, Samples, SplitMethod, split};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 
@@ -13,6 +13,8 @@ pub struct Splits {
     pub test: Samples,
     /// How many training images each class has.
     pub class_counts: Vec<usize>,
+    /// What users should know about how they were split.
+    pub note: Option<String>,
     /// Whether the data came with validation images.
     has_own_validation: bool,
 }
@@ -30,6 +32,8 @@ impl Splits {
             rows.train.truncate(limit);
         }
         let has_own_validation = own_validation.is_some();
+        let note = Some(&rows).filter(|_| method == SplitMethod::Last && share > 0.0);
+        let note = note.and_then(|rows| split::says_sorted(dataset.train.labels(), rows));
         let validation = match rows.validation.as_slice() {
             [] => own_validation,
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
@@ -41,6 +45,7 @@ impl Splits {
             validation,
             test: dataset.test_samples()?,
             class_counts,
+            note: note.map(|note| format!("{note} (--split stratified takes some of each)")),
             has_own_validation,
         })
     }
@@ -69,6 +74,8 @@ impl Splits {
             classes: dataset.classes.clone(),
             shape: dataset.shape(),
             maximum: dataset.maximum,
+            value_type: Some(format!("{:?}", dataset.train.kind())),
+            range: Some(dataset.value_range()?),
             border: dataset.border()?,
             fingerprint: dataset.fingerprint()?,
             table: dataset.table.clone(),

@@ -1,0 +1,161 @@
+//! The same images in every format: the same classes, the same split, the same model, and whatever is said of
+//! one holds for the others.
+
+use crate::place::{Place, idx};
+use image::{GrayImage, Luma};
+use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
+use std::fs::{self, File};
+use std::sync::Arc;
+use tch::{Kind, Tensor};
+
+const CLASSES: usize = 3;
+const SIDE: usize = 6;
+/// What each of them is written as.
+const FORMATS: [&str; 6] = ["pictures", "rows", "bytes.npz", "floats.npz", "idx", "tables"];
+/// Three classes that are learnt in part: every model makes mistakes, and must make the same ones.
+const QUICK: [&str; 8] =
+    ["--layers", "dense 12, relu", "--epochs", "6", "--batch-size", "16", "--learning-rate", "0.003"];
+
+/// Images of a class, and the class.
+struct Labelled {
+    pixels: Vec<u8>,
+    class: usize,
+}
+
+/// `count` of each class in turn, brighter in a third of the rows.
+fn images(count: usize, seed: usize) -> Vec<Labelled> {
+    let mut state = seed as u32;
+    let mut noise = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let mut image = |class: usize| {
+        let pixels = (0..SIDE * SIDE).map(|place| {
+            let is_bright = place / SIDE / 2 == class;
+            noise() / 2 + if is_bright { 60 } else { 0 }
+        });
+        Labelled { pixels: pixels.collect(), class }
+    };
+    let mut images: Vec<Labelled> = (0..CLASSES * count).map(|row| image(row / count)).collect();
+    // So that a float of 1.0 is there, too.
+    images[0].pixels[0] = 255;
+    images
+}
+
+fn png(image: &Labelled) -> Vec<u8> {
+    let picture = GrayImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+        Luma([image.pixels[y as usize * SIDE + x as usize]])
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn write_parquet(place: &Place, split: &str, images: &[Labelled]) {
+    let schema =
+        "message schema { REQUIRED GROUP image { REQUIRED BYTE_ARRAY bytes; } REQUIRED INT64 label; }";
+    let file = File::create(place.path(&format!("tables/{split}-00000-of-00001.parquet"))).unwrap();
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let pictures: Vec<ByteArray> = images.iter().map(|image| ByteArray::from(png(image))).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&pictures, None, None).unwrap();
+    column.close().unwrap();
+    let labels: Vec<i64> = images.iter().map(|image| image.class as i64).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&labels, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+/// Writes the images in every format.
+fn write_all(place: &Place) {
+    let splits = [("train", images(40, 1)), ("test", images(20, 2))];
+    let mut arrays = Vec::new();
+    for folder in ["rows", "idx", "tables"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    for (split, images) in &splits {
+        let (mut rows, mut all) = ("label".to_string(), Vec::new());
+        (0..SIDE * SIDE).for_each(|place| rows += &format!(",pixel{place}"));
+        for (number, image) in images.iter().enumerate() {
+            let folder = format!("pictures/{split}/{}", image.class);
+            fs::create_dir_all(place.path(&folder)).unwrap();
+            place.write(&folder, &format!("{number:03}.png"), &png(image));
+            rows += &format!("\n{}", image.class);
+            image.pixels.iter().for_each(|value| rows += &format!(",{value}"));
+            all.extend(&image.pixels);
+        }
+        place.write("rows", &format!("{split}.csv"), (rows + "\n").as_bytes());
+        let labels: Vec<u8> = images.iter().map(|image| image.class as u8).collect();
+        let (count, side) = (images.len() as u32, SIDE as u32);
+        let of_idx = if *split == "test" { "t10k" } else { "train" };
+        place.write("idx", &format!("{of_idx}-images-idx3-ubyte"), &idx(&[count, side, side], &all));
+        place.write("idx", &format!("{of_idx}-labels-idx1-ubyte"), &idx(&[count], &labels));
+        write_parquet(place, split, images);
+        let pixels = Tensor::from_slice(&all).view([-1, SIDE as i64, SIDE as i64]);
+        arrays.push((format!("x_{split}"), pixels));
+        arrays.push((format!("y_{split}"), Tensor::from_slice(&labels)));
+    }
+    let named = |arrays: &[(String, Tensor)], name: &str| {
+        let arrays: Vec<(&str, &Tensor)> =
+            arrays.iter().map(|(name, array)| (name.as_str(), array)).collect();
+        Tensor::write_npz(&arrays, place.path(name)).unwrap();
+    };
+    named(&arrays, "bytes.npz");
+    for (_, pixels) in arrays.iter_mut().filter(|(name, _)| name.starts_with('x')) {
+        *pixels = pixels.to_kind(Kind::Float) / 255.0;
+    }
+    named(&arrays, "floats.npz");
+}
+
+fn run_of(format: &str) -> String {
+    format!("run-{}", format.replace('.', "-"))
+}
+
+#[test]
+fn the_same_images_in_any_two_formats_are_the_same_data() {
+    let place = Place::new();
+    write_all(&place);
+    for format in FORMATS {
+        let arguments = ["--dataset", format, "--data-dir", "kept", "--out", &run_of(format)];
+        place.train(&[&QUICK[..], &arguments].concat()).well();
+    }
+    let weights = |format: &str| fs::read(place.path(&run_of(format)).join("weights.safetensors")).unwrap();
+    let first = place.record(&run_of(FORMATS[0]));
+    let accuracy = first["test_accuracy"].as_f64().unwrap();
+    assert!((0.5..1.0).contains(&accuracy), "the test needs a model that makes mistakes: {accuracy}");
+    for format in FORMATS {
+        let record = place.record(&run_of(format));
+        for key in ["classes", "train", "validation", "test", "shape"] {
+            assert_eq!(record["dataset"][key], first["dataset"][key], "{format}: {key}");
+        }
+        for key in ["test_accuracy", "test_loss", "best_value", "best_epoch"] {
+            assert_eq!(record[key], first[key], "{format}: {key}");
+        }
+        assert!(weights(format) == weights(FORMATS[0]), "{format}: other weights");
+    }
+    for of_model in FORMATS {
+        let run = run_of(of_model);
+        let predicted = place.run(&["predict", &run, "pictures/test", "--invert=never"]).well().stdout;
+        let class_of_folder = |cells: &str| cells.rsplit('/').nth(1).unwrap().to_string();
+        let mut confusion = vec![vec![0u64; CLASSES]; CLASSES];
+        for line in predicted.lines().skip(1) {
+            let cells: Vec<&str> = line.split(',').collect();
+            let (class, found) = (class_of_folder(cells[0]), cells[2]);
+            confusion[class.parse::<usize>().unwrap()][found.parse::<usize>().unwrap()] += 1;
+        }
+        for of_data in FORMATS {
+            let arguments =
+                ["evaluate", &run, "--dataset", of_data, "--data-dir", "kept", "--format", "json"];
+            let evaluated = place.run(&arguments).well().stdout;
+            let evaluated: serde_json::Value = serde_json::from_str(&evaluated).unwrap();
+            assert_eq!(evaluated["confusion"], serde_json::json!(confusion), "{of_model} on {of_data}");
+            assert_eq!(evaluated["accuracy"], first["test_accuracy"], "{of_model} on {of_data}");
+        }
+    }
+}
