@@ -177,15 +177,8 @@ fn load(folder: &Path, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
         }
     }
     let notes = Vec::from_iter(encoding.note());
-    Ok(RawDataset {
-        train,
-        validation,
-        test,
-        classes: encoding.names,
-        notes,
-        left_out: Vec::new(),
-        table: None,
-    })
+    let classes = encoding.names;
+    Ok(RawDataset { train, validation, test, classes, notes, left_out: Vec::new(), table: None })
 }
 
 /// Loads the files of a catalogued set, whose classes are known.

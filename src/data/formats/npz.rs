@@ -72,15 +72,8 @@ fn load(path: &Path, options: &LoadOptions, encoding: Option<LabelEncoding>) -> 
     }
     let train = train.context("has no images")?;
     let notes = Vec::from_iter(encoding.note());
-    Ok(RawDataset {
-        train,
-        validation,
-        test,
-        classes: encoding.names,
-        notes,
-        left_out: Vec::new(),
-        table: None,
-    })
+    let classes = encoding.names;
+    Ok(RawDataset { train, validation, test, classes, notes, left_out: Vec::new(), table: None })
 }
 
 /// An open archive.
