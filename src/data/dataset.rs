@@ -186,10 +186,13 @@ impl Dataset {
         let all = |index_of: &dyn Fn(&String) -> Option<usize>| -> Option<Vec<i64>> {
             self.classes.iter().map(|name| Some(index_of(name)? as i64)).collect()
         };
-        if self.classes.len() >= classes.len() {
+        if self.classes.len() > classes.len() || self.classes == classes {
             return self;
         }
-        let Some(index_of) = all(&by_name).or_else(|| all(&by_number)) else { return self };
+        // The same classes may come in another order: earlier versions sorted numbers as words.
+        let is_part = self.classes.len() < classes.len();
+        let index_of = all(&by_name).or_else(|| if is_part { all(&by_number) } else { None });
+        let Some(index_of) = index_of else { return self };
         let renamed = |images: Images| {
             let labels = images.labels().iter().map(|&label| index_of[label as usize]).collect();
             images.with_labels(labels)

@@ -364,7 +364,11 @@ fn a_set_to_evaluate_is_taken_whole() {
     let beyond = "15 of 40 train images have values up to 159, but 100 becomes 1.0";
     assert!(set.notes.iter().any(|note| note == beyond), "{:?}", set.notes);
     let names = ["2", "1", "0"].map(str::to_string);
-    assert_eq!(set.with_classes_of(&names).test.labels()[..3], [2, 1, 2]);
+    let set = set.with_classes_of(&names);
+    assert_eq!(set.test.labels()[..3], [2, 1, 2]);
+    // All of them in another order.
+    let names = ["0", "2", "1"].map(str::to_string);
+    assert_eq!(set.with_classes_of(&names).test.labels()[..3], [0, 2, 0]);
 }
 
 #[test]
