@@ -67,7 +67,7 @@ impl Layers {
 
     /// Whether the first layer standardises its inputs.
     pub fn are_standardized(&self) -> bool {
-        self.0.first().is_some_and(|layer| is_standardize(layer))
+        self.0.first().is_some_and(is_standardize)
     }
 
     /// Whether a layer is to standardise what others give, whose means change in training.

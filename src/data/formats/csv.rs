@@ -34,9 +34,11 @@ const FEWEST_PIXELS: usize = 64;
 /// Rows that are looked at to tell images from features.
 const SAMPLE_ROWS: usize = 1_000;
 
-/// The files of a folder by their splits, and what users should know about the others; none without one to
-/// train with.
-fn find_files(folder: &Path) -> Option<(Vec<(Split, PathBuf)>, Vec<String>)> {
+/// Files by their splits, and what users should know about others.
+type FoundFiles = (Vec<(Split, PathBuf)>, Vec<String>);
+
+/// The files of a folder; none without one to train with.
+fn find_files(folder: &Path) -> Option<FoundFiles> {
     let mut passed_over = PassedOver::default();
     let (mut found, mut unused, mut stems) = (Vec::new(), Vec::new(), Vec::new());
     for path in passed_over.entries(folder).ok()?.into_iter().filter(|path| path.is_file()) {
