@@ -96,7 +96,7 @@ fn python_computes_the_same_with_every_layer_kind() {
     let Some(python) = python("python_computes_the_same_with_every_layer_kind") else { return };
     let place = Place::new();
     let all = "conv2d 5 3 padding same, batchnorm, layernorm, maxpool2d 2, conv2d 4 2 stride 1, avgpool2d 2, flatten, \
-               dense 30, relu, dense 30, tanh, dense 30, sigmoid, dense 30, gelu, dense 30, dropout 0.2, dense 30, \
+               standardize, dense 30, relu, dense 30, tanh, dense 30, sigmoid, dense 30, gelu, dense 30, dropout 0.2, dense 30, \
                batchnorm, dense 30, layernorm";
     for example in Layers::examples() {
         let kind = example.split(' ').next();
@@ -107,6 +107,12 @@ fn python_computes_the_same_with_every_layer_kind() {
     let model = Model::classifier(&[8, 8], hidden, 10).unwrap();
     let variables = VarStore::new(Device::Cpu);
     let network = model.build(&variables.root()).unwrap();
+    for (name, mut variable) in variables.variables() {
+        // 0 and 1 at first, which change nothing.
+        if name.starts_with("standardize") {
+            let _ = variable.f_add_scalar_(0.25).unwrap();
+        }
+    }
     write_forms(&place.path("."), &model, &variables, &network, &dataset);
     check_in_python(python, &place.path("."));
 }

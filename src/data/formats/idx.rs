@@ -41,8 +41,10 @@ pub(in crate::data) fn find_file(folder: &Path, name: &str) -> Option<PathBuf> {
         if path.is_dir() { names_of(&path, name).into_iter().find(|path| path.is_file()) } else { None }
     };
     let names: Vec<String> = names.collect();
-    let mut paths = names.iter().map(|name| folder.join(name));
-    paths.find(|path| path.is_file()).or_else(|| names.iter().find_map(within))
+    let paths = || names.iter().map(|name| folder.join(name));
+    let file = paths().find(|path| path.is_file()).or_else(|| names.iter().find_map(within));
+    // Whoever reads an empty folder says that it is not a file.
+    file.or_else(|| paths().find(|path| path.exists()))
 }
 
 /// What a file in a folder of its own name may be called.
