@@ -31,6 +31,16 @@ pub fn wait_until(what: &str, has_come: impl Fn() -> bool) {
     }
 }
 
+/// Whoever runs the tests in the background may have them ignore Ctrl-C, and so would the programs that they
+/// start.
+#[cfg(target_os = "linux")]
+fn heed_signals() {
+    for signal in [libc::SIGINT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: the default action is set, which is no function of ours.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// What a finished program left.
 #[derive(Debug)]
 pub struct Finished {
@@ -71,6 +81,8 @@ impl Finished {
 
 impl Place {
     pub fn new() -> Place {
+        #[cfg(target_os = "linux")]
+        heed_signals();
         Place { folder: TempDir::new().unwrap() }
     }
 
