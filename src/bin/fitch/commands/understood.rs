@@ -37,7 +37,9 @@ impl Understood<'_> {
             _ => format!("{} values", self.dataset.shape().iter().product::<i64>()),
         };
         let range = self.dataset.value_range();
-        let range = range.map_or(String::new(), |[min, max]| format!(" from {min} to {max}"));
+        let range =
+            range.map_or(String::new(), |[min, max]| format!(" from {} to {}", short(min), short(max)));
+        let maximum = short(*maximum);
         format!("{}, {what}, {:?}{range}, {maximum} becomes 1", self.format, train.kind())
     }
 
@@ -80,5 +82,23 @@ impl Understood<'_> {
             (*test_origin == TestOrigin::SetAside && self.reading.test_share.is_none(), "--test-split"),
         ];
         options.into_iter().filter_map(|(is_guess, option)| is_guess.then_some(option)).collect()
+    }
+}
+
+/// Whole numbers as they are, others to four digits.
+fn short(value: f64) -> String {
+    match value.fract() == 0.0 || value.abs() < 1e-3 {
+        true => value.to_string(),
+        false => format!("{value:.4}").trim_end_matches('0').to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_short() {
+        assert_eq!([0.0, 255.0, 0.028266, -2.5].map(short), ["0", "255", "0.0283", "-2.5"]);
     }
 }
