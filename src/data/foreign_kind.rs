@@ -84,7 +84,7 @@ impl ForeignKind {
     pub fn of_name(path: &Path) -> Option<ForeignKind> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|stem| stem.ends_with('.'));
-        ENDINGS.iter().find(|(_, endings)| endings.iter().any(|ending| ends(ending))).map(|(kind, _)| *kind)
+        ENDINGS.iter().find(|(_, endings)| endings.iter().any(&ends)).map(|(kind, _)| *kind)
     }
 
     /// Whether files of the kind are images.

@@ -40,7 +40,7 @@ impl Split {
     fn is_meant_by(self, word: &str) -> bool {
         const APPENDED: [&str; 8] = ["", "set", "data", "dataset", "images", "imgs", "labels", "files"];
         let is_word = |known: &&str| word.strip_prefix(*known).is_some_and(|rest| APPENDED.contains(&rest));
-        self.words().iter().any(|known| is_word(known))
+        self.words().iter().any(is_word)
     }
 
     #[cfg_attr(not(feature = "images"), allow(dead_code))]

@@ -71,7 +71,7 @@ impl Described {
                         || (known.len() > 4
                             && word.strip_suffix(known).is_some_and(|rest| Split::of_name(rest).is_some()))
                 };
-                known.iter().position(|known| is_it(&known))
+                known.iter().position(is_it)
             };
             place(&LABEL_WORDS).map(Role::Labels).or_else(|| place(&IMAGE_WORDS).map(Role::Images))
         })

@@ -167,6 +167,7 @@ mod tests {
     use std::fs;
 
     /// What is found among files of those names, relative to their folder.
+    #[allow(clippy::type_complexity)]
     fn found(names: &[&str]) -> Result<(Vec<(Split, String)>, Vec<String>)> {
         let folder = tempfile::tempdir().unwrap();
         for name in names {
