@@ -243,9 +243,11 @@ impl Source {
                 Source::Digits => return Ok((digits::SHAPE.to_vec(), 10)),
                 Source::Known(set) => return Ok((catalogue::SHAPE.to_vec(), set.classes.len())),
                 Source::Path { path, format } => {
-                    if let Some(read) = format.and_then(|format| format.shape_and_classes(path)) {
+                    if let Some(format) = *format
+                        && let Some(read) = format.shape_and_classes(path)
+                    {
                         let (mut shape, classes) = read?;
-                        if transposes(path, options) && shape.len() > 1 {
+                        if transposes(path, format, options) && shape.len() > 1 {
                             let last = shape.len() - 1;
                             shape.swap(last - 1, last);
                         }
@@ -273,7 +275,7 @@ fn load_path(
     // They are shown in many places, some of which a control character would break.
     raw.classes.iter_mut().for_each(|name| *name = printable(name).into_owned());
     let is_known = options.transposes.is_none();
-    if !transposes(path, options) || (is_known && format.is_of_pictures()) {
+    if !transposes(path, format, options) || (is_known && format.is_of_pictures()) {
         return Ok(raw);
     }
     if is_known {
@@ -290,10 +292,11 @@ fn load_path(
 
 /// Whether images have their rows and columns exchanged: if asked for, else if it is EMNIST, which has its
 /// name in those of all its files.
-fn transposes(path: &Path, options: &LoadOptions) -> bool {
+fn transposes(path: &Path, format: Format, options: &LoadOptions) -> bool {
     options.transposes.unwrap_or_else(|| {
-        let entries = passed_over::entries(path);
-        entries.iter().map(PathBuf::as_path).chain([path]).any(idx_file::is_of_emnist)
+        let place = format.place(path).unwrap_or_else(|_| path.to_path_buf());
+        let entries = passed_over::entries(&place);
+        entries.iter().map(PathBuf::as_path).chain([path, &place]).any(idx_file::is_of_emnist)
     })
 }
 

@@ -331,14 +331,16 @@ fn archives_of_idx_files_are_taken_as_they_are_unpacked() {
 
 #[test]
 fn emnist_is_turned_upright_unless_asked_otherwise() {
-    let folder = renamed(|name| format!("emnist-digits-{name}"));
-    let first = |options: LoadOptions| {
-        let source = Source::find(folder.path().to_str().unwrap()).unwrap();
+    let [folder, below] = ["", "raw/"].map(|place| renamed(|name| format!("{place}emnist-digits-{name}")));
+    let first_of = |folder: &Path, options: LoadOptions| {
+        let source = Source::find(folder.to_str().unwrap()).unwrap();
         let set = source.load_with(&options, &mut |_| ()).unwrap();
         let pixels = Vec::<u8>::try_from(set.train.slice(0, 1).unwrap().reshape([-1])).unwrap();
         (pixels, set.notes.iter().any(|note| note.contains("EMNIST")))
     };
+    let first = |options| first_of(folder.path(), options);
     assert_eq!(first(LoadOptions::default()), (vec![0, 2, 1, 3], true));
+    assert_eq!(first_of(below.path(), LoadOptions::default()), (vec![0, 2, 1, 3], true));
     let asked = |transposes| LoadOptions { transposes: Some(transposes), ..LoadOptions::default() };
     assert_eq!(first(asked(false)), (vec![0, 1, 2, 3], false));
     assert_eq!(first(asked(true)), (vec![0, 2, 1, 3], false));

@@ -108,6 +108,31 @@ fn the_best_weights_of_a_checkpoint_are_those_that_the_run_would_have_restored()
 }
 
 #[test]
+fn a_run_that_was_killed_after_its_last_epoch_is_completed() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let whole = place.record("run");
+    let mut record = whole.clone();
+    for key in ["stop_reason", "epochs_run", "best_epoch", "best_value", "test_loss", "test_accuracy"] {
+        record[key] = serde_json::Value::Null;
+    }
+    place.write("run", "run.json", record.to_string().as_bytes());
+    place.write("run", "confusion.svg", b"of an earlier end");
+    fs::remove_file(place.path("run/history.csv")).unwrap();
+    place.run(&["report", "run"]).well();
+    let made = place.record("run");
+    for key in ["stop_reason", "epochs_run", "best_epoch", "best_value", "test_loss", "test_accuracy"] {
+        assert_eq!(made[key], whole[key], "{key}");
+    }
+    assert!(place.read("run/confusion.svg").starts_with("<svg"));
+    // Without history.csv, too.
+    fs::remove_file(place.path("run/loss.svg")).unwrap();
+    let again = place.run(&["report", "run"]).well();
+    assert_eq!(again.stdout, "written to run: loss.svg\n");
+    assert!(again.stderr.contains("the history of the last checkpoint is drawn"), "{again:?}");
+}
+
+#[test]
 fn without_its_images_a_run_gets_what_needs_none() {
     let place = Place::new();
     place.write_idx_set("pictures");

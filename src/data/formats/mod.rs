@@ -120,7 +120,7 @@ impl Format {
     }
 
     /// Where the data of this format lie; the path itself if they are not to be found.
-    fn place(self, path: &Path) -> Result<PathBuf> {
+    pub(super) fn place(self, path: &Path) -> Result<PathBuf> {
         Ok(Location::find(path, Some(self))?.map_or_else(|| path.to_path_buf(), |location| location.path))
     }
 

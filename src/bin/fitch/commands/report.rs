@@ -8,7 +8,7 @@ use super::{checkpoints, start_libtorch};
 use crate::cli::ReportOptions;
 use crate::config;
 use crate::exit::Exit;
-use crate::failure::Hint;
+use crate::failure;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::Result;
@@ -26,15 +26,20 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let device = options.device.as_ref().or(run.options.device.as_ref()).map_or("auto", String::as_str);
     let threads = options.threads.or(Some(run.record.threads as i64));
     let chosen = start_libtorch(config::check_machine(device, threads)?)?;
-    let (network, history) = match run.folder.weights_file().exists() {
-        true => (run.load(chosen.device)?, recorded_history(&run)?),
+    // The weights of a run that was resumed and then killed are those of before.
+    let is_finished = run.record.stop_reason.is_some();
+    let (network, history) = match is_finished && run.folder.weights_file().exists() {
+        true => (run.load(chosen.device)?, recorded_history(&run, terminal)?),
         false => {
             let network = run.network(chosen.device)?;
             let history = end_here(&mut run, &network, terminal)?;
             (network, history)
         }
     };
-    let data = images(&run, terminal)?;
+    let data = failure::guard(|| images(&run, terminal)).unwrap_or_else(|fault| {
+        terminal.warn(&format!("nothing that shows images or their predictions is made: {fault:#}"));
+        None
+    });
     let batch_size = run.options.batch_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1);
     let files = RunFiles {
         folder: &run.folder,
@@ -49,8 +54,8 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         let text = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), text.as_bytes())?;
     }
-    let is_missing = |name: &str| !folder.file(name).exists();
-    let written = files.write(&mut run.record, &is_missing, terminal)?;
+    let is_wanted = |name: &str| !is_finished || !folder.file(name).exists();
+    let written = files.write(&mut run.record, &is_wanted, terminal)?;
     let shown = folder.path().display();
     terminal.result(&match &written.names[..] {
         [] => format!("{shown} lacks none of its files\n"),
@@ -74,21 +79,31 @@ fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Re
     let direction = config::check(&run.options).map(|configuration| configuration.direction());
     let direction = direction.unwrap_or_else(|_| config::direction_of(&record.monitor));
     let best = state.history.best(&record.monitor, direction);
-    record.stop_reason.get_or_insert_with(|| StopReason::Interrupted.name().to_string());
+    let epochs = run.options.epochs.and_then(|epochs| usize::try_from(epochs).ok());
+    let reason = match &state.early_stop {
+        Some(stop) => stop.reason,
+        None if epochs.is_some_and(|epochs| state.history.epochs.len() >= epochs) => StopReason::Completed,
+        None => StopReason::Interrupted,
+    };
+    record.stop_reason.get_or_insert_with(|| reason.name().to_string());
     record.epochs_run = Some(state.history.epochs.len());
     (record.best_epoch, record.best_value) = best.unzip();
     record.seconds = Some(state.seconds);
     Ok(state.history)
 }
 
-/// The history of a run that has ended.
-fn recorded_history(run: &RecordedRun) -> Result<Arc<History>> {
-    let form = config::csv_form(&run.options)?;
-    let history = HistoryFile::new(run.folder.history_file()).form(form).read();
-    Ok(Arc::new(history.map_err(|fault| {
-        let hint = "the weights are not touched: fitch evaluate and fitch export need no history".to_string();
-        fault.context(Hint { message: "there is no history to draw".to_string(), hint })
-    })?))
+/// The history of a run that has ended; if its file cannot be read, that of its last checkpoint.
+fn recorded_history(run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
+    let file = HistoryFile::new(run.folder.history_file()).form(config::csv_form(&run.options)?);
+    let fault = match file.read() {
+        Ok(history) => return Ok(Arc::new(history)),
+        Err(fault) => fault,
+    };
+    let Some(checkpoint) = checkpoints::newest(run.folder.checkpoints(), terminal)?.checkpoint else {
+        return Err(fault);
+    };
+    terminal.warn(&format!("{fault:#}; the history of the last checkpoint is drawn"));
+    Ok(checkpoint.state.history)
 }
 
 /// The images that the run was trained on, if they are there still.

@@ -1,0 +1,93 @@
+//! A file of a table whose columns are known, read row by row.
+
+use crate::data::columns::{Columns, list, short, split_of};
+use crate::data::number::Decimal;
+use crate::data::raw_dataset::Split;
+use crate::data::table::{Table, line_of};
+use crate::data::value_kind::ValueKind;
+use anyhow::{Context, Result, ensure};
+use csv::StringRecord;
+use std::path::PathBuf;
+
+/// A file whose columns are known.
+pub(super) struct TableFile {
+    pub split: Split,
+    pub path: PathBuf,
+    pub columns: Columns,
+    pub decimal: Decimal,
+}
+
+impl TableFile {
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Gives each row; nothing is kept of those before.
+    pub fn for_each_row(&self, take: &mut dyn FnMut(&StringRecord) -> Result<Flow>) -> Result<Flow> {
+        let mut each = || -> Result<Flow> {
+            let mut table = Table::open(&self.path)?;
+            if self.columns.names.is_some() {
+                table.take_head();
+            }
+            while let Some(row) = table.next_row()? {
+                let (line, values, width) = (line_of(&row), row.len(), self.columns.width);
+                ensure!(values == width, "line {line} has {values} values, not {width}");
+                if let Flow::Refused(refusal) = take(&row)? {
+                    return Ok(Flow::Refused(refusal));
+                }
+            }
+            Ok(Flow::On)
+        };
+        each().with_context(|| self.name())
+    }
+
+    /// Gives the cells of a row's values, each with its column.
+    pub fn for_each_cell<'a>(
+        &self,
+        row: &'a StringRecord,
+        mut take: impl FnMut(&'a str, usize) -> Result<Flow>,
+    ) -> Result<Flow> {
+        if self.columns.has_lists {
+            let column = self.columns.values[0];
+            for cell in list(&row[column]) {
+                if let Flow::Refused(refusal) = take(cell, column)? {
+                    return Ok(Flow::Refused(refusal));
+                }
+            }
+            return Ok(Flow::On);
+        }
+        for &column in &self.columns.values {
+            if let Flow::Refused(refusal) = take(row[column].trim(), column)? {
+                return Ok(Flow::Refused(refusal));
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// The split of a row.
+    pub fn split_of(&self, row: &StringRecord) -> Result<Split> {
+        let Some(column) = self.columns.split else { return Ok(self.split) };
+        split_of(&row[column]).with_context(|| {
+            let (line, place) = (line_of(row), self.columns.place(column));
+            format!("line {line}, {place}: '{}' is no split ({})", short(&row[column]), Split::all_words())
+        })
+    }
+
+    pub fn not_a_number(&self, row: &StringRecord, column: usize, cell: &str) -> anyhow::Error {
+        let (line, place) = (line_of(row), self.columns.place(column));
+        anyhow::anyhow!("line {line}, {place}: '{}' is not a number", short(cell))
+    }
+}
+
+/// Whether reading goes on.
+pub(super) enum Flow {
+    On,
+    Refused(Refusal),
+}
+
+/// Why values cannot be read as they are asked for.
+pub(super) enum Refusal {
+    /// They need another type.
+    Wider(ValueKind),
+    Missing,
+}

@@ -1,0 +1,363 @@
+//! The tables of a data set, which fit one another, and how their rows get into the cache.
+
+use super::cell::Cell;
+use super::table_file::{Flow, Refusal, TableFile};
+use crate::data::cache::{Manifest, Writer};
+use crate::data::columns::{Columns, list, short};
+use crate::data::images::shape_of_row;
+use crate::data::label_encoding::{LabelIndex, is_missing};
+use crate::data::load_options::{LoadOptions, OnProgress};
+use crate::data::ranges;
+use crate::data::raw_dataset::Split;
+use crate::data::table::{Table, line_of};
+use crate::data::value_kind::ValueKind;
+use crate::data::{Fault, Missing, PixelOrder, Progress, TableForm};
+use anyhow::{Context, Result, bail, ensure};
+use csv::StringRecord;
+use std::path::{Path, PathBuf};
+
+/// Progress is reported once every this many images.
+const REPORTED_EVERY: usize = 1_000;
+/// Rows of fewer numbers beyond a byte are features rather than an image.
+const FEWEST_PIXELS: usize = 64;
+/// Rows that are looked at to tell images from features.
+const SAMPLE_ROWS: usize = 1_000;
+
+/// The files of a data set, those to train with first.
+pub(super) struct Tables {
+    pub files: Vec<TableFile>,
+    /// The number of values of an image.
+    pub values: usize,
+    pub names: Option<Vec<String>>,
+    pub notes: Vec<String>,
+}
+
+impl Tables {
+    pub fn open(files: &[(Split, PathBuf)], options: &LoadOptions, notes: Vec<String>) -> Result<Tables> {
+        let mut tables = Tables { files: Vec::new(), values: 0, names: None, notes };
+        for (split, path) in files {
+            tables.add(*split, path, options).with_context(|| path.display().to_string())?;
+        }
+        Ok(tables)
+    }
+
+    pub fn add(&mut self, split: Split, path: &Path, options: &LoadOptions) -> Result<()> {
+        let mut table = Table::open(path)?;
+        let first = self.files.first();
+        // By its name rather than its index, which may be another one here.
+        let of_first = first.and_then(|first| first.columns.label_text());
+        let earlier = of_first.or_else(|| options.table.as_ref()?.label.clone());
+        let head = table.sample().first();
+        let is_in_head = |name: &&str| {
+            head.is_some_and(|head| head.iter().any(|cell| cell.trim().eq_ignore_ascii_case(name)))
+        };
+        let given = options.label_column.as_deref();
+        let asked = earlier.as_deref().filter(is_in_head).or(given).or(earlier.as_deref());
+        let known = options.table.as_ref().and_then(TableForm::names);
+        let mut columns = match (first, known) {
+            (None, None) => Columns::find(&mut table, asked)?,
+            (None, Some(names)) => Columns::find_like(&mut table, Some(&names), names.len(), asked)?,
+            (Some(first), _) => {
+                let count = first.columns.values.len();
+                Columns::find_like(&mut table, self.names.as_deref(), count, asked)?
+            }
+        };
+        if columns.label.is_none() {
+            if split == Split::Train {
+                return Err(Fault::NoLabelColumn { columns: columns.names.unwrap_or_default() }.into());
+            }
+            // Kaggle's test rows have no labels: nothing can be measured on them.
+            self.notes.push(format!("{} has no labels and is not used", path.display()));
+            return Ok(());
+        }
+        let value_count = |row: &StringRecord| match columns.has_lists {
+            true => row.get(columns.values[0]).map_or(0, |cell| list(cell).count()),
+            false => columns.values.len(),
+        };
+        let of_image = table.sample().first().map_or(columns.values.len(), value_count);
+        match first {
+            None => {
+                ensure!(of_image > 0, "has no values");
+                self.values = of_image;
+                self.names = columns.value_names();
+            }
+            Some(first) => {
+                let (found, expected) = (of_image + columns.surplus.len(), self.values);
+                ensure!(
+                    found == expected && columns.has_lists == first.columns.has_lists,
+                    "has {found} pixels an image, but {} has {expected}",
+                    first.name()
+                );
+            }
+        }
+        if !columns.surplus.is_empty() {
+            self.notes.push(format!(
+                "{} columns that the training table does not have are left out",
+                columns.surplus.len()
+            ));
+        }
+        // A folder says with the names of its files what is for what.
+        if !self.files.is_empty() || split != Split::Train {
+            columns.split = None;
+        }
+        for note in table.notes.drain(..).chain(columns.notes.drain(..)) {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        let decimal = table.form.decimal;
+        self.files.push(TableFile { split, path: path.to_path_buf(), columns, decimal });
+        Ok(())
+    }
+
+    pub fn read(
+        mut self,
+        options: &LoadOptions,
+        writer: &mut Writer,
+        progress: OnProgress,
+    ) -> Result<Manifest> {
+        if self.files.len() > 1 {
+            self.files.iter_mut().for_each(|file| file.columns.split = None);
+        }
+        let known = options.table.as_ref();
+        let mut reading = Reading {
+            kind: known.map_or(ValueKind::Uint8, |form| form.kind),
+            means: known.and_then(|form| form.means.clone()),
+            shape: Vec::new(),
+            order: known.map(|form| form.pixel_order).or(options.pixel_order).unwrap_or_default(),
+            labels: LabelIndex::default(),
+            strangers: Vec::new(),
+            replaced: 0,
+        };
+        loop {
+            reading.begin(&self, known, writer)?;
+            let flow = match reading.kind {
+                ValueKind::Uint8 => reading.write::<u8>(&self, writer, progress)?,
+                ValueKind::Int32 => reading.write::<i32>(&self, writer, progress)?,
+                ValueKind::Float => reading.write::<f32>(&self, writer, progress)?,
+            };
+            match flow {
+                Flow::On => break,
+                Flow::Refused(Refusal::Wider(kind)) => reading.kind = kind,
+                Flow::Refused(Refusal::Missing) if options.missing == Missing::Mean => {
+                    (reading.kind, reading.means) = (ValueKind::Float, Some(self.means()?));
+                }
+                Flow::Refused(Refusal::Missing) => return Err(self.count_missing()?.into()),
+            }
+        }
+        let Reading { labels, kind, means, shape, order, replaced, .. } = reading;
+        let mut notes = self.notes;
+        if let Some(guess) = &self.files[0].columns.guess {
+            notes.push(format!("labels are taken from {guess}: {} classes", labels.len()));
+        }
+        if let Some(split) = self.files[0].columns.split {
+            let counts = Split::ALL.map(|split| format!("{} {}", writer.count(split), split.name()));
+            let place = self.files[0].columns.place(split);
+            notes.push(format!("{place} says what rows are for: {}", counts.join(", ")));
+        }
+        if let ([3, height, width], None, None) = (&shape[..], known, options.pixel_order) {
+            notes.push(format!(
+                "rows of {} values are taken as {width} x {height} pixels in colour, red, green and blue of each \
+                 pixel in turn",
+                self.values
+            ));
+        }
+        if replaced > 0 {
+            notes.push(format!("{replaced} missing values are replaced by the mean of their column"));
+        }
+        notes.extend(labels.notes());
+        let TableForm { columns, .. } = TableForm::new(self.names.as_deref());
+        let label = self.files[0].columns.label_text();
+        writer.table = Some(TableForm { columns, label, pixel_order: order, shape, kind, means });
+        let (classes, class_of) = labels.classes();
+        writer.relabel(&class_of);
+        Ok(Manifest { classes, notes })
+    }
+
+    /// Whether rows of numbers beyond a byte have a range in common, as pixels do, by the first of them.
+    pub fn share_a_range(&self) -> Result<bool> {
+        let file = &self.files[0];
+        let mut found = vec![(f64::INFINITY, f64::NEG_INFINITY); self.values];
+        let mut rows = 0;
+        file.for_each_row(&mut |row| {
+            let mut ranges = found.iter_mut();
+            file.for_each_cell(row, |cell, _| {
+                if let (Some((min, max)), Some(number)) = (ranges.next(), file.decimal.number(cell)) {
+                    (*min, *max) = (min.min(number), max.max(number));
+                }
+                Ok(Flow::On)
+            })?;
+            rows += 1;
+            Ok(if rows < SAMPLE_ROWS { Flow::On } else { Flow::Refused(Refusal::Missing) })
+        })?;
+        Ok(ranges::are_shared(&found))
+    }
+
+    /// The mean of each column in the training rows.
+    pub fn means(&self) -> Result<Vec<f32>> {
+        let mut sums = vec![(0.0, 0u64); self.values];
+        for file in self.files.iter().filter(|file| file.split == Split::Train) {
+            file.for_each_row(&mut |row| {
+                if file.split_of(row)? != Split::Train {
+                    return Ok(Flow::On);
+                }
+                let mut sums = sums.iter_mut();
+                file.for_each_cell(row, |cell, column| {
+                    let number = file.decimal.number(cell);
+                    ensure!(number.is_some() || is_missing(cell), file.not_a_number(row, column, cell));
+                    if let (Some((sum, count)), Some(number)) = (sums.next(), number) {
+                        (*sum, *count) = (*sum + number, *count + 1);
+                    }
+                    Ok(Flow::On)
+                })
+            })?;
+        }
+        let mean = |(index, (sum, count)): (usize, (f64, u64))| {
+            let column =
+                || self.files[0].columns.place(self.files[0].columns.values.get(index).copied().unwrap_or(0));
+            ensure!(count > 0, "{}: {} has no value in any training row", self.files[0].name(), column());
+            let mean = (sum / count as f64) as f32;
+            ensure!(mean.is_finite(), "{}: {} has values that are too large", self.files[0].name(), column());
+            Ok(mean)
+        };
+        sums.into_iter().enumerate().map(mean).collect()
+    }
+
+    pub fn count_missing(&self) -> Result<Fault> {
+        let (mut count, mut first) = (0, String::new());
+        for file in &self.files {
+            file.for_each_row(&mut |row| {
+                file.for_each_cell(row, |cell, column| {
+                    if is_missing(cell) {
+                        if count == 0 {
+                            let (line, place) = (line_of(row), file.columns.place(column));
+                            first = format!("{}, line {line}, {place}", file.name());
+                        }
+                        count += 1;
+                    }
+                    Ok(Flow::On)
+                })
+            })?;
+        }
+        Ok(Fault::MissingValues { count, first })
+    }
+}
+
+/// How values are read, and what has been met.
+struct Reading {
+    kind: ValueKind,
+    /// What stands for a missing value in each column.
+    means: Option<Vec<f32>>,
+    shape: Vec<i64>,
+    order: PixelOrder,
+    labels: LabelIndex,
+    /// Labels outside the training rows, each with its first place: they must occur in these as well.
+    strangers: Vec<(i64, String)>,
+    /// Missing values that were replaced.
+    replaced: usize,
+}
+
+impl Reading {
+    fn begin(&mut self, tables: &Tables, known: Option<&TableForm>, writer: &mut Writer) -> Result<()> {
+        let values = tables.values as i64;
+        let of_model = known.map(|form| &form.shape).filter(|shape| shape.iter().product::<i64>() == values);
+        self.shape = match (of_model, self.kind) {
+            (Some(shape), _) => shape.clone(),
+            (None, ValueKind::Uint8) => shape_of_row(values),
+            (None, _) => {
+                let may_be_image = shape_of_row(values).len() > 1 && tables.values >= FEWEST_PIXELS;
+                if may_be_image && tables.share_a_range()? { shape_of_row(values) } else { vec![values] }
+            }
+        };
+        (self.labels, self.replaced) = (LabelIndex::default(), 0);
+        self.strangers.clear();
+        writer.begin(&self.shape.iter().map(|&size| size as usize).collect::<Vec<_>>(), self.kind);
+        Ok(())
+    }
+
+    /// Writes all rows, with values of that type if they have it.
+    fn write<T: Cell>(&mut self, tables: &Tables, writer: &mut Writer, progress: OnProgress) -> Result<Flow> {
+        let mut in_train: Vec<bool> = Vec::new();
+        let mut done = 0;
+        let mut values: Vec<T> = Vec::with_capacity(tables.values);
+        for file in &tables.files {
+            let before = done;
+            let flow = file.for_each_row(&mut |row| {
+                values.clear();
+                if let Flow::Refused(refusal) = self.take_values(file, row, &mut values)? {
+                    return Ok(Flow::Refused(refusal));
+                }
+                let found = values.len();
+                ensure!(
+                    found == tables.values,
+                    "line {} has {found} pixels, not {}",
+                    line_of(row),
+                    tables.values
+                );
+                self.order.to_channels(&self.shape, &mut values);
+                let label = file.columns.label.map_or("", |label| row[label].trim());
+                ensure!(!label.is_empty(), "line {} has no label", line_of(row));
+                let (split, index) = (file.split_of(row)?, self.labels.of(label));
+                in_train.resize(self.labels.len(), false);
+                match split {
+                    Split::Train => in_train[index as usize] = true,
+                    _ if self.strangers.iter().all(|(known, _)| *known != index) => {
+                        let image = writer.count(split);
+                        let place =
+                            format!("{}: image {image} (from 0) has the label '{label}'", file.name());
+                        self.strangers.push((index, place));
+                    }
+                    _ => {}
+                }
+                done += 1;
+                if done % REPORTED_EVERY == 0 {
+                    progress(Progress::Decoded { images: done, of: None });
+                }
+                writer.push(split, &values, index)?;
+                Ok(Flow::On)
+            })?;
+            if let Flow::Refused(refusal) = flow {
+                return Ok(Flow::Refused(refusal));
+            }
+            ensure!(done > before, "{}: has no images", file.name());
+        }
+        ensure!(writer.count(Split::Train) > 0, "{}: has no rows to train with", tables.files[0].name());
+        if let Some((_, place)) = self.strangers.iter().find(|(label, _)| !in_train[*label as usize]) {
+            bail!("{place}, which no training image has");
+        }
+        Ok(Flow::On)
+    }
+
+    fn take_values<T: Cell>(
+        &mut self,
+        file: &TableFile,
+        row: &StringRecord,
+        values: &mut Vec<T>,
+    ) -> Result<Flow> {
+        file.for_each_cell(row, |cell, column| {
+            if let Some(value) = T::quick(cell) {
+                values.push(value);
+                return Ok(Flow::On);
+            }
+            let number = match file.decimal.number(cell) {
+                Some(number) => number,
+                None if is_missing(cell) => {
+                    let mean = self.means.as_ref().and_then(|means| means.get(values.len()));
+                    let Some(mean) = mean else { return Ok(Flow::Refused(Refusal::Missing)) };
+                    self.replaced += 1;
+                    f64::from(*mean)
+                }
+                None => return Err(file.not_a_number(row, column, cell)),
+            };
+            match T::of(number) {
+                Ok(value) => values.push(value),
+                Err(kind) if kind == T::KIND => {
+                    let (line, place) = (line_of(row), file.columns.place(column));
+                    bail!("line {line}, {place}: '{}' is too large a number", short(cell));
+                }
+                Err(kind) => return Ok(Flow::Refused(Refusal::Wider(kind))),
+            }
+            Ok(Flow::On)
+        })
+    }
+}
