@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const TOPICS: [&str; 6] = ["training", "data", "keras", "library", "performance", "contributing"];
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "train",
     "evaluate",
     "predict",
     "export",
     "plot",
+    "report",
     "runs",
     "sweep",
     "summary",
