@@ -19,13 +19,13 @@ const QUICK: [&str; 8] =
     ["--layers", "dense 12, relu", "--epochs", "6", "--batch-size", "16", "--learning-rate", "0.003"];
 
 /// Images of a class, and the class.
-struct Labelled {
-    pixels: Vec<u8>,
-    class: usize,
+pub struct Labelled {
+    pub pixels: Vec<u8>,
+    pub class: usize,
 }
 
 /// `count` of each class in turn, brighter in a third of the rows.
-fn images(count: usize, seed: usize) -> Vec<Labelled> {
+pub fn images(count: usize, seed: usize) -> Vec<Labelled> {
     let mut state = seed as u32;
     let mut noise = move || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -44,7 +44,7 @@ fn images(count: usize, seed: usize) -> Vec<Labelled> {
     images
 }
 
-fn png(image: &Labelled) -> Vec<u8> {
+pub fn png(image: &Labelled) -> Vec<u8> {
     let picture = GrayImage::from_fn(SIDE as u32, SIDE as u32, |x, y| {
         Luma([image.pixels[y as usize * SIDE + x as usize]])
     });
@@ -53,10 +53,12 @@ fn png(image: &Labelled) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn write_parquet(place: &Place, split: &str, images: &[Labelled]) {
+/// Writes them to the file of that name, with the folders above it.
+pub fn write_parquet(place: &Place, name: &str, images: &[Labelled]) {
     let schema =
         "message schema { REQUIRED GROUP image { REQUIRED BYTE_ARRAY bytes; } REQUIRED INT64 label; }";
-    let file = File::create(place.path(&format!("tables/{split}-00000-of-00001.parquet"))).unwrap();
+    fs::create_dir_all(place.path(name).parent().unwrap()).unwrap();
+    let file = File::create(place.path(name)).unwrap();
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
@@ -96,7 +98,7 @@ fn write_all(place: &Place) {
         let of_idx = if *split == "test" { "t10k" } else { "train" };
         place.write("idx", &format!("{of_idx}-images-idx3-ubyte"), &idx(&[count, side, side], &all));
         place.write("idx", &format!("{of_idx}-labels-idx1-ubyte"), &idx(&[count], &labels));
-        write_parquet(place, split, images);
+        write_parquet(place, &format!("tables/{split}-00000-of-00001.parquet"), images);
         let pixels = Tensor::from_slice(&all).view([-1, SIDE as i64, SIDE as i64]);
         arrays.push((format!("x_{split}"), pixels));
         arrays.push((format!("y_{split}"), Tensor::from_slice(&labels)));

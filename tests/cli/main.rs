@@ -3,6 +3,7 @@
 mod arrays;
 mod bad_input;
 mod data;
+mod downloads;
 mod evaluate;
 mod export;
 mod formats;
