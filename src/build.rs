@@ -12,6 +12,10 @@ fn main() {
     if !folder.is_empty() && std::env::var_os("CARGO_CFG_UNIX").is_some() {
         println!("cargo:rustc-link-arg=-Wl,-rpath,{folder}");
     }
+    if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+        // What backtraces read is half of the program otherwise.
+        println!("cargo:rustc-link-arg-bins=-Wl,--compress-debug-sections=zlib");
+    }
     println!("cargo:libtorch_lib={folder}");
     println!("cargo:rustc-env=FITCH_LIBTORCH_VERSION={}", libtorch_version(Path::new(&folder)));
 }
