@@ -16,6 +16,8 @@ pub struct Understood<'a> {
     pub reading: &'a LoadOptions,
     /// The number of training images of each class.
     pub class_counts: &'a [usize],
+    /// The minimum and the maximum of the training images.
+    pub range: [f64; 2],
 }
 
 impl Understood<'_> {
@@ -36,11 +38,8 @@ impl Understood<'_> {
             [height, width] => format!("{width} x {height} grey pixels"),
             _ => format!("{} values", self.dataset.shape().iter().product::<i64>()),
         };
-        let range = self.dataset.value_range();
-        let range =
-            range.map_or(String::new(), |[min, max]| format!(" from {} to {}", short(min), short(max)));
-        let maximum = short(*maximum);
-        format!("{}, {what}, {:?}{range}, {maximum} becomes 1", self.format, train.kind())
+        let ([min, max], maximum) = (self.range.map(short), short(*maximum));
+        format!("{}, {what}, {:?} from {min} to {max}, {maximum} becomes 1", self.format, train.kind())
     }
 
     /// `3 classes (cat, dog, horse), 12 (dog) to 480 (cat) training images each`.

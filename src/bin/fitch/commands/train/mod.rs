@@ -120,6 +120,7 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
         format: source.format_name().unwrap_or_default(),
         reading: &configuration.reading,
         class_counts: &splits.class_counts,
+        range: splits.range,
     };
     if matches!(source, Source::Path { .. }) {
         understood.lines().iter().for_each(|line| terminal.say(line));

@@ -13,6 +13,8 @@ pub struct Splits {
     pub test: Samples,
     /// How many training images each class has.
     pub class_counts: Vec<usize>,
+    /// The minimum and the maximum of the training images, which takes a pass over all of them.
+    pub range: [f64; 2],
     /// The format that they were read from.
     format: Option<Format>,
     /// What users should know about how they were split.
@@ -47,6 +49,7 @@ impl Splits {
             validation,
             test: dataset.test_samples()?,
             class_counts,
+            range: dataset.value_range()?,
             note: note.map(|note| format!("{note} (--split stratified takes some of each)")),
             has_own_validation,
             format: if let Source::Path { format, .. } = source { *format } else { None },
@@ -81,7 +84,7 @@ impl Splits {
             class_counts: self.class_counts.clone(),
             notes: dataset.notes.clone(),
             value_type: Some(format!("{:?}", dataset.train.kind())),
-            range: Some(dataset.value_range()?),
+            range: Some(self.range),
             border: dataset.border()?,
             fingerprint: dataset.fingerprint()?,
             table: dataset.table.clone(),
