@@ -110,11 +110,31 @@ fn head(file: &mut File) -> Option<Vec<u8>> {
     Some(head)
 }
 
-fn of_gzip(head: &[u8]) -> Option<Content> {
+/// The first bytes of what is gzipped.
+fn unpacked(head: &[u8]) -> Vec<u8> {
     let mut unpacked = Vec::new();
     // The end is missing, of course.
     let _ = MultiGzDecoder::new(head).take(HEAD as u64).read_to_end(&mut unpacked);
-    match unpacked.as_slice() {
+    unpacked
+}
+
+/// Whether the first bytes are those of text, gzipped or not.
+pub(super) fn is_text(head: &[u8]) -> bool {
+    if head.starts_with(&gzip::MAGIC) {
+        let text = unpacked(head);
+        return !text.starts_with(&gzip::MAGIC) && is_text(&text);
+    }
+    let is_utf_16 = head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff");
+    !head.is_empty() && (is_utf_16 || !head.contains(&0))
+}
+
+/// The same of a file; one that cannot be read has none.
+pub(super) fn is_text_file(path: &Path) -> bool {
+    File::open(path).ok().and_then(|mut file| head(&mut file)).is_some_and(|head| is_text(&head))
+}
+
+fn of_gzip(head: &[u8]) -> Option<Content> {
+    match unpacked(head).as_slice() {
         packed if packed.starts_with(&gzip::MAGIC) => None,
         // What mnist.pkl.gz is.
         [0x80, ..] => Some(Content::Foreign(ForeignKind::PickledMnist)),

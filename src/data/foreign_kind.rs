@@ -82,9 +82,16 @@ pub(super) const ENDINGS: [(ForeignKind, &[&str]); 28] = [
 impl ForeignKind {
     /// By the name alone.
     pub fn of_name(path: &Path) -> Option<ForeignKind> {
-        let name = path.file_name()?.to_string_lossy().to_lowercase();
-        let ends = |ending: &&str| name.strip_suffix(*ending).is_some_and(|stem| stem.ends_with('.'));
-        ENDINGS.iter().find(|(_, endings)| endings.iter().any(&ends)).map(|(kind, _)| *kind)
+        let name = path.file_name()?.to_string_lossy();
+        ENDINGS.iter().map(|(kind, _)| *kind).find(|kind| kind.stem(&name).is_some())
+    }
+
+    /// A file name without the ending of the kind; none if it has another one.
+    pub fn stem(self, name: &str) -> Option<&str> {
+        let lower = name.to_ascii_lowercase();
+        let endings = ENDINGS.iter().filter(|(kind, _)| *kind == self).flat_map(|(_, endings)| *endings);
+        let stems = endings.filter_map(|ending| lower.strip_suffix(ending)?.strip_suffix('.'));
+        stems.map(|stem| &name[..stem.len()]).find(|stem| !stem.is_empty())
     }
 
     /// Whether files of the kind are images.

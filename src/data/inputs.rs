@@ -1,14 +1,16 @@
 //! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX
 //! files, CSV rows of pixels. Memory does not grow with their number.
 
-use super::content::Content;
+use super::content::{Content, is_text};
 use super::csv_inputs::{CsvInputs, RowSpec};
 use super::foreign_kind::ForeignKind;
+use super::formats::Format;
 use super::gzip;
 use super::idx_file::{self, ImageStream};
 use super::image_file;
 use super::image_walk::{Found, ImageWalk};
 use super::prepared_image::{Inversion, Preparation, PreparedImage, read_image};
+use super::scaling::{Range, Scale};
 use super::table_form::TableForm;
 use anyhow::{Context, Error, Result, anyhow, ensure};
 use flate2::read::MultiGzDecoder;
@@ -60,6 +62,28 @@ impl InputSpec {
     /// The same for a model that was trained on the rows of a table.
     pub fn with_table(self, table: Option<TableForm>) -> InputSpec {
         InputSpec { table, ..self }
+    }
+
+    /// The same with the value that becomes 1.0 in a file: as in a data set that the model is evaluated on, what
+    /// was made of bytes is scaled as its own values say. They are read for it where that may matter.
+    fn of_values<I: Iterator<Item = Result<Vec<f32>>>>(
+        &self,
+        open: impl FnOnce() -> Result<I>,
+        is_float: impl FnOnce(&Range) -> bool,
+    ) -> InputSpec {
+        let mut range = Range::EMPTY;
+        if self.layout != PixelLayout::Values && [1.0, 255.0].contains(&self.maximum) {
+            // Faults are met again when the images are classified.
+            for values in open().into_iter().flatten().map_while(Result::ok) {
+                range.extend(&values);
+                if self.maximum == 255.0 && range.magnitude() > 1.0 {
+                    return self.clone();
+                }
+            }
+        }
+        let is_empty = range == Range::EMPTY;
+        let scale = Scale::of_range(&range, is_float(&range)).for_model_of(self.maximum, &self.shape());
+        InputSpec { maximum: if is_empty { self.maximum } else { scale.maximum }, ..self.clone() }
     }
 
     fn shape(&self) -> Vec<i64> {
@@ -158,10 +182,14 @@ fn file_inputs(kind: FileKind, place: &Place, spec: InputSpec) -> Inputs {
         FileKind::Idx => {
             let stream = open_idx(&place.path, &spec);
             let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
+            let is_float = stream.as_ref().is_ok_and(ImageStream::is_float);
+            let spec = spec.of_values(|| open_idx(&place.path, &spec), |_| is_float);
             rows(place.name.clone(), spec, is_raw, stream, Vec::new())
         }
         FileKind::Csv => {
-            let row = RowSpec { shape: spec.shape(), maximum: spec.maximum, form: spec.table.clone() };
+            let row = |maximum| RowSpec { shape: spec.shape(), maximum, form: spec.table.clone() };
+            let spec = spec.of_values(|| CsvInputs::open(&place.path, row(1.0)), |range| !range.are_whole);
+            let row = row(spec.maximum);
             let is_raw = row.has_bytes();
             let read = CsvInputs::open(&place.path, row);
             let notes = read.as_ref().map_or(Vec::new(), |read| read.notes.clone());
@@ -184,15 +212,13 @@ impl FileKind {
         let file = File::open(&place.path).context("cannot be opened")?;
         file.take(4096).read_to_end(&mut start).context("cannot be read")?;
         ensure!(!start.is_empty() || place.copy.is_none(), "is empty");
-        let name = place.name.to_lowercase();
-        let is_table =
-            [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"].iter().any(|ending| name.ends_with(ending));
-        let has_no_ending = Path::new(&name).extension().is_none();
+        let name = Path::new(&*place.name);
+        let is_table = Format::of_file_name(name).is_some_and(|format| format.keyword() == "csv");
         let is_gzip = start.starts_with(&gzip::MAGIC);
         match Content::of_file(&place.path) {
-            Some(Content::Foreign(kind)) => return Err(kind.fault(Path::new(&*place.name)).into()),
-            Some(Content::Npz) => return Err(ForeignKind::Npz.fault(Path::new(&*place.name)).into()),
-            Some(Content::Parquet) => return Err(ForeignKind::Parquet.fault(Path::new(&*place.name)).into()),
+            Some(Content::Foreign(kind)) => return Err(kind.fault(name).into()),
+            Some(Content::Npz) => return Err(ForeignKind::Npz.fault(name).into()),
+            Some(Content::Parquet) => return Err(ForeignKind::Parquet.fault(name).into()),
             Some(Content::Idx) => return Ok(FileKind::Idx),
             Some(Content::Image) => return Ok(FileKind::Image),
             None => {}
@@ -200,16 +226,17 @@ impl FileKind {
         if is_gzip {
             let mut unpacked = Vec::new();
             // Whoever reads the file meets and reports a fault again.
-            let _ = MultiGzDecoder::new(start.as_slice()).take(4).read_to_end(&mut unpacked);
+            let _ = MultiGzDecoder::new(start.as_slice()).take(4096).read_to_end(&mut unpacked);
             start = unpacked;
         }
         match start.as_slice() {
             _ if is_table => Ok(FileKind::Csv),
             [0, 0, 1..=16, 1..=16, ..] => Ok(FileKind::Idx),
-            text if has_no_ending && !text.contains(&0) => Ok(FileKind::Csv),
-            _ if is_gzip => Err(anyhow!("is a gzip file of neither IDX images nor, by its name, CSV")),
-            _ => match ForeignKind::of_name(Path::new(&*place.name)) {
-                Some(kind) => Err(kind.fault(Path::new(&*place.name)).into()),
+            text => match ForeignKind::of_name(name) {
+                Some(kind) => Err(kind.fault(name).into()),
+                None if image_file::is_named(name) => Ok(FileKind::Image),
+                None if is_text(text) => Ok(FileKind::Csv),
+                None if is_gzip => Err(anyhow!("is a gzip file of neither IDX images nor CSV")),
                 None => Ok(FileKind::Image),
             },
         }

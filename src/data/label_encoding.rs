@@ -307,7 +307,7 @@ mod tests {
         );
         assert_eq!(notes, ["the labels 1.0 and 1 are one class; likewise 1 others"]);
         assert_eq!(classes(&["007", "1.0"]).0, ["1", "007"]);
-        // Too large to be told apart as floats.
+        // As floats, such large numbers would be equal.
         assert_eq!(classes(&["99999999999999999999", "99999999999999999998"]).0.len(), 2);
         let (names, _, notes) = classes(&["b", "nan", "B.1"]);
         assert_eq!(names, ["B.1", "b", "nan"]);

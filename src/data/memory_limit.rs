@@ -56,7 +56,7 @@ pub(super) struct DecodingLimits {
 }
 
 impl Default for DecodingLimits {
-    /// The same on every machine: so many photographs are decoded at once as fit.
+    /// The same on every machine: as many photographs are decoded at once as fit.
     fn default() -> DecodingLimits {
         /// Ten photographs of 12 million pixels.
         const DECODED: u64 = 384 << 20;

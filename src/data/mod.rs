@@ -5,6 +5,7 @@
 //! stands above: what a name or a path means, and how its images become a data set. [`Fault`] has the errors
 //! that a caller can act on.
 
+mod archive;
 mod augmentation;
 mod batches;
 mod cache;

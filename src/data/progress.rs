@@ -1,5 +1,7 @@
 //! The steps of fetching and decoding a data set, for display.
 
+use std::path::PathBuf;
+
 /// A step of fetching or decoding, for display.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Progress {
@@ -21,6 +23,16 @@ pub enum Progress {
         address: String,
         /// What went wrong.
         fault: String,
+    },
+    /// An archive is unpacked for the first time.
+    Unpacking {
+        /// Where to.
+        folder: PathBuf,
+    },
+    /// Files of an archive were unpacked.
+    Unpacked {
+        /// Their bytes, so far.
+        bytes: u64,
     },
     /// Images were decoded for the first time.
     Decoded {

@@ -37,10 +37,10 @@ impl Scale {
     }
 
     /// What a model needs that was trained on values up to `maximum`: the same, whatever would suit the images
-    /// themselves. Only what was made of bytes is told apart by its type: as bytes, or as floats up to 1.
-    pub fn for_model_of(self, maximum: f64, images: &Images) -> Scale {
+    /// themselves. Only what was made of bytes goes by its type: bytes, or floats up to 1.
+    pub fn for_model_of(self, maximum: f64, shape: &[i64]) -> Scale {
         // Rows of values may be anything.
-        let are_images = images.shape().len() > 1;
+        let are_images = shape.len() > 1;
         match (maximum, self.maximum) {
             (1.0, BYTE) | (BYTE, 1.0) if self.is_usual && are_images => Scale { note: None, ..self },
             _ => Scale { maximum, note: None, is_usual: false },
@@ -53,13 +53,17 @@ impl Scale {
     /// # Errors
     /// A value that is no finite number.
     pub fn of(images: &Images) -> Result<Scale> {
-        let range = Range::of(images)?;
-        let maximum = range.maximum();
         let is_float = matches!(images.kind(), Kind::Half | Kind::Float | Kind::Double);
+        Ok(Scale::of_range(&Range::of(images)?, is_float))
+    }
+
+    /// The same of images that go from the first to the last value of a range.
+    pub fn of_range(range: &Range, is_float: bool) -> Scale {
+        let maximum = range.maximum();
         let usual = if !is_float || range.magnitude() > 1.0 { BYTE } else { 1.0 };
         let note = (maximum != usual && range.magnitude() > 0.0)
             .then(|| format!("the values go from {} to {}: {maximum} becomes 1.0", range.min, range.max));
-        Ok(Scale { maximum, note, is_usual: maximum == usual })
+        Scale { maximum, note, is_usual: maximum == usual }
     }
 }
 
@@ -68,15 +72,27 @@ impl Scale {
 pub(super) struct Range {
     pub min: f64,
     pub max: f64,
-    are_whole: bool,
+    pub are_whole: bool,
 }
 
 impl Range {
+    /// Of no values.
+    pub const EMPTY: Range = Range { min: f64::INFINITY, max: f64::NEG_INFINITY, are_whole: true };
+
+    /// With more values.
+    pub fn extend(&mut self, values: &[f32]) {
+        for &value in values {
+            self.min = self.min.min(value.into());
+            self.max = self.max.max(value.into());
+            self.are_whole &= value.fract() == 0.0;
+        }
+    }
+
     /// # Errors
     /// A value that is no finite number, with the image that has it.
     pub fn of(images: &Images) -> Result<Range> {
         let is_float = matches!(images.kind(), Kind::Half | Kind::Float | Kind::Double | Kind::BFloat16);
-        let mut range = Range { min: f64::INFINITY, max: f64::NEG_INFINITY, are_whole: true };
+        let mut range = Range::EMPTY;
         for (start, part) in parts(images) {
             let part = part?;
             let (min, max) = (number(&part.f_min()?)?, number(&part.f_max()?)?);
@@ -117,7 +133,7 @@ impl Range {
 
 /// The largest whole number of as many bits, but 255 for all that may well be bytes.
 fn of_whole(magnitude: f64, has_negative: bool) -> f64 {
-    // 16 and 256 are maxima of their own: so many levels of grey.
+    // 16 and 256 are maxima of their own: the number of grey levels.
     let is_power = magnitude >= FAR_BELOW_BYTE && magnitude.log2().fract() == 0.0;
     let of_bits = if is_power { magnitude } else { (magnitude + 1.0).log2().ceil().exp2() - 1.0 };
     let is_byte = !has_negative && magnitude > FAR_BELOW_BYTE && magnitude <= BYTE;
@@ -247,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_model_keeps_its_scale_but_for_bytes_that_became_floats() {
-        let scale = |of: &Images, model: f64| Scale::of(of).unwrap().for_model_of(model, of).maximum;
+        let scale = |of: &Images, model: f64| Scale::of(of).unwrap().for_model_of(model, &of.shape()).maximum;
         assert_eq!(scale(&images(&[0i32, 200, 57]), 999.0), 999.0);
         assert_eq!(scale(&images(&[0u8, 255]), 16.0), 16.0);
         assert_eq!(scale(&images(&[0u8, 255]), 1.0), 255.0);

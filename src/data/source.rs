@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::raw_dataset::{RawDataset, Split};
 use super::scaling::{self, Scale};
 use super::split::{SplitMethod, split};
-use super::{Dataset, Fault, Images, digits, idx_file, passed_over, ranges};
+use super::{Dataset, Fault, Images, archive, digits, idx_file, passed_over, ranges};
 use crate::text::printable;
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -63,9 +63,9 @@ impl Source {
             "'{name_or_path}' is neither a data set ({}) nor an existing folder or file",
             catalogue::names().join(", ")
         );
-        // The name of a file says enough; folders are looked into when they are needed.
+        // The name of a file says enough; folders and archives are looked into when they are needed.
         let format = match format {
-            None if path.is_file() => Some(Format::detect(path)?),
+            None if path.is_file() && !archive::is_archive(path) => Some(Format::detect(path)?),
             given => given,
         };
         Ok(Source::Path { path: path.to_path_buf(), format })
@@ -79,17 +79,19 @@ impl Source {
         }
     }
 
-    /// The same source, looked into: a folder's format is known afterwards and is not looked for again.
+    /// The same source, looked into: an archive is unpacked below the data folder, and the path is that of its
+    /// files; the format is known and is not looked for again.
     ///
     /// # Errors
-    /// As [`Format::detect`].
-    pub fn located(self) -> Result<Source> {
-        Ok(match self {
-            Source::Path { path, format: None } => {
-                Source::Path { format: Some(Format::detect(&path)?), path }
+    /// As [`Format::detect`]; an archive that cannot be unpacked.
+    pub fn located(&self, options: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Source> {
+        match self {
+            Source::Path { path, format } => {
+                let (path, format) = locate(path, *format, options, progress)?;
+                Ok(Source::Path { path, format: Some(format) })
             }
-            known => known,
-        })
+            known => Ok(known.clone()),
+        }
     }
 
     /// A short name, for people and file names.
@@ -100,7 +102,7 @@ impl Source {
             Source::Path { path, .. } => {
                 let path = path.canonicalize().unwrap_or_else(|_| path.clone());
                 let name = path.file_name().map_or("data".into(), |name| name.to_string_lossy());
-                printable(Format::stem(&name)).into_owned()
+                printable(archive::stem(Format::stem(&name))).into_owned()
             }
         }
     }
@@ -138,7 +140,7 @@ impl Source {
     /// # Errors
     /// Files that are missing, unreadable or wrong, each named; [`Fault`]s.
     pub fn load_with(&self, options: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
-        let source = self.clone().located()?;
+        let source = self.located(options, progress)?;
         let mut raw = match &source {
             Source::Digits => digits::load()?,
             Source::Known(set) => {
@@ -147,7 +149,10 @@ impl Source {
                 let classes = set.classes.iter().map(|class| class.to_string()).collect();
                 idx::load_known(&folder, classes)?
             }
-            Source::Path { path, format } => load_path(path, *format, options, None, progress)?,
+            Source::Path { path, format } => {
+                let format = format.map_or_else(|| Format::detect(path), Ok)?;
+                load_path(path, format, options, None, progress)?
+            }
         };
         if let Some(path) = &options.validation {
             let validation = load_validation(path, options, &raw, progress);
@@ -185,7 +190,7 @@ impl Source {
             // Each column has its own scale, which the network standardises.
             _ if options.model_maximum.is_none() && ranges::are_mixed(&raw.train)? => Scale::given(1.0),
             None => match (Scale::of(&raw.train).context("training images")?, options.model_maximum) {
-                (own, Some(maximum)) => own.for_model_of(maximum, &raw.train),
+                (own, Some(maximum)) => own.for_model_of(maximum, &raw.train.shape()),
                 (own, None) => own,
             },
         };
@@ -237,7 +242,7 @@ impl Source {
     /// # Errors
     /// Files that are missing or wrong.
     pub fn shape_and_classes(&self, options: &LoadOptions) -> Result<(Vec<i64>, usize)> {
-        let source = self.clone().located()?;
+        let source = self.located(options, &mut |_| ())?;
         if options.classes.is_none() {
             match &source {
                 Source::Digits => return Ok((digits::SHAPE.to_vec(), 10)),
@@ -261,16 +266,31 @@ impl Source {
     }
 }
 
-/// Loads what lies at a path, in that format if it is known. Labels that are numbers are counted as
+/// Where the files of a path lie, which may be in an archive, and their format.
+fn locate(
+    path: &Path,
+    format: Option<Format>,
+    options: &LoadOptions,
+    progress: OnProgress,
+) -> Result<(PathBuf, Format)> {
+    let place = match archive::is_archive(path) {
+        true => archive::unpacked(path, &options.folder()?, progress)
+            .with_context(|| path.display().to_string())?,
+        false => path.to_path_buf(),
+    };
+    let format = format.map_or_else(|| Format::detect(&place), Ok)?;
+    Ok((place, format))
+}
+
+/// Loads what lies at a path. Labels that are numbers are counted as
 /// `encoding` says, if it is given.
 fn load_path(
     path: &Path,
-    format: Option<Format>,
+    format: Format,
     options: &LoadOptions,
     encoding: Option<LabelEncoding>,
     progress: OnProgress,
 ) -> Result<RawDataset> {
-    let format = format.map_or_else(|| Format::detect(path), Ok)?;
     let mut raw = format.load(path, options, encoding, progress)?;
     // They are shown in many places, some of which a control character would break.
     raw.classes.iter_mut().for_each(|name| *name = printable(name).into_owned());
@@ -309,7 +329,8 @@ fn load_validation(
 ) -> Result<Images> {
     // Its columns are those of the training table, in whatever order.
     let options = LoadOptions { table: main.table.clone(), ..options.clone() };
-    let mut raw = load_path(path, None, &options, Some(LabelEncoding::like(&main.classes)), progress)?;
+    let (path, format) = locate(path, None, &options, progress)?;
+    let mut raw = load_path(&path, format, &options, Some(LabelEncoding::like(&main.classes)), progress)?;
     ensure!(
         raw.test.is_none() && raw.validation.is_none(),
         "has images of several splits; name a file or folder with validation images alone"

@@ -468,7 +468,7 @@ fn a_folder_is_looked_into_once() {
     let folder = folder(&[0, 1], &[0]);
     let source = Source::find(folder.path().to_str().unwrap()).unwrap();
     assert_eq!(source.format_name(), None);
-    let located = source.located().unwrap();
+    let located = source.located(&LoadOptions::default(), &mut |_| ()).unwrap();
     assert_eq!(located.format_name(), Some("IDX files"));
     // What else comes into the folder does not matter any more.
     fs::write(folder.path().join("train.csv"), "").unwrap();

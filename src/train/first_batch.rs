@@ -72,9 +72,7 @@ fn advice(outputs: &Tensor, targets: &Tensor) -> String {
     match first_wrong_label(outputs, targets) {
         Ok(Some((row, label))) => {
             let classes = outputs.size()[1];
-            format!(
-                "; the label {label} in row {row} is none of the {classes} classes that the model tells apart"
-            )
+            format!("; the label {label} in row {row} is none of the {classes} classes of the model")
         }
         _ => String::new(),
     }

@@ -3,8 +3,10 @@
 
 use crate::formats::{Labelled, images, png, write_parquet};
 use crate::place::{Finished, Place};
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::{Cursor, Write as _};
+use std::path::Path;
 
 /// Trains on what lies there, which must be learnt.
 fn train(place: &Place, dataset: &str) -> Finished {
@@ -46,6 +48,41 @@ fn pictures_in_nested_archives_with_helper_files_are_trained_on() {
     ] {
         assert!(said.contains(part), "no '{part}' in {said}");
     }
+    // The same before anybody has unpacked it.
+    for split in ["training_set", "test_set"] {
+        let packed = zip(&place.path("download"), split);
+        place.write("download", &format!("{split}.zip"), &packed);
+        fs::remove_dir_all(place.path("download").join(split)).unwrap();
+    }
+    place.write(".", "cats.zip", &zip(&place.path("."), "download"));
+    let quick = ["--layers", "dense 8, relu", "--epochs", "1", "--data-dir", "kept", "--out", "packed"];
+    let said = place.train(&[&["--dataset", "cats.zip"], &quick[..]].concat()).well().stderr;
+    assert!(said.contains("cats: 81 train, 9 validation (stratified), 30 test"), "{said}");
+    assert!(said.contains("unpacking into"), "{said}");
+    let evaluated = place.run(&["evaluate", "packed"]).well();
+    assert!(evaluated.stdout.starts_with("test set of cats: 30 images"), "{evaluated:?}");
+    assert!(!evaluated.stderr.contains("unpacking"), "{evaluated:?}");
+    let accuracy = format!("accuracy {:.6}", place.record("packed")["test_accuracy"].as_f64().unwrap());
+    assert!(evaluated.stdout.contains(&accuracy), "no '{accuracy}' in {evaluated:?}");
+}
+
+/// A folder below another one, as it is packed for a download.
+fn zip(root: &Path, folder: &str) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            writer.start_file(name, zip::write::FileOptions::default()).unwrap();
+            writer.write_all(&fs::read(&path).unwrap()).unwrap();
+        }
+    }
+    writer.finish().unwrap().into_inner()
 }
 
 /// As Kaggle's Iris: row numbers, names of mixed case, the label last.

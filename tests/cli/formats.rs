@@ -100,6 +100,11 @@ fn write_all(place: &Place) {
         place.write("idx", &format!("{of_idx}-labels-idx1-ubyte"), &idx(&[count], &labels));
         write_parquet(place, &format!("tables/{split}-00000-of-00001.parquet"), images);
         let pixels = Tensor::from_slice(&all).view([-1, SIDE as i64, SIDE as i64]);
+        if *split == "test" {
+            let floats = all.iter().flat_map(|value| (f32::from(*value) / 255.0).to_be_bytes());
+            let header = [&[0, 0, 13, 3][..], &[count, side, side].map(u32::to_be_bytes).concat()].concat();
+            place.write(".", "floats.idx", &header.into_iter().chain(floats).collect::<Vec<u8>>());
+        }
         arrays.push((format!("x_{split}"), pixels));
         arrays.push((format!("y_{split}"), Tensor::from_slice(&labels)));
     }
@@ -150,6 +155,16 @@ fn the_same_images_in_any_two_formats_are_the_same_data() {
             let cells: Vec<&str> = line.split(',').collect();
             let (class, found) = (class_of_folder(cells[0]), cells[2]);
             confusion[class.parse::<usize>().unwrap()][found.parse::<usize>().unwrap()] += 1;
+        }
+        // Rows say nothing of their class, but come in the order in which they were written.
+        let true_classes: Vec<usize> = images(20, 2).iter().map(|image| image.class).collect();
+        for file in ["rows/test.csv", "idx/t10k-images-idx3-ubyte", "floats.idx"] {
+            let predicted = place.run(&["predict", &run, file]).well().stdout;
+            let mut found = vec![vec![0u64; CLASSES]; CLASSES];
+            for (line, class) in predicted.lines().skip(1).zip(&true_classes) {
+                found[*class][line.split(',').nth(2).unwrap().parse::<usize>().unwrap()] += 1;
+            }
+            assert_eq!(found, confusion, "{of_model} on {file}");
         }
         for of_data in FORMATS {
             let arguments =

@@ -128,6 +128,17 @@ fn a_table_of_features_is_standardised_and_its_model_takes_tables_of_the_same_co
     assert_eq!(accuracy(lines("Iris.csv")), accuracy(lines("turned.csv")));
     place.run(&["evaluate", "run"]).well();
 
+    // Text is a table, whatever its name; the same layers go on, though fitch has put one before them.
+    let layers = ["--layers", "dense 8,relu"];
+    for name in ["iris.data", "iris.tsv", "iris.txt", "iris"] {
+        place.write(".", name, iris().replace(',', "\t").as_bytes());
+        let out = name.replace('.', "-of-");
+        place.train(&[&["--dataset", name, "--epochs", "1", "--out", &out], &layers[..]].concat()).well();
+        place.train(&[&["--resume", &out, "--epochs", "2"], &layers[..]].concat()).well();
+        assert_eq!(predicted(&place.run(&["predict", "run", name]).well()), predicted_classes, "{name}");
+    }
+    place.run(&["data", "inspect", "run/weights.safetensors"]).with_fault(2, &["a safetensors file"]);
+
     let narrow = iris().replace("PetalWidthCm", "Width");
     place.write(".", "narrow.csv", narrow.as_bytes());
     place.run(&["predict", "run", "narrow.csv"]).with_fault(1, &["narrow.csv: has no column 'PetalWidthCm'"]);

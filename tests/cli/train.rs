@@ -440,6 +440,7 @@ fn schedules_optimizers_and_losses_are_heeded() {
         ("augmented", &["--augment", "shift 0.1,zoom"]),
         ("smoothed", &["--label-smoothing", "0.9", "--learning-rate", "0.01"]),
         ("weighted", &["--class-weights", "1,1,1,1,1,1,1,1,1,9"]),
+        ("by-name", &["--class-weights", "9=9, 1=1"]),
         ("one-cycle", &["--schedule", "one-cycle", "--learning-rate", "0.01"]),
     ] {
         let history = quick(name, arguments);
@@ -447,6 +448,7 @@ fn schedules_optimizers_and_losses_are_heeded() {
         assert_ne!(history, plain, "{name}");
         assert!(losses[2] < losses[0], "{name}: {losses:?}");
     }
+    assert_eq!(place.history("weighted"), place.history("by-name"));
     // Every class of the digits has about as many images.
     assert_ne!(quick("balanced", &["--class-weights", "balanced"]), plain);
     let smoothed = place.history("smoothed");
@@ -476,7 +478,10 @@ fn settings_of_the_optimization_that_make_no_sense_are_errors() {
         (&["--clip-norm", "0"], "--clip-norm 0: must be a finite number above 0"),
         (&["--augment", "flip"], "--augment flip: must be some of shift, rotate and zoom"),
         (&["--label-smoothing", "1"], "--label-smoothing 1: must be a share"),
-        (&["--class-weights", "1,x"], "--class-weights 1,x: must be balanced, or a number"),
+        (&["--class-weights", "1,x"], "--class-weights 1,x: must be balanced, or numbers"),
+        (&["--class-weights", "one=2"], "--class-weights: there is no class 'one'"),
+        (&["--class-weights", "1=2,1=3"], "--class-weights: the class '1' is given twice"),
+        (&["--class-weights", "1=2,3"], "--class-weights 1=2,3: must be balanced, or numbers"),
         (&["--class-weights", "1,2"], "--class-weights: 2 numbers were given for 10 classes"),
         (&["--schedule", "one-cycle", "--warm-up", "1"], "--warm-up 1: --schedule one-cycle has"),
         (&["--schedule", "cosine", "--final-learning-rate", "1"], "--final-learning-rate 1: is above"),

@@ -161,9 +161,9 @@ impl DownloadProgress<'_> {
         }
         match event {
             Progress::Started { address } => self.terminal.say(&format!("fetching {address}")),
-            Progress::Waiting => {
-                self.terminal.say("waiting for another fitch that is fetching or decoding the same data")
-            }
+            Progress::Waiting => self
+                .terminal
+                .say("waiting for another fitch that is fetching, unpacking or decoding the same data"),
             Progress::Received { bytes, of } if self.terminal.is_interactive => {
                 self.advance(bytes, of, "{bar:30} {bytes}/{total_bytes}  {eta} left");
             }
@@ -173,7 +173,13 @@ impl DownloadProgress<'_> {
             Progress::Decoded { images, of: None } if self.terminal.is_interactive => {
                 self.advance(images as u64, None, "{spinner} {pos} images");
             }
-            Progress::Received { .. } | Progress::Decoded { .. } => {}
+            Progress::Unpacking { folder } => {
+                self.terminal.say(&format!("unpacking into {}", folder.display()));
+            }
+            Progress::Unpacked { bytes } if self.terminal.is_interactive => {
+                self.advance(bytes, None, "{spinner} {bytes}");
+            }
+            Progress::Received { .. } | Progress::Decoded { .. } | Progress::Unpacked { .. } => {}
             Progress::MirrorFailed { fault, .. } => {
                 self.clear();
                 self.terminal.warn(&fault);

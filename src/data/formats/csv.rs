@@ -19,10 +19,13 @@ pub(super) const READER: Reader = Reader {
     name: "CSV",
     keyword: "csv",
     folder: Some(FolderForm { needs: "train.csv", is_there: |folder| find_files(folder).is_some() }),
-    endings: &[".csv", ".csv.gz"],
+    endings: &ENDINGS,
     load: |path, options, _, progress| load(path, options, progress),
     shape_and_classes: None,
 };
+
+/// What tables are called.
+const ENDINGS: [&str; 6] = [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".data", ".data.gz"];
 
 /// Files by their splits, and what users should know about others.
 type FoundFiles = (Vec<(Split, PathBuf)>, Vec<String>);
@@ -34,9 +37,7 @@ fn find_files(folder: &Path) -> Option<FoundFiles> {
     for path in passed_over.entries(folder).ok()?.into_iter().filter(|path| path.is_file()) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let lower = name.to_lowercase();
-        let Some(stem) = lower.strip_suffix(".csv").or_else(|| lower.strip_suffix(".csv.gz")) else {
-            continue;
-        };
+        let Some(stem) = ENDINGS.iter().find_map(|ending| lower.strip_suffix(ending)) else { continue };
         match Split::of_name(&name) {
             // The same file, packed.
             Some(_) if stems.contains(&stem.to_string()) => {}

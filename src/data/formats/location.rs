@@ -31,7 +31,7 @@ impl Location {
     /// [`Fault::AmbiguousFormat`], or data in several places below.
     pub fn find(path: &Path, format: Option<Format>) -> Result<Option<Location>> {
         if path.is_file() {
-            let format = format.or_else(|| Format::of_file(path));
+            let format = format.or_else(|| Format::of_named_file(path));
             return Ok(format.map(|format| Location { path: path.to_path_buf(), format }));
         }
         find_in_folder(path, format, MAX_DEPTH)

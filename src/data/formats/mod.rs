@@ -14,7 +14,7 @@ pub(crate) mod npz;
 pub(crate) mod parquet;
 mod reader;
 
-use super::content::Content;
+use super::content::{self, Content};
 use super::foreign_kind::ForeignKind;
 use super::label_encoding::LabelEncoding;
 use super::load_options::{LoadOptions, OnProgress};
@@ -83,12 +83,18 @@ impl Format {
         }
     }
 
+    /// The same of a file that was named: text is a table, whatever its name.
+    fn of_named_file(path: &Path) -> Option<Format> {
+        let is_table = || ForeignKind::of(path).is_none() && content::is_text_file(path);
+        Format::of_file(path).or_else(|| is_table().then(|| Format(&csv::READER)))
+    }
+
     /// Whether it holds images in files of their own, as other programs show them.
     pub(super) fn is_of_pictures(self) -> bool {
         ["pictures", "parquet"].contains(&self.keyword())
     }
 
-    fn of_file_name(path: &Path) -> Option<Format> {
+    pub(super) fn of_file_name(path: &Path) -> Option<Format> {
         let name = path.file_name()?.to_string_lossy().to_lowercase();
         Format::all().find(|format| format.0.endings.iter().any(|ending| name.ends_with(ending)))
     }
@@ -219,7 +225,7 @@ mod tests {
         assert!(Format::detect(&path.join("labels.csv.txt")).is_err());
         add("a.txt");
         let fault = format!("{:#}", Format::detect(&path.join("a.txt")).unwrap_err());
-        assert!(fault.contains("is a file that is neither .csv, .csv.gz, .npz"), "{fault}");
+        assert!(fault.contains("is a file that is neither .csv, .csv.gz, .tsv,"), "{fault}");
     }
 
     #[test]

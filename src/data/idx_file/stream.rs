@@ -51,6 +51,11 @@ impl ImageStream {
         self.type_code == UINT8
     }
 
+    /// Whether values are floats.
+    pub fn is_float(&self) -> bool {
+        matches!(self.type_code, 0x0d | 0x0e)
+    }
+
     fn read_image(&mut self) -> Result<Vec<f32>> {
         let count = self.shape.iter().product::<i64>() as u64 * value_size(self.type_code).unwrap_or(1);
         let mut bytes = Vec::new();

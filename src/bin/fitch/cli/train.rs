@@ -106,8 +106,8 @@ pub struct TrainOptions {
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub label_smoothing: Option<f64>,
 
-    /// Weights of the classes in the training loss: balanced, in inverse proportion to their image counts; or
-    /// one number per class, in order, such as 1,1,5 [default: 1 each]
+    /// Weights of the classes in the training loss: balanced, in inverse proportion to their image counts; of
+    /// some classes by name, such as cat=2,dog=0.5; or of each in order, such as 1,1,5 [default: 1 each]
     #[arg(long, value_name = "WEIGHTS", help_heading = "Training")]
     pub class_weights: Option<String>,
 

@@ -69,8 +69,8 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let InspectOptions { dataset, to, reading } = options;
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
     let (source, options) = config::check_data(&config::with_reading(options, reading))?;
-    let source = source.located()?;
     let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
+    let source = source.located(&options, &mut |event| progress.show(event))?;
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     terminal.result(&describe(&dataset, source.format_name().unwrap_or_default(), &dataset.inspect()?))?;

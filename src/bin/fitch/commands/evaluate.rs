@@ -66,7 +66,7 @@ enum Subject {
     File(PathBuf, Option<Box<RecordedRun>>),
 }
 
-/// A model with what it takes and what it tells apart.
+/// A model, with its inputs and its classes.
 struct LoadedModel {
     /// For messages.
     name: String,

@@ -45,15 +45,7 @@ impl Understood<'_> {
     /// `3 classes (cat, dog, horse), 12 (dog) to 480 (cat) training images each`.
     fn classes(&self) -> String {
         let classes = &self.dataset.classes;
-        let short = |name: &String| match name.char_indices().nth(LETTERS) {
-            Some((end, _)) => format!("{}...", &name[..end]),
-            None => name.clone(),
-        };
-        let mut listed: Vec<String> = classes.iter().take(LISTED).map(short).collect();
-        if classes.len() > LISTED {
-            listed.push("...".to_string());
-        }
-        let of_class = |(&count, name): (&usize, &String)| (count, short(name));
+        let of_class = |(&count, name): (&usize, &String)| (count, short_name(name));
         let counts = || self.class_counts.iter().zip(classes).map(of_class);
         let extremes = counts().min_by_key(|(count, _)| *count).zip(counts().max_by_key(|(count, _)| *count));
         let counts = match extremes {
@@ -66,7 +58,18 @@ impl Understood<'_> {
         };
         let label = self.dataset.table.as_ref().and_then(|table| table.label.as_ref());
         let label = label.map_or(String::new(), |label| format!("; labels from the column {label}"));
-        format!("{} classes ({}), {counts} training images each{label}", classes.len(), listed.join(", "))
+        format!(
+            "{} classes ({}), {counts} training images each{label}",
+            classes.len(),
+            listed(classes.iter().map(short_name))
+        )
+    }
+
+    /// `class weights: cat 2, dog 1`.
+    pub fn class_weights(&self, weights: &[f32]) -> String {
+        let of_class =
+            |(name, weight): (&String, &f32)| format!("{} {}", short_name(name), short(f64::from(*weight)));
+        format!("class weights: {}", listed(self.dataset.classes.iter().zip(weights).map(of_class)))
     }
 
     /// The options that decide what nobody has said.
@@ -82,6 +85,20 @@ impl Understood<'_> {
         ];
         options.into_iter().filter_map(|(is_guess, option)| is_guess.then_some(option)).collect()
     }
+}
+
+/// The first letters of a long name.
+fn short_name(name: &String) -> String {
+    match name.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.clone(),
+    }
+}
+
+/// The first of many.
+fn listed(items: impl ExactSizeIterator<Item = String>) -> String {
+    let more = (items.len() > LISTED).then(|| "...".to_string());
+    items.take(LISTED).chain(more).collect::<Vec<_>>().join(", ")
 }
 
 /// Whole numbers as they are, others to four digits.

@@ -48,7 +48,10 @@ impl OptimizerChoice {
 pub enum ClassWeights {
     Equal,
     Balanced,
-    Of(Vec<f32>),
+    /// Of each class, in order.
+    Each(Vec<f32>),
+    /// Of some classes; the others have 1.
+    Named(Vec<(String, f32)>),
 }
 
 pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Optimization> {
@@ -101,9 +104,15 @@ fn check_class_weights(weights: Option<&str>, checker: &mut Checker) -> Option<C
             let number = |text: &str| {
                 text.trim().parse().ok().filter(|&weight: &f32| weight > 0.0 && weight.is_finite())
             };
-            let numbers: Option<Vec<f32>> = text.split(',').map(number).collect();
-            let rule = "must be balanced, or a number above 0 for each class, such as 1,1,5";
-            numbers.map(ClassWeights::Of).or_else(|| checker.fault("class-weights", text, rule))
+            let named = |text: &str| {
+                let (name, weight) = text.rsplit_once('=')?;
+                Some((name.trim().to_string(), number(weight)?))
+            };
+            let each = || text.split(',').map(number).collect::<Option<_>>().map(ClassWeights::Each);
+            let some = || text.split(',').map(named).collect::<Option<_>>().map(ClassWeights::Named);
+            let rule = "must be balanced, or numbers above 0: of some classes, such as cat=2,dog=0.5, or of \
+                        each class, such as 1,1,5";
+            each().or_else(some).or_else(|| checker.fault("class-weights", text, rule))
         }
     }
 }

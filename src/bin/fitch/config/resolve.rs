@@ -7,6 +7,7 @@ use crate::cli::{OPTIONS, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
 use anyhow::{Context, Result, ensure};
 use fitch::data::Source;
+use fitch::model::Layers;
 use std::path::Path;
 use toml::{Table, Value};
 
@@ -64,6 +65,11 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
         None => as_recorded(dataset),
     });
     given.validation = given.validation.map(as_recorded);
+    // The data may have asked for a layer before those that were given.
+    let with_first_layer = |layers: &str| Some(Layers::parse(layers).ok()?.standardized().to_string());
+    if given.layers.as_deref().and_then(with_first_layer) == recorded.layers {
+        given.layers = recorded.layers.clone();
+    }
     let (before, now) = (Table::try_from(recorded)?, Table::try_from(&given)?);
     let mut faults = Vec::new();
     for option in OPTIONS.iter().filter(|option| !option.may_change) {

@@ -37,12 +37,12 @@ pub enum ValueType {
         size: u64,
         is_big_endian: bool,
     },
-    /// Words of so many letters, four bytes each.
+    /// Words of that number of letters, four bytes each.
     Letters {
         count: u64,
         is_big_endian: bool,
     },
-    /// Words of so many bytes.
+    /// Words of that number of bytes.
     Bytes {
         count: u64,
     },

@@ -43,6 +43,8 @@ struct Work {
     device: Device,
     dataset: Dataset,
     splits: Splits,
+    /// Of each class in the training loss; none if they are equal.
+    class_weights: Option<Vec<f32>>,
     /// Freshly initialised at first.
     network: Network,
 }
@@ -108,8 +110,9 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
 
     signals::explain_bus_errors();
     let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let source = configuration.source.clone().located()?;
-    let dataset = source.load_with(&configuration.reading, &mut |event| download.show(event))?;
+    let reading = &configuration.reading;
+    let source = configuration.source.located(reading, &mut |event| download.show(event))?;
+    let dataset = source.load_with(reading, &mut |event| download.show(event))?;
     if configuration.augmentation.is_some() {
         Augmentation::check_shape(&dataset.shape()).context("--augment")?;
     }
@@ -126,6 +129,9 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
         understood.lines().iter().for_each(|line| terminal.say(line));
     }
     splits.note.iter().for_each(|note| terminal.warn(note));
+    let weights = &configuration.optimization.class_weights;
+    let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
+    class_weights.iter().for_each(|weights| terminal.say(&understood.class_weights(weights)));
 
     if configuration.layers.standardize_within() {
         let fault =
@@ -142,7 +148,7 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
     // Every network has gradients in float32.
     let network = network.context("--precision bf16")?;
     standardize(&network, &splits.train)?;
-    Ok(Work { configuration, device: chosen.device, dataset, splits, network })
+    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network })
 }
 
 fn train(
@@ -153,9 +159,9 @@ fn train(
     progress: &mut TrainingProgress,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    let Work { configuration, dataset, splits, network, .. } = work;
+    let Work { configuration, dataset, splits, class_weights, network, .. } = work;
     let optimizer = optimizer::optimizer(configuration, network.variables())?;
-    let training_loss = optimizer::training_loss(&configuration.optimization, splits, &dataset.classes)?;
+    let training_loss = optimizer::training_loss(&configuration.optimization, class_weights.as_deref());
     let mut unchanged_data = DataGuard::new(dataset, &run.record.dataset.fingerprint);
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();

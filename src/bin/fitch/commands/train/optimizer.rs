@@ -3,6 +3,7 @@
 use super::splits::Splits;
 use crate::config::{ClassWeights, Configuration, Optimization};
 use crate::failure::UsageError;
+use crate::suggestion::did_you_mean;
 use anyhow::Result;
 use fitch::metrics::Loss;
 use fitch::optim::Optimizer;
@@ -19,27 +20,41 @@ pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<
     })
 }
 
-/// The training loss, if it differs from the loss of validation and test.
-pub fn training_loss(
-    optimization: &Optimization,
+/// The weight of each class in the training loss; none if all are equal.
+pub fn class_weights(
+    weights: &ClassWeights,
     splits: &Splits,
     classes: &[String],
-) -> Result<Option<Loss>> {
-    let weights = match &optimization.class_weights {
-        ClassWeights::Equal => None,
-        ClassWeights::Balanced => Some(balanced(&splits.class_counts)),
-        ClassWeights::Of(weights) if weights.len() == classes.len() => Some(weights.clone()),
-        ClassWeights::Of(weights) => {
-            let (given, needed) = (weights.len(), classes.len());
-            let fault = format!("--class-weights: {given} numbers were given for {needed} classes");
-            return Err(UsageError(vec![fault]).into());
+) -> Result<Option<Vec<f32>>> {
+    let wrong = |fault: String| Err(UsageError(vec![format!("--class-weights: {fault}")]).into());
+    match weights {
+        ClassWeights::Equal => Ok(None),
+        ClassWeights::Balanced => Ok(Some(balanced(&splits.class_counts))),
+        ClassWeights::Each(weights) if weights.len() == classes.len() => Ok(Some(weights.clone())),
+        ClassWeights::Each(weights) => {
+            wrong(format!("{} numbers were given for {} classes", weights.len(), classes.len()))
         }
-    };
-    if weights.is_none() && optimization.label_smoothing == 0.0 {
-        return Ok(None);
+        ClassWeights::Named(named) => {
+            let mut weights = vec![None; classes.len()];
+            for (name, weight) in named {
+                let Some(class) = classes.iter().position(|class| class == name) else {
+                    let known = classes.iter().map(String::as_str);
+                    return wrong(format!("there is no class '{name}'{}", did_you_mean(name, known)));
+                };
+                if weights[class].replace(*weight).is_some() {
+                    return wrong(format!("the class '{name}' is given twice"));
+                }
+            }
+            Ok(Some(weights.into_iter().map(|weight| weight.unwrap_or(1.0)).collect()))
+        }
     }
-    let weights = weights.map(|weights| Tensor::from_slice(&weights));
-    Ok(Some(Loss::cross_entropy_with(optimization.label_smoothing, weights)))
+}
+
+/// The training loss, if it differs from the loss of validation and test.
+pub fn training_loss(optimization: &Optimization, class_weights: Option<&[f32]>) -> Option<Loss> {
+    let is_plain = class_weights.is_none() && optimization.label_smoothing == 0.0;
+    let weights = class_weights.map(Tensor::from_slice);
+    (!is_plain).then(|| Loss::cross_entropy_with(optimization.label_smoothing, weights))
 }
 
 /// Weights in inverse proportion to the image counts: n / (classes * count), as in scikit-learn

@@ -161,7 +161,7 @@ fn resume(
     Ok(checkpoint)
 }
 
-/// The longest beginning of a text that has at most so many bytes.
+/// The longest beginning of a text of at most that number of bytes.
 fn shortened(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
     &text[..end.unwrap_or_default()]
