@@ -5,7 +5,7 @@ mod head;
 mod names;
 mod sketch;
 
-pub(super) use names::{label_among, split_of};
+pub(super) use names::{SPLIT_NAMES, label_among, split_of};
 
 use super::Fault;
 use super::table::Table;

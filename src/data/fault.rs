@@ -53,6 +53,14 @@ pub enum Fault {
         /// The words that stand for splits.
         words: String,
     },
+    /// Folders of the same classes whose names stand for no split: [`LoadOptions::classes`](super::LoadOptions)
+    /// takes them for classes.
+    UnknownSplits {
+        /// Their names.
+        folders: Vec<String>,
+        /// The words that stand for splits.
+        words: String,
+    },
     /// Two images have different sizes: [`LoadOptions::image_size`](super::LoadOptions) makes them equal.
     SizesDiffer {
         /// The file of the first image, with the row in a table.
@@ -149,6 +157,12 @@ impl fmt::Display for Fault {
                 "{} has the same classes as the training images, but its name stands for no split; words that \
                  do are {words}",
                 folder.display()
+            ),
+            Fault::UnknownSplits { folders, words } => write!(
+                out,
+                "{} hold folders of the same names, but their own names stand for no splits; words that do \
+                 are {words}",
+                folders.join(" and ")
             ),
             // Width x height, as image viewers show it.
             Fault::SizesDiffer { first, first_size, other, other_size } => write!(

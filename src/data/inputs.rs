@@ -34,6 +34,9 @@ pub struct InputSpec {
     pub inversion: Inversion,
     /// How the rows of tables were read that the model was trained on, if it was on a table.
     pub table: Option<TableForm>,
+    /// Whether the images of IDX and CSV files have their rows and columns exchanged; none means those of
+    /// EMNIST, which is known by the names of its files.
+    pub transposes: Option<bool>,
 }
 
 /// What the values of an image are.
@@ -56,12 +59,28 @@ impl InputSpec {
             [3, height, width] => (PixelLayout::Colour, [height, width]),
             _ => return None,
         };
-        Some(InputSpec { layout, shape, maximum, inversion, table: None })
+        Some(InputSpec { layout, shape, maximum, inversion, table: None, transposes: None })
     }
 
     /// The same for a model that was trained on the rows of a table.
     pub fn with_table(self, table: Option<TableForm>) -> InputSpec {
         InputSpec { table, ..self }
+    }
+
+    /// The same for images in IDX and CSV files whose rows and columns are exchanged, or are not.
+    pub fn transposed(self, transposes: Option<bool>) -> InputSpec {
+        InputSpec { transposes, ..self }
+    }
+
+    /// The shape of an image as the rows of a file of that name have it, and whether it is to be turned.
+    fn stored_shape(&self, name: &str) -> (Vec<i64>, bool) {
+        let mut shape = self.shape();
+        let turns = self.transposes.unwrap_or_else(|| idx_file::is_of_emnist(Path::new(name)));
+        let turns = turns && self.layout != PixelLayout::Values;
+        if let (true, [.., height, width]) = (turns, shape.as_mut_slice()) {
+            std::mem::swap(height, width);
+        }
+        (shape, turns)
     }
 
     /// The same with the value that becomes 1.0 in a file: as in a data set that the model is evaluated on, what
@@ -177,25 +196,46 @@ impl Place {
 
 /// The images of a file of that kind.
 fn file_inputs(kind: FileKind, place: &Place, spec: InputSpec) -> Inputs {
+    let (stored, turns) = spec.stored_shape(&place.name);
     match kind {
         FileKind::Image => Box::new(std::iter::once(image_input(&place.path, place.name.clone(), &spec))),
         FileKind::Idx => {
-            let stream = open_idx(&place.path, &spec);
+            let stream = open_idx(&place.path, &stored);
             let is_raw = stream.as_ref().is_ok_and(ImageStream::is_raw);
             let is_float = stream.as_ref().is_ok_and(ImageStream::is_float);
-            let spec = spec.of_values(|| open_idx(&place.path, &spec), |_| is_float);
+            let spec = spec.of_values(|| open_idx(&place.path, &stored), |_| is_float);
+            let stream = stream.map(|stream| turned(stream, stored, turns));
             rows(place.name.clone(), spec, is_raw, stream, Vec::new())
         }
         FileKind::Csv => {
-            let row = |maximum| RowSpec { shape: spec.shape(), maximum, form: spec.table.clone() };
+            let row = |maximum| RowSpec { shape: stored.clone(), maximum, form: spec.table.clone() };
             let spec = spec.of_values(|| CsvInputs::open(&place.path, row(1.0)), |range| !range.are_whole);
             let row = row(spec.maximum);
             let is_raw = row.has_bytes();
             let read = CsvInputs::open(&place.path, row);
             let notes = read.as_ref().map_or(Vec::new(), |read| read.notes.clone());
+            let read = read.map(|read| turned(read, stored, turns));
             rows(place.name.clone(), spec, is_raw, read, notes)
         }
     }
+}
+
+/// Images with their rows and columns exchanged, if they are to be turned.
+fn turned(
+    images: impl Iterator<Item = Result<Vec<f32>>>,
+    stored: Vec<i64>,
+    turns: bool,
+) -> impl Iterator<Item = Result<Vec<f32>>> {
+    images.map(move |values| match stored[..] {
+        [.., height, width] if turns => {
+            let (height, width) = (height as usize, width as usize);
+            let turned = |channel: &[f32]| -> Vec<f32> {
+                (0..height * width).map(|place| channel[place % height * width + place / height]).collect()
+            };
+            values.map(|values| values.chunks_exact(height * width).flat_map(turned).collect())
+        }
+        _ => values,
+    })
 }
 
 /// What a file holds.
@@ -243,14 +283,13 @@ impl FileKind {
     }
 }
 
-fn open_idx(path: &Path, spec: &InputSpec) -> Result<ImageStream> {
+fn open_idx(path: &Path, expected: &[i64]) -> Result<ImageStream> {
     let stream = idx_file::stream_images(path)?;
-    let expected = spec.shape();
     ensure!(
         stream.shape() == expected,
         "has images of {}, but the model takes {}",
         shape_name(stream.shape()),
-        shape_name(&expected)
+        shape_name(expected)
     );
     Ok(stream)
 }

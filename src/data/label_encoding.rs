@@ -135,6 +135,11 @@ impl RawLabels {
             RawLabels::Words(words) => words.len(),
         }
     }
+
+    /// Whether none of them is known: -1 marks those that are kept secret.
+    pub fn are_secret(&self) -> bool {
+        matches!(self, RawLabels::Numbers(numbers) if numbers.iter().all(|&label| label == -1))
+    }
 }
 
 /// How labels stand for classes: words are their names; so are numbers, which mostly count from 0, or from 1

@@ -55,6 +55,7 @@ mod samples;
 mod scaling;
 mod source;
 pub mod split;
+mod split_files;
 mod table;
 mod table_form;
 mod text_encoding;

@@ -16,9 +16,9 @@ impl Split {
     /// The words that stand for a split in the names of folders, files and arrays; its own name first.
     pub fn words(self) -> &'static [&'static str] {
         match self {
-            Split::Train => &["train", "training", "trn", "trainval"],
-            Split::Validation => &["validation", "valid", "val", "dev", "eval", "evaluation"],
-            Split::Test => &["test", "testing", "tst", "t10k"],
+            Split::Train => &["train", "training", "trn", "trainval", "tr"],
+            Split::Validation => &["validation", "valid", "val", "dev", "eval", "evaluation", "va"],
+            Split::Test => &["test", "testing", "tst", "t10k", "te"],
         }
     }
 
@@ -38,12 +38,15 @@ impl Split {
 
     /// `word` is in lower case.
     fn is_meant_by(self, word: &str) -> bool {
-        const APPENDED: [&str; 8] = ["", "set", "data", "dataset", "images", "imgs", "labels", "files"];
-        let is_word = |known: &&str| word.strip_prefix(*known).is_some_and(|rest| APPENDED.contains(&rest));
+        const APPENDED: [&str; 8] = ["s", "set", "data", "dataset", "images", "imgs", "labels", "files"];
+        let is_word = |known: &&str| {
+            // Words of two letters begin many others.
+            word == *known
+                || (known.len() > 2 && word.strip_prefix(*known).is_some_and(|rest| APPENDED.contains(&rest)))
+        };
         self.words().iter().any(is_word)
     }
 
-    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     /// For people: every word that stands for a split.
     #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn all_words() -> String {
@@ -109,15 +112,26 @@ mod tests {
                     "emnist-letters-train-images-idx3-ubyte.gz",
                     "train-00000-of-00002.parquet",
                     "trainval",
+                    "X_tr",
+                    "trains",
                 ][..],
             ),
             (
                 Some(Split::Validation),
-                &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset"],
+                &["val", "valid", "dev", "eval", "validation_set", "MNIST_val", "devset", "x_va"],
             ),
             (
                 Some(Split::Test),
-                &["test", "test_set", "t10k-images.idx3-ubyte", "testing", "y_test", "testdata"],
+                &[
+                    "test",
+                    "test_set",
+                    "t10k-images.idx3-ubyte",
+                    "testing",
+                    "y_test",
+                    "testdata",
+                    "te",
+                    "tests",
+                ],
             ),
             (
                 None,
@@ -130,6 +144,9 @@ mod tests {
                     "train_test.csv",
                     "trainer",
                     "valley",
+                    "tea",
+                    "vas",
+                    "trs",
                     "",
                 ],
             ),

@@ -36,6 +36,17 @@ impl Scale {
         Scale { maximum: BYTE, note, is_usual: true }
     }
 
+    /// Of pictures of 16 bits for a model of bytes: all of the bits, or no more than a byte.
+    ///
+    /// # Errors
+    /// A value that is no finite number.
+    pub fn of_wide(images: &Images) -> Result<Scale> {
+        let is_byte = Range::of(images)?.max <= BYTE;
+        let maximum = if is_byte { BYTE } else { f64::from(u16::MAX) };
+        let note = (!is_byte).then(|| format!("the pictures have 16 bits: {maximum} becomes 1.0"));
+        Ok(Scale { maximum, note, is_usual: true })
+    }
+
     /// What a model needs that was trained on values up to `maximum`: the same, whatever would suit the images
     /// themselves. Only what was made of bytes goes by its type: bytes, or floats up to 1.
     pub fn for_model_of(self, maximum: f64, shape: &[i64]) -> Scale {
@@ -102,6 +113,12 @@ impl Range {
                 "image {} (from 0) has a value that is not a finite number",
                 start + first_not_finite(&part)?
             );
+            let largest = max.max(-min);
+            ensure!(
+                largest <= f64::from(f32::MAX),
+                "has the value {largest:e}, beyond what networks can take ({:e})",
+                f32::MAX
+            );
             range.min = range.min.min(min);
             range.max = range.max.max(max);
             // Fractions show in the first values, if there are any.
@@ -120,7 +137,8 @@ impl Range {
     fn maximum(&self) -> f64 {
         let magnitude = self.magnitude();
         match magnitude {
-            0.0 => 1.0,
+            // Nothing can be divided by what is zero as a float32.
+            magnitude if magnitude < f64::from(f32::MIN_POSITIVE) => 1.0,
             _ if self.are_whole => of_whole(magnitude, self.min < 0.0),
             // Bytes that were divided by 255 already, whether or not there is a 255 among them.
             _ if magnitude <= 1.0 && magnitude > FAR_BELOW_BYTE / BYTE => 1.0,

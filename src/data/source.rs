@@ -186,6 +186,8 @@ impl Source {
         let scale = match options.maximum {
             // Programs that make pictures use all of a byte, so that any other picture can be compared.
             _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),
+            // As each picture is when it is classified.
+            None if is_of_pictures && options.model_maximum == Some(255.0) => Scale::of_wide(&raw.train)?,
             Some(maximum) => Scale::given(maximum),
             // Each column has its own scale, which the network standardises.
             _ if options.model_maximum.is_none() && ranges::are_mixed(&raw.train)? => Scale::given(1.0),

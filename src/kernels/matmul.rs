@@ -66,16 +66,22 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     if !(is_single_on_cpu(a) && is_single_on_cpu(b)) {
         return Ok(a.f_mm(b)?);
     }
+    matmul_with(threads(), a, b)
+}
+
+/// The same on a CPU, with that number of threads: each bit of the result is the same for any number.
+fn matmul_with(threads: usize, a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (a, b) = (Matrix::of(a)?, Matrix::of(b)?);
     ensure!(a.columns == b.rows, "a matrix of {} columns times one of {} rows", a.columns, b.rows);
     let result = Tensor::f_empty([a.rows as i64, b.columns as i64], (Kind::Float, Device::Cpu))?;
     let out = Matrix::of(&result)?;
     // Each thread computes a range of rows or of columns, whichever makes it closer to a square.
     let by_columns = out.columns >= 2 * out.rows;
-    let whole = if by_columns { out.columns } else { out.rows };
-    let size = whole.div_ceil(threads()).max(1);
-    for_each_index(whole.div_ceil(size), |part| {
-        let (start, end) = (part * size, ((part + 1) * size).min(whole));
+    let (whole, other) = if by_columns { (out.columns, out.rows) } else { (out.rows, out.columns) };
+    let parts = threads.min(whole / min_part(other)).max(1);
+    let depths = a.columns.div_ceil(MAX_DEPTH);
+    for_each_index(parts, |part| {
+        let (start, end) = (part * whole / parts, (part + 1) * whole / parts);
         let (a, b, out) = match by_columns {
             true => (a, b.columns(start, end), out.columns(start, end)),
             false => (a.rows(start, end), b, out.rows(start, end)),
@@ -85,33 +91,49 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
             true => (b.transposed(), a.transposed(), out.transposed()),
             false => (a, b, out),
         };
-        // SAFETY: addresses, sizes and strides are those of live tensors whose shapes fit; the result is new,
-        // and its parts do not overlap.
-        unsafe {
-            gemm_f32::gemm::f32::get_gemm_fn()(
-                out.rows,
-                out.columns,
-                a.columns,
-                out.start.cast_mut(),
-                out.column_stride,
-                out.row_stride,
-                false,
-                a.start,
-                a.column_stride,
-                a.row_stride,
-                b.start,
-                b.column_stride,
-                b.row_stride,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+        let size = a.columns.div_ceil(depths.max(1));
+        for depth in 0..depths.max(1) {
+            let (from, to) = ((depth * size).min(a.columns), ((depth + 1) * size).min(a.columns));
+            let (a, b, adds) = (a.columns(from, to), b.rows(from, to), depth > 0);
+            // SAFETY: addresses, sizes and strides are those of live tensors whose shapes fit; the result is
+            // new, and its parts do not overlap.
+            unsafe {
+                gemm_f32::gemm::f32::get_gemm_fn()(
+                    out.rows,
+                    out.columns,
+                    a.columns,
+                    out.start.cast_mut(),
+                    out.column_stride,
+                    out.row_stride,
+                    adds,
+                    a.start,
+                    a.column_stride,
+                    a.row_stride,
+                    b.start,
+                    b.column_stride,
+                    b.row_stride,
+                    if adds { 1.0 } else { 0.0 },
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                );
+            }
         }
     });
     Ok(result)
+}
+
+/// The gemm crate adds up this number of products before it rounds to float32 in memory, or fewer for small
+/// results. Larger sums are divided here, so that the size of a part does not matter.
+const MAX_DEPTH: usize = 512;
+
+/// The least rows or columns of a part, across which the result has `other`. The gemm crate computes results of
+/// up to 256 values, and vectors, in an order of their own: no part of a larger result may be one of these.
+fn min_part(other: usize) -> usize {
+    const MAX_SMALL: usize = 256;
+    (MAX_SMALL / other.max(1) + 1).max(2)
 }
 
 /// A matrix in memory.
@@ -169,6 +191,28 @@ mod tests {
     fn matrix(rows: i64, columns: i64) -> Tensor {
         let count = Tensor::arange(rows * columns, (Kind::Float, Device::Cpu));
         ((count * 0.618).frac() - 0.5).view([rows, columns])
+    }
+
+    /// Once, a part of a small result was added up in another order than the whole.
+    #[test]
+    fn the_number_of_threads_does_not_matter() {
+        let bits = |tensor: &Tensor| -> Vec<u32> {
+            Vec::<f32>::try_from(tensor.reshape([-1])).unwrap().iter().map(|value| value.to_bits()).collect()
+        };
+        for rows in [1, 2, 7, 16, 32, 63, 65, 130, 200] {
+            for columns in [1, 2, 8, 10, 16, 64, 100, 256] {
+                for depth in [1, 2, 3, 64, 256, 700, 1025] {
+                    let (a, b) = (matrix(rows, depth), matrix(columns, depth));
+                    for (a, b) in [(a.shallow_clone(), b.tr()), (a, b.tr().contiguous())] {
+                        let one = bits(&matmul_with(1, &a, &b).unwrap());
+                        for threads in [2, 3, 5, 64] {
+                            let many = bits(&matmul_with(threads, &a, &b).unwrap());
+                            assert!(one == many, "{rows} x {depth} x {columns}, {threads} threads");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

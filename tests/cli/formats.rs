@@ -176,3 +176,67 @@ fn the_same_images_in_any_two_formats_are_the_same_data() {
         }
     }
 }
+
+/// The classes that were predicted.
+fn predicted(place: &Place, arguments: &[&str]) -> Vec<String> {
+    let finished = place.run(&[&["predict", "run"], arguments].concat()).well();
+    finished.stdout.lines().skip(1).map(|line| line.split(',').nth(2).unwrap().to_string()).collect()
+}
+
+/// As EMNIST has them, also in rows of a table.
+#[test]
+fn images_with_rows_and_columns_exchanged_are_turned_by_every_command() {
+    let place = Place::new();
+    let csv = |turns: bool| -> String {
+        let row = |image: &Labelled| {
+            let value = |at: usize| image.pixels[if turns { at % SIDE * SIDE + at / SIDE } else { at }];
+            let values: Vec<String> = (0..SIDE * SIDE).map(|at| value(at).to_string()).collect();
+            format!("{},{}\n", image.class, values.join(","))
+        };
+        images(40, 1).iter().map(row).collect()
+    };
+    place.write(".", "upright.csv", csv(false).as_bytes());
+    place.write(".", "emnist-toy.csv", csv(true).as_bytes());
+    place.write(".", "turned.csv", csv(true).as_bytes());
+    let train = |arguments: &[&str]| {
+        let _ = fs::remove_dir_all(place.path("run"));
+        let common = ["--data-dir", "kept", "--out", "run", "--label-column", "0"];
+        place.train(&[arguments, &QUICK, &common].concat()).well();
+    };
+    train(&["--dataset", "emnist-toy.csv"]);
+    let upright = predicted(&place, &["upright.csv"]);
+    let right = upright.iter().zip(images(40, 1)).filter(|(found, image)| **found == image.class.to_string());
+    assert!(right.count() > 80, "{upright:?}");
+    assert_eq!(predicted(&place, &["emnist-toy.csv"]), upright);
+    assert_eq!(predicted(&place, &["turned.csv", "--transpose"]), upright);
+    assert_ne!(predicted(&place, &["turned.csv"]), upright);
+    train(&["--dataset", "turned.csv", "--transpose"]);
+    assert_eq!(predicted(&place, &["turned.csv"]), upright);
+    assert_eq!(predicted(&place, &["upright.csv", "--transpose=false"]), upright);
+}
+
+/// A picture of 16 bits is what the same picture of 8 bits is.
+#[test]
+fn pictures_of_16_bits_are_evaluated_as_they_are_predicted() {
+    let place = Place::new();
+    write_all(&place);
+    for image in images(20, 2).iter().enumerate() {
+        let (number, Labelled { pixels, class }) = image;
+        let folder = format!("wide/{class}");
+        fs::create_dir_all(place.path(&folder)).unwrap();
+        let wide: image::ImageBuffer<Luma<u16>, Vec<u16>> =
+            image::ImageBuffer::from_fn(SIDE as u32, SIDE as u32, |x, y| {
+                Luma([u16::from(pixels[y as usize * SIDE + x as usize]) * 257])
+            });
+        wide.save(place.path(&format!("{folder}/{number:03}.png"))).unwrap();
+    }
+    let arguments = ["--dataset", "pictures", "--data-dir", "kept", "--out", "run"];
+    place.train(&[&QUICK[..], &arguments].concat()).well();
+    let evaluated = |dataset: &str| -> serde_json::Value {
+        let arguments = ["evaluate", "run", "--dataset", dataset, "--data-dir", "kept", "--format", "json"];
+        serde_json::from_str(&place.run(&arguments).well().stdout).unwrap()
+    };
+    let (narrow, wide) = (evaluated("pictures"), evaluated("wide"));
+    assert_eq!([&narrow["confusion"], &narrow["loss"]], [&wide["confusion"], &wide["loss"]]);
+    assert_eq!(predicted(&place, &["wide"]), predicted(&place, &["pictures/test"]));
+}

@@ -19,6 +19,9 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
             "rename the folder or move it elsewhere; --validation PATH takes validation images from anywhere"
                 .to_string()
         }
+        Fault::UnknownSplits { folders, .. } => {
+            format!("rename them; if they are classes, --classes {} says so", folders.join(","))
+        }
         Fault::SizesDiffer { first_size: [height, width], .. } => {
             format!("--image-size {height}x{width} scales all images to one size")
         }

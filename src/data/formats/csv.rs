@@ -10,6 +10,7 @@ use crate::data::cache::{self, Key};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::passed_over::PassedOver;
 use crate::data::raw_dataset::{RawDataset, Split};
+use crate::data::split_files::of_one_set;
 use crate::data::{PixelOrder, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,12 @@ fn find_files(folder: &Path) -> Option<FoundFiles> {
 /// Rows that are not images of one size with a label, each with its file and line.
 fn load(path: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawDataset> {
     let (files, notes) = match path.is_dir() {
-        true => find_files(path).with_context(|| format!("{}: has no train.csv", path.display()))?,
+        true => {
+            let (mut files, mut notes) =
+                find_files(path).with_context(|| format!("{}: has no train.csv", path.display()))?;
+            notes.extend(of_one_set(path, &mut files)?);
+            (files, notes)
+        }
         false => (vec![(Split::Train, path.to_path_buf())], Vec::new()),
     };
     let settings = [

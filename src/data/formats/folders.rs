@@ -8,10 +8,10 @@ use super::reader::{FolderForm, Reader};
 use crate::data::Fault;
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
-use crate::data::label_encoding::LabelIndex;
+use crate::data::label_encoding::sort_names;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use layout::{Layout, name_of};
 use listing::{Listing, foreign_images};
 use std::collections::HashMap;
@@ -76,8 +76,8 @@ struct ListedFile {
 /// The images of a folder, and the names of their classes.
 fn list(folder: &Path, options: &LoadOptions) -> Result<Listed> {
     let mut listing = Listing::new(folder, options.skips_bad);
-    let Layout { splits, mut notes } = Layout::of(folder, &mut listing)?;
     let chosen = options.classes.as_deref();
+    let Layout { splits, mut notes } = Layout::of(folder, &mut listing, chosen.is_some())?;
     let is_chosen = |name: &String| chosen.is_none_or(|chosen| chosen.contains(name));
     let classes = classes_of(&splits[0].1)?;
     ensure!(
@@ -125,12 +125,12 @@ fn list(folder: &Path, options: &LoadOptions) -> Result<Listed> {
 
 /// The names of the classes in their order.
 fn classes_of(folders: &[PathBuf]) -> Result<Vec<String>> {
-    let mut index = LabelIndex::default();
-    for (count, folder) in folders.iter().enumerate() {
-        let name = name_of(folder);
-        ensure!(index.of(&name) == count as i64, "has two folders whose names are shown as {name}");
+    let mut names: Vec<String> = folders.iter().map(|folder| name_of(folder)).collect();
+    sort_names(&mut names);
+    if let Some([name, _]) = names.array_windows().find(|[first, second]| first == second) {
+        bail!("has two folders whose names are shown as {name}");
     }
-    Ok(index.classes().0)
+    Ok(names)
 }
 
 #[cfg(test)]

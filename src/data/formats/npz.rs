@@ -15,7 +15,7 @@ use crate::data::{Images, idx_file};
 use crate::files::FileStamp;
 use anyhow::{Context, Result, bail, ensure};
 use array::{Array, Header};
-use names::{Described, Pair, pairs};
+use names::{Described, Pair, pairs, unused};
 use std::fs::File;
 use std::io::{BufReader, copy, sink};
 use std::path::Path;
@@ -44,13 +44,19 @@ pub(super) const READER: Reader = Reader {
 /// Arrays that are missing, damaged, of another type, or do not fit each other.
 fn load(path: &Path, options: &LoadOptions, encoding: Option<LabelEncoding>) -> Result<RawDataset> {
     let mut archive = Archive::open(path)?;
-    let pairs = pairs(&archive.described(), options.label_column.as_deref())?;
+    let arrays = archive.described();
+    let pairs = pairs(&arrays, options.label_column.as_deref())?;
+    let mut notes = Vec::from_iter(unused(&arrays, &pairs));
     let train_name = pairs[0].images.clone();
     let mut splits = Vec::new();
     for Pair { split, images: x, labels: y } in pairs {
+        let labels = labels(archive.array(&y)?, &y)?;
+        if split != Split::Train && labels.are_secret() {
+            notes.push(format!("{y} has no labels: {x} is not used"));
+            continue;
+        }
         let (pixels, mapped_from) = images(archive.images(&x)?, &x)?;
         check_finite(&pixels).with_context(|| x.clone())?;
-        let labels = labels(archive.array(&y)?, &y)?;
         splits.push((split, pixels, mapped_from, labels, x, y));
     }
     let (_, train, _, train_labels, _, train_labels_name) = &splits[0];
@@ -71,7 +77,7 @@ fn load(path: &Path, options: &LoadOptions, encoding: Option<LabelEncoding>) -> 
         }
     }
     let train = train.context("has no images")?;
-    let notes = Vec::from_iter(encoding.note());
+    notes.extend(encoding.note());
     let classes = encoding.names;
     Ok(RawDataset { train, validation, test, classes, notes, left_out: Vec::new(), table: None })
 }
@@ -180,7 +186,13 @@ fn check_finite(pixels: &Tensor) -> Result<()> {
 
 fn labels(array: Array, name: &str) -> Result<RawLabels> {
     match array {
-        Array::Words(words) => Ok(RawLabels::Words(words)),
+        Array::Words(words) => {
+            let words: Vec<String> = words.iter().map(|word| word.trim().to_string()).collect();
+            if let Some(row) = words.iter().position(String::is_empty) {
+                bail!("{name} has no label for image {row} (from 0)");
+            }
+            Ok(RawLabels::Words(words))
+        }
         Array::Numbers(numbers) => {
             Ok(RawLabels::Numbers(label_array::numbers(&numbers).with_context(|| name.to_string())?))
         }

@@ -1,6 +1,6 @@
 //! Images of an IDX file one by one, in memory for one image, whatever the length of the file.
 
-use super::{Contents, IMAGES, IdxFile, UINT8, gzip_fault, is_of_emnist, usual_sizes, value_size};
+use super::{Contents, IMAGES, IdxFile, UINT8, gzip_fault, usual_sizes, value_size};
 use anyhow::{Result, bail, ensure};
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -19,14 +19,9 @@ pub fn stream_images(path: &Path) -> Result<ImageStream> {
         Contents::Gzip(stream) => Box::new(BufReader::new(stream)),
     };
     let has_channels_last = stored.len() == 4 && stored[3] == 3;
-    let (mut shape, left) = (shape.to_vec(), *count as u64);
-    let is_transposed = shape.len() > 1 && is_of_emnist(path);
-    if is_transposed {
-        let last = shape.len() - 1;
-        shape.swap(last - 1, last);
-    }
+    let (shape, left) = (shape.to_vec(), *count as u64);
     let type_code = file.header.type_code;
-    Ok(ImageStream { shape, type_code, has_channels_last, is_transposed, left, values })
+    Ok(ImageStream { shape, type_code, has_channels_last, left, values })
 }
 
 /// The images of a file one by one: their values as they are stored, in the order of [`ImageStream::shape`].
@@ -34,8 +29,6 @@ pub struct ImageStream {
     shape: Vec<i64>,
     type_code: u8,
     has_channels_last: bool,
-    /// Rows and columns are exchanged in the file.
-    is_transposed: bool,
     left: u64,
     values: Box<dyn Read>,
 }
@@ -69,20 +62,10 @@ impl ImageStream {
         }
         let values = floats(self.type_code, &bytes);
         ensure!(values.iter().all(|value| value.is_finite()), "has a value that is no finite number");
-        let values = match self.has_channels_last {
+        Ok(match self.has_channels_last {
             true => (0..3).flat_map(|channel| values.iter().skip(channel).step_by(3).copied()).collect(),
             false => values,
-        };
-        match self.shape[..] {
-            [.., height, width] if self.is_transposed => {
-                let (height, width) = (height as usize, width as usize);
-                let turned = |channel: &[f32]| -> Vec<f32> {
-                    (0..height * width).map(|place| channel[place % width * height + place / width]).collect()
-                };
-                Ok(values.chunks(height * width).flat_map(turned).collect())
-            }
-            _ => Ok(values),
-        }
+        })
     }
 }
 

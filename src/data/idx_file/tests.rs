@@ -1,4 +1,8 @@
 use super::*;
+#[cfg(feature = "images")]
+use crate::data::Inversion;
+#[cfg(feature = "images")]
+use crate::data::inputs::{InputSpec, inputs};
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
 
@@ -181,14 +185,18 @@ fn folders_and_missing_files_are_named() {
 }
 
 #[test]
+#[cfg(feature = "images")]
 fn emnist_is_turned_when_it_is_read_one_by_one() {
     let folder = tempfile::tempdir().unwrap();
-    let read = |name: &str| {
+    let read = |name: &str, shape: [i64; 2], transposes: Option<bool>| {
         let path = folder.path().join(name);
-        std::fs::write(&path, idx(8, &[1, 2, 3], &[1, 2, 3, 4, 5, 6])).unwrap();
-        let mut stream = stream_images(&path).unwrap();
-        (stream.shape().to_vec(), stream.next().unwrap().unwrap())
+        std::fs::write(&path, idx(8, &[1, 2, 3], &[1, 2, 3, 4, 5, 255])).unwrap();
+        let spec = InputSpec::new(&shape, 255.0, Inversion::Never).unwrap().transposed(transposes);
+        let values = inputs(&path, spec).next().unwrap().unwrap().values;
+        values.iter().map(|value| (value * 255.0).round() as u8).collect::<Vec<u8>>()
     };
-    assert_eq!(read("images"), (vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
-    assert_eq!(read("emnist-images"), (vec![3, 2], vec![1.0, 4.0, 2.0, 5.0, 3.0, 6.0]));
+    assert_eq!(read("images", [2, 3], None), [1, 2, 3, 4, 5, 255]);
+    assert_eq!(read("emnist-images", [3, 2], None), [1, 4, 2, 5, 3, 255]);
+    assert_eq!(read("emnist-images", [2, 3], Some(false)), [1, 2, 3, 4, 5, 255]);
+    assert_eq!(read("images", [3, 2], Some(true)), [1, 4, 2, 5, 3, 255]);
 }

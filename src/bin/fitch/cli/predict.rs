@@ -39,6 +39,11 @@ pub struct PredictOptions {
           num_args = 0..=1, require_equals = true)]
     pub invert: InvertOption,
 
+    /// Exchange the rows and columns of images in IDX and CSV files [default: as in the run's training images,
+    /// and of EMNIST, by the names of its files]
+    #[arg(long, value_name = "BOOL", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub transpose: Option<bool>,
+
     /// auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,

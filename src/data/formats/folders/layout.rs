@@ -3,10 +3,12 @@
 
 use super::listing::{Listing, folders_of_images};
 use crate::data::image_walk::{has_images_itself, holds_images};
-use crate::data::raw_dataset::Split;
+use crate::data::raw_dataset::{Split, words};
+use crate::data::split_files::rest_of_name;
 use crate::data::{Fault, image_file, passed_over};
 use crate::text::printable_file_name;
 use anyhow::{Result, bail, ensure};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,8 +70,8 @@ impl Layout {
     ///
     /// # Errors
     /// Two folders of one split, no training images, a folder of the same classes whose name stands for no
-    /// split; and those of a [`Listing`].
-    pub fn of(folder: &Path, listing: &mut Listing) -> Result<Layout> {
+    /// split; and those of a [`Listing`]. Classes that `are_chosen` are known to be no splits.
+    pub fn of(folder: &Path, listing: &mut Listing, are_chosen: bool) -> Result<Layout> {
         let folders = listing.folders(folder)?;
         let (mut splits, mut others) = (Vec::new(), Vec::new());
         for path in folders {
@@ -101,7 +103,10 @@ impl Layout {
             let speaks_of_none = others.iter().any(|(split, path)| split.is_none() && holds_images(path));
             let flat: Vec<String> = others.iter().map(|(_, path)| name_of(path)).collect();
             ensure!(
-                others.is_empty() || speaks_of_none || others.iter().all(|(_, path)| !holds_images(path)),
+                others.is_empty()
+                    || speaks_of_none
+                    || others.iter().all(|(_, path)| !holds_images(path))
+                    || have_other_words(&flat),
                 "{} hold{} images, but no folders of classes",
                 flat.join(" and "),
                 if flat.len() == 1 { "s" } else { "" }
@@ -110,7 +115,10 @@ impl Layout {
                 notes
                     .push(format!("{} is taken for a class: it holds no folders of classes", path.display()));
             }
-            let classes = others.into_iter().map(|(_, path)| path).collect();
+            let classes: Vec<PathBuf> = others.into_iter().map(|(_, path)| path).collect();
+            if !are_chosen && may_be_splits(&classes) {
+                return Err(Fault::UnknownSplits { folders: flat, words: Split::all_words() }.into());
+            }
             return Ok(Layout { splits: vec![(Split::Train, classes)], notes });
         }
         found.sort_by_key(|(split, _)| *split as usize);
@@ -123,7 +131,11 @@ impl Layout {
                 classes.into_iter().map(|(_, path)| path).filter(|path| holds_images(path)).collect();
             if classes.is_empty() {
                 let there: Vec<&str> = found.iter().map(|(split, _)| split.name()).collect();
-                bail!("has {} images, but none to train with (train, training)", there.join(" and "));
+                bail!(
+                    "has {} images, but none to train with; words that stand for splits are {}",
+                    there.join(" and "),
+                    Split::all_words()
+                );
             }
             found.insert(0, (Split::Train, classes));
             others = flat;
@@ -149,6 +161,31 @@ impl Layout {
         }));
         Ok(Layout { splits: found, notes })
     }
+}
+
+/// Whether names say more than their split, each something else: `blood test` and `pH test` are classes.
+fn have_other_words(names: &[String]) -> bool {
+    let rests: BTreeSet<String> = names.iter().map(|name| rest_of_name(name)).collect();
+    rests.len() == names.len() && !rests.contains("")
+}
+
+/// Whether folders that hold the same folders have names as people give them to splits, without a word that
+/// says which: `fold1` and `fold2`, `learn` and `holdout`.
+fn may_be_splits(folders: &[PathBuf]) -> bool {
+    const WORDS: [&str; 12] = [
+        "fold", "part", "split", "holdout", "heldout", "hold", "learn", "learning", "fit", "unseen",
+        "gallery", "query",
+    ];
+    let speaks_of_one = |path: &PathBuf| words(&name_of(path)).iter().any(|word| WORDS.contains(&&**word));
+    let inner = |path: &PathBuf| -> Vec<String> {
+        folders_of_images(&innermost(path)).iter().map(|path| name_of(path)).collect()
+    };
+    let Some((first, others)) = folders.split_first() else { return false };
+    if others.is_empty() || !folders.iter().any(speaks_of_one) {
+        return false;
+    }
+    let of_first = inner(first);
+    of_first.len() > 1 && others.iter().all(|path| inner(path) == of_first)
 }
 
 /// Every two of them.

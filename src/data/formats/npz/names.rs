@@ -137,6 +137,15 @@ pub fn pairs(arrays: &[Described], asked: Option<&str>) -> Result<Vec<Pair>> {
     Ok(found)
 }
 
+/// What users should know of arrays that hold a value for each of several images and belong to no pair.
+pub fn unused(arrays: &[Described], pairs: &[Pair]) -> Option<String> {
+    let is_used =
+        |array: &&Described| pairs.iter().any(|pair| pair.images == array.name || pair.labels == array.name);
+    let unused = arrays.iter().filter(|array| !is_used(array) && array.role().is_some());
+    let unused: Vec<String> = unused.map(Described::description).collect();
+    (!unused.is_empty()).then(|| format!("not used: {}", unused.join(", ")))
+}
+
 /// The images and the labels among the arrays of a split; none if it has neither.
 fn pair(split: Split, group: &[&Described], all: &[Described], asked: Option<&str>) -> Result<Option<Pair>> {
     let images = group.iter().filter_map(|array| match array.role()? {
@@ -259,6 +268,26 @@ mod tests {
         assert_eq!(splits, Split::ALL);
         let alone = found(&[("x_test", &[5, 4]), ("y_test", &[5])], None).unwrap();
         assert_eq!(alone, [(Split::Train, "x_test".to_string(), "y_test".to_string())]);
+    }
+
+    #[test]
+    fn arrays_of_no_known_split_are_named() {
+        let arrays =
+            ["x_tr", "y_tr", "x_holdout", "y_holdout", "class_names"].map(|name| described(name, &[5]));
+        let pairs = [Pair { split: Split::Train, images: "x_tr".to_string(), labels: "y_tr".to_string() }];
+        assert_eq!(unused(&arrays, &pairs).unwrap(), "not used: x_holdout (5), y_holdout (5)");
+        assert_eq!(unused(&arrays[..2], &pairs), None);
+        let short = [
+            ("X_tr", &[5, 4][..]),
+            ("y_tr", &[5]),
+            ("tr_mean", &[4]),
+            ("te_x", &[3, 4]),
+            ("te_y", &[3]),
+            ("x_va", &[2, 4]),
+            ("y_va", &[2]),
+        ];
+        let splits: Vec<Split> = found(&short, None).unwrap().into_iter().map(|(split, ..)| split).collect();
+        assert_eq!(splits, Split::ALL);
     }
 
     #[test]

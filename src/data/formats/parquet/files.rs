@@ -2,8 +2,9 @@
 
 use crate::data::passed_over::Reason;
 use crate::data::raw_dataset::Split;
+use crate::data::split_files::of_one_set;
 use anyhow::{Result, bail, ensure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -73,6 +74,7 @@ pub fn find(folder: &Path) -> Result<(Files, Vec<String>)> {
         }
     }
     check_shards(&found)?;
+    notes.extend(of_one_set(&home, &mut found)?);
     // A test set alone is one to evaluate with.
     if found.iter().all(|(split, _)| *split == found[0].0) {
         found.iter_mut().for_each(|(split, _)| *split = Split::Train);
@@ -137,18 +139,38 @@ fn shard(name: &str) -> Option<(String, usize, usize)> {
     Some((series.to_string(), index.parse().ok()?, digits.parse().ok()?))
 }
 
+/// The number of a file as Hugging Face converts sets: `0000.parquet`.
+fn number(name: &str) -> Option<usize> {
+    let digits = name.strip_suffix(".parquet").filter(|digits| digits.len() == 4)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 /// Compares the shards that are there with the numbers in their names.
 fn check_shards(files: &Files) -> Result<()> {
     let mut series: BTreeMap<(PathBuf, String, usize), Vec<usize>> = BTreeMap::new();
+    let mut numbers: BTreeMap<PathBuf, BTreeSet<usize>> = BTreeMap::new();
     for (_, path) in files {
+        let folder = path.parent().unwrap_or(path).to_path_buf();
         if let Some((name, index, count)) = shard(&name_of(path)) {
-            let folder = path.parent().unwrap_or(path).to_path_buf();
             series.entry((folder, name, count)).or_default().push(index);
+        } else if let Some(number) = number(&name_of(path)) {
+            numbers.entry(folder).or_default().insert(number);
+        }
+    }
+    for (folder, numbers) in numbers {
+        if let Some(missing) = (0..numbers.len()).find(|number| !numbers.contains(number)) {
+            bail!("{}: {missing:04}.parquet is missing", folder.display());
         }
     }
     for ((folder, name, count), mut indices) in series {
         indices.sort_unstable();
-        indices.dedup();
+        if let Some([index, _]) = indices.array_windows().find(|[first, second]| first == second) {
+            bail!(
+                "{}: there are two files {name}-{index:05}-of-{count:05}, of different versions of the set; \
+                 keep one",
+                folder.display()
+            );
+        }
         let is_there = |index: usize| indices.binary_search(&index).is_ok();
         if let Some(index) = (0..count.min(indices.len() + 1)).find(|&index| !is_there(index)) {
             bail!(
@@ -243,6 +265,10 @@ mod tests {
             fault(&["data/train-00000-of-00002.parquet"]).contains("train-00001-of-00002.parquet is missing")
         );
         assert!(fault(&["train-00000-of-99999999999999.parquet"]).contains("is missing"));
+        let twice = ["train-00000-of-00001-abc.parquet", "train-00000-of-00001-def.parquet"];
+        assert!(fault(&twice).contains("there are two files train-00000-of-00001"));
+        assert!(fault(&["train/0001.parquet"]).contains("train: 0000.parquet is missing"));
+        assert!(fault(&["mnist_train.parquet", "fashion_train.parquet"]).contains("of several data sets"));
         assert!(fault(&["a.parquet", "b.parquet"]).contains("whose names speak of no split"));
         assert!(fault(&["val.parquet", "test.parquet"]).contains("has no train.parquet"));
         assert!(fault(&[]).contains("has no train.parquet"));

@@ -1,13 +1,13 @@
 //! The tables in Parquet files. Labels are read first, images a few rows at a time while they are decoded.
 
 use crate::data::cache::{self, Key, Manifest};
-use crate::data::columns::label_among;
+use crate::data::columns::{SPLIT_NAMES, label_among, split_of};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Fault, label_array};
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use parquet::basic::Type;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType};
@@ -43,16 +43,28 @@ pub fn load(
     files.iter().try_for_each(|(_, path)| key.add(path))?;
     cache::load(&options.folder()?, key, progress, |writer, progress| {
         let mut tables = Vec::new();
+        let mut notes = Vec::new();
         for (split, path) in files {
             let table = without_panic(|| Table::open(path, column));
-            tables.push((*split, table.with_context(|| path.display().to_string())?));
+            match table.with_context(|| path.display().to_string()) {
+                Ok(table) => tables.push((*split, table)),
+                Err(fault) if *split != Split::Train && has_no_labels(&fault) => {
+                    notes.push(format!("{} has no labels and is not used", path.display()));
+                }
+                Err(fault) => return Err(fault),
+            }
         }
-        let (tables, classes, mut notes) = labelled(tables, encoding)?;
+        let (tables, classes, of_labels) = labelled(tables, encoding)?;
+        notes.extend(of_labels);
         let count = tables.iter().map(|table| table.labels.len()).sum();
         let entries = || Ok(tables.iter().flat_map(LabelledTable::entries));
         notes.extend(decode_all(count, entries, options, writer, progress)?);
         Ok(Manifest { classes, notes })
     })
+}
+
+fn has_no_labels(fault: &Error) -> bool {
+    matches!(fault.downcast_ref(), Some(Fault::NoLabelColumn { .. }))
 }
 
 /// The reader may panic at a damaged file.
@@ -68,7 +80,9 @@ struct Table {
     labels: RawLabels,
     /// If the file holds them.
     class_names: Option<Vec<String>>,
-    note: Option<String>,
+    /// Of each row, if a column says it.
+    splits: Option<Vec<Split>>,
+    notes: Vec<String>,
 }
 
 /// A file whose labels have become classes.
@@ -76,7 +90,8 @@ struct LabelledTable {
     name: Arc<str>,
     path: PathBuf,
     image_column: usize,
-    split: Split,
+    /// Of each row.
+    splits: Vec<Split>,
     labels: Vec<i64>,
 }
 
@@ -86,26 +101,42 @@ fn labelled(
     encoding: Option<LabelEncoding>,
 ) -> Result<(Vec<LabelledTable>, Vec<String>, Vec<String>)> {
     let names = tables.iter().find_map(|(_, table)| table.class_names.clone());
-    let known = names.map(|names| LabelEncoding::new(0, names)).or(encoding);
+    let known = names.clone().map(|names| LabelEncoding::new(0, names)).or(encoding);
     let of_train = tables.iter().filter(|(split, _)| *split == Split::Train).map(|(_, table)| &table.labels);
     let encoding = LabelEncoding::of(of_train, known).with_context(|| tables[0].1.name.to_string())?;
     let mut notes = Vec::from_iter(encoding.note());
-    notes.extend(tables.iter().find_map(|(_, table)| table.note.clone()));
+    notes.extend(tables.first().map_or(Vec::new(), |(_, table)| table.notes.clone()));
     let mut with_classes = Vec::new();
-    for (split, Table { name, path, image_column, labels, .. }) in tables {
-        // Hugging Face marks labels that are kept secret so.
-        let are_secret = match &labels {
-            RawLabels::Numbers(numbers) => numbers.iter().all(|&label| label == -1),
-            RawLabels::Words(_) => false,
-        };
-        if split != Split::Train && are_secret {
+    for (split, Table { name, path, image_column, labels, class_names, splits, .. }) in tables {
+        if split != Split::Train && labels.are_secret() {
             notes.push(format!("{name} has no labels and is not used"));
             continue;
         }
+        // Another file may number the classes otherwise.
+        let own = class_names.filter(|own| names.as_ref().is_some_and(|names| names != own));
+        let labels = match own.zip(names.as_ref()) {
+            Some((own, names)) => renumbered(labels, &own, names).with_context(|| name.to_string())?,
+            None => labels,
+        };
         let labels = encoding.classes_of(&labels).with_context(|| name.to_string())?;
-        with_classes.push(LabelledTable { name, path, image_column, split, labels });
+        let splits = splits.unwrap_or_else(|| vec![split; labels.len()]);
+        with_classes.push(LabelledTable { name, path, image_column, splits, labels });
     }
     Ok((with_classes, encoding.names, notes))
+}
+
+/// Numbers of one list of names as those of another.
+fn renumbered(labels: RawLabels, own: &[String], names: &[String]) -> Result<RawLabels> {
+    let RawLabels::Numbers(numbers) = labels else { return Ok(labels) };
+    let number = |number: &i64| {
+        let name = usize::try_from(*number).ok().and_then(|number| own.get(number));
+        let place = name.and_then(|name| names.iter().position(|other| other == name));
+        place.map(|place| place as i64).with_context(|| match name {
+            Some(name) => format!("has the class '{name}', which the training images do not have"),
+            None => format!("has the label {number}, but names {} classes", own.len()),
+        })
+    };
+    Ok(RawLabels::Numbers(numbers.iter().map(number).collect::<Result<_>>()?))
 }
 
 impl Table {
@@ -113,13 +144,25 @@ impl Table {
         let reader = open(path)?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let columns = schema.columns();
-        let (image_column, note) = find_images(columns)?;
+        let (image_column, note) = find_images(columns, path)?;
         let label = find_labels(columns, label_column)?;
+        let split = find_splits(columns, label);
         let class_names = class_names(&reader, &columns[label].path().string());
         let is_word = columns[label].physical_type() == Type::BYTE_ARRAY;
         let (mut numbers, mut words) = (Vec::new(), Vec::new());
+        let mut splits = split.map(|_| Vec::new());
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).context("cannot be read")?;
+            if let (Some(split), Some(of_rows)) = (split, &mut splits) {
+                let words = words_in(&*group, split, &columns[split])?;
+                let found: Option<Vec<Split>> = words.iter().map(|word| split_of(word)).collect();
+                match found {
+                    Some(found) => of_rows.extend(found),
+                    // It is a column of something else.
+                    None if index == 0 => splits = None,
+                    None => bail!("{}: holds words that are no splits", columns[split].path().string()),
+                }
+            }
             if is_word {
                 words.extend(words_in(&*group, label, &columns[label])?);
             } else {
@@ -128,8 +171,15 @@ impl Table {
         }
         let labels = if is_word { RawLabels::Words(words) } else { RawLabels::Numbers(numbers) };
         ensure!(labels.len() > 0, "holds no images");
+        ensure!(
+            splits.as_ref().is_none_or(|splits| splits.len() == labels.len()),
+            "has another number of splits than labels"
+        );
+        let mut notes = Vec::from_iter(note);
+        let named = split.filter(|_| splits.is_some()).map(|split| columns[split].path().string());
+        notes.extend(named.map(|name| format!("splits from the column {name}")));
         let name = path.display().to_string().into();
-        Ok(Table { name, path: path.to_path_buf(), image_column, labels, class_names, note })
+        Ok(Table { name, path: path.to_path_buf(), image_column, labels, class_names, splits, notes })
     }
 }
 
@@ -141,7 +191,7 @@ impl LabelledTable {
             let entry = |bytes| Entry {
                 image: EncodedImage::Row { file: self.name.clone(), row, bytes },
                 label: self.labels[row],
-                split: self.split,
+                split: self.splits[row],
                 is_needed: true,
             };
             let count = self.labels.len();
@@ -223,7 +273,7 @@ fn open_column(
 }
 
 /// The column of images, and what users should know if there are several.
-fn find_images(columns: &[ColumnDescPtr]) -> Result<(usize, Option<String>)> {
+fn find_images(columns: &[ColumnDescPtr], path: &Path) -> Result<(usize, Option<String>)> {
     // By the place of their name among those that images have.
     let place = |column: &ColumnDescPtr| {
         let name = column.path().parts().first()?.to_lowercase();
@@ -241,13 +291,31 @@ fn find_images(columns: &[ColumnDescPtr]) -> Result<(usize, Option<String>)> {
     found.sort_unstable();
     let name = |index: usize| columns[index].path().parts().first().cloned().unwrap_or_default();
     let Some(((_, index), others)) = found.split_first() else {
-        bail!("has no column of images (image); there are {}", names(columns))
+        bail!(
+            "has no column of images (image); there are {}; this line of Python makes a table of it: \
+             import pandas as pd; pd.read_parquet({:?}).to_csv({:?}, index=False)",
+            names(columns),
+            path.display().to_string(),
+            path.with_extension("csv").display().to_string()
+        )
     };
     let others: Vec<String> = others.iter().map(|(_, other)| name(*other)).collect();
     let note = (!others.is_empty()).then(|| {
         format!("the images are those of the column {}, not of {}", name(*index), others.join(", "))
     });
     Ok((*index, note))
+}
+
+/// The column that says which split a row is of.
+fn find_splits(columns: &[ColumnDescPtr], label: usize) -> Option<usize> {
+    columns.iter().enumerate().position(|(index, column)| {
+        let is_flat = column.path().parts().len() == 1 && column.max_rep_level() == 0;
+        let name = column.path().string().to_lowercase();
+        index != label
+            && is_flat
+            && column.physical_type() == Type::BYTE_ARRAY
+            && SPLIT_NAMES.contains(&name.as_str())
+    })
 }
 
 fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> {

@@ -30,10 +30,22 @@ enum Column<'a> {
 
 /// A table as `datasets` writes it: a struct of bytes and path, and a label.
 fn write(path: &Path, images: &[Option<Vec<u8>>], labels: Column, names: Option<&str>) {
+    write_with(path, images, labels, names, None);
+}
+
+/// The same with a column that says which split each row is of.
+fn write_with(
+    path: &Path,
+    images: &[Option<Vec<u8>>],
+    labels: Column,
+    names: Option<&str>,
+    splits: Option<&[&str]>,
+) {
     let label = if matches!(labels, Column::Words(_)) { "BYTE_ARRAY label (UTF8)" } else { "INT64 label" };
     let schema = format!(
         "message schema {{ OPTIONAL GROUP image {{ OPTIONAL BYTE_ARRAY bytes; OPTIONAL BYTE_ARRAY path (UTF8); }} \
-         OPTIONAL {label}; }}"
+         OPTIONAL {label}; {} }}",
+        splits.map_or("", |_| "OPTIONAL BYTE_ARRAY split (UTF8);")
     );
     let notes = names.map(|names| {
         let text = format!(
@@ -64,6 +76,12 @@ fn write(path: &Path, images: &[Option<Vec<u8>>], labels: Column, names: Option<
         }
     }
     column.close().unwrap();
+    if let Some(splits) = splits {
+        let mut column = group.next_column().unwrap().unwrap();
+        let bytes: Vec<ByteArray> = splits.iter().map(|split| ByteArray::from(*split)).collect();
+        column.typed::<ByteArrayType>().write_batch(&bytes, Some(&vec![1; splits.len()]), None).unwrap();
+        column.close().unwrap();
+    }
     group.close().unwrap();
     writer.close().unwrap();
 }
@@ -107,6 +125,37 @@ fn shards_are_read_in_their_order_with_the_names_of_their_classes() {
         fault(folder.path())
             .contains("parquet: label 3 (of image 0, counted from 0) is beyond the 3 classes")
     );
+}
+
+#[test]
+fn files_may_number_the_same_classes_otherwise() {
+    let folder = TempDir::new().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let images = [Some(png(1)), Some(png(2))];
+    write(&file("train.parquet"), &images, Column::Numbers(&[0, 1]), Some(r#"["cat", "dog"]"#));
+    write(&file("test.parquet"), &images, Column::Numbers(&[0, 1]), Some(r#"["dog", "cat"]"#));
+    let loaded = load_from(folder.path(), LoadOptions::default()).unwrap();
+    assert_eq!((loaded.train.labels(), loaded.test.unwrap().labels()), (&[0, 1][..], &[1, 0][..]));
+    write(&file("test.parquet"), &images, Column::Numbers(&[0, 1]), Some(r#"["dog", "owl"]"#));
+    assert!(fault(folder.path()).contains("test.parquet: has the class 'owl', which the training images"));
+}
+
+#[test]
+fn a_column_may_say_which_split_a_row_is_of() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let images: Vec<Option<Vec<u8>>> = (1..5).map(|grey| Some(png(grey))).collect();
+    let write = |splits| write_with(&path, &images, Column::Numbers(&[0, 1, 0, 1]), None, Some(splits));
+    write(&["train", "train", "test", "validation"]);
+    let loaded = load_from(&path, LoadOptions::default()).unwrap();
+    assert_eq!(
+        [loaded.train.labels(), loaded.validation.unwrap().labels(), loaded.test.unwrap().labels()],
+        [&[0, 1][..], &[1], &[0]]
+    );
+    assert!(loaded.notes.contains(&"splits from the column split".to_string()), "{:?}", loaded.notes);
+    // A column of something else.
+    write(&["a", "b", "test", "c"]);
+    assert_eq!(load_from(&path, LoadOptions::default()).unwrap().train.len(), 4);
 }
 
 #[test]

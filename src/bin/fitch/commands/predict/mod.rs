@@ -2,7 +2,7 @@
 
 mod output;
 
-use super::built_model::without_weights;
+use super::built_model::{RecordedRun, without_weights};
 use super::start_libtorch;
 use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
@@ -40,7 +40,8 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     };
     let spec = InputSpec::new(&input.shape, input.maximum, inversion)
         .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?
-        .with_table(input.table.clone());
+        .with_table(input.table.clone())
+        .transposed(options.transpose.or_else(|| recorded_transpose(&options.model)));
     let format = match options.format {
         PredictFormat::Auto if terminal.shows_results => PredictFormat::Table,
         PredictFormat::Auto => PredictFormat::Csv,
@@ -103,6 +104,12 @@ fn model_file(model: &Path) -> Result<PathBuf> {
         model.display()
     );
     Ok(file)
+}
+
+/// Whether the training images had their rows and columns exchanged, if the run was told so.
+fn recorded_transpose(model: &Path) -> Option<bool> {
+    let folder = if model.is_dir() { model } else { model.parent()? };
+    RecordedRun::open(folder).ok()?.options.data.transpose
 }
 
 /// Collects inputs into batches, classifies them and prints the predictions.
