@@ -106,7 +106,7 @@ impl Training<'_> {
     /// Keeps a checkpoint at the end of training, when it stops within an epoch, and when the store asks for
     /// one; but none of a training whose loss is not finite any more.
     pub(super) fn offer_checkpoint(
-        &self,
+        &mut self,
         store: &mut Option<&mut dyn CheckpointStore>,
         callbacks: &Callbacks,
     ) -> Result<()> {
@@ -119,7 +119,8 @@ impl Training<'_> {
             self.step() < self.steps() && (self.is_stopping() || store.is_due_within_epoch(self))
         };
         if is_due && self.stop_reason() != Some(StopReason::NonFinite) && self.running_loss()?.is_finite() {
-            store.store(self.checkpoint(callbacks)?)?;
+            let kept = self.checkpoint(callbacks).and_then(|checkpoint| store.store(checkpoint));
+            return kept.or_else(|fault| self.without_checkpoint(fault));
         }
         Ok(())
     }

@@ -358,6 +358,35 @@ mod tests {
     }
 
     #[test]
+    fn training_is_not_lost_if_its_last_checkpoint_cannot_be_kept() {
+        #[derive(Debug)]
+        struct Removes(PathBuf, usize);
+        impl crate::train::Callback for Removes {
+            fn epoch_end(&mut self, training: &mut crate::train::Training) -> Result<()> {
+                if training.epoch() == self.1 {
+                    fs::remove_dir_all(&self.0)?;
+                    fs::write(&self.0, "")?;
+                }
+                Ok(())
+            }
+        }
+        let run = |last: usize| {
+            let place = tempfile::tempdir().unwrap();
+            let folder = place.path().join("kept");
+            let mut checkpoints = open(&folder);
+            let mut removes = Removes(folder.clone(), last);
+            let (variables, model) = classifier();
+            let optimizer = Optimizer::new(&variables, keras_adam(), 0.1).unwrap();
+            let fit = Fit::new(&model, &variables, optimizer).epochs(4).batch_size(16);
+            fit.callback(&mut removes).checkpoints(&mut checkpoints).run(&points(70), None)
+        };
+        let outcome = run(4).unwrap();
+        assert_eq!(outcome.history.epochs.len(), 4);
+        assert!(outcome.checkpoint_fault.is_some());
+        assert!(run(2).is_err(), "an earlier one is an error");
+    }
+
+    #[test]
     fn one_process_or_owner_at_a_time_has_the_folder() {
         let place = tempfile::tempdir().unwrap();
         let first = DiskCheckpoints::open(place.path()).unwrap();

@@ -263,7 +263,8 @@ impl<'a> Fit<'a> {
                 break;
             }
         }
-        store.map_or(Ok(()), |store| store.finish())?;
+        let kept = store.map_or(Ok(()), |store| store.finish());
+        kept.or_else(|fault| training.without_checkpoint(fault))?;
         callbacks.iter_mut().try_for_each(|callback| callback.train_end(&mut training))?;
         Ok(training.finish())
     }

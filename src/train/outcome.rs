@@ -2,6 +2,7 @@
 
 use super::{History, Stop};
 use crate::optim::Optimizer;
+use anyhow::Error;
 
 /// The result of a training.
 #[derive(Debug)]
@@ -15,6 +16,9 @@ pub struct Outcome {
     pub unrecorded_steps: usize,
     /// Wall-clock time, in seconds.
     pub seconds: f64,
+    /// Why the last checkpoint was not kept, if it was not: the training is whole, but cannot be resumed from
+    /// its end.
+    pub checkpoint_fault: Option<Error>,
     /// The optimizer with its state, to train on with.
     pub optimizer: Optimizer,
 }

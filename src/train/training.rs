@@ -11,7 +11,7 @@ use crate::data::{Batch, BatchSource};
 use crate::kernels::threads::threads;
 use crate::metrics::{Better, Loss, Metric, RunningMeans};
 use crate::optim::Optimizer;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,6 +44,7 @@ pub struct Training<'a> {
     evaluation_batch_size: usize,
     means: RunningMeans,
     stop: Option<Stop>,
+    checkpoint_fault: Option<Error>,
     notes: Vec<String>,
     train_start: Instant,
     epoch_start: Instant,
@@ -93,6 +94,7 @@ impl<'a> Training<'a> {
             validation,
             evaluation_batch_size: evaluation_batch_size(batch_size),
             stop: None,
+            checkpoint_fault: None,
             notes: Vec::new(),
             train_start: Instant::now(),
             epoch_start: Instant::now(),
@@ -237,8 +239,23 @@ impl<'a> Training<'a> {
             seconds: self.seconds(),
             unrecorded_steps: if self.history.epochs.len() < self.epoch { self.step } else { 0 },
             history: Arc::unwrap_or_clone(self.history),
+            checkpoint_fault: self.checkpoint_fault,
             optimizer: self.optimizer,
         }
+    }
+
+    /// Whether nothing follows.
+    fn is_over(&self) -> bool {
+        self.is_stopping() || self.history.epochs.len() == self.epochs
+    }
+
+    /// A checkpoint was not kept: an error, unless training is over and can still give what was trained.
+    pub(super) fn without_checkpoint(&mut self, fault: Error) -> Result<()> {
+        if !self.is_over() {
+            return Err(fault);
+        }
+        self.checkpoint_fault.get_or_insert(fault);
+        Ok(())
     }
 
     /// The current epoch, from 1; 0 before the first one.

@@ -49,7 +49,7 @@ fn a_picture_that_cannot_be_written_is_a_warning_and_made_later() {
 fn what_is_made_again_is_what_training_made() {
     let place = Place::new();
     place.train_quickly("run", &["--csv-separator", ";", "--csv-decimal", ","]).well();
-    let kept = ["run.json", "history.csv", "weights.safetensors", "checkpoint", "tensorboard"];
+    let kept = ["run.json", "weights.safetensors", "checkpoint", "tensorboard"];
     let names: Vec<String> =
         place.names("run").into_iter().filter(|name| !kept.contains(&name.as_str())).collect();
     assert!(names.len() >= 13, "{names:?}");
@@ -118,18 +118,95 @@ fn a_run_that_was_killed_after_its_last_epoch_is_completed() {
     }
     place.write("run", "run.json", record.to_string().as_bytes());
     place.write("run", "confusion.svg", b"of an earlier end");
+    let history = place.read("run/history.csv");
     fs::remove_file(place.path("run/history.csv")).unwrap();
     place.run(&["report", "run"]).well();
+    assert_eq!(place.read("run/history.csv"), history);
     let made = place.record("run");
     for key in ["stop_reason", "epochs_run", "best_epoch", "best_value", "test_loss", "test_accuracy"] {
         assert_eq!(made[key], whole[key], "{key}");
     }
     assert!(place.read("run/confusion.svg").starts_with("<svg"));
-    // Without history.csv, too.
-    fs::remove_file(place.path("run/loss.svg")).unwrap();
+    // Files that hold nothing, or no whole model.
+    fs::write(place.path("run/loss.svg"), "").unwrap();
+    fs::write(place.path("run/history.csv"), "").unwrap();
+    for name in ["model.pt", "weights.safetensors"] {
+        let bytes = fs::read(place.path("run").join(name)).unwrap();
+        fs::write(place.path("run").join(name), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    place.run(&["predict", "run", "a.png"]).with_fault(1, &["fitch report run makes it again"]);
+    place.run(&["evaluate", "run"]).with_fault(1, &["fitch report run makes it again"]);
     let again = place.run(&["report", "run"]).well();
-    assert_eq!(again.stdout, "written to run: loss.svg\n");
-    assert!(again.stderr.contains("the history of the last checkpoint is drawn"), "{again:?}");
+    assert_eq!(again.stdout, "written to run: history.csv, weights.safetensors, model.pt, loss.svg\n");
+    assert!(again.stderr.contains("the last checkpoint takes their place"), "{again:?}");
+    assert_eq!(place.read("run/history.csv"), history);
+    place.run(&["evaluate", "run"]).well();
+}
+
+/// The disk was full, or somebody had cleaned up.
+#[test]
+fn neither_a_record_nor_a_checkpoint_nor_a_line_that_cannot_be_written_loses_the_run() {
+    let place = Place::new();
+    let child = start(&place, &["--time-limit", "2s"]);
+    wait_for_checkpoint(&place);
+    for name in ["checkpoint", "run.json"] {
+        fs::rename(place.path("run").join(name), place.path(name)).unwrap();
+        fs::create_dir_all(place.path("run").join(name).join("x")).unwrap();
+    }
+    fs::remove_dir_all(place.path("run/checkpoint")).unwrap();
+    fs::write(place.path("run/checkpoint"), "").unwrap();
+    let finished = Finished::from(child.wait_with_output().unwrap()).well();
+    for part in
+        ["the last checkpoint is not kept", "the results are not recorded", "fitch report run records"]
+    {
+        assert!(finished.stderr.contains(part), "no '{part}' in {finished:?}");
+    }
+    assert!(finished.stdout.contains("test accuracy"), "{finished:?}");
+    assert!(place.path("run/model.pt").exists() && place.path("run/loss.svg").exists());
+    #[cfg(target_os = "linux")]
+    {
+        let mut command = place.command(&["train", "--layers", "dense 8", "--epochs", "1", "--out", "full"]);
+        let output = command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).output();
+        let finished = Finished::from(output.unwrap()).well();
+        assert!(finished.stderr.contains("the results are not printed"), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_run_whose_data_were_moved_or_grew_says_so() {
+    let place = Place::new();
+    let rows = |count: usize| -> String {
+        (0..count)
+            .map(|row| format!("{},{},{}\n", ["a", "b"][row % 2], row * 3 % 200, row * 7 % 255))
+            .collect()
+    };
+    place.write(".", "rows.csv", rows(60).as_bytes());
+    place.train_quickly("run", &["--dataset", "rows.csv", "--data-dir", "kept"]).well();
+    assert!(!place.run(&["evaluate", "run"]).well().stderr.contains("warning"));
+    fs::rename(place.path("rows.csv"), place.path("moved.csv")).unwrap();
+    fs::remove_file(place.path("run/mistakes.png")).ok();
+    fs::remove_file(place.path("run/confusion.svg")).unwrap();
+    let without = place.run(&["report", "run"]).well();
+    assert!(without.stderr.contains("--dataset PATH says where they are now"), "{without:?}");
+    let made = place.run(&["report", "run", "--dataset", "moved.csv"]).well();
+    assert!(made.stdout.contains("confusion.svg"), "{made:?}");
+    place.write(".", "rows.csv", rows(70).as_bytes());
+    let grown = place.run(&["evaluate", "run"]).well();
+    assert!(grown.stderr.contains("holds other images than the run was trained on"), "{grown:?}");
+}
+
+#[test]
+fn options_without_effect_are_named() {
+    let place = Place::new();
+    let said = |arguments: &[&str]| {
+        place.train(&[&["--epochs", "1", "--layers", "relu"], arguments].concat()).well()
+    };
+    let digits = said(&["--image-size", "4x4", "--label-column", "a", "--missing", "mean"]).stderr;
+    assert!(
+        digits.contains("--image-size, --label-column, --missing: without effect on the built-in digits"),
+        "{digits}"
+    );
+    assert!(!said(&["--limit", "500"]).stderr.contains("without effect"));
 }
 
 #[test]

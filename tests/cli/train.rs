@@ -184,14 +184,15 @@ fn bfloat16_trains_nearly_alike() {
 #[test]
 fn the_number_of_threads_leaves_no_trace() {
     let place = Place::new();
-    for precision in ["float32", "bf16"] {
+    for (precision, batch_size) in [("float32", "128"), ("float32", "32"), ("float32", "7"), ("bf16", "128")]
+    {
         let weights = ["1", "2", "3"].map(|threads| {
-            let run = format!("{precision}-{threads}");
+            let run = format!("{precision}-{batch_size}-{threads}");
             let arguments = ["train", "--epochs", "2", "--precision", precision, "--threads", threads];
-            place.run(&[&arguments[..], &["--out", &run]].concat()).well();
+            place.run(&[&arguments[..], &["--batch-size", batch_size, "--out", &run]].concat()).well();
             fs::read(place.path(&run).join("weights.safetensors")).unwrap()
         });
-        assert!(weights[0] == weights[1] && weights[1] == weights[2], "{precision}");
+        assert!(weights[0] == weights[1] && weights[1] == weights[2], "{precision}, {batch_size}");
     }
 }
 

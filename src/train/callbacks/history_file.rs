@@ -57,8 +57,11 @@ impl HistoryFile {
         from_csv(&text, self.form).with_context(|| self.path.display().to_string())
     }
 
-    fn write(&mut self, history: &History) -> Result<()> {
-        self.flushed = Instant::now();
+    /// Writes a history in place of what the file holds.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, history: &History) -> Result<()> {
         write_whole(&self.path, &to_csv(history, self.form)?)
     }
 

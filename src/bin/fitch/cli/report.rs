@@ -9,6 +9,10 @@ pub struct ReportOptions {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
+    /// Where the data lie now, if they were moved
+    #[arg(long, value_name = "NAME or PATH")]
+    pub dataset: Option<String>,
+
     /// auto, cpu, cuda or cuda:N [default: the run's]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,

@@ -4,7 +4,7 @@ use super::checkpoints::resume_command;
 use crate::cli::{OPTIONS, TrainOptions};
 use crate::config;
 use crate::failure::Hint;
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use fitch::data::Source;
 use fitch::export::{InputCard, ModelCard};
 use fitch::model::{Layers, Model, Network};
@@ -37,7 +37,7 @@ impl RecordedRun {
             return Err(without_weights(&self.folder).into());
         }
         let network = self.network(device)?;
-        load_weights(&weights, network.variables())?;
+        load_weights(&weights, network.variables()).map_err(|fault| made_again(&fault, &self.folder))?;
         Ok(network)
     }
 
@@ -96,6 +96,12 @@ pub fn without_weights(folder: &RunFolder) -> Hint {
         (_, true) => "there is no checkpoint to make it from".to_string(),
     };
     Hint { message, hint }
+}
+
+/// A fault of a file of a run that can be made again.
+pub fn made_again(fault: &Error, folder: &RunFolder) -> Hint {
+    let hint = format!("fitch report {} makes it again", folder.path().display());
+    Hint { message: format!("{fault:#}"), hint }
 }
 
 /// What an exported model says about its run. Options of the machine are left out, so that the same training

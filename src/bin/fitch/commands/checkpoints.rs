@@ -4,7 +4,7 @@ use super::built_model::RecordedRun;
 use crate::config::{self, Configuration};
 use crate::failure::Hint;
 use crate::terminal::Terminal;
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use fitch::run::CheckpointFolder;
 use fitch::train::{Checkpoint, DiskCheckpoints, Newest, StopReason, TrainingState};
 use std::path::Path;
@@ -12,8 +12,12 @@ use std::path::Path;
 /// The newest checkpoint that can be read, with a warning for each damaged one.
 pub fn newest(folder: CheckpointFolder, terminal: &Terminal) -> Result<Newest> {
     let mut newest = DiskCheckpoints::within(folder).newest()?;
-    let warning = |fault| format!("{fault:#}; going back to the one before it");
-    newest.damaged.drain(..).for_each(|fault| terminal.warn(&warning(fault)));
+    let count = newest.damaged.len();
+    for (index, fault) in newest.damaged.drain(..).enumerate() {
+        let is_last = index + 1 == count && newest.checkpoint.is_none();
+        let next = if is_last { "there is none before it" } else { "going back to the one before it" };
+        terminal.warn(&format!("{fault:#}; {next}"));
+    }
     Ok(newest)
 }
 
@@ -28,10 +32,13 @@ pub fn to_resume(
     let Newest { checkpoint, settings, .. } = newest(run.folder.checkpoints(), terminal)?;
     let Some(mut checkpoint) = checkpoint else {
         let has_begun = run.record.stop_reason.is_some() || run.folder.weights_file().exists();
-        ensure!(
-            !has_begun && run.folder.checkpoints().is_empty()?,
-            "{shown} has no whole checkpoint to go on from"
-        );
+        if has_begun || !run.folder.checkpoints().is_empty()? {
+            return Err(Hint {
+                message: format!("{shown} has no whole checkpoint to go on from"),
+                hint: format!("a new run can have its options, in {}", run.folder.record_file().display()),
+            }
+            .into());
+        }
         return Ok(None);
     };
     if let Some(change) = settings.and_then(|before| config::change_since(&before, &run.options).transpose())
@@ -47,24 +54,27 @@ pub fn to_resume(
         .into());
     }
     let ended_by = |reason: StopReason| run.record.stop_reason.as_deref() == Some(reason.name());
-    let done = |message: String, hint: &str| Hint { message, hint: hint.to_string() };
+    let done = |message: String, hint: &str| Hint {
+        message,
+        hint: format!("{hint} goes on; fitch report {shown} makes the files that it lacks"),
+    };
     let TrainingState { epoch, seconds, .. } = checkpoint.state;
     // A run that was killed after its last epoch still has its files to write.
     if epoch > configuration.epochs && ended_by(StopReason::Completed) {
         let message = format!("{shown} has run all of its {} epochs", epoch - 1);
-        return Err(done(message, "a greater --epochs goes on").into());
+        return Err(done(message, "a greater --epochs").into());
     }
     let patience_before = run.options.patience.unwrap_or_default();
     if configuration.patience() > patience_before as usize {
         checkpoint.state.early_stop = None;
     } else if ended_by(StopReason::EarlyStopping) {
         let message = format!("{shown} was ended by early stopping");
-        return Err(done(message, "a greater --patience goes on").into());
+        return Err(done(message, "a greater --patience").into());
     }
     let limit = configuration.time_limit.filter(|limit| limit.as_secs_f64() <= seconds);
     if let Some(limit) = limit.filter(|_| ended_by(StopReason::TimeLimit)) {
         let message = format!("{shown} has used up its time limit of {limit:?}");
-        return Err(done(message, "a greater --time-limit goes on").into());
+        return Err(done(message, "a greater --time-limit").into());
     }
     Ok(Some(checkpoint))
 }

@@ -1,5 +1,6 @@
 //! `fitch data`: lists the known sets, fetches them, and describes a set.
 
+use super::ignored_options::ignored_options;
 use super::table::table;
 use crate::cli::{DataCommand, FetchOptions, InspectOptions, TrainOptions};
 use crate::config;
@@ -73,6 +74,7 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let source = source.located(&options, &mut |event| progress.show(event))?;
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
+    ignored_options(&source, &options, &dataset).iter().for_each(|fault| terminal.warn(fault));
     terminal.result(&describe(&dataset, source.format_name().unwrap_or_default(), &dataset.inspect()?))?;
     if let Some(to) = to {
         write_whole(&to, &sheet(&dataset)?)?;

@@ -42,8 +42,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     if options.dataset.is_some() {
         configuration.reading.table = model.table.clone();
     }
-    let dataset =
-        load_data(&configuration, subject.run_of_it().filter(|_| may_take_all), may_take_all, terminal)?;
+    let dataset = load_data(&configuration, subject.run_of_it(), may_take_all, terminal)?;
     let dataset = model.fitted(dataset, terminal)?;
     model.check_fit(&dataset)?;
     let samples = dataset.test_samples()?.to_device(chosen.device)?;
@@ -210,6 +209,15 @@ fn load_data(
         dataset = split;
     }
     dataset.notes.iter().for_each(|note| terminal.say(note));
+    if let (TestOrigin::SetAside, Some(run)) = (dataset.test_origin, run.filter(|_| is_recorded))
+        && dataset.fingerprint()? != run.record.dataset.fingerprint
+    {
+        terminal.warn(&format!(
+            "{} holds other images than the run was trained on: test images that are set aside anew may be \
+             among its training images",
+            dataset.name
+        ));
+    }
     Ok(dataset)
 }
 

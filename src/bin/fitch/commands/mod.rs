@@ -7,6 +7,7 @@ mod data_guard;
 mod evaluate;
 mod export;
 mod help;
+mod ignored_options;
 mod plot;
 mod plots;
 mod predict;

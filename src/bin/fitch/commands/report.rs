@@ -13,14 +13,18 @@ use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::{Dataset, Samples};
+use fitch::export::ScriptModel;
 use fitch::files::write_whole;
 use fitch::model::{Network, SummaryStyle, summary};
 use fitch::train::callbacks::HistoryFile;
 use fitch::train::{History, StopReason};
+use std::path::Path;
 use std::sync::Arc;
+use tch::Device;
 
 pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let mut run = RecordedRun::open(&options.run)?;
+    run.options.dataset = options.dataset.clone().or(run.options.dataset);
     let _lock = take_lock(&run.folder, terminal)?;
     run.folder.remove_unfinished();
     let device = options.device.as_ref().or(run.options.device.as_ref()).map_or("auto", String::as_str);
@@ -28,9 +32,17 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let chosen = start_libtorch(config::check_machine(device, threads)?)?;
     // The weights of a run that was resumed and then killed are those of before.
     let is_finished = run.record.stop_reason.is_some();
-    let (network, history) = match is_finished && run.folder.weights_file().exists() {
-        true => (run.load(chosen.device)?, recorded_history(&run, terminal)?),
-        false => {
+    let whole = match is_finished && run.folder.weights_file().exists() {
+        true => run
+            .load(chosen.device)
+            .inspect_err(|fault| terminal.warn(&format!("{fault:#}; the last checkpoint takes their place")))
+            .ok(),
+        false => None,
+    };
+    let has_whole_weights = whole.is_some();
+    let (network, history) = match whole {
+        Some(network) => (network, recorded_history(&run, terminal)?),
+        None => {
             let network = run.network(chosen.device)?;
             let history = end_here(&mut run, &network, terminal)?;
             (network, history)
@@ -54,10 +66,22 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         let text = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), text.as_bytes())?;
     }
-    let is_wanted = |name: &str| !is_finished || !folder.file(name).exists();
+    let mut names = Vec::new();
+    let history_file = HistoryFile::new(folder.history_file()).form(config::csv_form(&run.options)?);
+    if is_empty(&folder.history_file()) {
+        history_file.write(&history)?;
+        names.push("history.csv".to_string());
+    }
+    let is_wanted = |name: &str| match name {
+        _ if !is_finished || is_empty(&folder.file(name)) => true,
+        "weights.safetensors" => !has_whole_weights,
+        "model.pt" => ScriptModel::load(&folder.model_file(), Device::Cpu).is_err(),
+        _ => false,
+    };
     let written = files.write(&mut run.record, &is_wanted, terminal)?;
+    names.extend(written.names);
     let shown = folder.path().display();
-    terminal.result(&match &written.names[..] {
+    terminal.result(&match &names[..] {
         [] => format!("{shown} lacks none of its files\n"),
         names => format!("written to {shown}: {}\n", names.join(", ")),
     })?;
@@ -65,6 +89,11 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         Some(fault) => Err(fault.context("model.pt is not written")),
         None => Ok(Exit::Success),
     }
+}
+
+/// Whether a file is not there or holds nothing.
+fn is_empty(path: &Path) -> bool {
+    path.metadata().map_or(true, |file| file.is_file() && file.len() == 0)
 }
 
 /// Gives a run that was killed the results that it would have if it had been interrupted at its last
@@ -113,7 +142,8 @@ fn images(run: &RecordedRun, terminal: &Terminal) -> Result<Option<(Dataset, Sam
     let configuration = config::check(&run.options).ok();
     let Some(configuration) = configuration.filter(|set| set.source.is_here(&set.reading)) else {
         terminal.warn(&format!(
-            "the images of {name} are not available: nothing that shows them or their predictions is made"
+            "the images of {name} are not available: nothing that shows them or their predictions is made \
+             (--dataset PATH says where they are now)"
         ));
         return Ok(None);
     };

@@ -37,11 +37,11 @@ pub struct Written {
 }
 
 impl RunFiles<'_> {
-    /// Tests the model and writes every file whose name `is_wanted`. What cannot be drawn or tested is a
-    /// warning. A test that is not needed for any of them is left out.
+    /// Tests the model and writes every file whose name `is_wanted`. What cannot be drawn, tested or recorded
+    /// is a warning. A test that is not needed for any of them is left out.
     ///
     /// # Errors
-    /// The weights or the record cannot be written.
+    /// The weights cannot be written.
     pub fn write(
         &self,
         record: &mut RunRecord,
@@ -88,7 +88,10 @@ impl RunFiles<'_> {
             }
         }
         // A run whose record has a stop reason has everything but pictures and pages.
-        record.save(folder)?;
+        if let Err(fault) = record.save(folder) {
+            let command = format!("fitch report {}", folder.path().display());
+            terminal.warn(&format!("the results are not recorded: {fault:#}; {command} records them"));
+        }
         let subject = Subject { folder, record, history, model: network.model(), test };
         names.extend(subject.draw(is_wanted, terminal));
         Ok(Written { names, model_fault })

@@ -2,7 +2,7 @@
 
 mod output;
 
-use super::built_model::{RecordedRun, without_weights};
+use super::built_model::{RecordedRun, made_again, without_weights};
 use super::start_libtorch;
 use crate::cli::{InvertOption, PredictFormat, PredictOptions};
 use crate::config;
@@ -31,7 +31,13 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
         UsageError(vec![format!("--top {}: must be a whole number of at least 1", options.top)])
     })?;
     let chosen = start_libtorch(machine)?;
-    let model = ScriptModel::load(&model_file(&options.model)?, chosen.device)?;
+    let model =
+        ScriptModel::load(&model_file(&options.model)?, chosen.device).map_err(
+            |fault| match RunFolder::open(&options.model) {
+                Ok(run) => made_again(&fault, &run).into(),
+                Err(_) => fault,
+            },
+        )?;
     let input = &model.card().input;
     let inversion = match options.invert {
         InvertOption::Auto => Inversion::Auto { training_border: input.border },

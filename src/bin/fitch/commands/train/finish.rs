@@ -58,7 +58,13 @@ pub fn finish(
         let message = "training has ended, but its results cannot be written".to_string();
         fault.context(Hint { message, hint: format!("{resume} writes them from the last checkpoint") })
     })?;
-    terminal.result(&report(outcome, &record, &folder)?)?;
+    if let Some(fault) = &outcome.checkpoint_fault {
+        terminal.warn(&format!("the last checkpoint is not kept, so that the run cannot go on: {fault:#}"));
+    }
+    let printed = report(outcome, &record, &folder).and_then(|text| terminal.result(&text));
+    if let Err(fault) = printed {
+        terminal.warn(&format!("the results are not printed: {fault:#}"));
+    }
     if let Some(fault) = written.model_fault {
         let message = "the weights are saved, but model.pt is not".to_string();
         let hint = format!("fitch export {} writes it", folder.path().display());

@@ -9,6 +9,7 @@ mod stopper;
 use super::built_model::RecordedRun;
 use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
+use super::ignored_options::ignored_options;
 use super::plots::LivePlots;
 use super::understood::Understood;
 use super::{restart_with_short_spins, start_libtorch};
@@ -129,6 +130,7 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
         understood.lines().iter().for_each(|line| terminal.say(line));
     }
     splits.note.iter().for_each(|note| terminal.warn(note));
+    ignored_options(&source, reading, &dataset).iter().for_each(|fault| terminal.warn(fault));
     let weights = &configuration.optimization.class_weights;
     let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
     class_weights.iter().for_each(|weights| terminal.say(&understood.class_weights(weights)));

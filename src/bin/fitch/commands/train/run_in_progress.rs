@@ -7,6 +7,7 @@ use crate::commands::checkpoints;
 use crate::commands::run_files::SUMMARY_COLUMNS;
 use crate::commands::run_lock::take_lock;
 use crate::config::{self, Configuration};
+use crate::failure::Hint;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
 use fitch::data::{Dataset, Source};
@@ -145,11 +146,18 @@ fn resume(
          so it cannot be resumed"
     );
     let (before, now) = (&run.record.dataset.fingerprint, dataset.fingerprint()?);
-    ensure!(
-        *before == now,
-        "{shown} was trained on other images than those of {} now (fingerprint {now}, it was {before})",
-        dataset.name
-    );
+    if *before != now {
+        return Err(Hint {
+            message: format!(
+                "{shown} was trained on other images than those of {} now (fingerprint {now}, it was {before})",
+                dataset.name
+            ),
+            hint: "put them back as they were, or say with --dataset PATH where they are; other images need a \
+                   new run"
+                .to_string(),
+        }
+        .into());
+    }
     let checkpoint = checkpoints::to_resume(run, configuration, terminal)?;
     match &checkpoint {
         Some(Checkpoint { state: TrainingState { epoch, step, steps, .. }, .. }) => {
