@@ -164,10 +164,13 @@ fn what_could_be_two_things_is_asked_for() {
     let file = place.path("pictures/train.txt");
     fs::write(&file, format!("label,a\n{}", "0,3\n1,4\n".repeat(20))).unwrap();
     let file = file.to_str().unwrap();
-    place.run(&["data", "inspect", file]).with_fault(2, &["is a file that is neither .csv, .csv.gz, .npz"]);
-    let told =
-        place.run(&["data", "inspect", file, "--data-format", "csv", "--data-dir", "kept"]).well().stdout;
-    assert!(told.starts_with("train.txt: CSV\n36 training images, 4 test images"), "{told}");
+    for format in [&[][..], &["--data-format", "csv"]] {
+        let arguments = [&["data", "inspect", file, "--data-dir", "kept"], format].concat();
+        let told = place.run(&arguments).well().stdout;
+        assert!(told.starts_with("train.txt: CSV\n36 training images, 4 test images"), "{told}");
+    }
+    place.write(".", "train.bin", b"label\0a\0");
+    place.run(&["data", "inspect", "train.bin"]).with_fault(2, &["is a file that is neither .csv, .csv.gz"]);
     let summary = [
         "summary",
         "--dataset",

@@ -147,14 +147,13 @@ fn a_run_that_was_killed_after_its_last_epoch_is_completed() {
 #[test]
 fn neither_a_record_nor_a_checkpoint_nor_a_line_that_cannot_be_written_loses_the_run() {
     let place = Place::new();
-    let child = start(&place, &["--time-limit", "2s"]);
-    wait_for_checkpoint(&place);
-    for name in ["checkpoint", "run.json"] {
-        fs::rename(place.path("run").join(name), place.path(name)).unwrap();
-        fs::create_dir_all(place.path("run").join(name).join("x")).unwrap();
-    }
-    fs::remove_dir_all(place.path("run/checkpoint")).unwrap();
+    // The only checkpoint is the last one.
+    let child = start(&place, &["--time-limit", "2s", "--checkpoint-every", "1000000"]);
+    wait_until("history", || place.path("run/history.csv").exists());
+    fs::rename(place.path("run/checkpoint"), place.path("checkpoint")).unwrap();
     fs::write(place.path("run/checkpoint"), "").unwrap();
+    fs::remove_file(place.path("run/run.json")).unwrap();
+    fs::create_dir_all(place.path("run/run.json/x")).unwrap();
     let finished = Finished::from(child.wait_with_output().unwrap()).well();
     for part in
         ["the last checkpoint is not kept", "the results are not recorded", "fitch report run records"]

@@ -113,16 +113,19 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
         }
         return Exit::Usage;
     }
-    // The reader of the results has closed the pipe, as in `fitch runs | head`: that is no error.
-    let broken_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|fault| fault.kind() == ErrorKind::BrokenPipe)
-    };
-    if fault.chain().any(broken_pipe) {
+    if is_broken_pipe(fault) {
         return Exit::Success;
     }
     terminal.error(&message(fault));
     hints(fault).iter().for_each(|hint| terminal.hint(hint));
     Exit::Failure
+}
+
+/// Whether the reader of the results has closed the pipe, as in `fitch runs | head`: that is no error.
+pub fn is_broken_pipe(fault: &Error) -> bool {
+    fault.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|fault| fault.kind() == ErrorKind::BrokenPipe)
+    })
 }
 
 /// What to do about an error. (`downcast_ref` of an [`Error`] sees contexts too, which its chain hides.)

@@ -6,7 +6,7 @@ use crate::commands::run_files::RunFiles;
 use crate::commands::table::table;
 use crate::config;
 use crate::exit::Exit;
-use crate::failure::Hint;
+use crate::failure::{Hint, is_broken_pipe};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::run::{RunFolder, RunRecord};
@@ -62,7 +62,7 @@ pub fn finish(
         terminal.warn(&format!("the last checkpoint is not kept, so that the run cannot go on: {fault:#}"));
     }
     let printed = report(outcome, &record, &folder).and_then(|text| terminal.result(&text));
-    if let Err(fault) = printed {
+    if let Some(fault) = printed.err().filter(|fault| !is_broken_pipe(fault)) {
         terminal.warn(&format!("the results are not printed: {fault:#}"));
     }
     if let Some(fault) = written.model_fault {
