@@ -2,7 +2,7 @@
 
 use crate::place::{Finished, Place, wait_until};
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 fn start(place: &Place, arguments: &[&str]) -> Child {
     let endless =
@@ -147,13 +147,21 @@ fn a_run_that_was_killed_after_its_last_epoch_is_completed() {
 #[test]
 fn neither_a_record_nor_a_checkpoint_nor_a_line_that_cannot_be_written_loses_the_run() {
     let place = Place::new();
-    // The only checkpoint is the last one.
-    let child = start(&place, &["--time-limit", "2s", "--checkpoint-every", "1000000"]);
-    wait_until("history", || place.path("run/history.csv").exists());
+    let child = start(&place, &["--time-limit", "100s"]);
+    wait_for_checkpoint(&place);
+    let send = |signal: &str| {
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(sent.unwrap().success());
+    };
+    send("-STOP");
+    fs::rename(place.path("run/checkpoint"), place.path("checkpoint")).unwrap();
     fs::write(place.path("run/checkpoint"), "").unwrap();
     fs::remove_file(place.path("run/run.json")).unwrap();
     fs::create_dir_all(place.path("run/run.json/x")).unwrap();
-    let finished = Finished::from(child.wait_with_output().unwrap()).well();
+    send("-INT");
+    send("-CONT");
+    let finished = Finished::from(child.wait_with_output().unwrap());
+    assert_eq!(finished.code, Some(130), "{finished:?}");
     for part in
         ["the last checkpoint is not kept", "the results are not recorded", "fitch report run records"]
     {
