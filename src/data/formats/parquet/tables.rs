@@ -8,7 +8,7 @@ use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Fault, label_array};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
-use parquet::basic::Type;
+use parquet::basic::{Compression, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType};
 use parquet::file::reader::{FileReader, RowGroupReader, SerializedFileReader};
@@ -142,6 +142,14 @@ fn renumbered(labels: RawLabels, own: &[String], names: &[String]) -> Result<Raw
 impl Table {
     fn open(path: &Path, label_column: Option<&str>) -> Result<Table> {
         let reader = open(path)?;
+        let mut chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
+        if chunks.any(|chunk| matches!(chunk.compression(), Compression::BROTLI(_) | Compression::LZO)) {
+            let name = path.display().to_string();
+            bail!(
+                "is compressed in a way that fitch cannot read; this line of Python packs it anew: \
+                 import pandas as pd; pd.read_parquet({name:?}).to_parquet({name:?})"
+            );
+        }
         let schema = reader.metadata().file_metadata().schema_descr();
         let columns = schema.columns();
         let (image_column, note) = find_images(columns, path)?;

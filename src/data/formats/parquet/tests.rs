@@ -53,7 +53,9 @@ fn write_with(
         );
         vec![KeyValue::new("huggingface".to_string(), text)]
     });
-    let properties = WriterProperties::builder().set_key_value_metadata(notes).build();
+    let compression = parquet::basic::Compression::GZIP(Default::default());
+    let properties =
+        WriterProperties::builder().set_key_value_metadata(notes).set_compression(compression).build();
     let schema = Arc::new(parse_message_type(&schema).unwrap());
     let mut writer =
         SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();
