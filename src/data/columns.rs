@@ -3,13 +3,14 @@
 
 mod head;
 mod names;
+mod pairs;
 mod pixels;
 mod sketch;
 mod splits;
 
 pub(super) use names::label_among;
+pub(super) use pairs::Pairs;
 pub(super) use pixels::shape as shape_of_columns;
-pub(super) use sketch::Pairs;
 pub(super) use splits::{SplitColumn, joined};
 
 use super::Fault;

@@ -132,7 +132,7 @@ fn a_table_of_features_is_standardised_and_its_model_takes_tables_of_the_same_co
     let layers = ["--layers", "dense 8,relu"];
     for name in ["iris.data", "iris.tsv", "iris.txt", "iris"] {
         place.write(".", name, iris().replace(',', "\t").as_bytes());
-        let out = name.replace('.', "-of-");
+        let out = format!("run-of-{}", name.replace('.', "-"));
         place.train(&[&["--dataset", name, "--epochs", "1", "--out", &out], &layers[..]].concat()).well();
         place.train(&[&["--resume", &out, "--epochs", "2"], &layers[..]].concat()).well();
         assert_eq!(predicted(&place.run(&["predict", "run", name]).well()), predicted_classes, "{name}");

@@ -2,6 +2,7 @@
 
 use super::head::{counts_on, has_head};
 use super::names::{folded, has_label_word, is_of_index, is_of_rows, is_pixel_name, label_among};
+use super::pairs::Pairs;
 use super::splits::{SplitColumn, numbers_parts};
 use super::{NAMED, list, short};
 use crate::data::Fault;
@@ -11,7 +12,7 @@ use crate::data::raw_dataset::words;
 use crate::data::table::Table;
 use anyhow::Result;
 use csv::StringRecord;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 /// Fewer rows do not tell a counter from values.
 const COUNTED_ROWS: usize = 5;
@@ -363,42 +364,4 @@ fn contents(rows: &[&StringRecord], width: usize, decimal: Decimal) -> Vec<Conte
         }
     }
     contents
-}
-
-/// Labels and the values of another column, each of which belongs to one of the other kind.
-#[derive(Default)]
-pub struct Pairs {
-    values: HashMap<String, String>,
-    labels: HashMap<String, String>,
-    rows: usize,
-}
-
-impl Pairs {
-    /// Whether one more row fits those before. Rows without a label say nothing.
-    pub fn fit(&mut self, label: &str, value: &str) -> bool {
-        /// More are no classes.
-        const MOST: usize = 1_000;
-        if label.is_empty() {
-            return true;
-        }
-        if let (Some(known), Some(of_value)) = (self.values.get(label), self.labels.get(value)) {
-            self.rows += 1;
-            return known == value && of_value == label;
-        }
-        let is_new = !self.values.contains_key(label) && !self.labels.contains_key(value);
-        if is_new {
-            self.values.insert(label.to_string(), value.to_string());
-            self.labels.insert(value.to_string(), label.to_string());
-            self.rows += 1;
-        }
-        is_new && self.values.len() <= MOST
-    }
-
-    /// Whether so many rows fitted that it is no accident.
-    pub fn are_many(&self) -> bool {
-        const ROWS: usize = 20;
-        const OF_CLASS: usize = 4;
-        let classes = self.values.len();
-        classes > 1 && self.rows >= ROWS.max(OF_CLASS * classes)
-    }
 }

@@ -4,6 +4,7 @@
 mod cell;
 mod table_file;
 mod tables;
+mod unlabelled;
 
 use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key};

@@ -181,41 +181,6 @@ impl Tables {
         Ok(Manifest { classes, notes })
     }
 
-    /// Leaves out the files that have not a single label, or -1 for each, as test rows without labels have.
-    fn leave_out_unlabelled(&mut self) -> Result<()> {
-        const UNKNOWN: &str = "-1";
-        let mut unlabelled = Vec::new();
-        for (index, file) in self.files.iter().enumerate().filter(|(_, file)| file.split != Split::Train) {
-            let (mut is_first, mut has_unknown) = (true, false);
-            let flow = file.for_each_row(&mut |row| {
-                let label = file.label(row);
-                let is_unknown = label == UNKNOWN;
-                (is_first, has_unknown) = (false, has_unknown || is_unknown);
-                Ok(if is_unknown || is_missing(&label) { Flow::On } else { Flow::Refused(Refusal::Missing) })
-            })?;
-            if !is_first && matches!(flow, Flow::On) && !(has_unknown && self.has_training_label(UNKNOWN)?) {
-                unlabelled.push((index, if has_unknown { "has -1 for labels" } else { "has no labels" }));
-            }
-        }
-        for (index, why) in unlabelled.into_iter().rev() {
-            let file = self.files.remove(index);
-            self.notes.push(format!("{} {why} and is not used", file.name()));
-        }
-        Ok(())
-    }
-
-    fn has_training_label(&self, label: &str) -> Result<bool> {
-        for file in self.files.iter().filter(|file| file.split == Split::Train) {
-            let flow = file.for_each_row(&mut |row| {
-                Ok(if file.label(row) == label { Flow::Refused(Refusal::Missing) } else { Flow::On })
-            })?;
-            if matches!(flow, Flow::Refused(_)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// The mean of each column in the training rows.
     pub fn means(&self) -> Result<Vec<f32>> {
         let mut sums = vec![(0.0, 0u64); self.values];
