@@ -3,9 +3,15 @@
 
 mod head;
 mod names;
+mod pairs;
+mod pixels;
 mod sketch;
+mod splits;
 
-pub(super) use names::{SPLIT_NAMES, label_among, split_of};
+pub(super) use names::label_among;
+pub(super) use pairs::Pairs;
+pub(super) use pixels::shape as shape_of_columns;
+pub(super) use splits::{SplitColumn, joined};
 
 use super::Fault;
 use super::table::Table;
@@ -28,15 +34,28 @@ pub(super) struct Columns {
     pub label: Option<usize>,
     /// How the label column was chosen, if another could have been, to go on from "labels are taken from ".
     pub guess: Option<String>,
-    pub split: Option<usize>,
+    /// The columns that say which rows are for what.
+    pub splits: Vec<SplitColumn>,
     /// The columns of values, in their order.
     pub values: Vec<usize>,
     /// Whether there is one column of values, which holds all of an image.
     pub has_lists: bool,
+    /// Columns that may say the same as the label, by the first rows.
+    pub twins: Vec<Twin>,
+    /// Columns that said the same as the label, and are left out.
+    pub unused: Vec<usize>,
     /// Numbers that the training table does not have.
     pub surplus: Vec<usize>,
     /// What users should know.
     pub notes: Vec<String>,
+}
+
+/// A column that may say the same as the label.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Twin {
+    pub index: usize,
+    /// One of its cells, if they are words.
+    word: Option<String>,
 }
 
 impl Columns {
@@ -51,11 +70,12 @@ impl Columns {
         let mut columns = Columns::of(&sketch);
         let (label, guess) = match asked {
             Some(asked) => (sketch.asked(asked)?, None),
-            None => sketch.label(columns.split)?,
+            None => sketch.label(&columns.splits)?,
         };
+        columns.splits.retain(|split| split.index != label);
         ensure!(columns.width > 1, "line 1 has {} value; a label and pixels are needed", columns.width);
         (columns.label, columns.guess) = (Some(label), guess);
-        columns.assign(&sketch)?;
+        columns.assign(&sketch, true)?;
         Ok(columns)
     }
 
@@ -110,38 +130,44 @@ impl Columns {
         match asked.filter(is_asked) {
             Some(asked) => columns.label = Some(sketch.asked(asked)?),
             None => {
-                if let Ok((label, guess)) = sketch.label(columns.split) {
+                if let Ok((label, guess)) = sketch.label(&columns.splits) {
                     (columns.label, columns.guess) = (Some(label), guess);
                 }
             }
         }
         let labelled = columns.clone();
-        columns.assign(&sketch)?;
+        columns.assign(&sketch, false)?;
         // A test table may have the numbers of rows, but no labels.
         if columns.values.len() + 1 == count && by_name.is_none() && !columns.has_lists {
             columns = Columns { label: None, guess: None, ..labelled };
-            columns.assign(&sketch)?;
+            columns.assign(&sketch, false)?;
         }
         Ok(columns)
     }
 
     /// The columns, before it is known what they are.
     fn of(sketch: &Sketch) -> Columns {
-        let (width, names, split) = (sketch.width, sketch.names.clone(), sketch.split());
-        Columns { width, names, split, ..Columns::default() }
+        let (width, names, splits) = (sketch.width, sketch.names.clone(), sketch.splits());
+        Columns { width, names, splits, ..Columns::default() }
     }
 
     /// Says what each column is that is neither the label nor the split.
-    fn assign(&mut self, sketch: &Sketch) -> Result<()> {
-        let (label, split) = (self.label, self.split);
-        let others = (0..sketch.width).filter(|&index| Some(index) != label && Some(index) != split);
+    fn assign(&mut self, sketch: &Sketch, seeks_twins: bool) -> Result<()> {
+        let label = self.label;
         let mut texts = Vec::new();
-        for index in others {
+        for index in 0..sketch.width {
+            if self.is_split(index) || Some(index) == label {
+                continue;
+            }
             if sketch.has_lists(index) && !self.has_lists {
                 self.surplus.append(&mut self.values);
                 (self.values, self.has_lists) = (vec![index], true);
             } else if let Some(why) = sketch.numbers_rows(index, label) {
                 self.notes.push(format!("the column {} {why} and is left out", sketch.shown(index)));
+            } else if seeks_twins && label.is_some_and(|label| sketch.may_be_twin(index, label)) {
+                let is_text = sketch.contents[index].is_text();
+                let word = sketch.contents[index].first_word.clone().filter(|_| is_text);
+                self.twins.push(Twin { index, word });
             } else if sketch.contents[index].is_text() {
                 texts.push(index);
             } else if self.has_lists {
@@ -152,13 +178,49 @@ impl Columns {
         }
         if self.has_lists {
             texts.append(&mut self.surplus);
+            texts.extend(self.twins.drain(..).map(|twin| twin.index));
             self.leave_out(&texts, sketch);
         } else if !texts.is_empty() {
             let example = sketch.contents[texts[0]].first_word.clone().unwrap_or_default();
             let columns = texts.iter().map(|&index| sketch.shown(index)).collect();
             return Err(Fault::TextColumns { columns, example: short(&example) }.into());
         }
+        ensure!(
+            !self.values.is_empty() || !self.twins.is_empty(),
+            "has labels alone, and no column of values"
+        );
+        Ok(())
+    }
+
+    /// Whether a column says which rows are for what.
+    fn is_split(&self, index: usize) -> bool {
+        self.splits.iter().any(|split| split.index == index)
+    }
+
+    /// Leaves out the columns that say the same as the label; `are_same` tells of each whether it does in all
+    /// rows. The others are values.
+    ///
+    /// # Errors
+    /// [`Fault::TextColumns`].
+    pub fn part_twins(&mut self, are_same: &[bool]) -> Result<()> {
+        let mut left_out = Vec::new();
+        for (twin, &is_same) in std::mem::take(&mut self.twins).into_iter().zip(are_same) {
+            let name = self.names.as_ref().and_then(|names| names.get(twin.index));
+            let shown = format!("'{}'", short(name.map_or("", String::as_str)));
+            match &twin.word {
+                _ if is_same => left_out.push((twin.index, shown)),
+                Some(word) => {
+                    return Err(Fault::TextColumns { columns: vec![shown], example: short(word) }.into());
+                }
+                None => self.values.push(twin.index),
+            }
+        }
         ensure!(!self.values.is_empty(), "has labels alone, and no column of values");
+        self.values.sort_unstable();
+        for (index, shown) in left_out {
+            self.notes.push(format!("the column {shown} says the same as the labels and is left out"));
+            self.unused.push(index);
+        }
         Ok(())
     }
 
@@ -169,8 +231,9 @@ impl Columns {
         let names = rest.iter().map(|&index| sketch.name(index).unwrap_or_default());
         let asked = asked.and_then(|asked| sketch.asked(asked).ok()).filter(|index| rest.contains(index));
         self.label = asked.or_else(|| label_among(names).map(|place| rest[place]));
-        self.split = self.split.filter(|index| rest.contains(index));
-        let others = rest.into_iter().filter(|&index| Some(index) != self.label && Some(index) != self.split);
+        self.splits.retain(|split| rest.contains(&split.index) && Some(split.index) != self.label);
+        let is_other = |index: &usize| Some(*index) != self.label && !self.is_split(*index);
+        let others: Vec<usize> = rest.into_iter().filter(is_other).collect();
         let (mut unused, mut numbers) = (Vec::new(), Vec::new());
         for index in others {
             let is_unused = sketch.contents[index].is_text() || sketch.numbers_rows(index, None).is_some();
@@ -201,6 +264,22 @@ impl Columns {
         let more = unused.len().saturating_sub(NAMED);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         self.notes.push(format!("left out: the columns {}{more}", shown.join(", ")));
+    }
+
+    /// Whether the table that a model is trained on leaves out a column that another one has as well.
+    pub fn leaves_out(&self, names: Option<&[String]>, index: usize) -> bool {
+        let Some(name) = names.and_then(|names| names.get(index)).map(|name| folded(name)) else {
+            return false;
+        };
+        let own = |&index: &usize| self.names.as_ref()?.get(index).map(|name| folded(name));
+        self.unused.iter().filter_map(own).any(|unused| unused == name)
+    }
+
+    /// The names of the columns of values as they are; none of a table without a head, of which the columns
+    /// say nothing.
+    pub fn names_of_values(&self) -> Option<Vec<String>> {
+        let names = self.names.as_ref()?;
+        Some(self.values.iter().filter_map(|&index| names.get(index).cloned()).collect())
     }
 
     /// The names of the columns of values, if they have names that tell them apart.

@@ -28,7 +28,9 @@ impl RowSpec {
     /// Whether values are whole numbers from 0 to the maximum.
     pub fn has_bytes(&self) -> bool {
         let may_be_bytes = self.maximum.fract() == 0.0 && self.maximum > 1.0 && self.maximum <= 255.0;
-        self.form.as_ref().map_or(may_be_bytes, TableForm::has_bytes)
+        // Features may have any value, whatever those in the training table were.
+        let are_pixels = |form: &TableForm| form.has_bytes() && self.shape.len() > 1;
+        self.form.as_ref().map_or(may_be_bytes, are_pixels)
     }
 }
 

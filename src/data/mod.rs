@@ -11,6 +11,7 @@ mod batches;
 mod cache;
 pub mod catalogue;
 mod columns;
+mod comments;
 mod content;
 mod conversion;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]

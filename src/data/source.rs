@@ -330,7 +330,9 @@ fn load_validation(
     progress: OnProgress,
 ) -> Result<Images> {
     // Its columns are those of the training table, in whatever order.
-    let options = LoadOptions { table: main.table.clone(), ..options.clone() };
+    let of_images = super::TableForm::of_images(&main.train.shape(), options.pixel_order);
+    let table = Some(main.table.clone().unwrap_or(of_images));
+    let options = LoadOptions { table, ..options.clone() };
     let (path, format) = locate(path, None, &options, progress)?;
     let mut raw = load_path(&path, format, &options, Some(LabelEncoding::like(&main.classes)), progress)?;
     ensure!(

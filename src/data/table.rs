@@ -1,6 +1,7 @@
 //! Tables in text files as programs write them: their encoding, separator and decimal sign are found out, and
 //! their rows come one by one. Memory does not grow with their number.
 
+use super::comments::{self, Comments};
 use super::gzip;
 use super::number::Decimal;
 use super::text_encoding::{Encoding, windows_1252};
@@ -29,6 +30,7 @@ pub(super) struct Table {
     /// Rows without a single value, which were passed over.
     pub empty_rows: usize,
     has_other_letters: bool,
+    comments: Comments,
 }
 
 impl Table {
@@ -52,6 +54,7 @@ impl Table {
             false => bytes,
         };
         let (start, bytes) = peek(bytes, START)?;
+        ensure!(!Encoding::is_utf_32(&start), "is text in UTF-32, which is not read; store it as UTF-8");
         let encoding = Encoding::of(&start).context("is not text")?;
         let text = encoding.decoded(bytes).context("cannot be read")?;
         let (start, text) = peek(text, START)?;
@@ -77,6 +80,7 @@ impl Table {
             rest: reader.into_byte_records(),
             empty_rows: 0,
             has_other_letters: false,
+            comments: Comments::default(),
         };
         table.read_ahead()?;
         Ok(table)
@@ -92,6 +96,11 @@ impl Table {
         // Excel's word about the separator, which was found by it.
         if rows.first().is_some_and(|row| separator_line(row.iter().next().unwrap_or_default()).is_some()) {
             rows.remove(0);
+        }
+        let (comments, are_there) = Comments::take_from(&mut rows, self.form.decimal);
+        self.comments = comments;
+        if are_there {
+            self.notes.push("lines that begin with # are comments and are passed over".to_string());
         }
         ensure!(!rows.is_empty(), "is empty");
         if self.has_other_letters {
@@ -123,7 +132,7 @@ impl Table {
     }
 
     fn read_row(&mut self) -> Result<Option<StringRecord>> {
-        for record in self.rest.by_ref() {
+        while let Some(record) = self.rest.next() {
             let record = record.map_err(|fault| match fault.into_kind() {
                 csv::ErrorKind::Io(fault) if fault.kind() == std::io::ErrorKind::UnexpectedEof => {
                     anyhow::anyhow!("is a gzip file that was cut short")
@@ -136,7 +145,10 @@ impl Table {
                 self.empty_rows += 1;
                 continue;
             }
-            return Ok(Some(self.text_of(record)));
+            let row = self.text_of(record);
+            if !self.comments.has(&row) {
+                return Ok(Some(row));
+            }
         }
         Ok(None)
     }
@@ -191,6 +203,9 @@ impl Form {
         if !is_whole && lines.len() > 1 {
             // It may be cut.
             lines.pop();
+        }
+        if !lines.iter().all(|line| comments::may_be_line(line)) {
+            lines.retain(|line| !comments::may_be_line(line));
         }
         lines.truncate(LINES);
         if let Some(separator) = lines.first().and_then(|line| separator_line(line)) {

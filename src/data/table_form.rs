@@ -1,5 +1,6 @@
 //! How the rows of tables become the inputs of a model, kept with it so that later tables are read alike.
 
+use super::images::shape_of_row;
 use super::value_kind::ValueKind;
 use serde::{Deserialize, Serialize};
 
@@ -37,9 +38,24 @@ impl TableForm {
         TableForm { columns: names.and_then(line), ..TableForm::default() }
     }
 
+    /// Of rows that are images of that shape, for a model that was not trained on a table.
+    pub fn of_images(shape: &[i64], pixel_order: Option<PixelOrder>) -> TableForm {
+        let pixel_order = pixel_order.unwrap_or_default();
+        TableForm { shape: shape.to_vec(), pixel_order, ..TableForm::default() }
+    }
+
     /// Whether all values are whole numbers from 0 to 255, as raw pixels are.
     pub fn has_bytes(&self) -> bool {
         self.kind == ValueKind::Uint8
+    }
+
+    /// Whether rows that were taken as features could as well be images.
+    pub fn may_be_pixels(&self) -> bool {
+        const FEWEST: i64 = 36;
+        match self.shape[..] {
+            [values] => shape_of_row(values).len() > 1 && (values >= FEWEST || self.has_bytes()),
+            _ => false,
+        }
     }
 
     /// The names of the columns of values, if the table had a head.

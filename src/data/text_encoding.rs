@@ -36,6 +36,11 @@ impl Encoding {
         }
     }
 
+    /// Whether a text begins with the mark of UTF-32, which is not read.
+    pub fn is_utf_32(start: &[u8]) -> bool {
+        start.starts_with(b"\xff\xfe\0\0") || start.starts_with(b"\0\0\xfe\xff")
+    }
+
     /// For people.
     pub fn name(self) -> &'static str {
         match self {
@@ -165,6 +170,7 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_not_decoded() {
         assert_eq!(Encoding::of(b"PK\x03\x04\x00\x00\x00\x01"), None);
+        assert!(Encoding::is_utf_32(b"\xff\xfe\0\0a\0\0\0") && !Encoding::is_utf_32(b"\xff\xfea\0"));
         assert_eq!(windows_1252(b"gr\xf6\xdfer \x80"), "größer €");
     }
 }

@@ -132,7 +132,7 @@ fn a_table_of_features_is_standardised_and_its_model_takes_tables_of_the_same_co
     let layers = ["--layers", "dense 8,relu"];
     for name in ["iris.data", "iris.tsv", "iris.txt", "iris"] {
         place.write(".", name, iris().replace(',', "\t").as_bytes());
-        let out = name.replace('.', "-of-");
+        let out = format!("run-of-{}", name.replace('.', "-"));
         place.train(&[&["--dataset", name, "--epochs", "1", "--out", &out], &layers[..]].concat()).well();
         place.train(&[&["--resume", &out, "--epochs", "2"], &layers[..]].concat()).well();
         assert_eq!(predicted(&place.run(&["predict", "run", name]).well()), predicted_classes, "{name}");
@@ -290,4 +290,85 @@ fn colour_rows_are_read_pixel_by_pixel_in_every_command() {
         let accuracy = place.run(&["evaluate", order, "--dataset", "rows.csv"]).well().stdout;
         assert!(accuracy.contains("accuracy 1.0") || accuracy.contains("accuracy 0.9"), "{accuracy}");
     }
+}
+
+/// As they lie in a table of handwritten digits: bytes, in rows of 28, with a dark border.
+fn drawn(row: usize) -> Vec<u32> {
+    let is_lit =
+        |y: usize, x: usize| (4 + 6 * (row % 3)..10 + 6 * (row % 3)).contains(&y) && (6..22).contains(&x);
+    let value = |place: usize| match is_lit(place / 28, place % 28) {
+        true => 200 + (row * 7 + place) as u32 % 50,
+        false => 0,
+    };
+    (0..784).map(value).collect()
+}
+
+#[test]
+fn pixels_are_images_whatever_numbers_they_are_and_features_are_not() {
+    let place = Place::new();
+    let head: String = (0..784).map(|place| format!(",pixel{place}")).collect();
+    for (name, of) in [
+        ("bytes", (|value| value.to_string()) as fn(u32) -> String),
+        ("floats", |value| format!("{}", f64::from(value) / 255.0)),
+        ("bits12", |value| (16 * value).to_string()),
+    ] {
+        let row = |row| {
+            format!(
+                "{}{}\n",
+                row % 3,
+                drawn(row).into_iter().map(|value| format!(",{}", of(value))).collect::<String>()
+            )
+        };
+        let rows: String = (0..60).map(row).collect();
+        place.write(".", &format!("{name}.csv"), format!("label{head}\n{rows}").as_bytes());
+        let options = [
+            "--dataset",
+            &format!("{name}.csv"),
+            "--layers",
+            "conv2d 2 5, relu, maxpool2d 2, flatten, dense 8, relu",
+        ];
+        let finished = place
+            .train(&[&options[..], &["--epochs", "4", "--batch-size", "8", "--out", name]].concat())
+            .well();
+        assert!(finished.stderr.contains("28 x 28 grey pixels"), "{finished:?}");
+        assert!(!finished.stderr.contains("standardised"), "{finished:?}");
+    }
+    // As the symptoms of diabetes: an age, and fifteen columns of yes and no.
+    let names: String = ('B'..='P').map(|letter| format!(",Sign{letter}")).collect();
+    let row = |row: usize| {
+        let signs = (0..15).map(|bit| (row * 2_654_435_761 >> (8 + bit)) & 1).collect::<Vec<usize>>();
+        let class = if signs[..3].iter().sum::<usize>() > 1 { "Positive" } else { "Negative" };
+        format!(
+            "{}{},{class}\n",
+            16 + row % 70,
+            signs.iter().map(|sign| format!(",{sign}")).collect::<String>()
+        )
+    };
+    let rows: String = (0..300).map(row).collect();
+    place.write(".", "diabetes.csv", format!("Age{names},class\n{rows}").as_bytes());
+    let options = ["--dataset", "diabetes.csv", "--epochs", "15", "--out", "features"];
+    let finished = place.train(&options).well();
+    for part in [
+        "rows of 16 values are taken as features, not as 4 x 4 pixels: the columns have names of their own",
+        "--pixel-order",
+        "they are standardised",
+    ] {
+        assert!(finished.stderr.contains(part), "no '{part}' in {finished:?}");
+    }
+    assert!(accuracy_of(&place, "features") > 0.9, "{finished:?}");
+    assert_eq!(predicted(&place.run(&["predict", "features", "diabetes.csv"]).well()).len(), 300);
+    let options = ["--dataset", "diabetes.csv", "--pixel-order", "hwc", "--epochs", "1", "--out", "pixels"];
+    assert!(place.train(&options).well().stderr.contains("4 x 4 grey pixels"));
+}
+
+#[test]
+fn evaluating_names_the_classes_that_the_model_does_not_have() {
+    let place = Place::new();
+    place.write(".", "Iris.csv", iris().as_bytes());
+    place.train(&["--dataset", "Iris.csv", "--epochs", "1", "--out", "run"]).well();
+    let with_rose = iris() + "151,5.0,3.4,1.4,0.2,Rosa-canina\n";
+    place.write(".", "more.csv", with_rose.as_bytes());
+    place
+        .run(&["evaluate", "run", "--dataset", "more.csv"])
+        .with_fault(1, &["the run has 3 classes, but more has 4 (unknown to the model: Rosa-canina)"]);
 }

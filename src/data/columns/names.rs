@@ -1,6 +1,6 @@
 //! What columns are called.
 
-use crate::data::raw_dataset::{Split, words};
+use crate::data::raw_dataset::words;
 
 /// What a column of labels is called, in lower case, the likelier first.
 const LABEL_NAMES: [&str; 22] = [
@@ -31,11 +31,8 @@ const LABEL_NAMES: [&str; 22] = [
 /// Names of which one word is enough: `class_label`, `Wine Class`.
 const LABEL_WORDS: [&str; 5] = ["label", "class", "target", "species", "category"];
 
-/// What a column of splits is called.
-pub const SPLIT_NAMES: [&str; 7] = ["usage", "split", "set", "subset", "partition", "phase", "fold"];
-
 /// What a column is called that names or numbers the rows.
-pub const ROW_NAMES: [&str; 16] = [
+const ROW_NAMES: [&str; 16] = [
     "",
     "id",
     "index",
@@ -54,27 +51,44 @@ pub const ROW_NAMES: [&str; 16] = [
     "no.",
 ];
 
+/// Whether a name is one that programs give to row numbers that they wrote as a column: `Unnamed: 0`, and
+/// once more, `Unnamed: 0.1`.
+pub fn is_of_index(name: &str) -> bool {
+    let are_numbers = |text: &str| text.trim().split('.').all(|part| part.parse::<u32>().is_ok());
+    folded(name).strip_prefix("unnamed:").is_some_and(are_numbers)
+}
+
+/// Whether a column of that name names the rows: `index`, and once more, `index.1`.
+pub fn is_of_rows(name: &str) -> bool {
+    let name = folded(name);
+    let again = |name: &str| {
+        let (stem, number) = name.rsplit_once('.')?;
+        (!stem.is_empty() && number.parse::<u32>().is_ok()).then(|| stem.to_string())
+    };
+    let mut stem = name.clone();
+    while let Some(shorter) = again(&stem) {
+        stem = shorter;
+    }
+    ROW_NAMES.contains(&name.as_str()) || ROW_NAMES.contains(&stem.as_str())
+}
+
 /// Which of some names is most likely that of a column of labels, if any is.
 pub fn label_among<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Option<usize> {
     let is_called = |known: &str| {
         let mut names = names.clone();
         names.position(|name| name.trim().eq_ignore_ascii_case(known))
     };
-    let has_word = |name: &str| words(name).iter().any(|word| LABEL_WORDS.contains(&word.as_str()));
-    LABEL_NAMES.into_iter().find_map(is_called).or_else(|| names.clone().position(has_word))
+    LABEL_NAMES.into_iter().find_map(is_called).or_else(|| names.clone().position(has_label_word))
+}
+
+/// Whether one word of a name says that it is that of a column of labels.
+pub fn has_label_word(name: &str) -> bool {
+    words(name).iter().any(|word| LABEL_WORDS.contains(&word.as_str()))
 }
 
 /// A name as it is compared.
 pub fn folded(name: &str) -> String {
     name.trim().to_lowercase()
-}
-
-/// The split that a cell names. FER2013 calls its validation rows a public test.
-pub fn split_of(cell: &str) -> Option<Split> {
-    match folded(cell).as_str() {
-        "publictest" => Some(Split::Validation),
-        _ => Split::of_name(cell),
-    }
 }
 
 /// Whether a name is one of many alike, such as `pixel12`, `p3`, `0.1`, or a single letter.

@@ -1,7 +1,9 @@
 //! What the first rows of a table hold, column by column.
 
 use super::head::{counts_on, has_head};
-use super::names::{ROW_NAMES, SPLIT_NAMES, folded, is_pixel_name, label_among, split_of};
+use super::names::{folded, has_label_word, is_of_index, is_of_rows, is_pixel_name, label_among};
+use super::pairs::Pairs;
+use super::splits::{SplitColumn, numbers_parts};
 use super::{NAMED, list, short};
 use crate::data::Fault;
 use crate::data::label_encoding::is_missing;
@@ -82,7 +84,7 @@ impl Sketch<'_> {
         }
     }
 
-    fn cells(&self, index: usize) -> impl Iterator<Item = &str> {
+    fn cells(&self, index: usize) -> impl Iterator<Item = &str> + Clone {
         self.rows.iter().filter_map(move |row| row.get(index)).map(str::trim)
     }
 
@@ -92,13 +94,20 @@ impl Sketch<'_> {
         let by_name = names().position(|name| name == asked);
         let by_name = by_name.or_else(|| names().position(|name| folded(name) == folded(asked)));
         let by_index = || asked.parse().ok().filter(|index| *index < self.width);
-        Ok(by_name.or_else(by_index).ok_or_else(|| Fault::UnknownLabelColumn {
+        let index = by_name.or_else(by_index).ok_or_else(|| Fault::UnknownLabelColumn {
             column: asked.to_string(),
             expected: format!(
                 "that is neither a name in the first line nor an index from 0 to {}",
                 self.width.saturating_sub(1)
             ),
-        })?)
+        })?;
+        // Classes come again and again.
+        const MANY: usize = 20;
+        let distinct = self.distinct(index);
+        if self.contents[index].has_fractions && distinct > MANY && 2 * distinct > self.rows.len() {
+            return Err(self.no_classes(index));
+        }
+        Ok(index)
     }
 
     /// A column that has the name of a label, and no fractions.
@@ -112,7 +121,7 @@ impl Sketch<'_> {
 
     /// The column of labels: one that has the name of a label, or the likelier of the first and the last; and
     /// how it was chosen, if another could have been.
-    pub fn label(&self, split: Option<usize>) -> Result<(usize, Option<String>)> {
+    pub fn label(&self, splits: &[SplitColumn]) -> Result<(usize, Option<String>)> {
         if let Some(named) = self.named_label() {
             let is_other = |index: &usize| {
                 let name = self.name(*index).unwrap_or_default();
@@ -122,7 +131,8 @@ impl Sketch<'_> {
             return Ok((named, has_others.then(|| format!("the column {}", self.shown(named)))));
         }
         let ends: Vec<usize> = (0..self.width)
-            .filter(|&index| Some(index) != split && self.numbers_rows(index, None).is_none())
+            .filter(|&index| splits.iter().all(|split| split.index != index))
+            .filter(|&index| self.numbers_rows(index, None).is_none())
             .collect();
         let texts: Vec<usize> = ends.iter().copied().filter(|&index| self.rating(index) == 4).collect();
         if let [only] = texts[..] {
@@ -140,6 +150,13 @@ impl Sketch<'_> {
         };
         let (chosen, is_clear) =
             if is_last { (last, of_last > of_first) } else { (first, of_first > of_last) };
+        // What is called a label would be a feature otherwise.
+        let is_called_label = |index: usize| self.name(index).is_some_and(has_label_word);
+        if let Some(index) = self.fractional_label().filter(|&index| is_called_label(index))
+            && self.rating(chosen) < 4
+        {
+            return Err(self.no_classes(index));
+        }
         // Among columns with names, being the first is no sign.
         let has_names = self.names.iter().flatten().any(|name| name.parse::<f64>().is_err());
         if has_names && !(is_clear && self.rating(chosen) >= 3) {
@@ -158,7 +175,27 @@ impl Sketch<'_> {
         }
     }
 
+    /// A column that has the name of a label, but fractions.
+    fn fractional_label(&self) -> Option<usize> {
+        let names: Vec<&str> = self.names.as_ref()?.iter().map(String::as_str).collect();
+        label_among(names.into_iter()).filter(|&index| self.contents[index].has_fractions)
+    }
+
+    fn no_classes(&self, index: usize) -> anyhow::Error {
+        let is_fraction = |cell: &&str| self.decimal.number(cell).is_some_and(|number| number.fract() != 0.0);
+        let example = self.cells(index).find(is_fraction).unwrap_or_default();
+        anyhow::anyhow!(
+            "the column {} holds numbers such as {}, which are no classes; classes can be learned, numbers \
+             (regression) cannot",
+            self.shown(index),
+            short(example)
+        )
+    }
+
     fn no_label(&self) -> anyhow::Error {
+        if let Some(index) = self.fractional_label() {
+            return self.no_classes(index);
+        }
         let columns = self.names.clone().unwrap_or_default();
         let columns = if columns.len() > NAMED { Vec::new() } else { columns };
         Fault::NoLabelColumn { columns }.into()
@@ -200,6 +237,12 @@ impl Sketch<'_> {
         }
     }
 
+    fn has_few_numbers(&self, index: usize) -> bool {
+        const PARTS: usize = 20;
+        let content = &self.contents[index];
+        !content.is_text() && !content.has_fractions && self.distinct(index) <= PARTS
+    }
+
     fn distinct(&self, index: usize) -> usize {
         self.cells(index).collect::<HashSet<_>>().len()
     }
@@ -221,16 +264,22 @@ impl Sketch<'_> {
         index > 0 && range(index) == range(index - 1)
     }
 
-    /// The column that says which rows are for what.
-    pub fn split(&self) -> Option<usize> {
-        let is_split = |&index: &usize| {
-            let name = folded(self.name(index).unwrap_or_default());
-            let mut cells = self.cells(index);
-            SPLIT_NAMES.contains(&name.as_str())
-                && self.contents[index].is_text()
-                && cells.all(|cell| split_of(cell).is_some())
-        };
-        (0..self.width).find(is_split)
+    /// The columns that say which rows are for what.
+    pub fn splits(&self) -> Vec<SplitColumn> {
+        let of = |index: usize| SplitColumn::of(index, self.name(index)?, self.cells(index));
+        (0..self.width).filter_map(of).collect()
+    }
+
+    /// Whether a column may say the same as the labels, in other words or numbers: it has as many values, and
+    /// each belongs to one label. Of many columns alike, none is left out.
+    pub fn may_be_twin(&self, index: usize, label: usize) -> bool {
+        let Some(name) = self.name(index).filter(|name| name.parse::<f64>().is_err()) else { return false };
+        let is_of_label = label_among(std::iter::once(name)).is_some();
+        if (is_pixel_name(name) && !is_of_label) || self.has_lists(index) {
+            return false;
+        }
+        let mut pairs = Pairs::default();
+        self.cells(label).zip(self.cells(index)).all(|(label, cell)| pairs.fit(label, cell))
     }
 
     /// Why a column numbers or names the rows, to go on from its name; none if it holds values.
@@ -243,18 +292,19 @@ impl Sketch<'_> {
         let is_unique = || 10 * self.distinct(index) >= 9 * self.rows.len();
         if let Some(name) = self.name(index) {
             let name = folded(name);
-            let is_unnamed =
-                name.strip_prefix("unnamed:").is_some_and(|rest| rest.trim().parse::<u32>().is_ok());
             if content.is_empty() {
                 return Some("is empty");
             }
-            if name.is_empty() || is_unnamed {
+            if name.is_empty() || is_of_index(&name) {
                 return Some("has no name");
             }
             let has_word = words(self.name(index).unwrap_or_default()).iter().any(|word| word == "id");
             let is_path = name.ends_with("_name") && content.is_text();
-            if ROW_NAMES.contains(&name.as_str()) || ((has_word || is_path) && is_unique()) {
+            if is_of_rows(&name) || ((has_word || is_path) && is_unique()) {
                 return Some("names the rows");
+            }
+            if numbers_parts(&name) && label != Some(index) && self.has_few_numbers(index) {
+                return Some("numbers parts of the rows, such as folds,");
             }
             let is_end = index == 0 || index + 1 == self.width;
             let counts = is_end && self.rows.len() >= COUNTED_ROWS && !is_pixel_name(&name) && counts();
@@ -289,7 +339,9 @@ impl Sketch<'_> {
             let count = values.by_ref().take(LEAST).filter(|value| value.parse::<f64>().is_ok()).count();
             count == LEAST && values.all(|value| value.parse::<f64>().is_ok())
         };
-        self.contents[index].is_text() && self.cells(index).take(ROWS).all(is_list)
+        // A cell that is empty is an error of its row.
+        let mut cells = self.cells(index).filter(|cell| !is_missing(cell)).take(ROWS).peekable();
+        self.contents[index].is_text() && cells.peek().is_some() && cells.all(is_list)
     }
 }
 

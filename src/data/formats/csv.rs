@@ -4,6 +4,7 @@
 mod cell;
 mod table_file;
 mod tables;
+mod unlabelled;
 
 use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key};
@@ -27,6 +28,9 @@ pub(super) const READER: Reader = Reader {
 
 /// What tables are called.
 const ENDINGS: [&str; 6] = [".csv", ".csv.gz", ".tsv", ".tsv.gz", ".data", ".data.gz"];
+
+/// Changes whenever the same file is read otherwise than before, so that what was kept is not used.
+const RULES: u32 = 2;
 
 /// Files by their splits, and what users should know about others.
 type FoundFiles = (Vec<(Split, PathBuf)>, Vec<String>);
@@ -72,6 +76,7 @@ fn load(path: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawD
         false => (vec![(Split::Train, path.to_path_buf())], Vec::new()),
     };
     let settings = [
+        ("rules", RULES.to_string()),
         ("label_column", options.label_column.clone().unwrap_or_default()),
         ("pixel_order", options.pixel_order.map_or("", PixelOrder::keyword).to_string()),
         ("missing", options.missing.keyword().to_string()),

@@ -40,7 +40,8 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     configuration.reading.maximum = None;
     configuration.reading.model_maximum = Some(model.maximum);
     if options.dataset.is_some() {
-        configuration.reading.table = model.table.clone();
+        let of_images = || TableForm::of_images(&model.shape, configuration.reading.pixel_order);
+        configuration.reading.table = Some(model.table.clone().unwrap_or_else(of_images));
     }
     let dataset = load_data(&configuration, subject.run_of_it(), may_take_all, terminal)?;
     let dataset = model.fitted(dataset, terminal)?;
@@ -157,24 +158,43 @@ impl LoadedModel {
         Ok(if now == self.shape { dataset.with_classes_of(&self.classes) } else { dataset })
     }
 
+    /// The classes of data that the model does not have, for an error.
+    fn unknown_classes(&self, dataset: &Dataset) -> String {
+        const NAMED: usize = 6;
+        let unknown: Vec<&str> = dataset
+            .classes
+            .iter()
+            .filter(|class| !self.classes.contains(class))
+            .map(String::as_str)
+            .collect();
+        let named = unknown.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        match unknown.len() {
+            0 => String::new(),
+            count if count > NAMED => format!(" (unknown to the model: {named} and {} more)", count - NAMED),
+            _ => format!(" (unknown to the model: {named})"),
+        }
+    }
+
     fn check_fit(&self, dataset: &Dataset) -> Result<()> {
         let LoadedModel { name, classes, shape, .. } = self;
         let found = dataset.classes.len();
-        ensure!(
-            found == classes.len(),
-            "{name} has {} classes, but {} has {found}",
-            classes.len(),
-            dataset.name
-        );
         // Data without class names number their classes.
         let is_numbered =
             dataset.classes.iter().enumerate().all(|(index, class)| *class == index.to_string());
         ensure!(
+            found == classes.len(),
+            "{name} has {} classes, but {} has {found}{}",
+            classes.len(),
+            dataset.name,
+            self.unknown_classes(dataset)
+        );
+        ensure!(
             is_numbered || dataset.classes == *classes,
-            "{name} has the classes {}, but {} has {}",
+            "{name} has the classes {}, but {} has {}{}",
             classes.join(", "),
             dataset.name,
-            dataset.classes.join(", ")
+            dataset.classes.join(", "),
+            self.unknown_classes(dataset)
         );
         let found = dataset.test.shape();
         ensure!(

@@ -1,7 +1,7 @@
 //! What was understood of the data, in a few lines before training: what they are, which classes they have,
 //! and the options that decide what was not said.
 
-use fitch::data::{Dataset, LoadOptions, TEST_SHARE, TestOrigin};
+use fitch::data::{Dataset, LoadOptions, TEST_SHARE, TableForm, TestOrigin};
 use fitch::text::with_separators;
 
 /// Names of classes that are listed, and the letters of each.
@@ -78,9 +78,11 @@ impl Understood<'_> {
         let is_table = table.is_some();
         let in_colour = self.dataset.shape().len() == 3;
         let is_default = |share| share == TEST_SHARE;
+        // An order of pixels says that they are pixels.
+        let may_be_pixels = in_colour || table.as_ref().is_some_and(TableForm::may_be_pixels);
         let options = [
             (is_table && self.reading.label_column.is_none(), "--label-column"),
-            (is_table && in_colour && self.reading.pixel_order.is_none(), "--pixel-order"),
+            (is_table && may_be_pixels && self.reading.pixel_order.is_none(), "--pixel-order"),
             (![1.0, 255.0].contains(maximum) && self.reading.maximum.is_none(), "--maximum"),
             (
                 *test_origin == TestOrigin::SetAside && self.reading.test_share.is_none_or(is_default),

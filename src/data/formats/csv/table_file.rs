@@ -1,12 +1,13 @@
 //! A file of a table whose columns are known, read row by row.
 
-use crate::data::columns::{Columns, list, short, split_of};
+use crate::data::columns::{Columns, SplitColumn, joined, list, short};
 use crate::data::number::Decimal;
 use crate::data::raw_dataset::Split;
 use crate::data::table::{Table, line_of};
 use crate::data::value_kind::ValueKind;
 use anyhow::{Context, Result, ensure};
 use csv::StringRecord;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A file whose columns are known.
@@ -66,11 +67,30 @@ impl TableFile {
 
     /// The split of a row.
     pub fn split_of(&self, row: &StringRecord) -> Result<Split> {
-        let Some(column) = self.columns.split else { return Ok(self.split) };
-        split_of(&row[column]).with_context(|| {
-            let (line, place) = (line_of(row), self.columns.place(column));
-            format!("line {line}, {place}: '{}' is no split ({})", short(&row[column]), Split::all_words())
-        })
+        if self.columns.splits.is_empty() {
+            return Ok(self.split);
+        }
+        let of_column = |column: &SplitColumn| {
+            let cell = row[column.index].trim();
+            column.split(cell).with_context(|| {
+                let (line, place) = (line_of(row), self.columns.place(column.index));
+                match cell.is_empty() {
+                    true => format!("line {line}, {place}: is empty, and says no split"),
+                    false => format!("line {line}, {place}: '{}' is {}", short(cell), column.expected()),
+                }
+            })
+        };
+        let splits = self.columns.splits.iter().map(of_column).collect::<Result<Vec<Split>>>()?;
+        Ok(joined(splits.into_iter()))
+    }
+
+    /// The label of a row, as it is without decimal commas.
+    pub fn label<'a>(&self, row: &'a StringRecord) -> Cow<'a, str> {
+        let label = self.columns.label.map_or("", |label| row[label].trim());
+        match self.decimal {
+            Decimal::Comma => self.decimal.with_point(label).map_or(Cow::Borrowed(label), Cow::Owned),
+            Decimal::Point => Cow::Borrowed(label),
+        }
     }
 
     pub fn not_a_number(&self, row: &StringRecord, column: usize, cell: &str) -> anyhow::Error {

@@ -3,11 +3,10 @@
 use super::cell::Cell;
 use super::table_file::{Flow, Refusal, TableFile};
 use crate::data::cache::{Manifest, Writer};
-use crate::data::columns::{Columns, list, short};
+use crate::data::columns::{Columns, Pairs, list, shape_of_columns, short};
 use crate::data::images::shape_of_row;
 use crate::data::label_encoding::{LabelIndex, is_missing};
 use crate::data::load_options::{LoadOptions, OnProgress};
-use crate::data::ranges;
 use crate::data::raw_dataset::Split;
 use crate::data::table::{Table, line_of};
 use crate::data::value_kind::ValueKind;
@@ -18,11 +17,6 @@ use std::path::{Path, PathBuf};
 
 /// Progress is reported once every this many images.
 const REPORTED_EVERY: usize = 1_000;
-/// Rows of fewer numbers beyond a byte are features rather than an image.
-const FEWEST_PIXELS: usize = 64;
-/// Rows that are looked at to tell images from features.
-const SAMPLE_ROWS: usize = 1_000;
-
 /// The files of a data set, those to train with first.
 pub(super) struct Tables {
     pub files: Vec<TableFile>,
@@ -54,6 +48,7 @@ impl Tables {
         let given = options.label_column.as_deref();
         let asked = earlier.as_deref().filter(is_in_head).or(given).or(earlier.as_deref());
         let known = options.table.as_ref().and_then(TableForm::names);
+        let decimal = table.form.decimal;
         let mut columns = match (first, known) {
             (None, None) => Columns::find(&mut table, asked)?,
             (None, Some(names)) => Columns::find_like(&mut table, Some(&names), names.len(), asked)?,
@@ -62,6 +57,9 @@ impl Tables {
                 Columns::find_like(&mut table, self.names.as_deref(), count, asked)?
             }
         };
+        if !columns.twins.is_empty() {
+            columns = part_twins(TableFile { split, path: path.to_path_buf(), columns, decimal })?;
+        }
         if columns.label.is_none() {
             if split == Split::Train {
                 return Err(Fault::NoLabelColumn { columns: columns.names.unwrap_or_default() }.into());
@@ -74,7 +72,9 @@ impl Tables {
             true => row.get(columns.values[0]).map_or(0, |cell| list(cell).count()),
             false => columns.values.len(),
         };
-        let of_image = table.sample().first().map_or(columns.values.len(), value_count);
+        // A cell that is empty is an error of its row.
+        let of_image = table.sample().iter().map(value_count).find(|&count| count > 0);
+        let of_image = of_image.unwrap_or(columns.values.len());
         match first {
             None => {
                 ensure!(of_image > 0, "has no values");
@@ -82,6 +82,7 @@ impl Tables {
                 self.names = columns.value_names();
             }
             Some(first) => {
+                columns.surplus.retain(|&index| !first.columns.leaves_out(columns.names.as_deref(), index));
                 let (found, expected) = (of_image + columns.surplus.len(), self.values);
                 ensure!(
                     found == expected && columns.has_lists == first.columns.has_lists,
@@ -98,14 +99,13 @@ impl Tables {
         }
         // A folder says with the names of its files what is for what.
         if !self.files.is_empty() || split != Split::Train {
-            columns.split = None;
+            columns.splits.clear();
         }
         for note in table.notes.drain(..).chain(columns.notes.drain(..)) {
             if !self.notes.contains(&note) {
                 self.notes.push(note);
             }
         }
-        let decimal = table.form.decimal;
         self.files.push(TableFile { split, path: path.to_path_buf(), columns, decimal });
         Ok(())
     }
@@ -117,20 +117,23 @@ impl Tables {
         progress: OnProgress,
     ) -> Result<Manifest> {
         if self.files.len() > 1 {
-            self.files.iter_mut().for_each(|file| file.columns.split = None);
+            self.files.iter_mut().for_each(|file| file.columns.splits.clear());
         }
+        self.leave_out_unlabelled()?;
         let known = options.table.as_ref();
         let mut reading = Reading {
             kind: known.map_or(ValueKind::Uint8, |form| form.kind),
             means: known.and_then(|form| form.means.clone()),
             shape: Vec::new(),
+            note: None,
+            are_pixels: options.pixel_order.is_some() || self.files[0].columns.has_lists,
             order: known.map(|form| form.pixel_order).or(options.pixel_order).unwrap_or_default(),
             labels: LabelIndex::default(),
             strangers: Vec::new(),
             replaced: 0,
         };
         loop {
-            reading.begin(&self, known, writer)?;
+            reading.begin(&self, known, writer);
             let flow = match reading.kind {
                 ValueKind::Uint8 => reading.write::<u8>(&self, writer, progress)?,
                 ValueKind::Int32 => reading.write::<i32>(&self, writer, progress)?,
@@ -145,16 +148,20 @@ impl Tables {
                 Flow::Refused(Refusal::Missing) => return Err(self.count_missing()?.into()),
             }
         }
-        let Reading { labels, kind, means, shape, order, replaced, .. } = reading;
+        let Reading { labels, kind, means, shape, note, order, replaced, .. } = reading;
         let mut notes = self.notes;
         if let Some(guess) = &self.files[0].columns.guess {
             notes.push(format!("labels are taken from {guess}: {} classes", labels.len()));
         }
-        if let Some(split) = self.files[0].columns.split {
+        let splits = &self.files[0].columns.splits;
+        if !splits.is_empty() {
             let counts = Split::ALL.map(|split| format!("{} {}", writer.count(split), split.name()));
-            let place = self.files[0].columns.place(split);
-            notes.push(format!("{place} says what rows are for: {}", counts.join(", ")));
+            let places: Vec<String> =
+                splits.iter().map(|split| self.files[0].columns.place(split.index)).collect();
+            let (places, say) = (places.join(" and "), if splits.len() > 1 { "say" } else { "says" });
+            notes.push(format!("{places} {say} what rows are for: {}", counts.join(", ")));
         }
+        notes.extend(note);
         if let ([3, height, width], None, None) = (&shape[..], known, options.pixel_order) {
             notes.push(format!(
                 "rows of {} values are taken as {width} x {height} pixels in colour, red, green and blue of each \
@@ -172,25 +179,6 @@ impl Tables {
         let (classes, class_of) = labels.classes();
         writer.relabel(&class_of);
         Ok(Manifest { classes, notes })
-    }
-
-    /// Whether rows of numbers beyond a byte have a range in common, as pixels do, by the first of them.
-    pub fn share_a_range(&self) -> Result<bool> {
-        let file = &self.files[0];
-        let mut found = vec![(f64::INFINITY, f64::NEG_INFINITY); self.values];
-        let mut rows = 0;
-        file.for_each_row(&mut |row| {
-            let mut ranges = found.iter_mut();
-            file.for_each_cell(row, |cell, _| {
-                if let (Some((min, max)), Some(number)) = (ranges.next(), file.decimal.number(cell)) {
-                    (*min, *max) = (min.min(number), max.max(number));
-                }
-                Ok(Flow::On)
-            })?;
-            rows += 1;
-            Ok(if rows < SAMPLE_ROWS { Flow::On } else { Flow::Refused(Refusal::Missing) })
-        })?;
-        Ok(ranges::are_shared(&found))
     }
 
     /// The mean of each column in the training rows.
@@ -243,12 +231,33 @@ impl Tables {
     }
 }
 
+/// The columns of a file without those that say the same as its labels in every row.
+fn part_twins(mut file: TableFile) -> Result<Columns> {
+    let mut twins: Vec<(usize, Pairs, bool)> =
+        file.columns.twins.iter().map(|twin| (twin.index, Pairs::default(), true)).collect();
+    let mut each = |row: &StringRecord| {
+        let label = file.label(row);
+        for (index, pairs, fits) in twins.iter_mut().filter(|(.., fits)| *fits) {
+            *fits = pairs.fit(&label, row[*index].trim());
+        }
+        Ok(if twins.iter().any(|(.., fits)| *fits) { Flow::On } else { Flow::Refused(Refusal::Missing) })
+    };
+    file.for_each_row(&mut each)?;
+    let are_same: Vec<bool> = twins.iter().map(|(_, pairs, fits)| *fits && pairs.are_many()).collect();
+    file.columns.part_twins(&are_same)?;
+    Ok(file.columns)
+}
+
 /// How values are read, and what has been met.
 struct Reading {
     kind: ValueKind,
     /// What stands for a missing value in each column.
     means: Option<Vec<f32>>,
     shape: Vec<i64>,
+    /// What users should know about the shape.
+    note: Option<String>,
+    /// Whether somebody said so.
+    are_pixels: bool,
     order: PixelOrder,
     labels: LabelIndex,
     /// Labels outside the training rows, each with its first place: they must occur in these as well.
@@ -258,21 +267,20 @@ struct Reading {
 }
 
 impl Reading {
-    fn begin(&mut self, tables: &Tables, known: Option<&TableForm>, writer: &mut Writer) -> Result<()> {
+    fn begin(&mut self, tables: &Tables, known: Option<&TableForm>, writer: &mut Writer) {
         let values = tables.values as i64;
         let of_model = known.map(|form| &form.shape).filter(|shape| shape.iter().product::<i64>() == values);
-        self.shape = match (of_model, self.kind) {
-            (Some(shape), _) => shape.clone(),
-            (None, ValueKind::Uint8) => shape_of_row(values),
-            (None, _) => {
-                let may_be_image = shape_of_row(values).len() > 1 && tables.values >= FEWEST_PIXELS;
-                if may_be_image && tables.share_a_range()? { shape_of_row(values) } else { vec![values] }
+        (self.shape, self.note) = match of_model {
+            Some(shape) => (shape.clone(), None),
+            None if self.are_pixels => (shape_of_row(values), None),
+            None => {
+                let names = tables.files[0].columns.names_of_values();
+                shape_of_columns(names.as_deref(), tables.values, self.kind == ValueKind::Uint8)
             }
         };
         (self.labels, self.replaced) = (LabelIndex::default(), 0);
         self.strangers.clear();
         writer.begin(&self.shape.iter().map(|&size| size as usize).collect::<Vec<_>>(), self.kind);
-        Ok(())
     }
 
     /// Writes all rows, with values of that type if they have it.
@@ -288,16 +296,15 @@ impl Reading {
                     return Ok(Flow::Refused(refusal));
                 }
                 let found = values.len();
-                ensure!(
-                    found == tables.values,
-                    "line {} has {found} pixels, not {}",
-                    line_of(row),
-                    tables.values
-                );
+                let (line, expected) = (line_of(row), tables.values);
+                if file.columns.has_lists && found == 0 {
+                    bail!("line {line}, {}: is empty", file.columns.place(file.columns.values[0]));
+                }
+                ensure!(found == expected, "line {line} has {found} pixels, not {expected}");
                 self.order.to_channels(&self.shape, &mut values);
-                let label = file.columns.label.map_or("", |label| row[label].trim());
-                ensure!(!label.is_empty(), "line {} has no label", line_of(row));
-                let (split, index) = (file.split_of(row)?, self.labels.of(label));
+                let label = file.label(row);
+                ensure!(!label.is_empty(), "line {line} has no label");
+                let (split, index) = (file.split_of(row)?, self.labels.of(&label));
                 in_train.resize(self.labels.len(), false);
                 match split {
                     Split::Train => in_train[index as usize] = true,

@@ -1,7 +1,7 @@
 //! The tables in Parquet files. Labels are read first, images a few rows at a time while they are decoded.
 
 use crate::data::cache::{self, Key, Manifest};
-use crate::data::columns::{SPLIT_NAMES, label_among, split_of};
+use crate::data::columns::{SplitColumn, label_among};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
@@ -154,23 +154,12 @@ impl Table {
         let columns = schema.columns();
         let (image_column, note) = find_images(columns, path)?;
         let label = find_labels(columns, label_column)?;
-        let split = find_splits(columns, label);
+        let (split_name, splits) = splits_in(&reader, columns, label)?.unzip();
         let class_names = class_names(&reader, &columns[label].path().string());
         let is_word = columns[label].physical_type() == Type::BYTE_ARRAY;
         let (mut numbers, mut words) = (Vec::new(), Vec::new());
-        let mut splits = split.map(|_| Vec::new());
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).context("cannot be read")?;
-            if let (Some(split), Some(of_rows)) = (split, &mut splits) {
-                let words = words_in(&*group, split, &columns[split])?;
-                let found: Option<Vec<Split>> = words.iter().map(|word| split_of(word)).collect();
-                match found {
-                    Some(found) => of_rows.extend(found),
-                    // It is a column of something else.
-                    None if index == 0 => splits = None,
-                    None => bail!("{}: holds words that are no splits", columns[split].path().string()),
-                }
-            }
             if is_word {
                 words.extend(words_in(&*group, label, &columns[label])?);
             } else {
@@ -184,8 +173,7 @@ impl Table {
             "has another number of splits than labels"
         );
         let mut notes = Vec::from_iter(note);
-        let named = split.filter(|_| splits.is_some()).map(|split| columns[split].path().string());
-        notes.extend(named.map(|name| format!("splits from the column {name}")));
+        notes.extend(split_name.map(|name| format!("splits from the column {name}")));
         let name = path.display().to_string().into();
         Ok(Table { name, path: path.to_path_buf(), image_column, labels, class_names, splits, notes })
     }
@@ -314,16 +302,36 @@ fn find_images(columns: &[ColumnDescPtr], path: &Path) -> Result<(usize, Option<
     Ok((*index, note))
 }
 
-/// The column that says which split a row is of.
-fn find_splits(columns: &[ColumnDescPtr], label: usize) -> Option<usize> {
-    columns.iter().enumerate().position(|(index, column)| {
+/// The column that says which split a row is of, and what it says of each.
+fn splits_in(
+    reader: &SerializedFileReader<File>,
+    columns: &[ColumnDescPtr],
+    label: usize,
+) -> Result<Option<(String, Vec<Split>)>> {
+    for (index, column) in columns.iter().enumerate().filter(|(index, _)| *index != label) {
+        let name = column.path().string();
         let is_flat = column.path().parts().len() == 1 && column.max_rep_level() == 0;
-        let name = column.path().string().to_lowercase();
-        index != label
-            && is_flat
-            && column.physical_type() == Type::BYTE_ARRAY
-            && SPLIT_NAMES.contains(&name.as_str())
-    })
+        if !is_flat || !SplitColumn::is_named_like_one(&name) {
+            continue;
+        }
+        let mut cells: Vec<String> = Vec::new();
+        for group in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(group).context("cannot be read")?;
+            match column.physical_type() {
+                Type::BYTE_ARRAY => cells.extend(words_in(&*group, index, column)?),
+                _ => cells.extend(numbers_in(&*group, index, column)?.iter().map(i64::to_string)),
+            }
+        }
+        if let Some(column) = SplitColumn::of(index, &name, cells.iter().map(String::as_str)) {
+            let split = |(row, cell): (usize, &String)| {
+                let fault = || format!("row {row} (from 0): {name} '{cell}' is {}", column.expected());
+                column.split(cell).with_context(fault)
+            };
+            let splits = cells.iter().enumerate().map(split).collect::<Result<_>>()?;
+            return Ok(Some((name, splits)));
+        }
+    }
+    Ok(None)
 }
 
 fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> {
