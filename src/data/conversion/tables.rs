@@ -45,14 +45,14 @@ pub fn sqlite(path: &Path) -> String {
     )
 }
 
-/// A table of Arrow's own, a data set that Hugging Face's library saved, or a file of its cache. Images stay in
-/// a table that is read with them.
+/// A table of Arrow's own, a data set that Hugging Face's library saved, or a file of its cache. Images stay
+/// in a table that is read with them.
 pub fn arrow(path: &Path) -> String {
     let is_feather = path.extension().is_some_and(|ending| ending == "feather");
     if is_feather || first_bytes(path).starts_with(b"ARROW1") {
         return format!(
-            "import pandas as pd; t = pd.read_feather({}); t.to_parquet({}) if {{\"image\", \"img\"}} & {{*t}} else \
-             t.to_csv({}, index=False)",
+            "import pandas as pd; t = pd.read_feather({}); t.to_parquet({}) if {{\"image\", \"img\"}} & \
+             {{*t}} else t.to_csv({}, index=False)",
             quoted(path),
             to(path, "parquet"),
             to(path, "csv")
@@ -70,8 +70,8 @@ pub fn arrow(path: &Path) -> String {
         let folder = if whole.join("dataset_dict.json").is_file() { whole } else { folder };
         let shown = if folder == Path::new("") { Path::new(".") } else { folder };
         return format!(
-            "import datasets; d = datasets.load_from_disk({}); [{} for k, v in (d if isinstance(d, dict) else \
-             {{\"train\": d}}).items()]",
+            "import datasets; d = datasets.load_from_disk({}); [{} for k, v in (d if isinstance(d, dict) \
+             else {{\"train\": d}}).items()]",
             quoted(shown),
             saved(&format!("{} + k + ", quoted_folder(folder)), "\"")
         );

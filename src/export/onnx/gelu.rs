@@ -7,8 +7,8 @@ use std::f32::consts::SQRT_2;
 /// The operator that stands for it in a layer's ONNX form. The standard has it since opset 20, of 2023.
 pub(super) const NAME: &str = "Gelu";
 
-/// Adds x * (1 + erf(x / sqrt(2))) * 0.5, the exact form. Programs that have an operator for it know it by these
-/// five.
+/// Adds x * (1 + erf(x / sqrt(2))) * 0.5, the exact form. Programs that have an operator for it know it by
+/// these five.
 pub(super) fn add(graph: &mut Graph, name: &str, input: &str, output: &str) {
     let constant = |graph: &mut Graph, name: &'static str, value: f32| {
         if !graph.initializers.iter().any(|tensor| tensor.name == name) {
