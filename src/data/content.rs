@@ -4,7 +4,7 @@ use super::foreign_kind::ForeignKind;
 use super::gzip;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// What must be read of a file to recognise it: the name of a zip archive's first member, the mark of a tar
@@ -29,10 +29,14 @@ impl Content {
         match head.as_slice() {
             // What an archive is for is in the names of its members.
             [b'P', b'K', 3, 4, ..] => Some(of_archive(file).unwrap_or_else(|| of_first_member(&head))),
-            _ => Content::of_head(&head).or_else(|| {
-                is_tf_record(&head, file.metadata().ok()?.len())
-                    .then_some(Content::Foreign(ForeignKind::TfRecord))
-            }),
+            _ => match Content::of_head(&head) {
+                Some(Content::Foreign(ForeignKind::Json)) if is_first_of_lines(&head, &mut file) => {
+                    Some(Content::Foreign(ForeignKind::JsonLines))
+                }
+                None => is_tf_record(&head, file.metadata().ok()?.len())
+                    .then_some(Content::Foreign(ForeignKind::TfRecord)),
+                content => content,
+            },
         }
     }
 
@@ -74,8 +78,9 @@ impl Content {
             _ if begins(b"\0\0\x01\0") && head.get(5) == Some(&0) => Content::Foreign(Icon),
             _ if head.get(128..132) == Some(b"DICM") => Content::Foreign(Dicom),
             _ if begins(b"MATLAB 5.0") => Content::Foreign(Matlab),
-            // Since version 7.3, MATLAB's files are HDF5 behind a head of their own.
-            _ if begins(b"\x89HDF\r\n\x1a\n") || begins(b"MATLAB 7.") => Content::Foreign(Hdf5),
+            // They are HDF5 behind a head of their own.
+            _ if begins(b"MATLAB 7.") => Content::Foreign(MatlabHdf5),
+            _ if begins(b"\x89HDF\r\n\x1a\n") => Content::Foreign(Hdf5),
             _ if begins(b"\x93NUMPY") => Content::Foreign(Npy),
             _ if begins(b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.") => Content::Foreign(Torch),
             [0x80, 2..=5, ..] => Content::Foreign(of_pickle(head)),
@@ -118,6 +123,12 @@ fn unpacked(head: &[u8]) -> Vec<u8> {
     unpacked
 }
 
+/// The first bytes of a file, of what is in it if it is gzipped; none of one that cannot be read.
+pub(super) fn first_bytes(path: &Path) -> Vec<u8> {
+    let head = File::open(path).ok().and_then(|mut file| head(&mut file)).unwrap_or_default();
+    if head.starts_with(&gzip::MAGIC) { unpacked(&head) } else { head }
+}
+
 /// Whether the first bytes are those of text, gzipped or not.
 pub(super) fn is_text(head: &[u8]) -> bool {
     if head.starts_with(&gzip::MAGIC) {
@@ -136,8 +147,7 @@ pub(super) fn is_text_file(path: &Path) -> bool {
 fn of_gzip(head: &[u8]) -> Option<Content> {
     match unpacked(head).as_slice() {
         packed if packed.starts_with(&gzip::MAGIC) => None,
-        // What mnist.pkl.gz is.
-        [0x80, ..] => Some(Content::Foreign(ForeignKind::PickledMnist)),
+        [0x80, ..] => Some(Content::Foreign(ForeignKind::GzippedPickle)),
         unpacked => Content::of_head(unpacked),
     }
 }
@@ -172,9 +182,15 @@ fn of_members(names: &[&str]) -> Content {
 }
 
 fn of_pickle(head: &[u8]) -> ForeignKind {
+    /// In CIFAR-100, the other keys come after all names of files.
+    const FIRST_KEY: usize = 40;
     let holds = |key: &[u8]| head.windows(key.len()).any(|bytes| bytes == key);
     let is_cifar = [&b"batch_label"[..], b"fine_labels", b"coarse_labels"].iter().any(|key| holds(key));
-    if is_cifar || (holds(b"labels") && (holds(b"data") || holds(b"filenames"))) {
+    let begins_with_names =
+        head[..FIRST_KEY.min(head.len())].windows(9).any(|bytes| bytes == b"filenames") && !holds(b"target");
+    // The keys of CIFAR are bytes, those of others text.
+    let has_text_keys = holds(b"\x8c\x04data") || holds(b"X\x04\0\0\0data");
+    if is_cifar || begins_with_names || (holds(b"labels") && holds(b"data") && !has_text_keys) {
         ForeignKind::PickledCifar
     } else {
         ForeignKind::Pickle
@@ -205,6 +221,29 @@ fn of_text(head: &[u8]) -> Option<ForeignKind> {
     } else {
         None
     }
+}
+
+/// Whether the first bytes, without an end of line, and those after them are a whole line of JSON and what
+/// follows is another.
+fn is_first_of_lines(head: &[u8], file: &mut File) -> bool {
+    /// Images of a few million values as text.
+    const MAX_LINE: u64 = 1 << 26;
+    if head.len() < HEAD || !head.trim_ascii_start().starts_with(b"{") || head.contains(&b'\n') {
+        return false;
+    }
+    let mut last = 0;
+    let mut line_ended = false;
+    for byte in BufReader::new(file.take(MAX_LINE)).bytes() {
+        match byte {
+            Ok(b'\n') if last == b'}' => line_ended = true,
+            Ok(b'\n') if !line_ended => return false,
+            Ok(byte) if byte.is_ascii_whitespace() => {}
+            Ok(byte) if line_ended => return byte == b'{',
+            Ok(byte) => last = byte,
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// Records of TensorFlow, each with its length before it (and checksums, which are not looked at).
@@ -301,6 +340,7 @@ mod tests {
             (Heic, b"\0\0\0\x18ftypheic".to_vec()),
             (Matlab, b"MATLAB 5.0 MAT-file, Platform: PCWIN64".to_vec()),
             (Hdf5, b"\x89HDF\r\n\x1a\n\0".to_vec()),
+            (MatlabHdf5, b"MATLAB 7.3 MAT-file, Platform: GLNXA64".to_vec()),
             (Npy, b"\x93NUMPY\x01\0".to_vec()),
             (Torch, zip(&["archive/data.pkl", "archive/data/0"])),
             (TorchScript, zip(&["m/data.pkl", "m/code/__torch__.py"])),
@@ -310,12 +350,18 @@ mod tests {
             (Tar, at(257, b"ustar\0")),
             (Tar, gzip(&at(257, b"ustar\0"))),
             (PickledCifar, b"\x80\x04}\x94(C\x04data\x94C\x06labels\x94".to_vec()),
+            (PickledCifar, b"\x80\x02}q\x01(U\tfilenamesq\x02]q\x03(".to_vec()),
+            (Pickle, b"\x80\x02}q\x01(U\x10fine_label_namesq\x02]q\x03(".to_vec()),
+            (Pickle, b"\x80\x04}\x94(\x8c\x04data\x94\x8c\x06labels\x94".to_vec()),
             (Pickle, b"\x80\x04]\x94.".to_vec()),
-            (PickledMnist, gzip(b"\x80\x02cnumpy")),
+            (GzippedPickle, gzip(b"\x80\x02cnumpy")),
             (GitLfs, b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n".to_vec()),
             (Arff, b"% Iris\n%\n@RELATION iris\n".to_vec()),
             (Json, b"[{\"image\": [0, 1]}]".to_vec()),
             (JsonLines, b"{\"label\": 1}\n{\"label\": 2}\n".to_vec()),
+            (JsonLines, format!("{{\"a\": [{}1]}}\r\n{{\"a\": []}}", "1, ".repeat(3000)).into_bytes()),
+            (Json, format!("{{\"a\": [{}1]}}\n", "1, ".repeat(3000)).into_bytes()),
+            (Json, format!("{{\"a\": [{}1],\n\"b\": {{}}}}", "1, ".repeat(3000)).into_bytes()),
             (Html, b"\n<!DOCTYPE html><html>".to_vec()),
             (Svg, b"<?xml version=\"1.0\"?><svg>".to_vec()),
             (Arrow, b"ARROW1\0\0".to_vec()),

@@ -44,6 +44,8 @@ pub enum Fault {
         class: String,
         /// What is there instead, if something is.
         instead: Option<String>,
+        /// What makes images of it that can be read.
+        remedy: Option<String>,
     },
     /// Beside folders of splits, such as `train`, there is one of the same classes whose name stands for no
     /// split.
@@ -148,8 +150,8 @@ impl fmt::Display for Fault {
             Fault::ForeignKind { kind, .. } if kind.contains(", ") => write!(out, "is {kind}"),
             Fault::ForeignKind { kind, .. } => write!(out, "is {kind}, which fitch cannot read"),
             Fault::ForeignImages { images, .. } => write!(out, "holds {images}, which fitch cannot read"),
-            Fault::EmptyClass { class, instead: None } => write!(out, "class {class} has no images"),
-            Fault::EmptyClass { class, instead: Some(instead) } => {
+            Fault::EmptyClass { class, instead: None, .. } => write!(out, "class {class} has no images"),
+            Fault::EmptyClass { class, instead: Some(instead), .. } => {
                 write!(out, "class {class} has no images that fitch can read, only {instead}")
             }
             Fault::UnknownSplit { folder, words } => write!(

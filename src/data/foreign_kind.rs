@@ -18,12 +18,13 @@ pub(super) enum ForeignKind {
     Svg,
     Dicom,
     Matlab,
+    MatlabHdf5,
     Hdf5,
     Npy,
     Torch,
     TorchScript,
     Safetensors,
-    PickledMnist,
+    GzippedPickle,
     PickledCifar,
     Pickle,
     BinaryCifar,
@@ -66,16 +67,16 @@ pub(super) const ENDINGS: [(ForeignKind, &[&str]); 28] = [
     (ForeignKind::Npy, &["npy"]),
     (ForeignKind::Torch, &["pt", "pth"]),
     (ForeignKind::Safetensors, &["safetensors"]),
-    (ForeignKind::PickledMnist, &["pkl.gz", "pickle.gz"]),
+    (ForeignKind::GzippedPickle, &["pkl.gz", "pickle.gz"]),
     (ForeignKind::Pickle, &["pkl", "pickle"]),
     (ForeignKind::Zip, &["zip"]),
-    (ForeignKind::Tar, &["tar", "tar.gz", "tgz", "tar.bz2", "tar.xz"]),
+    (ForeignKind::Tar, &["tar", "tar.gz", "tgz", "tar.bz2", "tbz2", "tar.xz", "txz"]),
     (ForeignKind::OtherArchive, &["rar", "7z"]),
     (ForeignKind::Arff, &["arff"]),
     (ForeignKind::Excel, &["xlsx", "xls", "xlsm"]),
     (ForeignKind::Json, &["json"]),
     (ForeignKind::JsonLines, &["jsonl", "ndjson"]),
-    (ForeignKind::TfRecord, &["tfrecord", "tfrecords"]),
+    (ForeignKind::TfRecord, &["tfrecord", "tfrecords", "tfrec"]),
     (ForeignKind::Arrow, &["arrow", "feather"]),
 ];
 
@@ -99,6 +100,11 @@ impl ForeignKind {
         self <= ForeignKind::Dicom
     }
 
+    /// Whether it is such an image of which there is a copy that can be read.
+    pub fn is_converted(self, path: &Path) -> bool {
+        self.is_image() && path.with_extension("png").is_file()
+    }
+
     /// For people: `a MATLAB file`.
     pub fn name(self) -> &'static str {
         match self {
@@ -115,12 +121,13 @@ impl ForeignKind {
             ForeignKind::Svg => "an SVG drawing",
             ForeignKind::Dicom => "a DICOM image",
             ForeignKind::Matlab => "a MATLAB file",
+            ForeignKind::MatlabHdf5 => "a MATLAB file of version 7.3",
             ForeignKind::Hdf5 => "an HDF5 file",
             ForeignKind::Npy => "a single NumPy array (.npy)",
             ForeignKind::Torch => "a file of PyTorch tensors",
             ForeignKind::TorchScript => "a TorchScript model, not data",
             ForeignKind::Safetensors => "a safetensors file",
-            ForeignKind::PickledMnist => "a gzipped Python pickle",
+            ForeignKind::GzippedPickle => "a gzipped Python pickle",
             ForeignKind::PickledCifar => "a Python pickle of CIFAR",
             ForeignKind::Pickle => "a Python pickle",
             ForeignKind::BinaryCifar => "the binary form of CIFAR",
@@ -149,10 +156,26 @@ impl ForeignKind {
         let name = name.strip_prefix("an ").or_else(|| name.strip_prefix("a ")).unwrap_or(name);
         match count {
             1 => format!("1 {name}"),
-            _ => format!(
-                "{count} {}",
-                name.replacen(" image", " images", 1).replacen(" drawing", " drawings", 1)
-            ),
+            _ => {
+                let noun = ["image", "drawing", "icon"].into_iter().find(|noun| name.contains(noun));
+                let noun = noun.unwrap_or(name);
+                format!("{count} {}", name.replacen(noun, &format!("{noun}s"), 1))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_counted() {
+        assert_eq!(ForeignKind::Icon.count_text(12), "12 icons (ICO)");
+        assert_eq!(ForeignKind::Netpbm.count_text(2), "2 Netpbm images (PGM, PPM, PBM)");
+        assert_eq!(ForeignKind::Svg.count_text(1), "1 SVG drawing");
+        for (kind, _) in ENDINGS.iter().filter(|(kind, _)| kind.is_image()) {
+            assert_ne!(kind.count_text(2)[2..], kind.count_text(1)[2..]);
         }
     }
 }

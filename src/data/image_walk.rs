@@ -84,7 +84,8 @@ fn of_file(path: &Path) -> Option<Found> {
         return Some(Found::Image(path.to_path_buf()));
     }
     if let Some(kind) = ForeignKind::of_name(path) {
-        return kind.is_image().then(|| Found::Foreign(kind, path.to_path_buf()));
+        let is_left = kind.is_image() && !kind.is_converted(path);
+        return is_left.then(|| Found::Foreign(kind, path.to_path_buf()));
     }
     let is_image = !is_text(path) && Content::of_file(path) == Some(Content::Image);
     // Copies that tools keep beside an image have an ending of their own: `1.png.bak`.

@@ -252,4 +252,14 @@ fn files_of_other_kinds_are_named_with_what_converts_them() {
     place.write("photos", "a.webp", b"RIFF\x10\0\0\0WEBPVP8 ");
     inspect("photos")
         .with_fault(1, &["photos: holds a WebP image (photos/a.webp)", "hint: this line", ".webp"]);
+    for class in ["cat", "dog"] {
+        fs::create_dir_all(place.path("classes/train").join(class)).unwrap();
+        place.write(&format!("classes/train/{class}"), "a.gif", b"GIF89a");
+    }
+    let line = "hint: this line of Python converts them: import pathlib; from PIL import Image; \
+                [Image.open(p).save(o) for p in pathlib.Path(\"classes\").rglob(\"*\") if p.suffix.lower() in \
+                [\".gif\"] for o in [p.with_suffix(\".png\")] if not o.exists()]";
+    let only = "class cat has no images that fitch can read, only 1 GIF image";
+    let finished = inspect("classes").with_fault(1, &[only, line]);
+    assert!(!finished.stderr.contains("--classes"), "{finished:?}");
 }

@@ -14,6 +14,7 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
             remedy.as_ref().map_or(skip.to_string(), |remedy| format!("{remedy}; {skip}"))
         }
         Fault::ForeignKind { remedy, .. } | Fault::ForeignImages { remedy, .. } => remedy.clone(),
+        Fault::EmptyClass { remedy: Some(remedy), .. } => remedy.clone(),
         Fault::EmptyClass { .. } => "--classes NAMES uses only the classes that it names".to_string(),
         Fault::UnknownSplit { .. } => {
             "rename the folder or move it elsewhere; --validation PATH takes validation images from anywhere"

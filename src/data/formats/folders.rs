@@ -74,10 +74,10 @@ struct ListedFile {
 }
 
 /// The images of a folder, and the names of their classes.
-fn list(folder: &Path, options: &LoadOptions) -> Result<Listed> {
-    let mut listing = Listing::new(folder, options.skips_bad);
+fn list(whole: &Path, options: &LoadOptions) -> Result<Listed> {
+    let mut listing = Listing::new(whole, options.skips_bad);
     let chosen = options.classes.as_deref();
-    let Layout { splits, mut notes } = Layout::of(folder, &mut listing, chosen.is_some())?;
+    let Layout { splits, mut notes } = Layout::of(whole, &mut listing, chosen.is_some())?;
     let is_chosen = |name: &String| chosen.is_none_or(|chosen| chosen.contains(name));
     let classes = classes_of(&splits[0].1)?;
     ensure!(
@@ -107,7 +107,10 @@ fn list(folder: &Path, options: &LoadOptions) -> Result<Listed> {
             let is_needed = is_chosen(&name);
             let images = listing.images(folder)?;
             if *split == Split::Train && images.is_empty() && is_needed {
-                return Err(Fault::EmptyClass { class: name, instead: foreign_images(folder) }.into());
+                let foreign = foreign_images(folder);
+                let (instead, remedy) =
+                    foreign.map(|(kind, text)| (text, kind.remedy_of_folder(whole))).unzip();
+                return Err(Fault::EmptyClass { class: name, instead, remedy }.into());
             }
             files.extend(images.into_iter().map(|path| ListedFile { path, class, split: *split, is_needed }));
         }

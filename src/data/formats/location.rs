@@ -148,7 +148,7 @@ fn largest_foreign_file(folder: &Path) -> Option<(PathBuf, ForeignKind)> {
             left -= 1;
             let length = fs::metadata(&path).map_or(0, |file| file.len());
             let is_larger = largest.as_ref().is_none_or(|(largest, ..)| length > *largest);
-            if is_larger && let Some(kind) = ForeignKind::of(&path) {
+            if is_larger && let Some(kind) = ForeignKind::of(&path).filter(|kind| !kind.is_converted(&path)) {
                 largest = Some((length, path, kind));
             }
         }

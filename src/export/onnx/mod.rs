@@ -1,5 +1,6 @@
-//! ONNX, written from the layer specification: a graph of one operator a layer, for inference.
+//! ONNX, written from the layer specification: a graph of mostly one operator a layer, for inference.
 
+mod gelu;
 mod proto;
 
 use super::{ModelCard, TrainedModel, Weight, weights_of};
@@ -14,11 +15,10 @@ use proto::{
 use std::collections::HashMap;
 use tch::Tensor;
 
-const IR_VERSION: i64 = 9;
-/// The opset of 2022, which has every operator but the newer ones.
-const FIRST_OPSET: i64 = 17;
-/// Operators that came later, and the opset that first has them.
-const NEWER: [(&str, i64); 1] = [("Gelu", 20)];
+/// Those of ONNX 1.12, of 2022: programs refuse files of a version that came after them. The opset has every
+/// operator but Gelu, which is written out.
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 17;
 
 /// The type of the images that the file takes: an ONNX input has a single type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,22 +78,15 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
         }
         current = add_layer(&mut graph, placed, current, model, &variables)?;
     }
-    let opset = opset_for(&graph);
     let whole = OnnxModel {
         ir_version: IR_VERSION,
         producer_name: "fitch".to_string(),
         producer_version: card.fitch_version.clone(),
         graph: Some(graph),
-        opsets: vec![Opset { domain: String::new(), version: opset }],
+        opsets: vec![Opset { domain: String::new(), version: OPSET }],
         metadata: metadata(card)?,
     };
     Ok(whole.to_bytes())
-}
-
-/// The opset that a graph needs: older programs read older ones only.
-fn opset_for(graph: &Graph) -> i64 {
-    let newer = |node: &Node| NEWER.iter().find(|(name, _)| *name == node.operator).map(|(_, opset)| *opset);
-    graph.nodes.iter().filter_map(newer).fold(FIRST_OPSET, i64::max)
 }
 
 /// Scales raw pixels and brings images into the shape that the first layer takes; gives the name of the
@@ -141,7 +134,10 @@ fn add_layer(
             true => "probabilities".to_string(),
             false => format!("{name}.output"),
         };
-        graph.nodes.push(node(operator.name, &name, &inputs, &output, &operator.attributes));
+        match operator.name {
+            gelu::NAME => gelu::add(graph, &name, &current, &output),
+            other => graph.nodes.push(node(other, &name, &inputs, &output, &operator.attributes)),
+        }
         let values = |weight: &Weight| tensor(&weight.name, &weight.shape, weight.little_endian_bytes());
         graph.initializers.extend(of_operator.iter().map(values));
         current = output;

@@ -134,7 +134,7 @@ impl Gradients {
     }
 }
 
-/// An operator of ONNX, as opset 17 has it or the later one that first has it. Its inputs are the layer's input,
+/// An operator of ONNX, as opset 17 has it, or Gelu. Its inputs are the layer's input,
 /// or the output of the operator before, and then its share of the layer's parameters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxOperator {

@@ -15,7 +15,8 @@ pub struct ExportOptions {
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 
-    /// The input of an ONNX file: raw pixels, or floats from 0 to 1 (TorchScript takes both)
-    #[arg(long, value_name = "TYPE", default_value = "uint8")]
-    pub input: OneOf<OnnxInput>,
+    /// The input of an ONNX file: raw pixels of a byte each, or floats as the first layer takes them, pixels
+    /// from 0 to 1 [default: uint8 if the data are bytes, else float] (TorchScript takes both)
+    #[arg(long, value_name = "TYPE")]
+    pub input: Option<OneOf<OnnxInput>>,
 }

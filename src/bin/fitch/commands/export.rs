@@ -9,7 +9,7 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::LoadOptions;
-use fitch::export::onnx;
+use fitch::export::onnx::{self, OnnxInput};
 use fitch::export::{TrainedModel, torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::run::DatasetRecord;
@@ -36,18 +36,54 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
         let fault = format!("--to {}: the name must end in .pt or .onnx", to.display());
         return Err(UsageError(vec![fault]).into());
     }
+    let input = match extension {
+        "onnx" => onnx_input(options.input.map(|input| input.0), &run.record.dataset)?,
+        _ => OnnxInput::Float,
+    };
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
     let network = run.load(chosen.device)?;
     let card = model_card(&run.record, network.model());
     let trained = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
     if extension == "onnx" {
-        write_whole(&to, &onnx::model_bytes(trained, options.input.0)?)?;
+        write_whole(&to, &onnx::model_bytes(trained, input)?)?;
     } else {
         write_torchscript(&to, trained, &network, &test_images(&run, terminal)?)?;
     }
     terminal.result(&format!("written to {}\n", to.display()))?;
     Ok(Exit::Success)
+}
+
+/// The type of input that is asked for, or that of the data.
+fn onnx_input(asked: Option<OnnxInput>, dataset: &DatasetRecord) -> Result<OnnxInput> {
+    match (asked, why_no_bytes(dataset)) {
+        (Some(OnnxInput::Uint8), Some(reason)) => {
+            let fault = format!(
+                "--input uint8: the data of the run are not bytes, but {reason}; --input float takes them"
+            );
+            Err(UsageError(vec![fault]).into())
+        }
+        (Some(asked), _) => Ok(asked),
+        (None, Some(_)) => Ok(OnnxInput::Float),
+        (None, None) => Ok(OnnxInput::Uint8),
+    }
+}
+
+/// What data are whose values cannot be written as a byte each.
+fn why_no_bytes(dataset: &DatasetRecord) -> Option<String> {
+    const MAX_BYTE: f64 = 255.0;
+    let DatasetRecord { shape, maximum, value_type, range, .. } = dataset;
+    let is_float = matches!(value_type.as_deref(), Some("Float" | "Double"));
+    // Pixels that another program stored as floats are bytes all the same.
+    let are_pixels = shape.len() > 1 && *maximum == MAX_BYTE;
+    match range {
+        Some([min, _]) if *min < 0.0 => Some(format!("values from {min}")),
+        _ if *maximum > MAX_BYTE => Some(format!("values up to {maximum}")),
+        Some([_, max]) if *max > MAX_BYTE => Some(format!("values up to {max}")),
+        _ if is_float && !are_pixels => Some("floats".to_string()),
+        _ if maximum.fract() != 0.0 => Some(format!("floats up to {maximum}")),
+        _ => None,
+    }
 }
 
 /// Writes a TorchScript file, which gets its name only after libtorch has loaded it back and it agreed with
@@ -157,6 +193,34 @@ mod tests {
                 [images.min(), images.max()].map(|value| f64::try_from(value.to_kind(Kind::Double)).unwrap());
             assert!(min >= 0.0 && max <= maximum && max > 0.9 * maximum, "{min} {max} {maximum}");
         }
+    }
+
+    #[test]
+    fn bytes_are_the_input_of_models_of_bytes_only() {
+        for (maximum, value_type, range, reason) in [
+            (255.0, Some("Uint8"), Some([0.0, 255.0]), None),
+            (16.0, Some("Uint8"), Some([0.0, 16.0]), None),
+            (255.0, Some("Float"), Some([0.0, 255.0]), None),
+            (200.0, Some("Int16"), Some([0.0, 200.0]), None),
+            // Earlier versions recorded no more.
+            (255.0, None, None, None),
+            (1.0, Some("Float"), Some([0.0, 1.0]), Some("floats")),
+            (1.0, Some("Double"), Some([-2.5, 7.9]), Some("values from -2.5")),
+            (4095.0, Some("Int"), Some([0.0, 4095.0]), Some("values up to 4095")),
+            (1.0, Some("Int"), Some([0.0, 900.0]), Some("values up to 900")),
+            (0.25, None, None, Some("floats up to 0.25")),
+        ] {
+            let record = record(maximum, value_type, range);
+            assert_eq!(why_no_bytes(&record).as_deref(), reason, "{maximum} {value_type:?}");
+            let [default, bytes] =
+                [None, Some(OnnxInput::Uint8)].map(|asked| onnx_input(asked, &record).map_err(|_| reason));
+            let of_bytes = if reason.is_none() { OnnxInput::Uint8 } else { OnnxInput::Float };
+            assert_eq!(default, Ok(of_bytes));
+            assert_eq!(bytes.is_err(), reason.is_some());
+            assert_eq!(onnx_input(Some(OnnxInput::Float), &record).unwrap(), OnnxInput::Float);
+        }
+        let features = DatasetRecord { shape: vec![4], ..record(255.0, Some("Float"), Some([0.0, 255.0])) };
+        assert_eq!(why_no_bytes(&features).as_deref(), Some("floats"));
     }
 
     #[test]

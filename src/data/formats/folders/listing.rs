@@ -93,7 +93,8 @@ impl Listing {
                 format!("{} ({})", kind.count_text(*count), first.display())
             };
             let kinds: Vec<String> = self.foreign.iter().map(of_kind).collect();
-            notes.push(format!("left out, as fitch cannot read them: {}", kinds.join(", ")));
+            let first = self.foreign.keys().next().map_or(String::new(), |kind| kind.short_remedy());
+            notes.push(format!("left out, as fitch cannot read them: {}; {first}", kinds.join(", ")));
         }
         notes.extend(self.misnamed.as_ref().map(|(count, path)| match count {
             1 => format!("{} is left out: it is an image by its content alone", path.display()),
@@ -106,11 +107,12 @@ impl Listing {
     }
 }
 
-/// The images in a folder that fitch cannot read, if there are any: `20 WebP images`.
-pub(super) fn foreign_images(folder: &Path) -> Option<String> {
+/// The images in a folder that fitch cannot read, if there are any, of the most frequent kind: `20 WebP images`.
+pub(super) fn foreign_images(folder: &Path) -> Option<(ForeignKind, String)> {
     let mut listing = Listing::new(folder, true);
     listing.images(folder).ok()?;
-    listing.foreign.iter().next().map(|(kind, (count, _))| kind.count_text(*count))
+    let (kind, (count, _)) = listing.foreign.iter().max_by_key(|(_, (count, _))| *count)?;
+    Some((*kind, kind.count_text(*count)))
 }
 
 /// The folders in a folder that hold images.

@@ -334,6 +334,27 @@ fn classes_are_chosen_first_and_checked_then() {
     assert!(matches!(fault, Fault::UnknownClass { class, .. } if class == "cow"));
 }
 
+/// Once they are converted, they were counted still.
+#[test]
+fn images_that_cannot_be_read_are_told_with_what_converts_them() {
+    let place = Place::new();
+    place.classes(".", &["cat", "dog"]).write("cat/a.webp", b"RIFF").write("cat/b.webp", b"RIFF");
+    let set = place.load(&place.options().test_share(0.5)).unwrap();
+    let note = set.notes.iter().find(|note| note.starts_with("left out, as fitch cannot read them"));
+    let note = note.unwrap();
+    assert!(note.contains(": 2 WebP images (") && note.contains("Pillow can make them PNG files"), "{note}");
+    place.add("cat/a.png", [2, 2], 9).add("cat/b.png", [2, 2], 9);
+    let set = place.load(&place.options().test_share(0.5).image_size(2, 2)).unwrap();
+    assert!(!set.notes.iter().any(|note| note.contains("WebP")), "{:?}", set.notes);
+    place.write("emu/a.gif", b"GIF89a");
+    let Fault::EmptyClass { instead, remedy, .. } = place.typed_fault(&place.options()) else {
+        panic!("another fault")
+    };
+    assert_eq!(instead.as_deref(), Some("1 GIF image"));
+    let root = place.data.path().display();
+    assert!(remedy.unwrap().contains(&format!("pathlib.Path(\"{root}\").rglob")));
+}
+
 #[test]
 fn classes_that_are_numbers_come_by_value() {
     let place = Place::new();

@@ -2,6 +2,7 @@
 
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::columns::{SplitColumn, label_among};
+use crate::data::conversion::quoted;
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
@@ -144,10 +145,10 @@ impl Table {
         let reader = open(path)?;
         let mut chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
         if chunks.any(|chunk| matches!(chunk.compression(), Compression::BROTLI(_) | Compression::LZO)) {
-            let name = path.display().to_string();
+            let name = quoted(path);
             bail!(
                 "is compressed in a way that fitch cannot read; this line of Python packs it anew: \
-                 import pandas as pd; pd.read_parquet({name:?}).to_parquet({name:?})"
+                 import pandas as pd; pd.read_parquet({name}).to_parquet({name})"
             );
         }
         let schema = reader.metadata().file_metadata().schema_descr();
@@ -289,10 +290,10 @@ fn find_images(columns: &[ColumnDescPtr], path: &Path) -> Result<(usize, Option<
     let Some(((_, index), others)) = found.split_first() else {
         bail!(
             "has no column of images (image); there are {}; this line of Python makes a table of it: \
-             import pandas as pd; pd.read_parquet({:?}).to_csv({:?}, index=False)",
+             import pandas as pd; pd.read_parquet({}).to_csv({}, index=False)",
             names(columns),
-            path.display().to_string(),
-            path.with_extension("csv").display().to_string()
+            quoted(path),
+            quoted(&path.with_extension("csv"))
         )
     };
     let others: Vec<String> = others.iter().map(|(_, other)| name(*other)).collect();
