@@ -8,6 +8,8 @@ mod pictures;
 mod python;
 mod tables;
 
+#[cfg_attr(not(feature = "images"), allow(unused_imports))]
+pub(super) use pictures::by_table;
 #[cfg_attr(not(feature = "parquet"), allow(unused_imports))]
 pub(super) use python::quoted;
 

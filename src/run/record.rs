@@ -107,7 +107,6 @@ impl RunRecord {
     pub fn load(folder: &RunFolder) -> Result<RunRecord> {
         let path = folder.record_file();
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged: it is not the record of a run", path.display()))
+        serde_json::from_str(&text).with_context(|| format!("{} is not the record of a run", path.display()))
     }
 }

@@ -231,7 +231,7 @@ fn without_its_images_a_run_gets_what_needs_none() {
 
 /// A table of many classes whose names are long, or have what no file of pictures can have.
 fn write_table(place: &Place, classes: usize) {
-    let mut table = "label,a,b,c,d\n".to_string();
+    let mut table = "label,pixel0,pixel1,pixel2,pixel3\n".to_string();
     for class in 0..classes {
         let name = if class == 7 { "c\u{1b}at".to_string() } else { format!("class{class:0>115}") };
         for copy in 0..3 {

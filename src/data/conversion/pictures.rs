@@ -79,6 +79,23 @@ pub fn of_folder(kind: ForeignKind, folder: &Path) -> String {
     )
 }
 
+/// Puts images into folders of their classes, as the first two columns of a table say them: names, with their
+/// endings or without, and classes.
+#[cfg_attr(not(feature = "images"), allow(dead_code))]
+pub fn by_table(folder: &Path, table: &Path) -> String {
+    let classes = folder.join("by-class");
+    format!(
+        "if its first two columns are names and classes, this line of Python puts the images into {}: \
+         import csv, pathlib, shutil; n = {{k: p for p in pathlib.Path({}).rglob(\"*\") if p.is_file() for k in \
+         (p.name, p.stem)}}; [(d.mkdir(parents=True, exist_ok=True), shutil.copy(n[pathlib.Path(x).name], d)) \
+         for x, y, *_ in list(csv.reader(open({})))[1:] for d in [pathlib.Path({}) / y]]",
+        classes.display(),
+        quoted(folder),
+        quoted(table),
+        quoted(&classes)
+    )
+}
+
 /// The packages of Python that do it.
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 pub fn packages(kind: ForeignKind) -> &'static str {

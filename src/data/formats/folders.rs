@@ -82,11 +82,12 @@ fn list(whole: &Path, options: &LoadOptions) -> Result<Listed> {
     let classes = classes_of(&splits[0].1)?;
     ensure!(
         classes.len() > 1,
-        "needs a folder of images for each class; there {}",
+        "needs a folder of images for each class; there {}{}",
         match classes.as_slice() {
             [only] => format!("is only {only}"),
             _ => "is none".to_string(),
-        }
+        },
+        layout::remedy(whole)
     );
     let class_of: HashMap<&str, i64> = classes.iter().map(String::as_str).zip(0..).collect();
     let mut files = Vec::new();

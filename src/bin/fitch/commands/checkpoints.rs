@@ -33,11 +33,7 @@ pub fn to_resume(
     let Some(mut checkpoint) = checkpoint else {
         let has_begun = run.record.stop_reason.is_some() || run.folder.weights_file().exists();
         if has_begun || !run.folder.checkpoints().is_empty()? {
-            return Err(Hint {
-                message: format!("{shown} has no whole checkpoint to go on from"),
-                hint: format!("a new run can have its options, in {}", run.folder.record_file().display()),
-            }
-            .into());
+            return Err(without_whole_one(run).into());
         }
         return Ok(None);
     };
@@ -77,6 +73,14 @@ pub fn to_resume(
         return Err(done(message, "a greater --time-limit").into());
     }
     Ok(Some(checkpoint))
+}
+
+/// What to say of a run whose checkpoints are all damaged.
+pub fn without_whole_one(run: &RecordedRun) -> Hint {
+    Hint {
+        message: format!("{} has no whole checkpoint to go on from", run.folder.path().display()),
+        hint: format!("a new run can have its options, in {}", run.folder.record_file().display()),
+    }
 }
 
 /// The command that resumes a run.

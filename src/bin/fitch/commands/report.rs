@@ -100,7 +100,10 @@ fn is_empty(path: &Path) -> bool {
 /// checkpoint, and the network its weights. It can still be resumed.
 fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Result<Arc<History>> {
     let Some(checkpoint) = checkpoints::newest(run.folder.checkpoints(), terminal)?.checkpoint else {
-        return Err(without_weights(&run.folder).into());
+        return Err(match run.folder.checkpoints().is_empty()? {
+            true => without_weights(&run.folder).into(),
+            false => checkpoints::without_whole_one(run).into(),
+        });
     };
     let record = &mut run.record;
     record.weights_epoch = checkpoint.load_final_weights(network.variables())?;

@@ -18,6 +18,8 @@ pub struct Understood<'a> {
     pub class_counts: &'a [usize],
     /// The minimum and the maximum of the training images.
     pub range: [f64; 2],
+    /// Whether each column is scaled by its own mean and deviation.
+    pub are_standardized: bool,
 }
 
 impl Understood<'_> {
@@ -30,7 +32,7 @@ impl Understood<'_> {
         lines
     }
 
-    /// `CSV, 28 x 28 grey pixels, Uint8 from 0 to 255, 255 becomes 1`.
+    /// `CSV, 28 x 28 grey pixels, Uint8 from 0 to 255, 255 becomes 1`, or how features are scaled.
     fn values(&self) -> String {
         let Dataset { train, maximum, .. } = self.dataset;
         let what = match self.dataset.shape()[..] {
@@ -39,7 +41,13 @@ impl Understood<'_> {
             _ => format!("{} values", self.dataset.shape().iter().product::<i64>()),
         };
         let ([min, max], maximum) = (self.range.map(short), short(*maximum));
-        format!("{}, {what}, {:?} from {min} to {max}, {maximum} becomes 1", self.format, train.kind())
+        let scaling = match self.are_standardized {
+            true => {
+                "; the columns have different ranges: they are standardised (layer standardize)".to_string()
+            }
+            false => format!(", {maximum} becomes 1"),
+        };
+        format!("{}, {what}, {:?} from {min} to {max}{scaling}", self.format, train.kind())
     }
 
     /// `3 classes (cat, dog, horse), 12 (dog) to 480 (cat) training images each`.
@@ -107,9 +115,11 @@ fn listed(items: impl ExactSizeIterator<Item = String>) -> String {
     items.take(LISTED).chain(more).collect::<Vec<_>>().join(", ")
 }
 
-/// Whole numbers as they are, others to four digits.
+/// Whole numbers as they are, others to four digits; with an exponent if they are very large or small.
 fn short(value: f64) -> String {
-    match value.fract() == 0.0 || value.abs() < 1e-3 {
+    let is_usual = value == 0.0 || (1e-3..1e12).contains(&value.abs());
+    match value.fract() == 0.0 {
+        _ if !is_usual => format!("{value:.3e}"),
         true => value.to_string(),
         false => format!("{value:.4}").trim_end_matches('0').to_string(),
     }
@@ -121,6 +131,7 @@ mod tests {
 
     #[test]
     fn values_are_short() {
-        assert_eq!([0.0, 255.0, 0.028266, -2.5].map(short), ["0", "255", "0.0283", "-2.5"]);
+        let values = [0.0, 255.0, 0.028266, -2.5, 2.55e-46, -1e300];
+        assert_eq!(values.map(short), ["0", "255", "0.0283", "-2.5", "2.550e-46", "-1.000e300"]);
     }
 }

@@ -2,6 +2,7 @@
 //! the folder holds folders of images: else it is a class, or images without classes.
 
 use super::listing::{Listing, folders_of_images};
+use crate::data::conversion::by_table;
 use crate::data::image_walk::{has_images_itself, holds_images};
 use crate::data::raw_dataset::{Split, words};
 use crate::data::split_files::rest_of_name;
@@ -107,9 +108,10 @@ impl Layout {
                     || speaks_of_none
                     || others.iter().all(|(_, path)| !holds_images(path))
                     || have_other_words(&flat),
-                "{} hold{} images, but no folders of classes",
+                "{} hold{} images, but no folders of classes{}",
                 flat.join(" and "),
-                if flat.len() == 1 { "s" } else { "" }
+                if flat.len() == 1 { "s" } else { "" },
+                remedy(folder)
             );
             for (_, path) in others.iter().filter(|(split, path)| split.is_some() && holds_images(path)) {
                 notes
@@ -161,6 +163,19 @@ impl Layout {
         }));
         Ok(Layout { splits: found, notes })
     }
+}
+
+/// How images become classes by a table that lies beside them; nothing if there is none.
+pub(super) fn remedy(folder: &Path) -> String {
+    let is_table = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        path.is_file() && [".csv", ".tsv"].iter().any(|ending| name.ends_with(ending))
+    };
+    // A list of what to submit has no labels.
+    let is_sample = |path: &PathBuf| words(&name_of(path)).iter().any(|word| word == "submission");
+    let mut tables =
+        passed_over::entries(folder).into_iter().filter(|path| is_table(path) && !is_sample(path));
+    tables.next().map_or(String::new(), |table| format!("; {}", by_table(folder, &table)))
 }
 
 /// Whether names say more than their split, each something else: `blood test` and `pH test` are classes.

@@ -364,8 +364,12 @@ fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> 
     Ok(index)
 }
 
+/// For people, the first of many.
 fn names(columns: &[ColumnDescPtr]) -> String {
-    columns.iter().map(|column| column.path().string()).collect::<Vec<_>>().join(", ")
+    const MOST: usize = 12;
+    let names: Vec<String> = columns.iter().take(MOST).map(|column| column.path().string()).collect();
+    let more = columns.len() - names.len();
+    names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
 /// The names of the classes as Hugging Face's `datasets` notes them: a JSON of features beside the schema.

@@ -119,12 +119,14 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
     }
     let splits = Splits::split(&dataset, &source, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
+    let are_standardized = configuration.layers.are_standardized() || dataset.has_mixed_ranges()?;
     let understood = Understood {
         dataset: &dataset,
         format: source.format_name().unwrap_or_default(),
         reading: &configuration.reading,
         class_counts: &splits.class_counts,
         range: splits.range,
+        are_standardized,
     };
     if matches!(source, Source::Path { .. }) {
         understood.lines().iter().for_each(|line| terminal.say(line));
@@ -140,8 +142,7 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
             "--layers: standardize must be the first layer: it takes the means of the training samples";
         return Err(UsageError(vec![fault.to_string()]).into());
     }
-    if !configuration.layers.are_standardized() && dataset.has_mixed_ranges()? {
-        terminal.say("the columns have different ranges: they are standardised (layer standardize)");
+    if are_standardized {
         configuration.layers = configuration.layers.standardized();
     }
     tch::manual_seed(configuration.seed as i64);

@@ -106,6 +106,26 @@ fn classes_whose_names_hold_the_word_of_a_split_are_classes() {
     );
 }
 
+/// As Kaggle has breeds of dogs.
+#[test]
+fn images_whose_classes_stand_in_a_table_are_refused_with_a_remedy() {
+    let place = Place::new();
+    place.add("images/1.png", [2, 2], 1).add("images/2.png", [2, 2], 2);
+    fs::write(place.data.path().join("labels.csv"), "id,breed\n1,cat\n2,dog\n").unwrap();
+    let fault = place.fault(&place.options());
+    for part in
+        ["there is only images; if its first two columns are names", "labels.csv\")))[1:]", "by-class"]
+    {
+        assert!(fault.contains(part), "no '{part}' in {fault}");
+    }
+    let flat = Place::new();
+    flat.add("train/1.png", [2, 2], 1).add("test/2.png", [2, 2], 2);
+    fs::write(flat.data.path().join("labels.csv"), "id,breed\n1,cat\n").unwrap();
+    fs::write(flat.data.path().join("a_submission.csv"), "id,breed\n1,cat\n").unwrap();
+    let fault = flat.fault(&flat.options());
+    assert!(fault.contains("hold images, but no folders of classes; if its first"), "{fault}");
+}
+
 #[test]
 fn folders_of_the_same_classes_without_the_word_of_a_split_are_refused() {
     let place = Place::new();
