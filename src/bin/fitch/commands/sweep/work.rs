@@ -98,14 +98,18 @@ impl Workers {
         is_interrupted: &AtomicBool,
         terminal: &Terminal,
     ) -> Result<()> {
-        let arguments = match sweep.state(run)? {
+        let resumes = match sweep.state(run)? {
             State::Finished(_) => return Ok(()),
-            State::Begun if can_resume(&RunFolder::open(&sweep.path(run))?)? => {
-                vec!["--resume".into(), sweep.path(run)]
-            }
-            State::New | State::Begun => {
-                vec!["--config".into(), sweep.file(run, "toml"), "--out".into(), sweep.path(run)]
-            }
+            State::Begun => can_resume(&RunFolder::open(&sweep.path(run))?)?,
+            State::New => false,
+        };
+        // The training of a sweep that was killed may have come to its end in the meantime.
+        if let State::Finished(_) = sweep.state(run)? {
+            return Ok(());
+        }
+        let arguments = match resumes {
+            true => vec!["--resume".into(), sweep.path(run)],
+            false => vec!["--config".into(), sweep.file(run, "toml"), "--out".into(), sweep.path(run)],
         };
         terminal.say(&format!("run {}: {}", sweep.name(run), run.describe(&sweep.plan.varied)));
         let log_path = sweep.file(run, "log");
