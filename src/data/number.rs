@@ -51,7 +51,8 @@ impl Decimal {
             Decimal::Point => ('.', ','),
             Decimal::Comma => (',', '.'),
         };
-        if !cell.contains(',') && !(self == Decimal::Comma && cell.contains('.')) {
+        let has_sign = cell.contains(',') || (self == Decimal::Comma && cell.contains('.'));
+        if !has_sign {
             return None;
         }
         let (whole, fraction) = match cell.split_once(sign) {

@@ -91,6 +91,7 @@ impl Range {
     pub const EMPTY: Range = Range { min: f64::INFINITY, max: f64::NEG_INFINITY, are_whole: true };
 
     /// With more values.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn extend(&mut self, values: &[f32]) {
         for &value in values {
             self.min = self.min.min(value.into());

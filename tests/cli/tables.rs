@@ -336,7 +336,7 @@ fn pixels_are_images_whatever_numbers_they_are_and_features_are_not() {
     // As the symptoms of diabetes: an age, and fifteen columns of yes and no.
     let names: String = ('B'..='P').map(|letter| format!(",Sign{letter}")).collect();
     let row = |row: usize| {
-        let signs = (0..15).map(|bit| (row * 2_654_435_761 >> (8 + bit)) & 1).collect::<Vec<usize>>();
+        let signs = (0..15).map(|bit| ((row * 2_654_435_761) >> (8 + bit)) & 1).collect::<Vec<usize>>();
         let class = if signs[..3].iter().sum::<usize>() > 1 { "Positive" } else { "Negative" };
         format!(
             "{}{},{class}\n",

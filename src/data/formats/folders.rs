@@ -131,8 +131,8 @@ fn list(whole: &Path, options: &LoadOptions) -> Result<Listed> {
 fn classes_of(folders: &[PathBuf]) -> Result<Vec<String>> {
     let mut names: Vec<String> = folders.iter().map(|folder| name_of(folder)).collect();
     sort_names(&mut names);
-    if let Some([name, _]) = names.array_windows().find(|[first, second]| first == second) {
-        bail!("has two folders whose names are shown as {name}");
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        bail!("has two folders whose names are shown as {}", pair[0]);
     }
     Ok(names)
 }

@@ -86,7 +86,7 @@ impl Format {
     /// The same of a file that was named: text is a table, whatever its name.
     fn of_named_file(path: &Path) -> Option<Format> {
         let is_table = || ForeignKind::of(path).is_none() && content::is_text_file(path);
-        Format::of_file(path).or_else(|| is_table().then(|| Format(&csv::READER)))
+        Format::of_file(path).or_else(|| is_table().then_some(Format(&csv::READER)))
     }
 
     /// Whether it holds images in files of their own, as other programs show them.

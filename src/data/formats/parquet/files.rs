@@ -164,11 +164,11 @@ fn check_shards(files: &Files) -> Result<()> {
     }
     for ((folder, name, count), mut indices) in series {
         indices.sort_unstable();
-        if let Some([index, _]) = indices.array_windows().find(|[first, second]| first == second) {
+        if let Some(pair) = indices.windows(2).find(|pair| pair[0] == pair[1]) {
             bail!(
-                "{}: there are two files {name}-{index:05}-of-{count:05}, of different versions of the set; \
-                 keep one",
-                folder.display()
+                "{}: there are two files {name}-{:05}-of-{count:05}, of different versions of the set; keep one",
+                folder.display(),
+                pair[0]
             );
         }
         let is_there = |index: usize| indices.binary_search(&index).is_ok();
