@@ -69,7 +69,7 @@ impl Understood<'_> {
         format!(
             "{} classes ({}), {counts} training images each{label}",
             classes.len(),
-            listed(classes.iter().map(short_name))
+            listed(classes.iter().map(|name| short_name(name)))
         )
     }
 
@@ -102,10 +102,10 @@ impl Understood<'_> {
 }
 
 /// The first letters of a long name.
-fn short_name(name: &String) -> String {
+fn short_name(name: &str) -> String {
     match name.char_indices().nth(LETTERS) {
         Some((end, _)) => format!("{}...", &name[..end]),
-        None => name.clone(),
+        None => name.to_string(),
     }
 }
 
