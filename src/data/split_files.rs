@@ -1,8 +1,9 @@
 //! Which files of a folder are one data set: the one place that decides it, whatever the format.
 
+use super::passed_over;
 use super::raw_dataset::{Split, words};
 use anyhow::{Result, bail};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Words that say nothing of which data set a file is part of.
@@ -32,7 +33,10 @@ pub(super) fn of_one_set(folder: &Path, files: &mut Vec<(Split, PathBuf)>) -> Re
                 names(of_split)
             );
         }
-        let is_other = |path: &Path| sets.len() > 1 && !rest(path).is_empty();
+        // `mnist_train_100.csv` is part of `mnist_train.csv`.
+        let has_whole = of_split.clone().any(|path| !is_numbered(path));
+        let is_other =
+            |path: &Path| (sets.len() > 1 && !rest(path).is_empty()) || (has_whole && is_numbered(path));
         let others: Vec<&PathBuf> = of_split.clone().filter(|path| is_other(path)).collect();
         if !others.is_empty() {
             notes.push(format!(
@@ -59,6 +63,59 @@ pub(super) fn of_one_set(folder: &Path, files: &mut Vec<(Split, PathBuf)>) -> Re
     Ok(notes)
 }
 
+/// Which shard of how many a file is, and its ending: `train-00000-of-00002-4f9e.parquet`.
+fn shard(name: &str) -> Option<(String, usize, usize, String)> {
+    let (before, behind) = name.rsplit_once("-of-")?;
+    let (series, index) = before.rsplit_once('-')?;
+    let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
+    let ending = behind.find('.').map_or("", |dot| &behind[dot..]);
+    Some((series.to_string(), index.parse().ok()?, digits.parse().ok()?, ending.to_string()))
+}
+
+/// Compares the shards that are there with the numbers in their names.
+///
+/// # Errors
+/// A shard that is missing, or is there twice.
+pub(super) fn check_shards(files: &[(Split, PathBuf)]) -> Result<()> {
+    let mut series: BTreeMap<(PathBuf, String, usize, String), Vec<usize>> = BTreeMap::new();
+    for (_, path) in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        if let Some((name, index, count, ending)) = shard(&name) {
+            let folder = path.parent().unwrap_or(path).to_path_buf();
+            series.entry((folder, name, count, ending)).or_default().push(index);
+        }
+    }
+    for ((folder, name, count, ending), mut indices) in series {
+        let folder = folder.display();
+        indices.sort_unstable();
+        if let Some(pair) = indices.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!(
+                "{folder}: there are two files {name}-{:05}-of-{count:05}, of different versions of the set; \
+                 keep one",
+                pair[0]
+            );
+        }
+        let is_there = |index: usize| indices.binary_search(&index).is_ok();
+        if let Some(index) = (0..count.min(indices.len() + 1)).find(|&index| !is_there(index)) {
+            bail!(
+                "{folder}: {name}-{index:05}-of-{count:05}{ending} is missing: {} of {count} files are there",
+                indices.len()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The files of a folder whose names speak of a split and that are none of those that are read.
+pub(super) fn unread(folder: &Path, read: &[(Split, PathBuf)]) -> Option<String> {
+    let is_read = |path: &PathBuf| read.iter().any(|(_, other)| other == path);
+    let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let speaks_of_split = |path: &PathBuf| Split::of_name(&name(path)).is_some();
+    let files = passed_over::entries(folder).into_iter().filter(|path| path.is_file());
+    let unread: Vec<PathBuf> = files.filter(|path| speaks_of_split(path) && !is_read(path)).collect();
+    (!unread.is_empty()).then(|| format!("not read: {}", names(unread.iter())))
+}
+
 /// What a name says beside its split and numbers: `emnist balanced` of `emnist-balanced-train-1.csv`, and
 /// `copy` of what systems call copies.
 pub(super) fn rest_of_name(name: &str) -> String {
@@ -73,6 +130,12 @@ pub(super) fn rest_of_name(name: &str) -> String {
     let mut rest: Vec<String> = words(stem).into_iter().filter(says).collect();
     rest.extend(is_download.then(|| "copy".to_string()));
     rest.join(" ")
+}
+
+/// Whether a name holds a number.
+fn is_numbered(path: &Path) -> bool {
+    path.file_stem()
+        .is_some_and(|stem| stem.to_string_lossy().contains(|letter: char| letter.is_ascii_digit()))
 }
 
 fn names<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
@@ -108,6 +171,27 @@ mod tests {
         assert_eq!(
             of_one(&["train_1.csv", "train_2.csv"]).unwrap().1,
             ["2 files hold train rows: train_1.csv, train_2.csv"]
+        );
+    }
+
+    #[test]
+    fn shards_are_counted_and_what_is_not_read_is_named() {
+        let fault = |names: &[&str]| {
+            let files: Vec<_> = names.iter().map(|name| (Split::Train, Path::new("D").join(name))).collect();
+            check_shards(&files).unwrap_err().to_string()
+        };
+        let missing = fault(&["train-00000-of-00003.csv", "train-00002-of-00003.csv"]);
+        assert_eq!(missing, "D: train-00001-of-00003.csv is missing: 2 of 3 files are there");
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train.csv", "test.csv.bz2", "sample_submission.csv", "._test.csv"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let read = [(Split::Train, folder.path().join("train.csv"))];
+        assert_eq!(unread(folder.path(), &read).unwrap(), "not read: test.csv.bz2");
+        let (kept, notes) = of_one(&["mnist_train.csv", "mnist_train_100.csv"]).unwrap();
+        assert_eq!(
+            (kept.len(), notes[0].as_str()),
+            (1, "not used beside the other train files: mnist_train_100.csv")
         );
     }
 

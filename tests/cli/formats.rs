@@ -213,6 +213,12 @@ fn images_with_rows_and_columns_exchanged_are_turned_by_every_command() {
     train(&["--dataset", "turned.csv", "--transpose"]);
     assert_eq!(predicted(&place, &["turned.csv"]), upright);
     assert_eq!(predicted(&place, &["upright.csv", "--transpose=false"]), upright);
+    let accuracy = |arguments: &[&str]| {
+        let finished = place.run(&[&["evaluate", "run", "--data-dir", "kept"], arguments].concat()).well();
+        finished.stdout.lines().nth(2).unwrap().to_string()
+    };
+    let whole = accuracy(&["--dataset", "turned.csv", "--test-split", "0.5"]);
+    assert_eq!(accuracy(&["--dataset", "upright.csv", "--test-split", "0.5", "--transpose=false"]), whole);
 }
 
 /// A picture of 16 bits is what the same picture of 8 bits is.

@@ -56,6 +56,12 @@ pub fn shape(names: Option<&[String]>, values: usize, are_bytes: bool) -> (Vec<i
         Naming::Numbers if side < SMALLEST_NAMELESS => "no column is called a pixel",
         Naming::Features if side < SMALLEST_FEATURES => "the columns are called so",
         Naming::Words => "the columns have names of their own",
+        Naming::Numbers
+            if names.is_some_and(|names| !names[0].is_empty() && names[0].parse::<f64>().is_err()) =>
+        {
+            let note = format!("rows of {values} values are taken as {image}: the columns are numbered");
+            return (square, Some(note));
+        }
         _ => return (square, None),
     };
     let is_doubtful = are_bytes || naming == Naming::Features;

@@ -270,12 +270,14 @@ impl Sketch<'_> {
         (0..self.width).filter_map(of).collect()
     }
 
-    /// Whether a column may say the same as the labels, in other words or numbers: it has as many values, and
-    /// each belongs to one label. Of many columns alike, none is left out.
+    /// Whether a column may say the same as the labels, in other words or numbers: its name speaks of labels,
+    /// and each of its values belongs to one label. Any other column that does so is a good feature.
     pub fn may_be_twin(&self, index: usize, label: usize) -> bool {
         let Some(name) = self.name(index).filter(|name| name.parse::<f64>().is_err()) else { return false };
-        let is_of_label = label_among(std::iter::once(name)).is_some();
-        if (is_pixel_name(name) && !is_of_label) || self.has_lists(index) {
+        let of_label = words(self.name(label).unwrap_or_default());
+        let speaks_of_label = label_among(std::iter::once(name)).is_some()
+            || words(name).iter().any(|word| of_label.contains(word) || word == "encoded");
+        if !speaks_of_label || self.has_lists(index) {
             return false;
         }
         let mut pairs = Pairs::default();

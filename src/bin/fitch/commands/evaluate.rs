@@ -90,7 +90,6 @@ impl Subject {
         }
         let mut recorded = run.options.clone();
         recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
-        recorded.data.transpose = recorded.data.transpose.filter(|_| given.dataset.is_none());
         let options = TrainOptions {
             validation: None,
             dataset: given.dataset.clone().or(recorded.dataset),
@@ -215,12 +214,18 @@ fn load_data(
     terminal: &Terminal,
 ) -> Result<Dataset> {
     let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
+    let source = configuration.source.located(&configuration.reading, &mut |event| download.show(event))?;
+    // Pictures are upright, whatever rows the run was trained on.
+    let are_pictures = matches!(&source, Source::Path { format: Some(format), .. }
+        if ["pictures", "parquet"].contains(&format.keyword()));
+    let inherits = run.is_some_and(|run| run.options.data.transpose == configuration.reading.transposes);
+    let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
+    let transposes = configuration.reading.transposes.filter(|_| !are_pictures || !inherits || is_of_run);
     let mut load = |tests_all| {
-        let reading = LoadOptions { tests_all, ..configuration.reading.clone() };
+        let reading = LoadOptions { tests_all, transposes, ..configuration.reading.clone() };
         configuration.source.load_with(&reading, &mut |event| download.show(event))
     };
-    let is_recorded = run.is_some_and(|run| is_source_of(run, &configuration.source));
-    let mut dataset = load(may_take_all && !is_recorded)?;
+    let mut dataset = load(may_take_all && !is_of_run)?;
     // The same data may lie elsewhere now.
     if let (TestOrigin::All, Some(run)) = (dataset.test_origin, run)
         && let Ok(split) = load(false)
@@ -229,7 +234,7 @@ fn load_data(
         dataset = split;
     }
     dataset.notes.iter().for_each(|note| terminal.say(note));
-    if let (TestOrigin::SetAside, Some(run)) = (dataset.test_origin, run.filter(|_| is_recorded))
+    if let (TestOrigin::SetAside, Some(run)) = (dataset.test_origin, run.filter(|_| is_of_run))
         && dataset.fingerprint()? != run.record.dataset.fingerprint
     {
         terminal.warn(&format!(

@@ -68,7 +68,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     }
     let mut names = Vec::new();
     let history_file = HistoryFile::new(folder.history_file()).form(config::csv_form(&run.options)?);
-    if is_empty(&folder.history_file()) {
+    if is_empty(&folder.history_file()) || history_file.read().is_err() {
         history_file.write(&history)?;
         names.push("history.csv".to_string());
     }
@@ -82,6 +82,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     names.extend(written.names);
     let shown = folder.path().display();
     terminal.result(&match &names[..] {
+        [] if data.is_none() => format!("nothing could be made in {shown}\n"),
         [] => format!("{shown} lacks none of its files\n"),
         names => format!("written to {shown}: {}\n", names.join(", ")),
     })?;

@@ -97,8 +97,8 @@ impl Tables {
                 columns.surplus.len()
             ));
         }
-        // A folder says with the names of its files what is for what.
-        if !self.files.is_empty() || split != Split::Train {
+        // The name of a file for testing says what its rows are for.
+        if split != Split::Train {
             columns.splits.clear();
         }
         for note in table.notes.drain(..).chain(columns.notes.drain(..)) {
@@ -116,9 +116,6 @@ impl Tables {
         writer: &mut Writer,
         progress: OnProgress,
     ) -> Result<Manifest> {
-        if self.files.len() > 1 {
-            self.files.iter_mut().for_each(|file| file.columns.splits.clear());
-        }
         self.leave_out_unlabelled()?;
         let known = options.table.as_ref();
         let mut reading = Reading {

@@ -5,7 +5,7 @@ use super::listing::{Listing, folders_of_images};
 use crate::data::conversion::by_table;
 use crate::data::image_walk::{has_images_itself, holds_images};
 use crate::data::raw_dataset::{Split, words};
-use crate::data::split_files::rest_of_name;
+use crate::data::split_files::{rest_of_name, unread};
 use crate::data::{Fault, image_file, passed_over};
 use crate::text::printable_file_name;
 use anyhow::{Result, bail, ensure};
@@ -92,6 +92,7 @@ impl Layout {
             );
         }
         let mut notes = stray_images(folder);
+        notes.extend(unread(folder, &[]));
         let mut found: Vec<(Split, Vec<PathBuf>)> = Vec::new();
         for (split, path, place) in &splits {
             if *place != *path {
@@ -107,7 +108,8 @@ impl Layout {
                 others.is_empty()
                     || speaks_of_none
                     || others.iter().all(|(_, path)| !holds_images(path))
-                    || have_other_words(&flat),
+                    || have_other_words(&flat)
+                    || are_chosen,
                 "{} hold{} images, but no folders of classes{}",
                 flat.join(" and "),
                 if flat.len() == 1 { "s" } else { "" },

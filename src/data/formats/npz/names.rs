@@ -137,11 +137,13 @@ pub fn pairs(arrays: &[Described], asked: Option<&str>) -> Result<Vec<Pair>> {
     Ok(found)
 }
 
-/// What users should know of arrays that hold a value for each of several images and belong to no pair.
+/// What users should know of arrays that belong to no pair and do not only describe others.
 pub fn unused(arrays: &[Described], pairs: &[Pair]) -> Option<String> {
     let is_used =
         |array: &&Described| pairs.iter().any(|pair| pair.images == array.name || pair.labels == array.name);
-    let unused = arrays.iter().filter(|array| !is_used(array) && array.role().is_some());
+    let describes =
+        |array: &Described| array.words().iter().any(|word| DESCRIPTIONS.contains(&word.as_str()));
+    let unused = arrays.iter().filter(|array| !is_used(array) && !describes(array));
     let unused: Vec<String> = unused.map(Described::description).collect();
     (!unused.is_empty()).then(|| format!("not used: {}", unused.join(", ")))
 }

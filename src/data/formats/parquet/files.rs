@@ -2,7 +2,7 @@
 
 use crate::data::passed_over::Reason;
 use crate::data::raw_dataset::Split;
-use crate::data::split_files::of_one_set;
+use crate::data::split_files::{check_shards, of_one_set, unread};
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -73,7 +73,9 @@ pub fn find(folder: &Path) -> Result<(Files, Vec<String>)> {
             notes.push(format!("{names}: not used, its name speaks of no split (train, validation, test)"));
         }
     }
+    check_numbers(&found)?;
     check_shards(&found)?;
+    notes.extend(unread(&home, &found));
     notes.extend(of_one_set(&home, &mut found)?);
     // A test set alone is one to evaluate with.
     if found.iter().all(|(split, _)| *split == found[0].0) {
@@ -131,53 +133,23 @@ fn listed<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-/// Which shard of how many a file is: `train-00000-of-00002-4f9e.parquet`.
-fn shard(name: &str) -> Option<(String, usize, usize)> {
-    let (before, behind) = name.rsplit_once("-of-")?;
-    let (series, index) = before.rsplit_once('-')?;
-    let digits: String = behind.chars().take_while(char::is_ascii_digit).collect();
-    Some((series.to_string(), index.parse().ok()?, digits.parse().ok()?))
-}
-
 /// The number of a file as Hugging Face converts sets: `0000.parquet`.
 fn number(name: &str) -> Option<usize> {
     let digits = name.strip_suffix(".parquet").filter(|digits| digits.len() == 4)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// Compares the shards that are there with the numbers in their names.
-fn check_shards(files: &Files) -> Result<()> {
-    let mut series: BTreeMap<(PathBuf, String, usize), Vec<usize>> = BTreeMap::new();
+/// Compares the files that are there with the numbers that are their names.
+fn check_numbers(files: &Files) -> Result<()> {
     let mut numbers: BTreeMap<PathBuf, BTreeSet<usize>> = BTreeMap::new();
     for (_, path) in files {
-        let folder = path.parent().unwrap_or(path).to_path_buf();
-        if let Some((name, index, count)) = shard(&name_of(path)) {
-            series.entry((folder, name, count)).or_default().push(index);
-        } else if let Some(number) = number(&name_of(path)) {
-            numbers.entry(folder).or_default().insert(number);
+        if let Some(number) = number(&name_of(path)) {
+            numbers.entry(path.parent().unwrap_or(path).to_path_buf()).or_default().insert(number);
         }
     }
     for (folder, numbers) in numbers {
         if let Some(missing) = (0..numbers.len()).find(|number| !numbers.contains(number)) {
             bail!("{}: {missing:04}.parquet is missing", folder.display());
-        }
-    }
-    for ((folder, name, count), mut indices) in series {
-        indices.sort_unstable();
-        if let Some(pair) = indices.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!(
-                "{}: there are two files {name}-{:05}-of-{count:05}, of different versions of the set; keep one",
-                folder.display(),
-                pair[0]
-            );
-        }
-        let is_there = |index: usize| indices.binary_search(&index).is_ok();
-        if let Some(index) = (0..count.min(indices.len() + 1)).find(|&index| !is_there(index)) {
-            bail!(
-                "{}: {name}-{index:05}-of-{count:05}.parquet is missing: {} of {count} files are there",
-                folder.display(),
-                indices.len()
-            );
         }
     }
     Ok(())
