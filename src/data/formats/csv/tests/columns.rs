@@ -138,13 +138,16 @@ fn columns_that_say_the_same_as_the_label_or_number_the_rows_are_left_out() {
     }
     // Not the same in one row: a feature.
     let almost =
-        table("label,kind_of,a,b", 30, |i| format!("{},{},{i},7", i % 3, if i == 29 { 0 } else { i % 3 }));
+        table("label,label_of,a,b", 30, |i| format!("{},{},{i},7", i % 3, if i == 29 { 0 } else { i % 3 }));
     assert_eq!(load_text(&almost, None).unwrap().train.shape(), [3]);
-    let sorted = table("label,code,a", 3_000, |i| format!("{},{},{i}", i / 1_500, 7 + i / 1_500));
+    let sorted = table("label,label_code,a", 3_000, |i| format!("{},{},{i}", i / 1_500, 7 + i / 1_500));
     assert_eq!(load_text(&sorted, None).unwrap().train.shape(), [1]);
+    // A feature may well separate the classes.
+    let legs = table("legs,weight,animal,class", 40, |i| format!("{},{i},{i},{}", 2 * (i % 3), word(i)));
+    assert_eq!(load_text(&legs, None).unwrap().train.shape(), [3]);
     // Too few rows to say so; and words that are no labels.
     assert_eq!(
-        load_text(&table("label,code,a", 6, |i| format!("{},{},{i}", i % 3, i % 3)), None)
+        load_text(&table("label,label_code,a", 6, |i| format!("{},{},{i}", i % 3, i % 3)), None)
             .unwrap()
             .train
             .shape(),
