@@ -5,6 +5,8 @@ use crate::data::images::shape_of_row;
 
 /// Smaller squares without names of pixels are features.
 const SMALLEST_NAMELESS: i64 = 6;
+/// The same of bytes in columns called 0, 1, 2 ..., as arrays of images become tables.
+const SMALLEST_NUMBERED: i64 = 3;
 /// Smaller squares of what is called features are no image.
 const SMALLEST_FEATURES: i64 = 28;
 
@@ -52,12 +54,16 @@ pub fn shape(names: Option<&[String]>, values: usize, are_bytes: bool) -> (Vec<i
         _ => return (flat, None),
     };
     let naming = names.map_or(Naming::Numbers, Naming::of);
+    let is_number = |name: &String| name.parse::<f64>().is_ok();
+    let are_numbers = names.is_some_and(|names| names.iter().all(is_number));
+    let smallest = if are_numbers && are_bytes { SMALLEST_NUMBERED } else { SMALLEST_NAMELESS };
     let why = match naming {
-        Naming::Numbers if side < SMALLEST_NAMELESS => "no column is called a pixel",
+        Naming::Numbers if side < smallest => "no column is called a pixel",
         Naming::Features if side < SMALLEST_FEATURES => "the columns are called so",
         Naming::Words => "the columns have names of their own",
         Naming::Numbers
-            if names.is_some_and(|names| !names[0].is_empty() && names[0].parse::<f64>().is_err()) =>
+            if side < SMALLEST_NAMELESS
+                || names.is_some_and(|names| !names[0].is_empty() && !is_number(&names[0])) =>
         {
             let note = format!("rows of {values} values are taken as {image}: the columns are numbered");
             return (square, Some(note));
@@ -159,12 +165,17 @@ mod tests {
             (Some("pixel"), 4, vec![2, 2]),
             (Some("x"), 16, vec![16]),
             (Some("x"), 64, vec![8, 8]),
+            (Some(""), 4, vec![4]),
+            (Some(""), 16, vec![4, 4]),
+            (Some(""), 48, vec![3, 4, 4]),
             (Some("feature"), 64, vec![64]),
             (Some("feature"), 784, vec![28, 28]),
         ] {
             let names = names.map(|stem| numbered(values, |i| format!("{stem}{i}")));
             assert_eq!(shape(names.as_deref(), values, true).0, expected, "{names:?}");
         }
+        let numbers = numbered(16, |i| i.to_string());
+        assert_eq!(shape(Some(&numbers), 16, false).0, [16], "features that are no bytes");
         let words: Vec<String> = ["age", "sex", "cp", "chol"].map(str::to_string).to_vec();
         let note = |values, are_bytes| shape(Some(&words), values, are_bytes).1;
         let expected = "rows of 4 values are taken as features, not as 2 x 2 pixels: the columns have names of \
