@@ -116,6 +116,12 @@ impl Source {
         }
     }
 
+    /// Whether it holds images in files of their own, as other programs show them. Of a source that has not been
+    /// [looked into](Source::located), that is not known.
+    pub fn is_of_pictures(&self) -> bool {
+        matches!(self, Source::Path { format: Some(format), .. } if format.is_of_pictures())
+    }
+
     /// Whether loading it would fetch nothing.
     pub fn is_here(&self, options: &LoadOptions) -> bool {
         match self {
@@ -179,10 +185,7 @@ impl Source {
             Split::Validation => raw.validation.as_ref(),
             Split::Test => raw.test.as_ref(),
         };
-        let is_of_pictures = match self {
-            Source::Path { format, .. } => format.is_some_and(Format::is_of_pictures),
-            _ => false,
-        };
+        let is_of_pictures = self.is_of_pictures();
         let scale = match options.maximum {
             // Programs that make pictures use all of a byte, so that any other picture can be compared.
             _ if is_of_pictures && raw.train.kind() == Kind::Uint8 => Scale::of_bytes(options.maximum),

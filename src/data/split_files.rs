@@ -14,14 +14,15 @@ const GENERIC: [&str; 24] = [
 /// How many files are named.
 const NAMED: usize = 5;
 
-/// Keeps the files of one data set. Those of a split belong together if their names differ in numbers alone;
+/// Keeps the files of one data set, which must be whole. Those of a split belong together if their names differ in numbers alone;
 /// else those are taken whose names speak of nothing but their split. Says what is joined, and what is not
 /// used.
 ///
 /// # Errors
-/// Files of several data sets.
+/// Files of several data sets; a shard that is missing, or is there twice.
 pub(super) fn of_one_set(folder: &Path, files: &mut Vec<(Split, PathBuf)>) -> Result<Vec<String>> {
-    let mut notes = Vec::new();
+    check_shards(files)?;
+    let mut notes = Vec::from_iter(unread(folder, files));
     let rest = |path: &Path| rest_of_name(&path.file_name().unwrap_or_default().to_string_lossy());
     for split in Split::ALL {
         let of_split = files.iter().filter(|(other, _)| *other == split).map(|(_, path)| path);
@@ -76,7 +77,7 @@ fn shard(name: &str) -> Option<(String, usize, usize, String)> {
 ///
 /// # Errors
 /// A shard that is missing, or is there twice.
-pub(super) fn check_shards(files: &[(Split, PathBuf)]) -> Result<()> {
+fn check_shards(files: &[(Split, PathBuf)]) -> Result<()> {
     let mut series: BTreeMap<(PathBuf, String, usize, String), Vec<usize>> = BTreeMap::new();
     for (_, path) in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();

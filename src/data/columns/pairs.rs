@@ -31,7 +31,7 @@ impl Pairs {
         is_new && self.values.len() <= MOST
     }
 
-    /// Whether so many rows fitted that it is no accident.
+    /// Whether enough rows fitted for it to be no accident.
     pub fn are_many(&self) -> bool {
         const ROWS: usize = 20;
         const OF_CLASS: usize = 4;

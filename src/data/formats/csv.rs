@@ -11,7 +11,7 @@ use crate::data::cache::{self, Key};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::passed_over::PassedOver;
 use crate::data::raw_dataset::{RawDataset, Split};
-use crate::data::split_files::{check_shards, of_one_set, unread};
+use crate::data::split_files::of_one_set;
 use crate::data::{PixelOrder, Progress};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -70,10 +70,7 @@ fn load(path: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawD
         true => {
             let (mut files, mut notes) =
                 find_files(path).with_context(|| format!("{}: has no train.csv", path.display()))?;
-            check_shards(&files)?;
-            let found = files.clone();
             notes.extend(of_one_set(path, &mut files)?);
-            notes.extend(unread(path, &found));
             (files, notes)
         }
         false => (vec![(Split::Train, path.to_path_buf())], Vec::new()),

@@ -216,14 +216,13 @@ fn load_data(
     let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
     let source = configuration.source.located(&configuration.reading, &mut |event| download.show(event))?;
     // Pictures are upright, whatever rows the run was trained on.
-    let are_pictures = matches!(&source, Source::Path { format: Some(format), .. }
-        if ["pictures", "parquet"].contains(&format.keyword()));
     let inherits = run.is_some_and(|run| run.options.data.transpose == configuration.reading.transposes);
     let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
-    let transposes = configuration.reading.transposes.filter(|_| !are_pictures || !inherits || is_of_run);
+    let transposes =
+        configuration.reading.transposes.filter(|_| !source.is_of_pictures() || !inherits || is_of_run);
     let mut load = |tests_all| {
         let reading = LoadOptions { tests_all, transposes, ..configuration.reading.clone() };
-        configuration.source.load_with(&reading, &mut |event| download.show(event))
+        source.load_with(&reading, &mut |event| download.show(event))
     };
     let mut dataset = load(may_take_all && !is_of_run)?;
     // The same data may lie elsewhere now.

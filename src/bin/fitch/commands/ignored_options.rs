@@ -9,7 +9,7 @@ pub fn ignored_options(source: &Source, reading: &LoadOptions, dataset: &Dataset
         Source::Digits | Source::Known(_) => "idx",
     };
     let is_one_of = |keywords: &[&str]| keywords.contains(&keyword);
-    let (has_pictures, has_rows) = (is_one_of(&["pictures", "parquet"]), is_one_of(&["csv"]));
+    let (has_pictures, has_rows) = (source.is_of_pictures(), is_one_of(&["csv"]));
     let asks_for_test = reading.test_share.is_some_and(|share| share != TEST_SHARE);
     let ignored = [
         ("--image-size", reading.image_size.is_some() && !has_pictures),

@@ -40,8 +40,9 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         false => None,
     };
     let has_whole_weights = whole.is_some();
+    let history_file = HistoryFile::new(run.folder.history_file()).form(config::csv_form(&run.options)?);
     let (network, history) = match whole {
-        Some(network) => (network, recorded_history(&run, terminal)?),
+        Some(network) => (network, recorded_history(&history_file, &run, terminal)?),
         None => {
             let network = run.network(chosen.device)?;
             let history = end_here(&mut run, &network, terminal)?;
@@ -67,8 +68,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         write_whole(&folder.summary_file(), text.as_bytes())?;
     }
     let mut names = Vec::new();
-    let history_file = HistoryFile::new(folder.history_file()).form(config::csv_form(&run.options)?);
-    if is_empty(&folder.history_file()) || history_file.read().is_err() {
+    if history_file.read().is_err() {
         history_file.write(&history)?;
         names.push("history.csv".to_string());
     }
@@ -126,8 +126,7 @@ fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Re
 }
 
 /// The history of a run that has ended; if its file cannot be read, that of its last checkpoint.
-fn recorded_history(run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
-    let file = HistoryFile::new(run.folder.history_file()).form(config::csv_form(&run.options)?);
+fn recorded_history(file: &HistoryFile, run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
     let fault = match file.read() {
         Ok(history) => return Ok(Arc::new(history)),
         Err(fault) => fault,

@@ -2,7 +2,7 @@
 
 use crate::data::passed_over::Reason;
 use crate::data::raw_dataset::Split;
-use crate::data::split_files::{check_shards, of_one_set, unread};
+use crate::data::split_files::of_one_set;
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -74,8 +74,6 @@ pub fn find(folder: &Path) -> Result<(Files, Vec<String>)> {
         }
     }
     check_numbers(&found)?;
-    check_shards(&found)?;
-    notes.extend(unread(&home, &found));
     notes.extend(of_one_set(&home, &mut found)?);
     // A test set alone is one to evaluate with.
     if found.iter().all(|(split, _)| *split == found[0].0) {
