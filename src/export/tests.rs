@@ -84,7 +84,7 @@ fn every_layer_kind_has_an_onnx_operator_or_passes_values_unchanged() {
         let layer = Layers::parse(kind.example).unwrap().0.remove(0);
         let variables = VarStore::new(Device::Cpu);
         let shape: &[i64] = if layer.input_kind() == layers::InputKind::Rows { &[6] } else { &[2, 6, 6] };
-        let built = layer.append_to(nn::seq_t(), &variables.root(), shape).unwrap();
+        let built = layers::append(layer.clone(), nn::seq_t(), &variables.root(), shape).unwrap();
         let kept = variables.variables().into_values().filter(|variable| !variable.requires_grad());
         // As after training, when they are not those that change nothing.
         tch::no_grad(|| kept.for_each(|mut variable| drop(variable.fill_(0.75))));

@@ -6,6 +6,7 @@
 //! computing its part of the result. (The other way round, oneDNN takes 0.88 to 1.1, gemm 0.9 to 1.5.)
 
 use crate::kernels::has_own_code;
+use crate::kernels::processor::{has_avx512, has_bfloat16_products};
 use crate::kernels::threads::{for_each_index, threads};
 use crate::kernels::torch_ops;
 use anyhow::{Context, Result, bail, ensure};
@@ -34,6 +35,10 @@ static LINEAR: LazyLock<Option<CModule>> = LazyLock::new(|| {
 /// Shapes or types that do not fit, or too little memory.
 pub fn linear(inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let _no_gradient = tch::no_grad_guard();
+    if is_emulated(inputs) {
+        let [inputs, weight, bias] = [inputs, weight, bias].map(|tensor| tensor.f_to_kind(Kind::Float));
+        return Ok(linear(&inputs?, &weight?, &bias?)?.f_to_kind(Kind::BFloat16)?);
+    }
     if !is_single_on_cpu(inputs) || inputs.numel() == 0 || weight.numel() == 0 {
         return Ok(inputs.f_linear(weight, Some(bias))?);
     }
@@ -47,15 +52,14 @@ pub fn linear(inputs: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor>
     }
 }
 
-fn has_avx512() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512f");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
-}
-
 fn is_single_on_cpu(tensor: &Tensor) -> bool {
     tensor.kind() == Kind::Float && has_own_code(tensor.device())
+}
+
+/// Whether libtorch would compute with bfloat16 values one by one: as float32, the same takes a fraction of
+/// the time.
+fn is_emulated(tensor: &Tensor) -> bool {
+    tensor.kind() == Kind::BFloat16 && has_own_code(tensor.device()) && !has_bfloat16_products()
 }
 
 /// The product [m, n] of two matrices [m, k] and [k, n] of one type on one device, whatever their strides.
@@ -63,6 +67,9 @@ fn is_single_on_cpu(tensor: &Tensor) -> bool {
 /// # Errors
 /// Shapes that do not fit, or too little memory.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if is_emulated(a) && is_emulated(b) {
+        return Ok(matmul(&a.f_to_kind(Kind::Float)?, &b.f_to_kind(Kind::Float)?)?.f_to_kind(Kind::BFloat16)?);
+    }
     if !(is_single_on_cpu(a) && is_single_on_cpu(b)) {
         return Ok(a.f_mm(b)?);
     }

@@ -22,12 +22,14 @@
 //!   initialisers of the libraries that `cuda_libraries` loads, and three functions of CUDA; setters of
 //!   libtorch's context (`float32_math`); `gemm`, with sizes and strides of live tensors.
 
+pub(crate) mod convolution;
 pub(crate) mod cross_entropy;
 pub(crate) mod cuda_libraries;
 pub(crate) mod float32_math;
 pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod named_tensors;
+pub(crate) mod processor;
 pub(crate) mod script;
 pub(crate) mod tensor_slice;
 pub(crate) mod thread_priority;

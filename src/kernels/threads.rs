@@ -62,6 +62,15 @@ pub fn for_each_index(count: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
+/// Calls `work` with each item, on all threads, as [`for_each_chunk`].
+pub fn for_each_item<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
+    let items: Vec<_> = items.into_iter().map(|item| Mutex::new(Some(item))).collect();
+    for_each_index(items.len(), |index| {
+        let item = items[index].lock().unwrap_or_else(PoisonError::into_inner).take();
+        item.into_iter().for_each(&work);
+    });
+}
+
 /// The number of threads that libtorch computes with.
 pub fn threads() -> usize {
     tch::get_num_threads().max(1) as usize

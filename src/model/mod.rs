@@ -138,11 +138,6 @@ impl Model {
         self.layers.iter().map(PlacedLayer::parameter_count).sum()
     }
 
-    /// The first layer without gradients of its own, by its name.
-    pub(crate) fn left_to_autograd(&self) -> Option<&str> {
-        self.layers.iter().find(|placed| !placed.layer.has_gradients()).map(|placed| placed.name.as_str())
-    }
-
     /// The number of values that the optimizer moves.
     pub(crate) fn trainable_count(&self) -> i64 {
         let parameters = self.layers.iter().flat_map(PlacedLayer::parameters);
@@ -164,7 +159,8 @@ impl Model {
         let mut sequence =
             nn::seq_t().add_fn(move |samples| samples.reshape([&samples.size()[..1], &shape].concat()));
         for placed in &self.layers {
-            let appended = placed.layer.append_to(sequence, &(path / &placed.name), &placed.input);
+            let layer = placed.layer.clone();
+            let appended = layers::append(layer, sequence, &(path / &placed.name), &placed.input);
             sequence = appended.with_context(|| {
                 format!("cannot create {} with {} parameters", placed.name, placed.parameter_count())
             })?;

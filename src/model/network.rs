@@ -1,6 +1,7 @@
 //! A model with its weights, ready to be trained and used.
 
-use super::{Backpropagation, Model};
+use super::{Backpropagation, ExplicitGradients, Model};
+use crate::kernels::has_own_code;
 use anyhow::{Result, bail, ensure};
 use tch::nn::{ModuleT, SequentialT, VarStore};
 use tch::{Device, Kind, Tensor};
@@ -45,16 +46,14 @@ impl Network {
     /// float32.
     ///
     /// # Errors
-    /// Another kind; bfloat16 with a layer that has no gradients of its own.
+    /// Another kind; bfloat16 with a layer that cannot compute in it on this device.
     pub fn with_precision(self, precision: Kind) -> Result<Network> {
         match precision {
             Kind::Float => {}
-            Kind::BFloat16 => {
-                let left_to_autograd = self.model.left_to_autograd();
-                if let Some(layer) = left_to_autograd {
-                    bail!("{layer} has no gradients of its own, which training in bfloat16 needs");
-                }
-            }
+            Kind::BFloat16 => ensure!(
+                self.model.explicit_gradients(&self.variables, precision)?.is_some(),
+                "convolutions in bfloat16 need a CPU with AVX2 and FMA, or a GPU"
+            ),
             other => bail!("training computes in float32 or bfloat16, not in {other:?}"),
         }
         Ok(Network { precision, ..self })
@@ -90,7 +89,7 @@ impl Network {
     }
 
     /// Fresh gradients of the network's own over its variables, in its precision: faster than autograd on a
-    /// CPU. None if a layer leaves its gradients to autograd.
+    /// CPU. None if a layer leaves its gradients to autograd, as convolutions do on a GPU.
     ///
     /// # Errors
     /// Variables that were changed to another kind or shape.
@@ -102,26 +101,50 @@ impl Network {
         let gradients = self.model.explicit_gradients(&self.variables, self.precision)?;
         Ok(gradients.map(|gradients| Box::new(gradients) as Box<dyn Backpropagation>))
     }
+
+    /// What computes outputs outside of training: the layers' own code, if the variables are as they were made
+    /// and autograd records nothing.
+    fn inference(&self, inputs: &Tensor) -> Option<ExplicitGradients> {
+        let mut tensors = self.variables.variables().into_values().chain([inputs.shallow_clone()]);
+        if !has_own_code(self.variables.device())
+            || tensors.any(|tensor| tensor.kind() != Kind::Float || is_recorded(&tensor))
+        {
+            return None;
+        }
+        self.model.explicit_gradients(&self.variables, Kind::Float).ok().flatten()
+    }
+}
+
+/// Whether autograd records what is computed from a tensor now.
+fn is_recorded(tensor: &Tensor) -> bool {
+    tensor.requires_grad() && (tensor.narrow(0, 0, 0) + 1).requires_grad()
 }
 
 impl ModuleT for Network {
     /// The logits [b, classes] in float32 of samples [b, ...] in float32. Outside of training, samples whose
     /// layers are wide are computed some at a time.
     fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
+        let inference = if train { None } else { self.inference(inputs) };
+        let forward = |inputs: &Tensor| match &inference {
+            // libtorch's operators fail with a panic, too.
+            Some(layers) => layers.infer(inputs).unwrap(),
+            None => self.modules.forward_t(inputs, train),
+        };
         let at_once = self.model.samples_at_once();
         let count = inputs.size().first().copied().unwrap_or(0);
         if train || count <= at_once {
-            return self.modules.forward_t(inputs, train);
+            return forward(inputs);
         }
         let starts = (0..count).step_by(at_once as usize);
         let parts = starts.map(|start| inputs.narrow(0, start, at_once.min(count - start)));
-        Tensor::cat(&parts.map(|part| self.modules.forward_t(&part, false)).collect::<Vec<_>>(), 0)
+        Tensor::cat(&parts.map(|part| forward(&part)).collect::<Vec<_>>(), 0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::without_own_code;
     use crate::model::Layers;
 
     fn network(layers: &str) -> Network {
@@ -142,11 +165,24 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_without_gradients_of_its_own_leaves_them_to_autograd() {
+    fn convolutions_are_left_to_autograd_on_a_gpu_but_for_bfloat16() {
         let network = network("conv2d 2 3, relu");
-        assert!(network.backpropagation().unwrap().is_none());
-        let fault = network.with_precision(Kind::BFloat16).unwrap_err().to_string();
-        assert_eq!(fault, "conv2d_1 has no gradients of its own, which training in bfloat16 needs");
+        assert!(network.backpropagation().unwrap().is_some());
+        without_own_code(|| {
+            assert!(network.backpropagation().unwrap().is_none());
+            assert!(network.with_precision(Kind::BFloat16).unwrap().backpropagation().unwrap().is_some());
+        });
+    }
+
+    #[test]
+    fn autograd_records_what_is_computed_outside_of_training_too() {
+        let network = network("conv2d 2 3, relu");
+        let inputs = Tensor::rand([2, 4, 4], (Kind::Float, Device::Cpu));
+        assert!(network.forward_t(&inputs, false).requires_grad());
+        assert!(network.inference(&inputs).is_none());
+        let _no_gradient = tch::no_grad_guard();
+        assert!(!network.forward_t(&inputs, false).requires_grad());
+        assert!(network.inference(&inputs).is_some());
     }
 
     #[test]

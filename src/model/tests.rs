@@ -69,9 +69,9 @@ fn initial_weights_follow_keras() {
 
 #[test]
 fn dropout_is_inverted_and_only_for_training() {
-    let layers = Layers::parse("dropout 0.2").unwrap();
-    let sequence =
-        layers.0[0].append_to(nn::seq_t(), &nn::VarStore::new(Device::Cpu).root(), &[1000]).unwrap();
+    let layer = Layers::parse("dropout 0.2").unwrap().0.remove(0);
+    let variables = nn::VarStore::new(Device::Cpu);
+    let sequence = layers::append(layer, nn::seq_t(), &variables.root(), &[1000]).unwrap();
     let ones = Tensor::ones([1000, 1000], (Kind::Float, Device::Cpu));
     assert_eq!(sequence.forward_t(&ones, false), ones);
     let dropped = sequence.forward_t(&ones, true);

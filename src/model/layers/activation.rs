@@ -1,9 +1,9 @@
 //! The activations: functions without parameters, of each value alone or, for softmax, of all classes.
 
-use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
+use super::{Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::{Context, Result};
 use std::sync::Arc;
-use tch::{Tensor, nn};
+use tch::Tensor;
 
 /// An activation; `torchscript` is an expression over `x`, `onnx` an operator.
 #[derive(Clone, Debug)]
@@ -113,18 +113,17 @@ impl Layer for Activation {
         Ok(input.to_vec())
     }
 
-    fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
-        Ok(sequence.add_fn(self.function))
+    fn apply(&self, values: &Tensor, _: &[Tensor], _: bool) -> Tensor {
+        (self.function)(values)
     }
 
-    fn has_gradients(&self) -> bool {
-        self.derivative.is_some()
+    fn explicit_gradients(&self, _: &[i64], _: Vec<Tensor>) -> Result<Option<Box<dyn LayerGradients>>> {
+        let Some(derivative) = self.derivative else { return Ok(None) };
+        Ok(Some(Box::new(ActivationGradients { function: self.function, derivative, used: None })))
     }
 
-    fn explicit_gradients(&self, _: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
-        let derivative = self.derivative.context("the gradients are left to autograd")?;
-        let function = self.function;
-        Ok(Box::new(ActivationGradients { function, derivative, used: None }))
+    fn fusible(&self) -> Option<Fusible> {
+        (self.keyword == RELU_LAYER.keyword).then_some(Fusible::Relu)
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -145,6 +144,10 @@ struct ActivationGradients {
 }
 
 impl LayerGradients for ActivationGradients {
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        Ok((self.function)(&inputs))
+    }
+
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         let outputs = (self.function)(&inputs);
         self.used = Some(match self.derivative {

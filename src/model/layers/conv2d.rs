@@ -1,11 +1,12 @@
 //! The convolution of images.
 
-use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
+use super::{Attribute, Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
+use crate::kernels::convolution::{self, Convolution, Convolved, MAX_POOL};
 use crate::kernels::has_own_code;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use std::sync::Arc;
-use tch::nn::{self, Init};
-use tch::{Kind, Tensor};
+use tch::Tensor;
+use tch::nn::Init;
 
 pub(super) const KIND: LayerKind = LayerKind {
     keyword: "conv2d",
@@ -121,19 +122,35 @@ impl Layer for Conv2d {
         self.weight_and_bias(input).into()
     }
 
-    fn append_to(
-        &self,
-        sequence: nn::SequentialT,
-        path: &nn::Path,
-        input: &[i64],
-    ) -> Result<nn::SequentialT> {
-        let [weight, bias] = self.weight_and_bias(input).map(|parameter| parameter.create(path));
-        let (weight, bias) = (weight?, bias?);
-        ensure!(weight.kind() == Kind::Float, "convolutions compute in float32");
+    fn apply(&self, values: &Tensor, parameters: &[Tensor], _: bool) -> Tensor {
         let (stride, padding) = (self.stride, self.padding());
-        Ok(sequence.add_fn(move |values: &Tensor| {
-            channels_last(values).conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1)
-        }))
+        let [weight, bias] = [0, 1].map(|index| parameters[index].to_kind(values.kind()));
+        channels_last(values).conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1)
+    }
+
+    fn explicit_gradients(
+        &self,
+        input: &[i64],
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
+        let parameters: [Tensor; 2] = parameters.try_into().ok().context("weights and biases are needed")?;
+        let [weight, bias] = parameters;
+        if !convolution::is_possible(weight.device()) {
+            return Ok(None);
+        }
+        let [channels, height, width] = image_shape(input, "a convolution")?;
+        let convolution = Convolution {
+            height: height as usize,
+            width: width as usize,
+            channels: channels as usize,
+            filters: self.filters as usize,
+            size: self.size as usize,
+            stride: self.stride as usize,
+            padding: self.padding() as usize,
+            relu: false,
+            pool: 1,
+        };
+        Ok(Some(Box::new(Conv2dGradients { convolution, weight, bias, used: None })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -153,6 +170,53 @@ impl Layer for Conv2d {
     }
 }
 
+#[derive(Debug)]
+struct Conv2dGradients {
+    convolution: Convolution,
+    weight: Tensor,
+    bias: Tensor,
+    /// The inputs and outputs of the last forward pass.
+    used: Option<(Tensor, Convolved)>,
+}
+
+impl LayerGradients for Conv2dGradients {
+    fn fuse(&mut self, next: Fusible) -> bool {
+        match next {
+            // In any order: of the maxima, those below 0 become 0, too.
+            Fusible::Relu => self.convolution.relu = true,
+            Fusible::Maximum { side } if self.convolution.pool == 1 && side <= MAX_POOL => {
+                self.convolution.pool = side;
+            }
+            Fusible::Maximum { .. } => return false,
+        }
+        true
+    }
+
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        Ok(convolution::forward(&self.convolution, &inputs, &self.weight, &self.bias)?.outputs)
+    }
+
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        let convolved = convolution::forward(&self.convolution, &inputs, &self.weight, &self.bias)?;
+        let outputs = convolved.outputs.shallow_clone();
+        self.used = Some((inputs, convolved));
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
+        let (inputs, convolved) = self.used.take().context("there was no forward pass")?;
+        let gradients = convolution::backward(
+            &self.convolution,
+            &inputs,
+            &convolved,
+            &outputs.f_contiguous()?,
+            &self.weight,
+            needs_inputs,
+        )?;
+        Ok(Gradients { inputs: gradients.inputs, parameters: vec![gradients.weight, gradients.bias] })
+    }
+}
+
 /// On a CPU, the same values in the memory order of pixels, in which convolutions are faster; later layers
 /// keep it.
 fn channels_last(values: &Tensor) -> Tensor {
@@ -165,6 +229,8 @@ fn channels_last(values: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::layers;
+    use tch::nn;
 
     #[test]
     fn shapes_follow_size_stride_and_padding() {
@@ -199,7 +265,7 @@ mod tests {
         // Keras 3.15.1: GlorotUniform for a kernel of (3, 3, 16, 32) draws up to sqrt(6 / (9 * 48)).
         let variables = nn::VarStore::new(tch::Device::Cpu);
         let layer = parse(&["32", "3"]).unwrap();
-        layer.append_to(nn::seq_t(), &variables.root(), &[16, 8, 8]).unwrap();
+        layers::append(layer, nn::seq_t(), &variables.root(), &[16, 8, 8]).unwrap();
         let max = f64::try_from(variables.variables()["weight"].abs().max()).unwrap();
         assert!(max <= 0.1179 && max > 0.116, "{max}");
     }

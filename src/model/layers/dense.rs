@@ -4,7 +4,7 @@ use super::{Attribute, Gradients, InputKind, Layer, LayerGradients, LayerKind, O
 use crate::kernels::matmul::{linear, matmul};
 use anyhow::{Result, bail};
 use std::sync::Arc;
-use tch::nn::{self, Init};
+use tch::nn::Init;
 use tch::{Kind, Tensor};
 
 pub(super) const KIND: LayerKind = LayerKind { keyword: "dense", usage: "N", example: "dense 6", parse };
@@ -58,25 +58,19 @@ impl Layer for Dense {
         self.weight_and_bias(input).into()
     }
 
-    fn append_to(
+    fn apply(&self, values: &Tensor, parameters: &[Tensor], _: bool) -> Tensor {
+        values.linear(&parameters[0], Some(&parameters[1]))
+    }
+
+    fn explicit_gradients(
         &self,
-        sequence: nn::SequentialT,
-        path: &nn::Path,
-        input: &[i64],
-    ) -> Result<nn::SequentialT> {
-        let [weight, bias] = self.weight_and_bias(input).map(|parameter| parameter.create(path));
-        Ok(sequence.add(nn::Linear { ws: weight?, bs: Some(bias?) }))
-    }
-
-    fn has_gradients(&self) -> bool {
-        true
-    }
-
-    fn explicit_gradients(&self, parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        _: &[i64],
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
         let Ok([weight, bias]) = <[Tensor; 2]>::try_from(parameters) else {
             bail!("a dense layer has two parameters")
         };
-        Ok(Box::new(DenseGradients { weight, bias, used: None }))
+        Ok(Some(Box::new(DenseGradients { weight, bias, used: None })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -111,6 +105,10 @@ struct DenseGradients {
 }
 
 impl LayerGradients for DenseGradients {
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        linear(&inputs, &self.weight, &self.bias)
+    }
+
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         let kind = inputs.kind();
         let (weight, bias) = (self.weight.f_to_kind(kind)?, self.bias.f_to_kind(kind)?);

@@ -6,7 +6,7 @@ use crate::kernels::has_own_code;
 use crate::kernels::mask::{draw_kept, drop_values};
 use anyhow::{Context, Result};
 use std::sync::Arc;
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor};
 
 pub(super) const KIND: LayerKind =
     LayerKind { keyword: "dropout", usage: "P", example: "dropout 0.5", parse };
@@ -44,20 +44,12 @@ impl Layer for Dropout {
         Ok(input.to_vec())
     }
 
-    fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
-        let rate = self.rate;
-        Ok(sequence.add_fn_t(move |values, train| match train {
-            true => dropout(values, rate),
-            false => values.shallow_clone(),
-        }))
+    fn apply(&self, values: &Tensor, _: &[Tensor], train: bool) -> Tensor {
+        if train { dropout(values, self.rate) } else { values.shallow_clone() }
     }
 
-    fn has_gradients(&self) -> bool {
-        true
-    }
-
-    fn explicit_gradients(&self, _: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
-        Ok(Box::new(DropoutGradients { rate: self.rate, used: None }))
+    fn explicit_gradients(&self, _: &[i64], _: Vec<Tensor>) -> Result<Option<Box<dyn LayerGradients>>> {
+        Ok(Some(Box::new(DropoutGradients { rate: self.rate, used: None })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -86,6 +78,10 @@ enum Dropped {
 }
 
 impl LayerGradients for DropoutGradients {
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        Ok(inputs)
+    }
+
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
         if !has_own_code(inputs.device()) {
             let (outputs, mask) = inputs.f_native_dropout(self.rate, true)?;

@@ -3,7 +3,7 @@
 use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::Result;
 use std::sync::Arc;
-use tch::{Tensor, nn};
+use tch::Tensor;
 
 pub(super) const KIND: LayerKind = LayerKind { keyword: "flatten", usage: "", example: "flatten", parse };
 
@@ -31,16 +31,12 @@ impl Layer for Flatten {
         Ok(vec![input.iter().product()])
     }
 
-    fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
-        Ok(sequence.add_fn(|values: &Tensor| values.flatten(1, -1)))
+    fn apply(&self, values: &Tensor, _: &[Tensor], _: bool) -> Tensor {
+        values.flatten(1, -1)
     }
 
-    fn has_gradients(&self) -> bool {
-        true
-    }
-
-    fn explicit_gradients(&self, _: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
-        Ok(Box::new(FlattenGradients { shape: Vec::new() }))
+    fn explicit_gradients(&self, input: &[i64], _: Vec<Tensor>) -> Result<Option<Box<dyn LayerGradients>>> {
+        Ok(Some(Box::new(FlattenGradients { input: input.to_vec() })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -55,17 +51,24 @@ impl Layer for Flatten {
 
 #[derive(Debug)]
 struct FlattenGradients {
-    /// Of the last inputs.
-    shape: Vec<i64>,
+    /// The shape of a sample: channels, height and width of images.
+    input: Vec<i64>,
 }
 
 impl LayerGradients for FlattenGradients {
-    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
-        self.shape = inputs.size();
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        let inputs = if self.input.len() == 3 { inputs.f_permute([0, 3, 1, 2])? } else { inputs };
         Ok(inputs.f_flatten(1, -1)?)
     }
 
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        self.infer(inputs)
+    }
+
     fn backward(&mut self, outputs: Tensor, _: bool) -> Result<Gradients> {
-        Ok(Gradients::of_inputs(outputs.f_reshape(self.shape.as_slice())?))
+        let outputs = outputs.f_unflatten(1, &self.input)?;
+        let is_images = self.input.len() == 3;
+        let outputs = if is_images { outputs.f_permute([0, 2, 3, 1])?.f_contiguous()? } else { outputs };
+        Ok(Gradients::of_inputs(outputs))
     }
 }

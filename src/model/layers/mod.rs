@@ -4,6 +4,7 @@
 //! layer.
 
 mod activation;
+mod by_autograd;
 mod conv2d;
 mod dense;
 mod dropout;
@@ -13,11 +14,12 @@ mod pool2d;
 mod standardize;
 
 pub use activation::softmax;
+pub use by_autograd::ByAutograd;
 pub use dense::Dense;
 pub use flatten::Flatten;
 pub use standardize::Standardize;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use std::fmt::Debug;
 use std::sync::Arc;
 use tch::{Tensor, nn};
@@ -56,24 +58,24 @@ pub trait Layer: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// Creates the parameters below `path` and appends the layer to a sequence.
+    /// The outputs [b, ...] for inputs [b, ...] by libtorch's operators, which autograd can record. Images are
+    /// [b, channels, height, width].
+    fn apply(&self, values: &Tensor, parameters: &[Tensor], train: bool) -> Tensor;
+
+    /// The layer with its own gradients, over its parameters in their order, for samples of that input shape.
+    /// None if it has none on the parameters' device.
     ///
     /// # Errors
-    /// Too little memory for the parameters.
-    fn append_to(&self, sequence: nn::SequentialT, path: &nn::Path, input: &[i64])
-    -> Result<nn::SequentialT>;
+    /// Other parameters.
+    fn explicit_gradients(
+        &self,
+        input: &[i64],
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>>;
 
-    /// Whether the layer can compute its own gradients; otherwise they are left to autograd.
-    fn has_gradients(&self) -> bool {
-        false
-    }
-
-    /// The layer with its own gradients, over its parameters in their order.
-    ///
-    /// # Errors
-    /// A layer that has none, or other parameters.
-    fn explicit_gradients(&self, _parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
-        bail!("the gradients are left to autograd")
+    /// What a layer before this one can do in its place.
+    fn fusible(&self) -> Option<Fusible> {
+        None
     }
 
     /// The layer as an expression of TorchScript over `x`, its input [b, ...], `self.NAME` for each of
@@ -96,15 +98,39 @@ pub enum InputKind {
     Images,
 }
 
-/// A layer that computes its own gradients, in training mode. Values are float32 or bfloat16, on any
-/// device, and libtorch records nothing meanwhile.
+/// What a layer can do with its outputs while they are at hand, in place of the layer after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fusible {
+    /// Sets negative values to 0.
+    Relu,
+    /// Takes the maximum of squares of that side, side by side.
+    Maximum {
+        /// In pixels.
+        side: usize,
+    },
+}
+
+/// A layer that computes by itself: its outputs and, in training, its gradients. Values are float32 or
+/// bfloat16, on any device, and libtorch records nothing meanwhile. Images are [b, height, width, channels],
+/// contiguous: with the channels of a pixel side by side, they need not be copied for convolutions.
 pub trait LayerGradients: Debug {
     /// Whether inputs are float32, whatever training computes in.
     fn takes_float32(&self) -> bool {
         false
     }
 
-    /// The outputs [b, ...] for inputs [b, ...]; keeps what [`backward`](LayerGradients::backward) needs.
+    /// Does from now on what the next layer would do, too. False if it cannot.
+    fn fuse(&mut self, _next: Fusible) -> bool {
+        false
+    }
+
+    /// The outputs [b, ...] for inputs [b, ...] as they are in inference.
+    ///
+    /// # Errors
+    /// As [`LayerGradients::forward`].
+    fn infer(&self, inputs: Tensor) -> Result<Tensor>;
+
+    /// The outputs in training mode; keeps what [`backward`](LayerGradients::backward) needs.
     ///
     /// # Errors
     /// Inputs of the wrong shape, or a fault of the device.
@@ -131,6 +157,29 @@ impl Gradients {
     /// For a layer without parameters.
     fn of_inputs(inputs: Tensor) -> Gradients {
         Gradients { inputs: Some(inputs), parameters: Vec::new() }
+    }
+}
+
+/// Creates the parameters of a layer below `path` and appends it to a sequence.
+///
+/// # Errors
+/// Too little memory for the parameters.
+pub fn append(
+    layer: Arc<dyn Layer>,
+    sequence: nn::SequentialT,
+    path: &nn::Path,
+    input: &[i64],
+) -> Result<nn::SequentialT> {
+    let parameters = layer.parameters(input);
+    let parameters = parameters.iter().map(|parameter| parameter.create(path)).collect::<Result<Vec<_>>>()?;
+    Ok(sequence.add_fn_t(move |values, train| layer.apply(values, &parameters, train)))
+}
+
+/// A variable's values in the order of memory that images have here; others are left as they are.
+fn by_pixels(variable: &Tensor) -> Result<Tensor> {
+    match variable.dim() {
+        3 => Ok(variable.f_permute([1, 2, 0])?),
+        _ => Ok(variable.shallow_clone()),
     }
 }
 

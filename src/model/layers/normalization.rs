@@ -1,10 +1,10 @@
 //! Normalisation: of each channel or feature over a batch, or of each sample.
 
-use super::{Attribute, Layer, LayerKind, OnnxOperator, Parameter};
+use super::{Attribute, ByAutograd, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
 use anyhow::{Result, ensure};
 use std::sync::Arc;
-use tch::Tensor;
-use tch::nn::{self, Init};
+use tch::nn::Init;
+use tch::{Kind, Tensor};
 
 pub(super) const BATCH: LayerKind = LayerKind {
     keyword: "batchnorm",
@@ -73,20 +73,21 @@ impl Layer for BatchNormalization {
         self.all(input).into()
     }
 
-    fn append_to(
+    fn apply(&self, values: &Tensor, parameters: &[Tensor], train: bool) -> Tensor {
+        // One value per channel has no deviation, and libtorch refuses it: use the running one.
+        let by_batch = train && values.numel() as i64 != values.size()[1];
+        let [weight, bias, mean, variance] = [0, 1, 2, 3].map(|index| Some(&parameters[index]));
+        let singles = values.to_kind(Kind::Float);
+        let outputs = singles.batch_norm(weight, bias, mean, variance, by_batch, MOMENTUM, EPSILON, true);
+        outputs.to_kind(values.kind())
+    }
+
+    fn explicit_gradients(
         &self,
-        sequence: nn::SequentialT,
-        path: &nn::Path,
         input: &[i64],
-    ) -> Result<nn::SequentialT> {
-        let [weight, bias, mean, variance] = self.all(input).map(|parameter| parameter.create(path));
-        let (weight, bias, mean, variance) = (weight?, bias?, mean?, variance?);
-        Ok(sequence.add_fn_t(move |values: &Tensor, train| {
-            // One value per channel has no deviation, and libtorch refuses it: use the running one.
-            let by_batch = train && values.numel() as i64 != values.size()[1];
-            let (weight, bias) = (Some(&weight), Some(&bias));
-            values.batch_norm(weight, bias, Some(&mean), Some(&variance), by_batch, MOMENTUM, EPSILON, true)
-        }))
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
+        Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -120,17 +121,18 @@ impl Layer for LayerNormalization {
         scale_and_shift(input.to_vec()).into()
     }
 
-    fn append_to(
+    fn apply(&self, values: &Tensor, parameters: &[Tensor], _: bool) -> Tensor {
+        let [weight, bias] = [0, 1].map(|index| Some(&parameters[index]));
+        let shape = parameters[0].size();
+        values.to_kind(Kind::Float).layer_norm(&shape, weight, bias, EPSILON, true).to_kind(values.kind())
+    }
+
+    fn explicit_gradients(
         &self,
-        sequence: nn::SequentialT,
-        path: &nn::Path,
         input: &[i64],
-    ) -> Result<nn::SequentialT> {
-        let [weight, bias] = scale_and_shift(input.to_vec()).map(|parameter| parameter.create(path));
-        let (weight, bias, shape) = (weight?, bias?, input.to_vec());
-        Ok(sequence.add_fn(move |values: &Tensor| {
-            values.layer_norm(&shape, Some(&weight), Some(&bias), EPSILON, true)
-        }))
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
+        Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))))
     }
 
     fn torchscript(&self, input: &[i64]) -> String {
@@ -146,13 +148,18 @@ impl Layer for LayerNormalization {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::nn::ModuleT;
-    use tch::{Device, Kind, no_grad};
+    use crate::model::layers;
+    use tch::nn::{self, ModuleT};
+    use tch::{Device, no_grad};
+
+    fn built(layer: impl Layer + 'static, variables: &nn::VarStore, input: &[i64]) -> nn::SequentialT {
+        layers::append(Arc::new(layer), nn::seq_t(), &variables.root(), input).unwrap()
+    }
 
     #[test]
     fn running_values_move_by_a_hundredth_and_are_used_afterwards() {
         let variables = nn::VarStore::new(Device::Cpu);
-        let layer = BatchNormalization.append_to(nn::seq_t(), &variables.root(), &[2]).unwrap();
+        let layer = built(BatchNormalization, &variables, &[2]);
         let values = Tensor::from_slice(&[1.0f32, 10.0, 3.0, 30.0]).view([2, 2]);
         let outputs = Vec::<f32>::try_from(layer.forward_t(&values, true).view([-1])).unwrap();
         // (1 - 2) / sqrt(1 + 0.001), as Keras 3.15.1 computes it.
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn a_batch_of_a_single_row_is_no_fault() {
         let variables = nn::VarStore::new(Device::Cpu);
-        let layer = BatchNormalization.append_to(nn::seq_t(), &variables.root(), &[3]).unwrap();
+        let layer = built(BatchNormalization, &variables, &[3]);
         let row = Tensor::ones([1, 3], (Kind::Float, Device::Cpu));
         assert_eq!(layer.forward_t(&row, true).size(), [1, 3]);
     }
@@ -179,7 +186,7 @@ mod tests {
     #[test]
     fn a_layer_is_normalised_over_all_values_of_a_sample() {
         let variables = nn::VarStore::new(Device::Cpu);
-        let layer = LayerNormalization.append_to(nn::seq_t(), &variables.root(), &[2, 3, 3]).unwrap();
+        let layer = built(LayerNormalization, &variables, &[2, 3, 3]);
         let values = Tensor::arange(36, (Kind::Float, Device::Cpu)).view([2, 2, 3, 3]);
         let outputs = no_grad(|| layer.forward_t(&values, true)).flatten(1, -1);
         let means = Vec::<f32>::try_from(outputs.mean_dim(1, false, Kind::Float)).unwrap();

@@ -1,10 +1,10 @@
 //! Pooling: the maximum or the mean of each square of an image.
 
 use super::conv2d::{image_shape, output_size};
-use super::{Attribute, InputKind, Layer, LayerKind, OnnxOperator};
+use super::{Attribute, ByAutograd, Fusible, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::{Result, bail};
 use std::sync::Arc;
-use tch::{Tensor, nn};
+use tch::Tensor;
 
 pub(super) const MAXIMUM: LayerKind = LayerKind {
     keyword: "maxpool2d",
@@ -80,12 +80,24 @@ impl Layer for Pool2d {
         }
     }
 
-    fn append_to(&self, sequence: nn::SequentialT, _: &nn::Path, _: &[i64]) -> Result<nn::SequentialT> {
-        let (pool, size) = (self.pool, [self.size; 2]);
-        Ok(sequence.add_fn(move |values: &Tensor| match pool {
+    fn apply(&self, values: &Tensor, _: &[Tensor], _: bool) -> Tensor {
+        let size = [self.size; 2];
+        match self.pool {
             Pool::Maximum => values.max_pool2d(size, size, [0, 0], [1, 1], false),
             Pool::Average => values.avg_pool2d(size, size, [0, 0], false, true, None::<i64>),
-        }))
+        }
+    }
+
+    fn explicit_gradients(
+        &self,
+        input: &[i64],
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
+        Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))))
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        (self.pool == Pool::Maximum).then_some(Fusible::Maximum { side: self.size as usize })
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -109,6 +121,8 @@ impl Layer for Pool2d {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::layers;
+    use tch::nn;
 
     #[test]
     fn squares_are_side_by_side_and_pixels_left_over_are_dropped() {
@@ -117,7 +131,7 @@ mod tests {
         for (pool, expected) in [(Pool::Maximum, [6.0f32, 8.0]), (Pool::Average, [3.0, 5.0])] {
             let layer = parse(&["2"], pool).unwrap();
             assert_eq!(layer.output_shape(&[1, 3, 5]).unwrap(), [1, 1, 2]);
-            let built = layer.append_to(nn::seq_t(), &variables.root(), &[1, 3, 5]).unwrap();
+            let built = layers::append(layer, nn::seq_t(), &variables.root(), &[1, 3, 5]).unwrap();
             let outputs = nn::ModuleT::forward_t(&built, &values, true);
             assert_eq!(Vec::<f32>::try_from(outputs.view([-1])).unwrap(), expected);
         }

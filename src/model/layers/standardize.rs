@@ -1,9 +1,9 @@
 //! Standardisation of the features of a table: by means and deviations that are found out before training.
 
-use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
+use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter, by_pixels};
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
-use tch::nn::{self, Init};
+use tch::nn::Init;
 use tch::{Kind, Tensor};
 
 pub(super) const KIND: LayerKind =
@@ -46,26 +46,20 @@ impl Layer for Standardize {
         self.all(input).into()
     }
 
-    fn append_to(
+    fn apply(&self, values: &Tensor, parameters: &[Tensor], _: bool) -> Tensor {
+        (values - &parameters[0]) / &parameters[1]
+    }
+
+    fn explicit_gradients(
         &self,
-        sequence: nn::SequentialT,
-        path: &nn::Path,
-        input: &[i64],
-    ) -> Result<nn::SequentialT> {
-        let [mean, deviation] = self.all(input).map(|parameter| parameter.create(path));
-        let (mean, deviation) = (mean?, deviation?);
-        Ok(sequence.add_fn(move |values: &Tensor| (values - &mean) / &deviation))
-    }
-
-    fn has_gradients(&self) -> bool {
-        true
-    }
-
-    fn explicit_gradients(&self, parameters: Vec<Tensor>) -> Result<Box<dyn LayerGradients>> {
+        _: &[i64],
+        parameters: Vec<Tensor>,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
         let parameters: [Tensor; 2] =
             parameters.try_into().ok().context("a mean and a deviation are needed")?;
         let [mean, deviation] = parameters;
-        Ok(Box::new(StandardizeGradients { mean, deviation }))
+        let gradients = StandardizeGradients { mean: by_pixels(&mean)?, deviation: by_pixels(&deviation)? };
+        Ok(Some(Box::new(gradients)))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -90,8 +84,12 @@ impl LayerGradients for StandardizeGradients {
         true
     }
 
-    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
         Ok(inputs.f_sub(&self.mean)?.f_div(&self.deviation)?)
+    }
+
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        self.infer(inputs)
     }
 
     fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
@@ -105,13 +103,14 @@ impl LayerGradients for StandardizeGradients {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::nn::ModuleT;
+    use crate::model::layers;
+    use tch::nn::{self, ModuleT};
     use tch::{Device, no_grad};
 
     #[test]
     fn values_are_standardised_and_nothing_is_trained() {
         let variables = nn::VarStore::new(Device::Cpu);
-        let layer = Standardize.append_to(nn::seq_t(), &variables.root(), &[2]).unwrap();
+        let layer = layers::append(Arc::new(Standardize), nn::seq_t(), &variables.root(), &[2]).unwrap();
         let built = variables.variables();
         let set = |name: &str, values: [f32; 2]| {
             no_grad(|| built[name].shallow_clone().copy_(&Tensor::from_slice(&values)))

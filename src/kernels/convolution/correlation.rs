@@ -1,0 +1,204 @@
+//! Rows of an image times the weights of filters: the outputs of a convolution from its inputs, or the
+//! gradients of the inputs from those of the outputs.
+
+use super::tile::{Factor, LANES, MAX_ITEMS, Start, Walk, max_items};
+use half::bf16;
+use std::ops::Range;
+
+/// A number as images hold it, beside the type `F` in which it is multiplied.
+pub trait Stored<F>: Copy + Default + Send + Sync {
+    /// The same values, if they can be multiplied as they are.
+    fn as_factors(values: &[Self]) -> Option<&[F]>;
+    fn to_factor(self) -> F;
+    fn to_f32(self) -> f32;
+    fn from_f32(value: f32) -> Self;
+    /// The same values, if they are float32.
+    fn as_f32(values: &mut [Self]) -> Option<&mut [f32]>;
+}
+
+macro_rules! stored {
+    ($value:ty, $factor:ty, $as_factors:expr, $to_factor:expr, $as_f32:expr) => {
+        impl Stored<$factor> for $value {
+            fn as_factors(values: &[Self]) -> Option<&[$factor]> {
+                $as_factors(values)
+            }
+
+            fn to_factor(self) -> $factor {
+                $to_factor(self)
+            }
+
+            fn to_f32(self) -> f32 {
+                self.into()
+            }
+
+            fn from_f32(value: f32) -> Self {
+                <$value as Factor>::from_f32(value)
+            }
+
+            fn as_f32(values: &mut [Self]) -> Option<&mut [f32]> {
+                $as_f32(values)
+            }
+        }
+    };
+}
+
+stored!(f32, f32, Some, |value| value, Some);
+stored!(f32, bf16, |_| None, bf16::from_f32, Some);
+stored!(bf16, bf16, Some, |value| value, |_| None);
+stored!(bf16, f32, |_| None, f32::from, |_| None);
+
+/// Neighbouring columns of a result that are computed side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Block {
+    pub first: usize,
+    pub columns: usize,
+    /// With those that are computed for nothing.
+    pub lanes: usize,
+}
+
+/// All columns of a result.
+pub fn blocks<F: Factor>(columns: usize) -> impl Iterator<Item = Block> {
+    (0..columns).step_by(LANES).map(move |first| {
+        let columns = (columns - first).min(LANES);
+        // Only float32 can be computed in half of the lanes.
+        let lanes = if F::WIDTH == 1 && columns <= LANES / 2 { LANES / 2 } else { LANES };
+        Block { first, columns, lanes }
+    })
+}
+
+/// The weights of filters, block by block of the columns of the result, as they are multiplied.
+pub struct Filters<F> {
+    rows: usize,
+    /// Factors in a row, an even number in pairs.
+    steps: usize,
+    columns: usize,
+    values: Vec<F>,
+}
+
+impl<F: Factor> Filters<F> {
+    /// From the weight at each row, step and column.
+    pub fn new(
+        rows: usize,
+        steps: usize,
+        columns: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Filters<F> {
+        let groups = steps.div_ceil(F::WIDTH);
+        let lanes: usize = blocks::<F>(columns).map(|block| block.lanes).sum();
+        let mut values = Vec::with_capacity(rows * groups * F::WIDTH * lanes);
+        for Block { first, columns, lanes } in blocks::<F>(columns) {
+            for index in 0..rows * groups * lanes * F::WIDTH {
+                let (group, lane, part) =
+                    (index / F::WIDTH / lanes, index / F::WIDTH % lanes, index % F::WIDTH);
+                let (row, step) = (group / groups, group % groups * F::WIDTH + part);
+                let is_one = lane < columns && step < steps;
+                values.push(F::from_f32(if is_one { weight(row, step, first + lane) } else { 0.0 }));
+            }
+        }
+        Filters { rows, steps: groups, columns, values }
+    }
+}
+
+/// Where the values lie that a result is computed from, counted in factors: those for its first pixel, and
+/// how far away those for the next pixel below, the next one to the right, and the next row of filters are.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    pub start: usize,
+    pub below: usize,
+    pub right: usize,
+    pub filter_row: usize,
+}
+
+/// Where a result is stored: its first pixel, and how far away the next one below and to the right are.
+pub struct Target<'a, V> {
+    pub values: &'a mut [V],
+    pub start: usize,
+    pub below: usize,
+    pub right: usize,
+    /// Whether values below 0 become 0.
+    pub relu: bool,
+}
+
+/// Computes a result of some rows and columns of pixels, which begins with `biases` or, without any, with 0.
+pub fn correlate<F: Factor, V: Stored<F>>(
+    [rows, columns]: [usize; 2],
+    values: &[F],
+    origin: Origin,
+    filters: &Filters<F>,
+    biases: &[f32],
+    target: &mut Target<V>,
+) {
+    let mut panel = &filters.values[..];
+    for block in blocks::<F>(filters.columns) {
+        let (this, rest) = panel.split_at(filters.rows * filters.steps * F::WIDTH * block.lanes);
+        panel = rest;
+        for row in 0..rows {
+            for columns in parts(columns, max_items()) {
+                let start = origin.start + row * origin.below + columns.start * origin.right;
+                let part = Part { row, columns, block };
+                let values = values.get(start..).unwrap_or_default();
+                match block.lanes {
+                    LANES => part.compute::<LANES, F, V>(values, &origin, filters, this, biases, target),
+                    _ => part.compute::<{ LANES / 2 }, F, V>(values, &origin, filters, this, biases, target),
+                }
+            }
+        }
+    }
+}
+
+/// Neighbouring pixels of a row.
+struct Part {
+    row: usize,
+    columns: Range<usize>,
+    block: Block,
+}
+
+impl Part {
+    fn compute<const L: usize, F: Factor, V: Stored<F>>(
+        &self,
+        values: &[F],
+        origin: &Origin,
+        filters: &Filters<F>,
+        panel: &[F],
+        biases: &[f32],
+        target: &mut Target<V>,
+    ) {
+        let Block { first, columns, .. } = self.block;
+        let mut initial = [0.0; L];
+        if !biases.is_empty() {
+            initial[..columns].copy_from_slice(&biases[first..first + columns]);
+        }
+        let at_least = if target.relu { 0.0 } else { f32::NEG_INFINITY };
+        let start = Start::With { initial: &initial, at_least };
+        let walk = Walk {
+            items: self.columns.len(),
+            rows: filters.rows,
+            steps: filters.steps,
+            a_row: origin.filter_row,
+            a_step: F::WIDTH,
+            a_item: origin.right,
+            b_row: filters.steps * F::WIDTH * L,
+            b_step: F::WIDTH * L,
+            sums_item: target.right,
+        };
+        let offset = target.start + self.row * target.below + self.columns.start * target.right + first;
+        let targets = &mut target.values[offset..];
+        if columns == L
+            && let Some(sums) = V::as_f32(targets)
+        {
+            return F::accumulate(&walk, values, panel, start, sums);
+        }
+        let mut sums = [[0.0; L]; MAX_ITEMS];
+        F::accumulate(&Walk { sums_item: L, ..walk }, values, panel, start, sums.as_flattened_mut());
+        for (pixel, sums) in sums[..walk.items].iter().enumerate() {
+            let targets = targets[pixel * target.right..][..columns].iter_mut();
+            targets.zip(sums).for_each(|(target, sum)| *target = V::from_f32(*sum));
+        }
+    }
+}
+
+/// As few parts of at most `max` as there can be, none much shorter than the others.
+pub fn parts(count: usize, max: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = count.div_ceil(max);
+    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
+}
