@@ -3,6 +3,7 @@
 //! it cannot do without, and against the same training elsewhere (peers.py). Everything takes its turn in
 //! each round, so that a noisy machine is noisy to all.
 
+mod convolutions;
 mod files;
 mod table;
 
@@ -39,6 +40,9 @@ struct Options {
     /// Compare with Keras, JAX and PyTorch too, by the python3 that is named
     #[arg(long, value_name = "PYTHON")]
     peers: Option<PathBuf>,
+    /// Time `--model cnn` instead of the reference network
+    #[arg(long)]
+    convolutions: bool,
     /// Also train with one core kept busy by another process
     #[arg(long)]
     busy: bool,
@@ -65,6 +69,11 @@ fn main() -> Result<()> {
     println!("an epoch of MNIST: {} images, batch {BATCH_SIZE}, {threads} threads", samples.len());
 
     let mut table = Table::default();
+    if options.convolutions {
+        convolutions::compare(&samples, &test, &folder.join("mnist"), threads, &options, &mut table)?;
+        print!("\n{}", table.markdown());
+        return options.csv.iter().try_for_each(|path| table.write_csv(path));
+    }
     matrix_products(samples.len())?; // to warm up
     for round in 1..=options.rounds.max(1) {
         let products = median(&repeat(3, || matrix_products(samples.len()))?);
@@ -129,21 +138,31 @@ fn repeat(times: usize, mut measure: impl FnMut() -> Result<f64>) -> Result<Vec<
     (0..times).map(|_| measure()).collect()
 }
 
-/// A network with fresh weights.
+/// The reference network with fresh weights.
 fn network() -> Result<Network> {
-    Network::new(Model::classifier(&[28, 28], Layers::parse(LAYERS)?, 10)?, Device::Cpu)
+    network_of(LAYERS)
+}
+
+fn network_of(layers: &str) -> Result<Network> {
+    Network::new(Model::classifier(&[28, 28], Layers::parse(layers)?, 10)?, Device::Cpu)
 }
 
 fn training(samples: &Samples, test: &Samples, kind: Kind) -> Result<Trained> {
-    let (network, outcome) = train(samples, kind, EPOCHS, usize::MAX)?;
+    let (network, outcome) = train(LAYERS, samples, kind, EPOCHS, usize::MAX)?;
     let seconds: Vec<f64> = outcome.history.epochs.iter().map(|epoch| epoch.seconds).collect();
     let accuracy = train::evaluate(&network, test, BATCH_SIZE)?.accuracy;
     Ok(Trained { epoch: median(&seconds[WARM_UP..]), accuracy })
 }
 
 /// Trains a fresh network as `fitch train` does, with at most `steps` in an epoch.
-fn train(samples: &Samples, kind: Kind, epochs: usize, steps: usize) -> Result<(Network, Outcome)> {
-    let network = network()?.with_precision(kind)?;
+fn train(
+    layers: &str,
+    samples: &Samples,
+    kind: Kind,
+    epochs: usize,
+    steps: usize,
+) -> Result<(Network, Outcome)> {
+    let network = network_of(layers)?.with_precision(kind)?;
     let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.001)?;
     let outcome = Fit::network(&network, optimizer)
         .epochs(epochs)
@@ -222,9 +241,11 @@ struct PeerReport {
     seconds: Vec<f64>,
     accuracy: f64,
     version: String,
+    /// The seconds of an evaluation of the test set, where it was timed.
+    evaluation: Option<f64>,
 }
 
-fn run_peer(python: &Path, contender: &str, data: &Path, threads: usize) -> Result<PeerReport> {
+fn peer_report(python: &Path, contender: &str, data: &Path, threads: usize) -> Result<PeerReport> {
     let output = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/benchmark/peers.py"))
         .arg(contender)
@@ -242,7 +263,7 @@ fn run_peer(python: &Path, contender: &str, data: &Path, threads: usize) -> Resu
 }
 
 fn peer(python: &Path, contender: &str, data: &Path, threads: usize) -> Result<Trained> {
-    let PeerReport { seconds, accuracy, version } = run_peer(python, contender, data, threads)?;
+    let PeerReport { seconds, accuracy, version, .. } = peer_report(python, contender, data, threads)?;
     ensure!(seconds.len() == EPOCHS && accuracy > 0.97, "{version}: {seconds:?} s, accuracy {accuracy}");
     Ok(Trained { epoch: median(&seconds[WARM_UP..]), accuracy })
 }
@@ -266,7 +287,7 @@ fn digits(threads: usize) -> Result<f64> {
 fn digits_in_keras(python: &Path, threads: usize) -> Result<f64> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/data/digits.csv.gz");
     let start = Instant::now();
-    let report = run_peer(python, "keras-digits", &file, threads)?;
+    let report = peer_report(python, "keras-digits", &file, threads)?;
     ensure!(report.accuracy > 0.95, "{}: accuracy {}", report.version, report.accuracy);
     Ok(start.elapsed().as_secs_f64())
 }
@@ -303,7 +324,7 @@ fn large(
     let pixels = data::idx_file::read_images(&images)?;
     let large = Samples::new(&pixels, &labels)?.scaled_by(255.0);
     let seconds = |samples: &Samples, epochs: usize, steps: usize| -> Result<f64> {
-        Ok(train(samples, Kind::Float, epochs, steps)?.1.seconds)
+        Ok(train(LAYERS, samples, Kind::Float, epochs, steps)?.1.seconds)
     };
     for _ in 0..rounds.max(1) {
         // The shuffled order of all images is made before the first step.

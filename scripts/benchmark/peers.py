@@ -4,7 +4,8 @@ everything compiled that can be, fused optimizers. One contender a process:
     peers.py CONTENDER MNIST_FOLDER --epochs 7 --threads 2
 
 prints a line of JSON: the seconds of each epoch (without validation), the test accuracy, the versions.
-CONTENDER is jax, keras-jax, keras-tensorflow, torch or torch-compile; or keras-digits, which does the whole
+CONTENDER is jax, keras-jax, keras-tensorflow, torch or torch-compile; torch-cnn or torch-cnn-bfloat16, which
+train the network of `fitch train --model cnn`, and time an evaluation too; or keras-digits, which does the whole
 job of `fitch train` on the digits with their file instead of the folder: split, early stopping with the best
 weights, history as CSV, test set, model file.
 """
@@ -186,6 +187,54 @@ def torch_fused(folder, epochs, threads, compiled=False):
     return seconds, float((found == test_labels).mean()), f"{name} {torch.__version__}"
 
 
+def torch_cnn(folder, epochs, threads, half):
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    (images, labels), (test_images, test_labels) = mnist(folder)
+    as_images = lambda pixels: torch.tensor(pixels).view(-1, 1, 28, 28)
+    images, labels, test_images = as_images(images), torch.tensor(labels, dtype=torch.int64), as_images(test_images)
+    network = nn.Sequential(
+        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Dropout(0.25), nn.Flatten(), nn.Linear(1152, 128), nn.ReLU(), nn.Dropout(0.25), nn.Linear(128, 10),
+    ).to(memory_format=torch.channels_last)
+    for layer in network:
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.001, eps=1e-7, fused=True)
+
+    def logits(x):
+        x = (x.float() / 255).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            return network(x).float()
+
+    seconds = []
+    for _ in range(epochs):
+        start = time.perf_counter()
+        total = torch.zeros(())
+        for rows in torch.randperm(len(images)).split(BATCH):
+            value = nn.functional.cross_entropy(logits(images[rows]), labels[rows])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            total += value.detach()
+        total.item()
+        seconds.append(time.perf_counter() - start)
+    network.eval()
+    evaluations = []
+    for _ in range(5):
+        start = time.perf_counter()
+        with torch.inference_mode():
+            found = torch.cat([logits(part).argmax(-1) for part in test_images.split(1024)]).numpy()
+        evaluations.append(time.perf_counter() - start)
+    accuracy = float((found == test_labels).mean())
+    return seconds, accuracy, f"torch, channels last, fused Adam {torch.__version__}", sorted(evaluations)[2]
+
+
 def keras_digits(file):
     os.environ["KERAS_BACKEND"] = "jax"
     import keras
@@ -233,10 +282,13 @@ def main():
         "keras-tensorflow": lambda: keras_fit("tensorflow", data, epochs),
         "torch": lambda: torch_fused(data, epochs, threads),
         "torch-compile": lambda: torch_fused(data, epochs, threads, compiled=True),
+        "torch-cnn": lambda: torch_cnn(data, epochs, threads, half=False),
+        "torch-cnn-bfloat16": lambda: torch_cnn(data, epochs, threads, half=True),
         "keras-digits": lambda: keras_digits(data),
     }
-    seconds, accuracy, version = contenders[options.contender]()
-    print(json.dumps({"seconds": seconds, "accuracy": accuracy, "version": version}))
+    seconds, accuracy, version, *evaluation = contenders[options.contender]()
+    report = {"seconds": seconds, "accuracy": accuracy, "version": version}
+    print(json.dumps(report | ({"evaluation": evaluation[0]} if evaluation else {})))
 
 
 main()

@@ -5,6 +5,7 @@ mod card;
 pub mod onnx;
 mod script_model;
 pub mod torchscript;
+mod written_here;
 
 pub(crate) use card::CARD_NAME;
 pub use card::{InputCard, ModelCard};

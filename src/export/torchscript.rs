@@ -27,11 +27,9 @@ const TOLERANCE: f64 = 1e-5;
 pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
     let TrainedModel { model, variables, card } = trained;
     let variables = variables.variables();
-    let mut archive = Archive::new(&objects(model))?;
-    archive.put("code/__torch__/fitch.py", root_code(model, card).as_bytes())?;
-    for placed in model.all_layers() {
-        let code = layer_code(placed);
-        archive.put(&format!("code/__torch__/fitch/{}.py", placed.name), code.as_bytes())?;
+    let mut archive = Archive::new();
+    for (name, code) in code_files(model, card) {
+        archive.put(&name, &code)?;
     }
     let mut index = 0;
     for placed in model.all_layers() {
@@ -42,6 +40,18 @@ pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
     }
     archive.put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
     archive.finish()
+}
+
+/// The files that say what is computed, with their names: all but the tensors.
+pub(super) fn code_files(model: &Model, card: &ModelCard) -> Vec<(String, Vec<u8>)> {
+    let mut files = vec![
+        ("data.pkl".to_string(), objects(model)),
+        (format!("code/__torch__/{PACKAGE}.py"), root_code(model, card).into_bytes()),
+    ];
+    files.extend(model.all_layers().map(|placed| {
+        (format!("code/__torch__/{PACKAGE}/{}.py", placed.name), layer_code(placed).into_bytes())
+    }));
+    files
 }
 
 /// The object tree: the classifier with one object a layer.
@@ -133,7 +143,7 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
 /// output differs by more than rounding explains.
 pub fn verify(path: &Path, network: &dyn ModuleT, device: Device, images: &Tensor) -> Result<()> {
     let _no_gradient = tch::no_grad_guard();
-    let loaded = ScriptModel::load(path, device)?;
+    let loaded = ScriptModel::load_code(path, device)?;
     let raw = images.f_to_device(device)?;
     let scaled = raw.f_to_kind(Kind::Float)?.f_div_scalar(loaded.card().input.maximum)?;
     let expected = network.forward_t(&scaled, false);

@@ -19,7 +19,8 @@ pub fn load(class: &str, methods: &str, device: Device) -> Result<CModule> {
         fields.boolean(false);
     });
     let head = "(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n";
-    let mut archive = Archive::new(&pickle.finish())?;
+    let mut archive = Archive::new();
+    archive.put("data.pkl", &pickle.finish())?;
     archive
         .put(&format!("code/__torch__/{PACKAGE}.py"), format!("class {class}{head}{methods}").as_bytes())?;
     Ok(CModule::load_data_on_device(&mut Cursor::new(archive.finish()?), device)?)

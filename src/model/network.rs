@@ -102,6 +102,27 @@ impl Network {
         Ok(gradients.map(|gradients| Box::new(gradients) as Box<dyn Backpropagation>))
     }
 
+    /// The logits [b, classes] of samples [b, ...], both float32, outside of training. Those of wide layers are
+    /// computed some samples at a time.
+    ///
+    /// # Errors
+    /// Samples of another shape, or a fault of the device.
+    pub fn logits(&self, inputs: &Tensor) -> Result<Tensor> {
+        let inference = self.inference(inputs);
+        let forward = |inputs: &Tensor| match &inference {
+            Some(layers) => layers.infer(inputs),
+            None => Ok(self.modules.forward_t(inputs, false)),
+        };
+        let at_once = self.model.samples_at_once();
+        let count = inputs.size().first().copied().unwrap_or(0);
+        if count <= at_once {
+            return forward(inputs);
+        }
+        let starts = (0..count).step_by(at_once as usize);
+        let parts = starts.map(|start| forward(&inputs.f_narrow(0, start, at_once.min(count - start))?));
+        Ok(Tensor::f_cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
     /// What computes outputs outside of training: the layers' own code, if the variables are as they were made
     /// and autograd records nothing.
     fn inference(&self, inputs: &Tensor) -> Option<ExplicitGradients> {
@@ -121,23 +142,16 @@ fn is_recorded(tensor: &Tensor) -> bool {
 }
 
 impl ModuleT for Network {
-    /// The logits [b, classes] in float32 of samples [b, ...] in float32. Outside of training, samples whose
-    /// layers are wide are computed some at a time.
+    /// The logits [b, classes] in float32 of samples [b, ...] in float32; outside of training those of
+    /// [`Network::logits`].
+    ///
+    /// # Panics
+    /// Where that fails, as tch's own modules do.
     fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
-        let inference = if train { None } else { self.inference(inputs) };
-        let forward = |inputs: &Tensor| match &inference {
-            // libtorch's operators fail with a panic, too.
-            Some(layers) => layers.infer(inputs).unwrap(),
-            None => self.modules.forward_t(inputs, train),
-        };
-        let at_once = self.model.samples_at_once();
-        let count = inputs.size().first().copied().unwrap_or(0);
-        if train || count <= at_once {
-            return forward(inputs);
+        if train {
+            return self.modules.forward_t(inputs, train);
         }
-        let starts = (0..count).step_by(at_once as usize);
-        let parts = starts.map(|start| inputs.narrow(0, start, at_once.min(count - start)));
-        Tensor::cat(&parts.map(|part| forward(&part)).collect::<Vec<_>>(), 0)
+        self.logits(inputs).unwrap_or_else(|fault| panic!("{fault:#}"))
     }
 }
 

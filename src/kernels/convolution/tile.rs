@@ -123,18 +123,21 @@ fn single<const ITEMS: usize, const L: usize>(
 ) {
     let mut kept = begin::<ITEMS, L>(walk, start, sums);
     for row in 0..walk.rows {
-        let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
+        let a = a.wrapping_add(row * walk.a_row);
+        let items: [*const f32; ITEMS] = std::array::from_fn(|item| a.wrapping_add(item * walk.a_item));
+        let mut b = b.wrapping_add(row * walk.b_row);
+        let mut offset = 0;
         for _ in 0..walk.steps {
             // SAFETY: the caller checked that the walk stays within both operands.
             let lanes = unsafe { b.cast::<[f32; L]>().read() };
-            for (item, kept) in kept.iter_mut().enumerate() {
+            for (item, kept) in items.iter().zip(&mut kept) {
                 // SAFETY: as above.
-                let value = unsafe { a.add(item * walk.a_item).read() };
+                let value = unsafe { item.add(offset).read() };
                 for (sum, lane) in kept.iter_mut().zip(lanes) {
                     *sum = value.mul_add(lane, *sum);
                 }
             }
-            a = a.wrapping_add(walk.a_step);
+            offset += walk.a_step;
             b = b.wrapping_add(walk.b_step);
         }
     }

@@ -18,11 +18,9 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Begins one with the pickled object tree.
-    pub(crate) fn new(objects: &[u8]) -> Result<Archive> {
-        let mut archive = Archive { zip: ZipWriter::new(Cursor::new(Vec::new())) };
-        archive.put("data.pkl", objects)?;
-        Ok(archive)
+    /// Begins one. Its first file is `data.pkl`, the pickled object tree.
+    pub(crate) fn new() -> Archive {
+        Archive { zip: ZipWriter::new(Cursor::new(Vec::new())) }
     }
 
     /// Adds a file.
