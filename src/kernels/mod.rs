@@ -28,6 +28,8 @@ pub(crate) mod float32_math;
 pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod named_tensors;
+pub(crate) mod normalization;
+pub(crate) mod pooling;
 pub(crate) mod script;
 pub(crate) mod tensor_slice;
 pub(crate) mod thread_priority;

@@ -34,6 +34,24 @@ unsafe impl Value for bf16 {
     const KIND: Kind = Kind::BFloat16;
 }
 
+/// A type of numbers that fitch computes with. The computation itself is in float32.
+pub trait Real: Value + Into<f32> {
+    /// The number of the type that is next to a float32.
+    fn nearest(value: f32) -> Self;
+}
+
+impl Real for f32 {
+    fn nearest(value: f32) -> f32 {
+        value
+    }
+}
+
+impl Real for bf16 {
+    fn nearest(value: f32) -> bf16 {
+        bf16::from_f32(value)
+    }
+}
+
 fn is_plain<T: Value>(tensor: &Tensor) -> bool {
     tensor.kind() == T::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous()
 }
