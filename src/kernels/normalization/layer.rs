@@ -27,7 +27,7 @@ pub struct SampleStatistics {
 ///
 /// # Errors
 /// As for [`batch_forward`], but one value is enough.
-pub fn layer_forward(
+pub fn forward(
     inputs: &Tensor,
     weight: &[f32],
     bias: &[f32],
@@ -39,11 +39,11 @@ pub fn layer_forward(
     }
 }
 
-/// The gradients by that of the outputs of [`layer_forward`], with what it was given and found.
+/// The gradients by that of the outputs of [`forward`], with what it was given and found.
 ///
 /// # Errors
-/// As for [`layer_forward`]; gradients of another shape or type than the inputs.
-pub fn layer_backward(
+/// As for [`forward`]; gradients of another shape or type than the inputs.
+pub fn backward(
     inputs: &Tensor,
     gradients: &Tensor,
     weight: &[f32],
@@ -142,18 +142,21 @@ fn layer_gradients<T: Real>(
     Ok((of_inputs, of_weight, of_bias))
 }
 
-/// The mean and the reciprocal deviation. Deviations are added up twice: first those from 0, then those from
-/// the mean that this gives, so that large values with small deviations come out right.
+/// The mean and the reciprocal deviation. As in a batch, deviations are those from the mean of the first values,
+/// so that large values with small deviations come out right.
 fn sample_statistics<T: Real>(inputs: &[T], epsilon: f64) -> (f32, f32) {
-    let count = inputs.len() as f64;
-    let moments = |mean: f32| {
+    let means = |inputs: &[T], mean: f32| {
         let (mut sums, mut squares) = ([0.0; WIDE], [0.0; WIDE]);
         add_deviations(inputs, &[mean; WIDE], &mut sums, &mut squares);
-        (total(&sums) / count, total(&squares) / count)
+        [sums, squares].map(|sums| total(&sums) / inputs.len() as f64)
     };
-    let near = moments(0.0).0 as f32;
-    let (rest, square) = moments(near);
-    ((f64::from(near) + rest) as f32, (square - rest * rest + epsilon).sqrt().recip() as f32)
+    let [near, _] = means(&inputs[..WIDE.min(inputs.len())], 0.0);
+    let near = near as f32;
+    let [rest, square] = means(inputs, near);
+    // Rounding may have made the variance negative; NaN stays.
+    let variance = square - rest * rest;
+    let variance = if variance < 0.0 { 0.0 } else { variance };
+    ((f64::from(near) + rest) as f32, (variance + epsilon).sqrt().recip() as f32)
 }
 
 fn total(sums: &[f32; WIDE]) -> f64 {
@@ -173,7 +176,7 @@ fn normalise_sample<T: Real>(
     outputs: &mut [T],
 ) {
     for ((input, output), (weight, bias)) in inputs.iter().zip(outputs).zip(weight.iter().zip(bias)) {
-        *output = T::nearest(((*input).into() - mean) * reciprocal * weight + bias);
+        *output = T::nearest((input.single() - mean) * reciprocal * weight + bias);
     }
 }
 
@@ -186,8 +189,8 @@ fn add_sample<T: Real>(
 ) {
     let sums = of_weight.iter_mut().zip(of_bias);
     for ((input, gradient), (of_weight, of_bias)) in inputs.iter().zip(gradients).zip(sums) {
-        let gradient: f32 = (*gradient).into();
-        *of_weight += gradient * (((*input).into() - mean) * reciprocal);
+        let gradient: f32 = gradient.single();
+        *of_weight += gradient * ((input.single() - mean) * reciprocal);
         *of_bias += gradient;
     }
 }
@@ -209,15 +212,15 @@ fn sample_gradient<T: Real>(
         for (((input, gradient), weight), (sum, product)) in
             inputs.iter().zip(gradients).zip(weight).zip(sums)
         {
-            let gradient = (*gradient).into() * weight;
+            let gradient = gradient.single() * weight;
             *sum += gradient;
-            *product += gradient * (((*input).into() - mean) * reciprocal);
+            *product += gradient * ((input.single() - mean) * reciprocal);
         }
     }
     let [offset, slope] = [sums, products].map(|sums| (total(&sums) / inputs.len() as f64) as f32);
     for (((input, gradient), weight), of_input) in inputs.iter().zip(gradients).zip(weight).zip(of_inputs) {
-        let normalised = ((*input).into() - mean) * reciprocal;
-        *of_input = T::nearest(((*gradient).into() * weight - offset - normalised * slope) * reciprocal);
+        let normalised = (input.single() - mean) * reciprocal;
+        *of_input = T::nearest((gradient.single() * weight - offset - normalised * slope) * reciprocal);
     }
 }
 
@@ -244,8 +247,8 @@ mod tests {
         let size = shape[1..].iter().product::<i64>() as usize;
         let (weight, bias) = (parameters(size, 0.618), parameters(size, 0.414));
         let (inputs, gradients) = (values(shape, kind, 0.618), values(shape, kind, 0.732));
-        let (outputs, statistics) = layer_forward(&inputs, &weight, &bias, EPSILON).unwrap();
-        let backward = |needs| layer_backward(&inputs, &gradients, &weight, &statistics, needs).unwrap();
+        let (outputs, statistics) = forward(&inputs, &weight, &bias, EPSILON).unwrap();
+        let backward = |needs| backward(&inputs, &gradients, &weight, &statistics, needs).unwrap();
         let (of_inputs, of_weight, of_bias) = backward(true);
         let of_inputs = of_inputs.unwrap();
         let (none, same_of_weight, same_of_bias) = backward(false);
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn small_deviations_of_large_values_are_right() {
         let inputs = values(&[2, 4000], Kind::Float, 0.618) * 0.1 + 1000.0;
-        let (_, statistics) = layer_forward(&inputs, &[1.0; 4000], &[0.0; 4000], 1e-9).unwrap();
+        let (_, statistics) = forward(&inputs, &[1.0; 4000], &[0.0; 4000], 1e-9).unwrap();
         let exact = inputs.to_kind(Kind::Double);
         let deviation = (exact.var_dim(1, false, false) + 1e-9).sqrt();
         assert_slice_close(&statistics.mean, &exact.mean_dim(1, false, Kind::Double), "mean");
@@ -283,8 +286,8 @@ mod tests {
             (values(&[37, 20, 17], Kind::Float, 0.618), values(&[37, 20, 17], Kind::Float, 0.732));
         let (weight, bias) = (parameters(340, 0.618), parameters(340, 0.414));
         let results = || {
-            let (outputs, statistics) = layer_forward(&inputs, &weight, &bias, EPSILON).unwrap();
-            let gradients = layer_backward(&inputs, &gradients, &weight, &statistics, true).unwrap();
+            let (outputs, statistics) = forward(&inputs, &weight, &bias, EPSILON).unwrap();
+            let gradients = backward(&inputs, &gradients, &weight, &statistics, true).unwrap();
             (outputs, statistics, gradients)
         };
         let expected = with_threads(1, results);
@@ -297,9 +300,9 @@ mod tests {
     fn nan_stays_in_its_sample() {
         let inputs = values(&[2, 300], Kind::Float, 0.618);
         let _ = inputs.get(0).get(299).fill_(f64::NAN);
-        let (outputs, statistics) = layer_forward(&inputs, &[1.0; 300], &[0.0; 300], EPSILON).unwrap();
+        let (outputs, statistics) = forward(&inputs, &[1.0; 300], &[0.0; 300], EPSILON).unwrap();
         let (of_inputs, of_weight, _) =
-            layer_backward(&inputs, &inputs.ones_like(), &[1.0; 300], &statistics, true).unwrap();
+            backward(&inputs, &inputs.ones_like(), &[1.0; 300], &statistics, true).unwrap();
         for tensor in [outputs, of_inputs.unwrap()] {
             let [first, second] = [0, 1].map(|sample| tensor.get(sample).isnan());
             assert!(bool::try_from(first.all()).unwrap() && !bool::try_from(second.any()).unwrap());
@@ -310,7 +313,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_an_error() {
         let inputs = values(&[4, 3], Kind::Float, 0.618);
-        let (_, statistics) = layer_forward(&inputs, &[1.0; 3], &[0.0; 3], EPSILON).unwrap();
+        let (_, statistics) = forward(&inputs, &[1.0; 3], &[0.0; 3], EPSILON).unwrap();
         for (inputs, weight) in [
             (inputs.shallow_clone(), &[1.0; 2][..]),
             (inputs.to_kind(Kind::Double), &[1.0; 3]),
@@ -318,12 +321,12 @@ mod tests {
             (inputs.view([12]), &[1.0; 3]),
             (inputs.narrow(1, 0, 0), &[]),
         ] {
-            assert!(layer_forward(&inputs, weight, &[0.0; 3], EPSILON).is_err());
-            assert!(layer_backward(&inputs, &inputs, weight, &statistics, true).is_err());
+            assert!(forward(&inputs, weight, &[0.0; 3], EPSILON).is_err());
+            assert!(backward(&inputs, &inputs, weight, &statistics, true).is_err());
         }
-        assert!(layer_forward(&inputs, &[1.0; 3], &[0.0; 2], EPSILON).is_err());
-        assert!(layer_backward(&inputs, &inputs.get(0), &[1.0; 3], &statistics, true).is_err());
+        assert!(forward(&inputs, &[1.0; 3], &[0.0; 2], EPSILON).is_err());
+        assert!(backward(&inputs, &inputs.get(0), &[1.0; 3], &statistics, true).is_err());
         let few = inputs.narrow(0, 0, 3);
-        assert!(layer_backward(&few, &few, &[1.0; 3], &statistics, true).is_err());
+        assert!(backward(&few, &few, &[1.0; 3], &statistics, true).is_err());
     }
 }
