@@ -1,6 +1,7 @@
 //! What fitch computes beside libtorch, or through its side doors: slices of tensor memory, matrix products,
-//! libtorch's own threads, cross-entropy, masks, updates of parameters, operators that tch does not bind, the
-//! libraries of CUDA, and the container of TorchScript. The room knows nothing of what it is used for.
+//! libtorch's own threads, pooling, normalisation, cross-entropy, masks, updates of parameters, operators
+//! that tch does not bind, the libraries of CUDA, and the container of TorchScript. The room knows nothing of
+//! what it is used for.
 //!
 //! All of the library's unsafe code is here; the rest of the crate denies it. What it relies on:
 //!

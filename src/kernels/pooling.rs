@@ -1,11 +1,11 @@
 //! The maximum or the mean of each square of images on a CPU, and the gradients, for images whose channels
 //! lie together in memory: [b, height, width, channels].
 //!
-//! Squares lie side by side; pixels left over at the right and the bottom are dropped. Inputs are read once and
-//! results written once, and a position in a square is a byte, where libtorch keeps an int64. For
-//! [128, 26, 26, 16] in squares of 2 x 2, by one thread of an AVX2 machine, that takes 0.3 to 0.45 of the time of
-//! libtorch's operators in float32 and 0.4 to 0.6 of it in bfloat16. (With 3 channels only, `max_backward` is
-//! slower than libtorch's.)
+//! Squares lie side by side; pixels left over at the right and the bottom are dropped. Inputs are read once
+//! and results written once, and a position in a square is a byte, where libtorch keeps an int64. For
+//! [128, 26, 26, 16] in squares of 2 x 2, by one thread of an AVX2 machine, that takes 0.3 to 0.45 of the
+//! time of libtorch's operators in float32 and 0.4 to 0.6 of it in bfloat16. (Of 3 channels, the gradient of
+//! maxima takes longer than libtorch's.)
 
 use super::tensor_slice::{Real, as_slice, filled};
 use super::threads::for_each_chunk;
@@ -19,12 +19,12 @@ pub const MAX_SIDE: usize = 15;
 
 const OTHER_VALUES: &str = "only contiguous float32 and bfloat16 images on the CPU can be pooled";
 
-/// The maxima, and where in its square each is: line by line, from 0 on. Of equal values the first counts, and
-/// NaN is larger than all, as for libtorch.
+/// The maxima, and where in its square each is: line by line, from 0 on. Of equal values the first counts,
+/// and NaN, the last of several, is larger than all, as for libtorch.
 ///
 /// # Errors
-/// Other tensors than float32 or bfloat16 [b, height, width, channels], contiguous and on the CPU; squares that
-/// do not fit or are larger than [`MAX_SIDE`]; too little memory.
+/// Other tensors than float32 or bfloat16 [b, height, width, channels], contiguous and on the CPU; squares
+/// that do not fit or are larger than [`MAX_SIDE`]; too little memory.
 pub fn max_forward(inputs: &Tensor, side: usize) -> Result<(Tensor, Vec<u8>)> {
     match inputs.kind() {
         Kind::BFloat16 => max_of::<bf16>(inputs, side),

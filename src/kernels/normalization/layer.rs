@@ -22,8 +22,8 @@ pub struct SampleStatistics {
     pub reciprocal_deviation: Vec<f32>,
 }
 
-/// Inputs [b, ...], each sample less its mean and over its deviation, scaled and shifted by a weight and a bias
-/// for each of its values.
+/// Inputs [b, ...], each sample less its mean and over its deviation, scaled and shifted by a weight and a
+/// bias for each of its values.
 ///
 /// # Errors
 /// As for [`batch_forward`], but one value is enough.
@@ -142,8 +142,8 @@ fn layer_gradients<T: Real>(
     Ok((of_inputs, of_weight, of_bias))
 }
 
-/// The mean and the reciprocal deviation. As in a batch, deviations are those from the mean of the first values,
-/// so that large values with small deviations come out right.
+/// The mean and the reciprocal deviation. As in a batch, deviations are those from the mean of the first
+/// values, so that large values with small deviations come out right.
 fn sample_statistics<T: Real>(inputs: &[T], epsilon: f64) -> (f32, f32) {
     let means = |inputs: &[T], mean: f32| {
         let (mut sums, mut squares) = ([0.0; WIDE], [0.0; WIDE]);

@@ -1,10 +1,11 @@
 //! Normalisation on a CPU, of each channel over a batch or of each sample, and the gradients.
 //!
-//! Memory is what it waits for, so there are as few passes as the formulas allow: two over a batch, and one over
-//! samples, which stay in the cache. ReLU, which otherwise takes a pass of its own in both directions, is part
-//! of the first. For [128, 26, 26, 16] by one thread of an AVX2 machine, a batch's forward pass with ReLU takes
-//! half of the time of libtorch's two operators. A sample's takes as long as libtorch's in float32 and 0.85 of
-//! it in bfloat16. Values are cut into pieces by their shape alone, so that no bit depends on the threads.
+//! Memory is what it waits for, so there are as few passes as the formulas allow: two over a batch, and one
+//! over samples, which stay in the cache. ReLU, which otherwise takes a pass of its own in both directions,
+//! is part of the first. For [128, 26, 26, 16] by one thread of an AVX2 machine, a batch's forward pass with
+//! ReLU takes half of the time of libtorch's two operators. A sample's takes as long as libtorch's in float32
+//! and 0.85 of it in bfloat16. Values are cut into pieces by their shape alone, so that no bit depends on the
+//! number of threads.
 
 pub mod batch;
 pub mod layer;
