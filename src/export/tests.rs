@@ -171,7 +171,7 @@ fn raw_and_scaled_images_flat_ones_and_any_batch_size_are_taken() {
     }
     assert_eq!(loaded.card(), &exported.card);
     let fault = format!("{:#}", loaded.probabilities(&images(2).transpose(0, 1)).unwrap_err());
-    assert!(fault.contains("cannot be multiplied") && fault.lines().count() == 1, "{fault}");
+    assert!(fault.contains("do not have 12 values each") && fault.lines().count() == 1, "{fault}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What fitch computes beside libtorch, or through its side doors: slices of tensor memory, matrix products,
-//! libtorch's own threads, cross-entropy, masks, updates of parameters, operators that tch does not bind, the
-//! libraries of CUDA, and the container of TorchScript. The room knows nothing of what it is used for.
+//! libtorch's own threads, pooling, normalisation, cross-entropy, masks, updates of parameters, operators
+//! that tch does not bind, the libraries of CUDA, and the container of TorchScript. The room knows nothing of
+//! what it is used for.
 //!
 //! All of the library's unsafe code is here; the rest of the crate denies it. What it relies on:
 //!
@@ -29,6 +30,8 @@ pub(crate) mod float32_math;
 pub(crate) mod mask;
 pub(crate) mod matmul;
 pub(crate) mod named_tensors;
+pub(crate) mod normalization;
+pub(crate) mod pooling;
 pub(crate) mod processor;
 pub(crate) mod script;
 pub(crate) mod tensor_slice;

@@ -34,6 +34,52 @@ unsafe impl Value for bf16 {
     const KIND: Kind = Kind::BFloat16;
 }
 
+/// A type of numbers that fitch computes with, in float32. The crate half's own conversions branch where a
+/// number may be NaN, which keeps loops from being vectorised.
+pub trait Real: Value {
+    fn single(self) -> f32;
+
+    /// The number that is nearest to a float32. Of two, it is the even one.
+    fn nearest(value: f32) -> Self;
+
+    /// The same numbers, if they are float32.
+    fn as_singles(values: &mut [Self]) -> Option<&mut [f32]>;
+}
+
+impl Real for f32 {
+    fn single(self) -> f32 {
+        self
+    }
+
+    fn nearest(value: f32) -> f32 {
+        value
+    }
+
+    fn as_singles(values: &mut [f32]) -> Option<&mut [f32]> {
+        Some(values)
+    }
+}
+
+impl Real for bf16 {
+    #[inline]
+    fn single(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
+    }
+
+    #[inline]
+    fn nearest(value: f32) -> bf16 {
+        let bits = value.to_bits();
+        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1));
+        // A NaN must not be rounded to infinity: a bit that is kept makes it quiet.
+        let bits = if value.is_nan() { bits | 0x40_0000 } else { rounded };
+        bf16::from_bits((bits >> 16) as u16)
+    }
+
+    fn as_singles(_: &mut [bf16]) -> Option<&mut [f32]> {
+        None
+    }
+}
+
 fn is_plain<T: Value>(tensor: &Tensor) -> bool {
     tensor.kind() == T::KIND && tensor.device() == Device::Cpu && tensor.is_contiguous()
 }
@@ -146,6 +192,19 @@ mod tests {
         assert_eq!(as_slice::<f32>(&tensor), Some(&[1.0, 5.0][..]));
         assert_eq!(as_slice::<f32>(&half), None, "another type");
         assert_eq!(as_slice::<f32>(&tensor.expand([2, 2], false)), None, "not contiguous");
+    }
+
+    #[test]
+    fn numbers_are_rounded_as_by_the_crate_half() {
+        for upper in 0..=u16::MAX {
+            let half = bf16::from_bits(upper);
+            assert_eq!(half.single().to_bits(), u32::from(upper) << 16);
+            for lower in [0, 1, 0x7fff, 0x8000, 0x8001, 0xffff] {
+                let value = f32::from_bits(u32::from(upper) << 16 | lower);
+                let expected = bf16::from_f32(value).to_bits();
+                assert_eq!(bf16::nearest(value).to_bits(), expected, "{upper:x} {lower:x}");
+            }
+        }
     }
 
     #[test]

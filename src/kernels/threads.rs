@@ -73,7 +73,25 @@ pub fn for_each_item<T: Send>(items: Vec<T>, work: impl Fn(T) + Sync) {
 
 /// The number of threads that libtorch computes with.
 pub fn threads() -> usize {
+    #[cfg(test)]
+    if let Some(count) = THREADS.get() {
+        return count;
+    }
     tch::get_num_threads().max(1) as usize
+}
+
+#[cfg(test)]
+thread_local! {
+    static THREADS: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}
+
+/// Does work with another number of threads than libtorch's, which all tests share.
+#[cfg(test)]
+pub(crate) fn with_threads<T>(count: usize, work: impl FnOnce() -> T) -> T {
+    THREADS.set(Some(count));
+    let done = work();
+    THREADS.set(None);
+    done
 }
 
 fn on_team<F: Fn() + Sync>(run_on_team: RunOnTeam, threads: usize, work: &F) {

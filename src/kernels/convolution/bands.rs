@@ -3,6 +3,7 @@
 
 use super::correlation::{Block, Filters, Origin, Stored, Target, blocks, correlate, parts};
 use super::tile::{Factor, LANES, Start, Walk, max_items};
+use crate::kernels::tensor_slice::Real;
 use multiversion::multiversion;
 use std::ops::Range;
 
@@ -107,9 +108,7 @@ impl Convolution {
         outputs: &mut [V],
         positions: &mut [u8],
         scratch: &mut Scratch<F>,
-    ) where
-        f32: Stored<F>,
-    {
+    ) {
         let rows = band.start * self.pool..band.end * self.pool;
         let [_, columns] = self.convolved();
         let (inputs, width) = self.inputs(&rows, inputs, &mut scratch.inputs);
@@ -129,7 +128,7 @@ impl Convolution {
         scratch.convolved.resize(rows.len() * below, 0.0);
         let values = &mut scratch.convolved[..];
         let target = &mut Target { values, start: 0, below, right, relu: self.relu };
-        correlate::<F, f32>(size, inputs, origin, filters, biases, target);
+        correlate(size, inputs, origin, filters, biases, target);
         maxima(self, &scratch.convolved, outputs, positions);
     }
 
@@ -170,12 +169,7 @@ impl Convolution {
 
 /// Writes the maximum of each square of pixels and its position in it: the first of several, or NaN.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
-fn maxima<F, V: Stored<F>>(
-    convolution: &Convolution,
-    convolved: &[f32],
-    outputs: &mut [V],
-    positions: &mut [u8],
-) {
+fn maxima<V: Real>(convolution: &Convolution, convolved: &[f32], outputs: &mut [V], positions: &mut [u8]) {
     let Convolution { pool, relu, filters, .. } = *convolution;
     let columns = convolution.pooled()[1];
     let row = columns * pool * filters;
@@ -198,7 +192,7 @@ fn maxima<F, V: Stored<F>>(
                 let is_dead = relu & (best[lane] == 0.0);
                 if is_dead { NOWHERE } else { found[lane] as u8 }
             });
-            let best = best.map(V::from_f32);
+            let best = best.map(V::nearest);
             outputs.copy_from_slice(&best[..outputs.len()]);
             positions.copy_from_slice(&found[..positions.len()]);
         }
@@ -317,7 +311,7 @@ fn copy<F: Factor, V: Stored<F>>(values: &[V], to: &mut [F]) {
 fn keep_positive<F: Factor, V: Stored<F>>(gradients: &[V], outputs: &[V], to: &mut [F]) {
     for ((to, gradient), output) in to.iter_mut().zip(gradients).zip(outputs) {
         let gradient = gradient.to_factor();
-        *to = if output.to_f32() > 0.0 { gradient } else { F::default() };
+        *to = if output.single() > 0.0 { gradient } else { F::default() };
     }
 }
 
@@ -365,7 +359,7 @@ fn sum_pixels<F: Factor>(
         for column in 0..columns {
             let pixel = lanes(&values[row * below + column * right..], channels);
             for (sum, value) in sums.iter_mut().zip(pixel) {
-                *sum += value.into();
+                *sum += value.single();
             }
         }
     }

@@ -2,50 +2,37 @@
 //! gradients of the inputs from those of the outputs.
 
 use super::tile::{Factor, LANES, MAX_ITEMS, Start, Walk, max_items};
+use crate::kernels::tensor_slice::Real;
 use half::bf16;
 use std::ops::Range;
 
 /// A number as images hold it, beside the type `F` in which it is multiplied.
-pub trait Stored<F>: Copy + Default + Send + Sync {
+pub trait Stored<F: Factor>: Real {
     /// The same values, if they can be multiplied as they are.
     fn as_factors(values: &[Self]) -> Option<&[F]>;
-    fn to_factor(self) -> F;
-    fn to_f32(self) -> f32;
-    fn from_f32(value: f32) -> Self;
-    /// The same values, if they are float32.
-    fn as_f32(values: &mut [Self]) -> Option<&mut [f32]>;
+
+    fn to_factor(self) -> F {
+        F::nearest(self.single())
+    }
 }
 
-macro_rules! stored {
-    ($value:ty, $factor:ty, $as_factors:expr, $to_factor:expr, $as_f32:expr) => {
-        impl Stored<$factor> for $value {
-            fn as_factors(values: &[Self]) -> Option<&[$factor]> {
-                $as_factors(values)
-            }
-
-            fn to_factor(self) -> $factor {
-                $to_factor(self)
-            }
-
-            fn to_f32(self) -> f32 {
-                self.into()
-            }
-
-            fn from_f32(value: f32) -> Self {
-                <$value as Factor>::from_f32(value)
-            }
-
-            fn as_f32(values: &mut [Self]) -> Option<&mut [f32]> {
-                $as_f32(values)
-            }
-        }
-    };
+impl Stored<f32> for f32 {
+    fn as_factors(values: &[f32]) -> Option<&[f32]> {
+        Some(values)
+    }
 }
 
-stored!(f32, f32, Some, |value| value, Some);
-stored!(f32, bf16, |_| None, bf16::from_f32, Some);
-stored!(bf16, bf16, Some, |value| value, |_| None);
-stored!(bf16, f32, |_| None, f32::from, |_| None);
+impl Stored<bf16> for bf16 {
+    fn as_factors(values: &[bf16]) -> Option<&[bf16]> {
+        Some(values)
+    }
+}
+
+impl Stored<f32> for bf16 {
+    fn as_factors(_: &[bf16]) -> Option<&[f32]> {
+        None
+    }
+}
 
 /// Neighbouring columns of a result that are computed side by side.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +79,7 @@ impl<F: Factor> Filters<F> {
                     (index / F::WIDTH / lanes, index / F::WIDTH % lanes, index % F::WIDTH);
                 let (row, step) = (group / groups, group % groups * F::WIDTH + part);
                 let is_one = lane < columns && step < steps;
-                values.push(F::from_f32(if is_one { weight(row, step, first + lane) } else { 0.0 }));
+                values.push(F::nearest(if is_one { weight(row, step, first + lane) } else { 0.0 }));
             }
         }
         Filters { rows, steps: groups, columns, values }
@@ -120,7 +107,7 @@ pub struct Target<'a, V> {
 }
 
 /// Computes a result of some rows and columns of pixels, which begins with `biases` or, without any, with 0.
-pub fn correlate<F: Factor, V: Stored<F>>(
+pub fn correlate<F: Factor, V: Real>(
     [rows, columns]: [usize; 2],
     values: &[F],
     origin: Origin,
@@ -154,7 +141,7 @@ struct Part {
 }
 
 impl Part {
-    fn compute<const L: usize, F: Factor, V: Stored<F>>(
+    fn compute<const L: usize, F: Factor, V: Real>(
         &self,
         values: &[F],
         origin: &Origin,
@@ -184,7 +171,7 @@ impl Part {
         let offset = target.start + self.row * target.below + self.columns.start * target.right + first;
         let targets = &mut target.values[offset..];
         if columns == L
-            && let Some(sums) = V::as_f32(targets)
+            && let Some(sums) = V::as_singles(targets)
         {
             return F::accumulate(&walk, values, panel, start, sums);
         }
@@ -192,7 +179,7 @@ impl Part {
         F::accumulate(&Walk { sums_item: L, ..walk }, values, panel, start, sums.as_flattened_mut());
         for (pixel, sums) in sums[..walk.items].iter().enumerate() {
             let targets = targets[pixel * target.right..][..columns].iter_mut();
-            targets.zip(sums).for_each(|(target, sum)| *target = V::from_f32(*sum));
+            targets.zip(sums).for_each(|(target, sum)| *target = V::nearest(*sum));
         }
     }
 }

@@ -130,15 +130,12 @@ impl<F: Factor> Scratches<F> {
     }
 }
 
-fn forward_as<F: Factor, V: Stored<F> + Value>(
+fn forward_as<F: Factor, V: Stored<F>>(
     convolution: &Convolution,
     inputs: &Tensor,
     weight: &Tensor,
     bias: &Tensor,
-) -> Result<Convolved>
-where
-    f32: Stored<F>,
-{
+) -> Result<Convolved> {
     let images = inputs.size().first().copied().unwrap_or(0);
     let inputs: &[V] = values(inputs, &convolution.input_shape(images), "images")?;
     let biases: &[f32] = values(bias, &[convolution.filters as i64], "biases")?;
@@ -171,7 +168,7 @@ where
     Ok(Convolved { outputs, positions })
 }
 
-fn backward_as<F: Factor, V: Stored<F> + Value>(
+fn backward_as<F: Factor, V: Stored<F>>(
     convolution: &Convolution,
     inputs: &Tensor,
     convolved: &Convolved,

@@ -60,10 +60,7 @@ impl Case {
         [outputs.detach(), of_inputs, of_weight, of_bias]
     }
 
-    fn by_ourselves<F: Factor, V: Stored<F> + Value>(&self, c: &Convolution) -> [Tensor; 4]
-    where
-        f32: Stored<F>,
-    {
+    fn by_ourselves<F: Factor, V: Stored<F>>(&self, c: &Convolution) -> [Tensor; 4] {
         let inputs = by_pixels(&self.inputs).to_kind(V::KIND);
         let convolved = forward_as::<F, V>(c, &inputs, &self.weight, &self.bias).unwrap();
         let gradients = by_pixels(&self.gradients).to_kind(V::KIND);
@@ -75,10 +72,7 @@ impl Case {
     }
 }
 
-fn check<F: Factor, V: Stored<F> + Value>(c: &Convolution, images: i64, tolerance: f64)
-where
-    f32: Stored<F>,
-{
+fn check<F: Factor, V: Stored<F>>(c: &Convolution, images: i64, tolerance: f64) {
     let case = Case::new(c, images);
     let names = ["outputs", "gradients of inputs", "gradients of weights", "gradients of biases"];
     let all = case.by_ourselves::<F, V>(c).into_iter().zip(case.by_autograd(c));

@@ -5,6 +5,7 @@
 //! registers, and the processor multiplies and adds without waiting: 95 % of its limit on both.
 
 use crate::kernels::processor::{has_avx512, has_bfloat16_products};
+use crate::kernels::tensor_slice::Real;
 use half::bf16;
 use multiversion::multiversion;
 use std::sync::LazyLock;
@@ -42,11 +43,9 @@ pub enum Start<'a, const L: usize> {
 }
 
 /// A number that is multiplied.
-pub trait Factor: Copy + Default + Into<f32> + Send + Sync + 'static {
+pub trait Factor: Real {
     /// How many neighbouring numbers of `a` are multiplied with as many of `b`, for one sum.
     const WIDTH: usize;
-
-    fn from_f32(value: f32) -> Self;
 
     /// Computes the sums of `L` lanes, 16 or 8.
     fn accumulate<const L: usize>(walk: &Walk, a: &[Self], b: &[Self], start: Start<L>, sums: &mut [f32]);
@@ -101,10 +100,6 @@ macro_rules! with_items {
 
 impl Factor for f32 {
     const WIDTH: usize = 1;
-
-    fn from_f32(value: f32) -> f32 {
-        value
-    }
 
     fn accumulate<const L: usize>(walk: &Walk, a: &[f32], b: &[f32], start: Start<L>, sums: &mut [f32]) {
         walk.check(L, a, b, sums);
@@ -181,10 +176,6 @@ fn end<const ITEMS: usize, const L: usize>(
 impl Factor for bf16 {
     const WIDTH: usize = 2;
 
-    fn from_f32(value: f32) -> bf16 {
-        bf16::from_f32(value)
-    }
-
     fn accumulate<const L: usize>(walk: &Walk, a: &[bf16], b: &[bf16], start: Start<L>, sums: &mut [f32]) {
         walk.check(L, a, b, sums);
         #[cfg(target_arch = "x86_64")]
@@ -256,7 +247,7 @@ fn pairs<const ITEMS: usize, const L: usize>(
                 for (lane, sum) in kept.iter_mut().enumerate() {
                     // SAFETY: as above.
                     let [v, w] = unsafe { b.add(2 * lane).cast::<[bf16; 2]>().read() };
-                    *sum += x.to_f32() * v.to_f32() + y.to_f32() * w.to_f32();
+                    *sum += x.single() * v.single() + y.single() * w.single();
                 }
             }
         }

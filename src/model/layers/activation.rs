@@ -3,7 +3,7 @@
 use super::{Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::{Context, Result};
 use std::sync::Arc;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 /// An activation; `torchscript` is an expression over `x`, `onnx` an operator.
 #[derive(Clone, Debug)]
@@ -117,7 +117,12 @@ impl Layer for Activation {
         (self.function)(values)
     }
 
-    fn explicit_gradients(&self, _: &[i64], _: Vec<Tensor>) -> Result<Option<Box<dyn LayerGradients>>> {
+    fn explicit_gradients(
+        &self,
+        _: &[i64],
+        _: Vec<Tensor>,
+        _: Device,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
         let Some(derivative) = self.derivative else { return Ok(None) };
         Ok(Some(Box::new(ActivationGradients { function: self.function, derivative, used: None })))
     }

@@ -5,8 +5,8 @@ use crate::kernels::convolution::{self, Convolution, Convolved, MAX_POOL};
 use crate::kernels::has_own_code;
 use anyhow::{Context, Result, bail};
 use std::sync::Arc;
-use tch::Tensor;
 use tch::nn::Init;
+use tch::{Device, Tensor};
 
 pub(super) const KIND: LayerKind = LayerKind {
     keyword: "conv2d",
@@ -132,10 +132,11 @@ impl Layer for Conv2d {
         &self,
         input: &[i64],
         parameters: Vec<Tensor>,
+        device: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
         let parameters: [Tensor; 2] = parameters.try_into().ok().context("weights and biases are needed")?;
         let [weight, bias] = parameters;
-        if !convolution::is_possible(weight.device()) {
+        if !convolution::is_possible(device) {
             return Ok(None);
         }
         let [channels, height, width] = image_shape(input, "a convolution")?;

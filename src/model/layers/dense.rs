@@ -5,7 +5,7 @@ use crate::kernels::matmul::{linear, matmul};
 use anyhow::{Result, bail};
 use std::sync::Arc;
 use tch::nn::Init;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub(super) const KIND: LayerKind = LayerKind { keyword: "dense", usage: "N", example: "dense 6", parse };
 
@@ -66,6 +66,7 @@ impl Layer for Dense {
         &self,
         _: &[i64],
         parameters: Vec<Tensor>,
+        _: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
         let Ok([weight, bias]) = <[Tensor; 2]>::try_from(parameters) else {
             bail!("a dense layer has two parameters")

@@ -48,7 +48,12 @@ impl Layer for Dropout {
         if train { dropout(values, self.rate) } else { values.shallow_clone() }
     }
 
-    fn explicit_gradients(&self, _: &[i64], _: Vec<Tensor>) -> Result<Option<Box<dyn LayerGradients>>> {
+    fn explicit_gradients(
+        &self,
+        _: &[i64],
+        _: Vec<Tensor>,
+        _: Device,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
         Ok(Some(Box::new(DropoutGradients { rate: self.rate, used: None })))
     }
 

@@ -3,7 +3,7 @@
 use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::Result;
 use std::sync::Arc;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 pub(super) const KIND: LayerKind = LayerKind { keyword: "flatten", usage: "", example: "flatten", parse };
 
@@ -35,7 +35,12 @@ impl Layer for Flatten {
         values.flatten(1, -1)
     }
 
-    fn explicit_gradients(&self, input: &[i64], _: Vec<Tensor>) -> Result<Option<Box<dyn LayerGradients>>> {
+    fn explicit_gradients(
+        &self,
+        input: &[i64],
+        _: Vec<Tensor>,
+        _: Device,
+    ) -> Result<Option<Box<dyn LayerGradients>>> {
         Ok(Some(Box::new(FlattenGradients { input: input.to_vec() })))
     }
 

@@ -22,7 +22,7 @@ pub use standardize::Standardize;
 use anyhow::Result;
 use std::fmt::Debug;
 use std::sync::Arc;
-use tch::{Tensor, nn};
+use tch::{Device, Tensor, nn};
 
 /// A layer of a known kind with its settings, not yet built: no weights, no name.
 pub trait Layer: Debug + Send + Sync {
@@ -63,7 +63,7 @@ pub trait Layer: Debug + Send + Sync {
     fn apply(&self, values: &Tensor, parameters: &[Tensor], train: bool) -> Tensor;
 
     /// The layer with its own gradients, over its parameters in their order, for samples of that input shape.
-    /// None if it has none on the parameters' device.
+    /// None if it has none on that device.
     ///
     /// # Errors
     /// Other parameters.
@@ -71,6 +71,7 @@ pub trait Layer: Debug + Send + Sync {
         &self,
         input: &[i64],
         parameters: Vec<Tensor>,
+        device: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>>;
 
     /// What a layer before this one can do in its place.

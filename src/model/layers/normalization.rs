@@ -1,10 +1,17 @@
 //! Normalisation: of each channel or feature over a batch, or of each sample.
 
-use super::{Attribute, ByAutograd, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
-use anyhow::{Result, ensure};
+use super::{
+    Attribute, ByAutograd, Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter,
+    by_pixels,
+};
+use crate::kernels::has_own_code;
+use crate::kernels::normalization::batch::{self, BatchStatistics, Channels};
+use crate::kernels::normalization::layer::{self, SampleStatistics};
+use crate::kernels::tensor_slice::as_slice;
+use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 use tch::nn::Init;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub(super) const BATCH: LayerKind = LayerKind {
     keyword: "batchnorm",
@@ -86,8 +93,15 @@ impl Layer for BatchNormalization {
         &self,
         input: &[i64],
         parameters: Vec<Tensor>,
+        device: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
-        Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))))
+        if !has_own_code(device) {
+            return Ok(None);
+        }
+        let copies = parameters.iter().map(Tensor::shallow_clone).collect();
+        let by_running_values = ByAutograd::new(Arc::new(self.clone()), input, copies);
+        let parameters: [Tensor; 4] = parameters.try_into().ok().context("four parameters are needed")?;
+        Ok(Some(Box::new(BatchGradients { parameters, relu: false, used: None, by_running_values })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -129,10 +143,15 @@ impl Layer for LayerNormalization {
 
     fn explicit_gradients(
         &self,
-        input: &[i64],
+        _: &[i64],
         parameters: Vec<Tensor>,
+        device: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
-        Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))))
+        if !has_own_code(device) {
+            return Ok(None);
+        }
+        let parameters: [Tensor; 2] = parameters.try_into().ok().context("two parameters are needed")?;
+        Ok(Some(Box::new(SampleGradients { parameters, used: None })))
     }
 
     fn torchscript(&self, input: &[i64]) -> String {
@@ -145,12 +164,137 @@ impl Layer for LayerNormalization {
     }
 }
 
+#[derive(Debug)]
+struct BatchGradients {
+    /// Weight, bias, running mean and running variance.
+    parameters: [Tensor; 4],
+    relu: bool,
+    used: Option<Normalized>,
+    /// For a batch with one value in a channel.
+    by_running_values: ByAutograd,
+}
+
+/// What the last forward pass normalised by.
+#[derive(Debug)]
+enum Normalized {
+    Batch(Tensor, BatchStatistics),
+    /// With the outputs.
+    RunningValues(Tensor),
+}
+
+impl BatchGradients {
+    fn channels(&self) -> Result<Channels<'_>> {
+        let [weight, bias, ..] = &self.parameters;
+        let (weight, bias) = (values(weight)?, values(bias)?);
+        Ok(Channels { weight, bias, epsilon: EPSILON, relu: self.relu })
+    }
+
+    /// As PyTorch does, and with the unbiased variance as it has.
+    fn move_running_values(&mut self, statistics: &BatchStatistics, count: usize) -> Result<()> {
+        let unbiased = count as f64 / (count - 1) as f64;
+        let [_, _, mean, variance] = &mut self.parameters;
+        let found = [(mean, &statistics.mean, 1.0), (variance, &statistics.variance, unbiased)];
+        for (running, of_batch, factor) in found {
+            let of_batch = Tensor::from_slice(of_batch).f_mul_scalar(MOMENTUM * factor)?;
+            let _ = running.f_mul_scalar_(1.0 - MOMENTUM)?.f_add_(&of_batch)?;
+        }
+        Ok(())
+    }
+}
+
+impl LayerGradients for BatchGradients {
+    fn fuse(&mut self, next: Fusible) -> bool {
+        self.relu |= next == Fusible::Relu;
+        next == Fusible::Relu
+    }
+
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        let [_, _, mean, variance] = &self.parameters;
+        batch::infer(&inputs, values(mean)?, values(variance)?, self.channels()?)
+    }
+
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        let count = inputs.numel() / self.parameters[0].numel();
+        if count == 1 {
+            let outputs = self.by_running_values.forward(inputs)?;
+            let outputs = if self.relu { outputs.f_relu()? } else { outputs };
+            self.used = Some(Normalized::RunningValues(outputs.shallow_clone()));
+            return Ok(outputs);
+        }
+        let (outputs, statistics) = batch::forward(&inputs, self.channels()?)?;
+        self.move_running_values(&statistics, count)?;
+        self.used = Some(Normalized::Batch(inputs, statistics));
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
+        match self.used.take().context("there was no forward pass")? {
+            Normalized::Batch(inputs, statistics) => {
+                let (inputs, weight, bias) =
+                    batch::backward(&inputs, &outputs, &statistics, self.channels()?, needs_inputs)?;
+                let parameters = [weight, bias].map(|gradient| Tensor::from_slice(&gradient)).into();
+                Ok(Gradients { inputs, parameters })
+            }
+            Normalized::RunningValues(values) if self.relu => {
+                self.by_running_values.backward(values.f_threshold_backward(&outputs, 0)?, needs_inputs)
+            }
+            Normalized::RunningValues(_) => self.by_running_values.backward(outputs, needs_inputs),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SampleGradients {
+    /// Weight and bias.
+    parameters: [Tensor; 2],
+    /// The inputs of the last forward pass, and the weight in their order.
+    used: Option<(Tensor, Tensor, SampleStatistics)>,
+}
+
+impl SampleGradients {
+    fn normalized(&self, inputs: &Tensor) -> Result<(Tensor, Tensor, SampleStatistics)> {
+        let [weight, bias] =
+            self.parameters.each_ref().map(|parameter| anyhow::Ok(by_pixels(parameter)?.f_contiguous()?));
+        let (weight, bias) = (weight?, bias?);
+        let (outputs, statistics) = layer::forward(inputs, values(&weight)?, values(&bias)?, EPSILON)?;
+        Ok((outputs, weight, statistics))
+    }
+}
+
+impl LayerGradients for SampleGradients {
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        Ok(self.normalized(&inputs)?.0)
+    }
+
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        let (outputs, weight, statistics) = self.normalized(&inputs)?;
+        self.used = Some((inputs, weight, statistics));
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
+        let (inputs, weight, statistics) = self.used.take().context("there was no forward pass")?;
+        let (of_inputs, of_weight, of_bias) =
+            layer::backward(&inputs, &outputs, values(&weight)?, &statistics, needs_inputs)?;
+        let parameters = [of_weight, of_bias].map(|gradient| -> Result<Tensor> {
+            let gradient = Tensor::from_slice(&gradient).f_view(weight.size().as_slice())?;
+            let is_image = gradient.dim() == 3;
+            Ok(if is_image { gradient.f_permute([2, 0, 1])?.f_contiguous()? } else { gradient })
+        });
+        Ok(Gradients { inputs: of_inputs, parameters: parameters.into_iter().collect::<Result<_>>()? })
+    }
+}
+
+fn values(parameter: &Tensor) -> Result<&[f32]> {
+    as_slice(parameter).context("a parameter is not contiguous float32 on the CPU")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::layers;
     use tch::nn::{self, ModuleT};
-    use tch::{Device, no_grad};
+    use tch::no_grad;
 
     fn built(layer: impl Layer + 'static, variables: &nn::VarStore, input: &[i64]) -> nn::SequentialT {
         layers::append(Arc::new(layer), nn::seq_t(), &variables.root(), input).unwrap()

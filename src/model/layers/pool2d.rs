@@ -1,10 +1,13 @@
 //! Pooling: the maximum or the mean of each square of an image.
 
 use super::conv2d::{image_shape, output_size};
-use super::{Attribute, ByAutograd, Fusible, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator};
-use anyhow::{Result, bail};
+use super::{
+    Attribute, ByAutograd, Fusible, Gradients, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator,
+};
+use crate::kernels::{has_own_code, pooling};
+use anyhow::{Context, Result, bail};
 use std::sync::Arc;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 pub(super) const MAXIMUM: LayerKind = LayerKind {
     keyword: "maxpool2d",
@@ -92,8 +95,16 @@ impl Layer for Pool2d {
         &self,
         input: &[i64],
         parameters: Vec<Tensor>,
+        device: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
-        Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))))
+        if !has_own_code(device) {
+            return Ok(None);
+        }
+        // Positions in larger squares need more than a byte.
+        if self.pool == Pool::Maximum && self.size as usize > pooling::MAX_SIDE {
+            return Ok(Some(Box::new(ByAutograd::new(Arc::new(self.clone()), input, parameters))));
+        }
+        Ok(Some(Box::new(Pool2dGradients { pool: self.pool, side: self.size as usize, used: None })))
     }
 
     fn fusible(&self) -> Option<Fusible> {
@@ -115,6 +126,43 @@ impl Layer for Pool2d {
         };
         let size = || Attribute::Integers(vec![self.size; 2]);
         vec![OnnxOperator { name, attributes: vec![("kernel_shape", size()), ("strides", size())] }]
+    }
+}
+
+#[derive(Debug)]
+struct Pool2dGradients {
+    pool: Pool,
+    side: usize,
+    /// The shape of the inputs of the last forward pass, and where the maxima come from.
+    used: Option<(Vec<i64>, Vec<u8>)>,
+}
+
+impl Pool2dGradients {
+    fn pooled(&self, inputs: &Tensor) -> Result<(Tensor, Vec<u8>)> {
+        match self.pool {
+            Pool::Maximum => pooling::max_forward(inputs, self.side),
+            Pool::Average => Ok((pooling::mean_forward(inputs, self.side)?, Vec::new())),
+        }
+    }
+}
+
+impl LayerGradients for Pool2dGradients {
+    fn infer(&self, inputs: Tensor) -> Result<Tensor> {
+        Ok(self.pooled(&inputs)?.0)
+    }
+
+    fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        let (outputs, positions) = self.pooled(&inputs)?;
+        self.used = Some((inputs.size(), positions));
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, outputs: Tensor, _: bool) -> Result<Gradients> {
+        let (shape, positions) = self.used.take().context("there was no forward pass")?;
+        Ok(Gradients::of_inputs(match self.pool {
+            Pool::Maximum => pooling::max_backward(&outputs, &positions, self.side, &shape)?,
+            Pool::Average => pooling::mean_backward(&outputs, self.side, &shape)?,
+        }))
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 use tch::nn::Init;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub(super) const KIND: LayerKind =
     LayerKind { keyword: "standardize", usage: "", example: "standardize", parse };
@@ -54,6 +54,7 @@ impl Layer for Standardize {
         &self,
         _: &[i64],
         parameters: Vec<Tensor>,
+        _: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
         let parameters: [Tensor; 2] =
             parameters.try_into().ok().context("a mean and a deviation are needed")?;
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
     use crate::model::layers;
     use tch::nn::{self, ModuleT};
-    use tch::{Device, no_grad};
+    use tch::no_grad;
 
     #[test]
     fn values_are_standardised_and_nothing_is_trained() {
