@@ -4,7 +4,7 @@ use super::fault::text;
 use super::history_log::{self, HistoryLog};
 use super::{Checkpoint, CheckpointStore, History, Newest, Training, TrainingState};
 use crate::files::LockedFile;
-use crate::kernels::thread_priority::run_when_idle;
+use crate::kernels::process::run_when_idle;
 use crate::run::{CheckpointFolder, KeptCheckpoint};
 use anyhow::{Context, Result, anyhow, bail};
 use serde::Serialize;

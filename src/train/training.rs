@@ -8,6 +8,8 @@ use super::thread_count::{RestoredThreads, ThreadCount};
 use super::transform::Transform;
 use super::{EpochRecord, History, Outcome, Stop, StopReason, TrainingState, evaluation_batch_size};
 use crate::data::{Batch, BatchSource};
+use crate::kernels::has_own_code;
+use crate::kernels::process::keep_freed_memory;
 use crate::kernels::threads::threads;
 use crate::metrics::{Better, Loss, Metric, RunningMeans};
 use crate::optim::Optimizer;
@@ -72,6 +74,9 @@ impl<'a> Training<'a> {
     ) -> Result<Training<'a>> {
         let Settings { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = settings;
         let Settings { gradients, validation_loss, transform, .. } = settings;
+        if has_own_code(variables.device()) {
+            keep_freed_memory();
+        }
         let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         Ok(Training {
             epoch: 0,

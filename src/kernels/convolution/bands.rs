@@ -1,8 +1,8 @@
 //! A convolution of some rows of one image, followed by relu and maximum pooling, and its gradients: on
 //! slices, by one thread.
 
-use super::correlation::{Block, Filters, Origin, Stored, Target, blocks, correlate, parts};
-use super::tile::{Factor, LANES, Start, Walk, max_items};
+use super::correlation::{Block, Filters, Origin, Stored, Target, blocks, correlate};
+use super::tile::{Factor, LANES, Start, Walk, parts};
 use crate::kernels::tensor_slice::Real;
 use multiversion::multiversion;
 use std::ops::Range;
@@ -192,14 +192,23 @@ fn maxima<V: Real>(convolution: &Convolution, convolved: &[f32], outputs: &mut [
                 let is_dead = relu & (best[lane] == 0.0);
                 if is_dead { NOWHERE } else { found[lane] as u8 }
             });
-            let best = best.map(V::nearest);
-            outputs.copy_from_slice(&best[..outputs.len()]);
-            positions.copy_from_slice(&found[..positions.len()]);
+            put(best.map(V::nearest), outputs);
+            put(found, positions);
         }
     }
 }
 
+/// Writes the first values, as many as there is room for.
+#[inline(always)]
+fn put<T: Copy>(values: [T; LANES], to: &mut [T]) {
+    match <&mut [T; LANES]>::try_from(&mut *to) {
+        Ok(to) => *to = values,
+        Err(_) => to.copy_from_slice(&values[..to.len()]),
+    }
+}
+
 /// The first values, up to 16, and 0 in place of others.
+#[inline(always)]
 fn lanes<T: Copy + Default>(values: &[T], count: usize) -> [T; LANES] {
     match values.first_chunk() {
         Some(values) if count == LANES => *values,
@@ -267,7 +276,7 @@ impl Convolution {
         let at_once = (VALUES / (row + self.stride * input_row)).max(1);
         let steps = self.convolved()[1].div_ceil(F::WIDTH);
         let walk = Walk {
-            items: 0,
+            items: self.size * self.channels,
             rows: 0,
             steps,
             a_row: self.stride * input_row,
@@ -288,9 +297,10 @@ impl Convolution {
                 let gradients = &gradients[block.first * F::WIDTH..];
                 for (index, sums) in these.chunks_exact_mut(of_row).enumerate() {
                     let inputs = &inputs[index * input_row..];
+                    let walk = Walk { sums_item: block.lanes, ..walk };
                     match block.lanes {
-                        LANES => add_products::<LANES, F>(&walk, inputs, gradients, sums),
-                        _ => add_products::<{ LANES / 2 }, F>(&walk, inputs, gradients, sums),
+                        LANES => F::accumulate::<LANES>(&walk, inputs, gradients, Start::There, sums),
+                        _ => F::accumulate::<{ LANES / 2 }>(&walk, inputs, gradients, Start::There, sums),
                     }
                 }
             }
@@ -364,15 +374,6 @@ fn sum_pixels<F: Factor>(
         }
     }
     sums
-}
-
-/// Adds the products of a row of filters.
-fn add_products<const L: usize, F: Factor>(walk: &Walk, inputs: &[F], gradients: &[F], sums: &mut [f32]) {
-    for part in parts(sums.len() / L, max_items()) {
-        let walk = Walk { items: part.len(), sums_item: L, ..*walk };
-        let sums = &mut sums[part.start * L..part.end * L];
-        F::accumulate::<L>(&walk, &inputs[part.start * F::WIDTH..], gradients, Start::There, sums);
-    }
 }
 
 impl ParameterGradients {

@@ -1,10 +1,9 @@
 //! Rows of an image times the weights of filters: the outputs of a convolution from its inputs, or the
 //! gradients of the inputs from those of the outputs.
 
-use super::tile::{Factor, LANES, MAX_ITEMS, Start, Walk, max_items};
+use super::tile::{Factor, LANES, Start, Walk};
 use crate::kernels::tensor_slice::Real;
 use half::bf16;
-use std::ops::Range;
 
 /// A number as images hold it, beside the type `F` in which it is multiplied.
 pub trait Stored<F: Factor>: Real {
@@ -115,50 +114,48 @@ pub fn correlate<F: Factor, V: Real>(
     biases: &[f32],
     target: &mut Target<V>,
 ) {
+    let mut buffer = Vec::new();
     let mut panel = &filters.values[..];
     for block in blocks::<F>(filters.columns) {
         let (this, rest) = panel.split_at(filters.rows * filters.steps * F::WIDTH * block.lanes);
         panel = rest;
+        let of_block = OfBlock { block, columns, origin, filters, panel: this, biases };
         for row in 0..rows {
-            for columns in parts(columns, max_items()) {
-                let start = origin.start + row * origin.below + columns.start * origin.right;
-                let part = Part { row, columns, block };
-                let values = values.get(start..).unwrap_or_default();
-                match block.lanes {
-                    LANES => part.compute::<LANES, F, V>(values, &origin, filters, this, biases, target),
-                    _ => part.compute::<{ LANES / 2 }, F, V>(values, &origin, filters, this, biases, target),
-                }
+            match block.lanes {
+                LANES => of_block.compute_row::<LANES, V>(row, values, target, &mut buffer),
+                _ => of_block.compute_row::<{ LANES / 2 }, V>(row, values, target, &mut buffer),
             }
         }
     }
 }
 
-/// Neighbouring pixels of a row.
-struct Part {
-    row: usize,
-    columns: Range<usize>,
+/// A block of a result.
+struct OfBlock<'a, F> {
     block: Block,
+    columns: usize,
+    origin: Origin,
+    filters: &'a Filters<F>,
+    panel: &'a [F],
+    biases: &'a [f32],
 }
 
-impl Part {
-    fn compute<const L: usize, F: Factor, V: Real>(
+impl<F: Factor> OfBlock<'_, F> {
+    fn compute_row<const L: usize, V: Real>(
         &self,
+        row: usize,
         values: &[F],
-        origin: &Origin,
-        filters: &Filters<F>,
-        panel: &[F],
-        biases: &[f32],
         target: &mut Target<V>,
+        buffer: &mut Vec<f32>,
     ) {
-        let Block { first, columns, .. } = self.block;
+        let (Block { first, columns, .. }, filters, origin) = (self.block, self.filters, &self.origin);
         let mut initial = [0.0; L];
-        if !biases.is_empty() {
-            initial[..columns].copy_from_slice(&biases[first..first + columns]);
+        if !self.biases.is_empty() {
+            initial[..columns].copy_from_slice(&self.biases[first..first + columns]);
         }
         let at_least = if target.relu { 0.0 } else { f32::NEG_INFINITY };
         let start = Start::With { initial: &initial, at_least };
         let walk = Walk {
-            items: self.columns.len(),
+            items: self.columns,
             rows: filters.rows,
             steps: filters.steps,
             a_row: origin.filter_row,
@@ -168,24 +165,18 @@ impl Part {
             b_step: F::WIDTH * L,
             sums_item: target.right,
         };
-        let offset = target.start + self.row * target.below + self.columns.start * target.right + first;
-        let targets = &mut target.values[offset..];
+        let values = values.get(origin.start + row * origin.below..).unwrap_or_default();
+        let targets = &mut target.values[target.start + row * target.below + first..];
         if columns == L
             && let Some(sums) = V::as_singles(targets)
         {
-            return F::accumulate(&walk, values, panel, start, sums);
+            return F::accumulate(&walk, values, self.panel, start, sums);
         }
-        let mut sums = [[0.0; L]; MAX_ITEMS];
-        F::accumulate(&Walk { sums_item: L, ..walk }, values, panel, start, sums.as_flattened_mut());
-        for (pixel, sums) in sums[..walk.items].iter().enumerate() {
+        buffer.resize(self.columns * L, 0.0);
+        F::accumulate(&Walk { sums_item: L, ..walk }, values, self.panel, start, buffer);
+        for (pixel, sums) in buffer.chunks_exact(L).enumerate() {
             let targets = targets[pixel * target.right..][..columns].iter_mut();
             targets.zip(sums).for_each(|(target, sum)| *target = V::nearest(*sum));
         }
     }
-}
-
-/// As few parts of at most `max` as there can be, none much shorter than the others.
-pub fn parts(count: usize, max: usize) -> impl Iterator<Item = Range<usize>> {
-    let parts = count.div_ceil(max);
-    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
 }

@@ -8,7 +8,7 @@ use crate::kernels::processor::{has_avx512, has_bfloat16_products};
 use crate::kernels::tensor_slice::Real;
 use half::bf16;
 use multiversion::multiversion;
-use std::sync::LazyLock;
+use std::ops::Range;
 
 /// The number of sums side by side. The last ones of a result may be computed as half of that.
 pub const LANES: usize = 16;
@@ -21,7 +21,7 @@ pub const LANES: usize = 16;
 /// Of bfloat16, each of these products is the sum of two: those of a pair of neighbouring values.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
-    /// From 1 to [`max_items`].
+    /// At least 1.
     pub items: usize,
     pub rows: usize,
     pub steps: usize,
@@ -51,18 +51,6 @@ pub trait Factor: Real {
     fn accumulate<const L: usize>(walk: &Walk, a: &[Self], b: &[Self], start: Start<L>, sums: &mut [f32]);
 }
 
-/// The largest number of items on any processor.
-pub const MAX_ITEMS: usize = 12;
-
-/// How many items are computed together at most.
-pub fn max_items() -> usize {
-    static ITEMS: LazyLock<usize> =
-        LazyLock::new(
-            || if cfg!(target_arch = "x86_64") && !has_avx512() { MAX_ITEMS / 2 } else { MAX_ITEMS },
-        );
-    *ITEMS
-}
-
 impl Walk {
     /// Ends the program if a walk would leave an operand.
     fn check<F: Factor>(&self, lanes: usize, a: &[F], b: &[F], sums: &[f32]) {
@@ -77,23 +65,38 @@ impl Walk {
     }
 }
 
-/// Calls a function whose first generic constant is the number of items.
-macro_rules! with_items {
-    ($function:ident, $lanes:ident, $walk:expr, $($argument:expr),*) => {
-        match $walk.items {
-            1 => $function::<1, $lanes>($walk, $($argument),*),
-            2 => $function::<2, $lanes>($walk, $($argument),*),
-            3 => $function::<3, $lanes>($walk, $($argument),*),
-            4 => $function::<4, $lanes>($walk, $($argument),*),
-            5 => $function::<5, $lanes>($walk, $($argument),*),
-            6 => $function::<6, $lanes>($walk, $($argument),*),
-            7 => $function::<7, $lanes>($walk, $($argument),*),
-            8 => $function::<8, $lanes>($walk, $($argument),*),
-            9 => $function::<9, $lanes>($walk, $($argument),*),
-            10 => $function::<10, $lanes>($walk, $($argument),*),
-            11 => $function::<11, $lanes>($walk, $($argument),*),
-            12 => $function::<12, $lanes>($walk, $($argument),*),
-            items => unreachable!("{items} items at once"),
+/// As few parts of at most `max` as there can be, none much shorter than the others.
+pub fn parts(count: usize, max: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = count.div_ceil(max);
+    (0..parts).map(move |part| part * count / parts..(part + 1) * count / parts)
+}
+
+/// How many items are computed together at most: their sums fill three quarters of the registers.
+fn max_items() -> usize {
+    if cfg!(target_arch = "x86_64") && !has_avx512() { 6 } else { 12 }
+}
+
+/// Calls a function with the items of a walk, part by part. Its first generic constant is their number.
+macro_rules! for_each_part {
+    ($walk:ident, $function:ident, $lanes:ident, $a:ident, $b:ident, $start:ident, $sums:ident) => {
+        for part in parts($walk.items, max_items()) {
+            let a = $a.wrapping_add(part.start * $walk.a_item);
+            let sums = $sums.wrapping_add(part.start * $walk.sums_item);
+            match part.len() {
+                1 => $function::<1, $lanes>($walk, a, $b, $start, sums),
+                2 => $function::<2, $lanes>($walk, a, $b, $start, sums),
+                3 => $function::<3, $lanes>($walk, a, $b, $start, sums),
+                4 => $function::<4, $lanes>($walk, a, $b, $start, sums),
+                5 => $function::<5, $lanes>($walk, a, $b, $start, sums),
+                6 => $function::<6, $lanes>($walk, a, $b, $start, sums),
+                7 => $function::<7, $lanes>($walk, a, $b, $start, sums),
+                8 => $function::<8, $lanes>($walk, a, $b, $start, sums),
+                9 => $function::<9, $lanes>($walk, a, $b, $start, sums),
+                10 => $function::<10, $lanes>($walk, a, $b, $start, sums),
+                11 => $function::<11, $lanes>($walk, a, $b, $start, sums),
+                12 => $function::<12, $lanes>($walk, a, $b, $start, sums),
+                items => unreachable!("{items} items at once"),
+            }
         }
     };
 }
@@ -103,63 +106,73 @@ impl Factor for f32 {
 
     fn accumulate<const L: usize>(walk: &Walk, a: &[f32], b: &[f32], start: Start<L>, sums: &mut [f32]) {
         walk.check(L, a, b, sums);
-        with_items!(single, L, walk, a.as_ptr(), b.as_ptr(), start, sums);
+        // SAFETY: the walk stays within all three.
+        unsafe { single(walk, a.as_ptr(), b.as_ptr(), start, sums.as_mut_ptr()) }
     }
 }
 
-/// The walk has been checked.
+/// # Safety
+/// The walk must stay within the operands and the sums.
 #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl+fma", "x86_64+avx2+fma"))]
-fn single<const ITEMS: usize, const L: usize>(
+unsafe fn single<const L: usize>(walk: &Walk, a: *const f32, b: *const f32, start: Start<L>, sums: *mut f32) {
+    // SAFETY: the caller's promise.
+    unsafe { for_each_part!(walk, single_part, L, a, b, start, sums) }
+}
+
+/// # Safety
+/// As for [`single`].
+#[inline(always)]
+unsafe fn single_part<const ITEMS: usize, const L: usize>(
     walk: &Walk,
     a: *const f32,
     b: *const f32,
     start: Start<L>,
-    sums: &mut [f32],
+    sums: *mut f32,
 ) {
-    let mut kept = begin::<ITEMS, L>(walk, start, sums);
+    // SAFETY: the caller's promise, here and below.
+    let mut kept = unsafe { begin::<ITEMS, L>(walk, start, sums) };
     for row in 0..walk.rows {
-        let a = a.wrapping_add(row * walk.a_row);
-        let items: [*const f32; ITEMS] = std::array::from_fn(|item| a.wrapping_add(item * walk.a_item));
-        let mut b = b.wrapping_add(row * walk.b_row);
-        let mut offset = 0;
+        let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
         for _ in 0..walk.steps {
-            // SAFETY: the caller checked that the walk stays within both operands.
             let lanes = unsafe { b.cast::<[f32; L]>().read() };
-            for (item, kept) in items.iter().zip(&mut kept) {
-                // SAFETY: as above.
-                let value = unsafe { item.add(offset).read() };
+            for (item, kept) in kept.iter_mut().enumerate() {
+                let value = unsafe { a.add(item * walk.a_item).read() };
                 for (sum, lane) in kept.iter_mut().zip(lanes) {
                     *sum = value.mul_add(lane, *sum);
                 }
             }
-            offset += walk.a_step;
+            a = a.wrapping_add(walk.a_step);
             b = b.wrapping_add(walk.b_step);
         }
     }
-    end(walk, kept, start, sums);
+    unsafe { end(walk, kept, start, sums) };
 }
 
+/// # Safety
+/// As for [`single`].
 #[inline(always)]
-fn begin<const ITEMS: usize, const L: usize>(
+unsafe fn begin<const ITEMS: usize, const L: usize>(
     walk: &Walk,
     start: Start<L>,
-    sums: &[f32],
+    sums: *const f32,
 ) -> [[f32; L]; ITEMS] {
     match start {
-        // SAFETY: the caller checked that so many sums are there.
-        Start::There => std::array::from_fn(|item| unsafe {
-            sums.as_ptr().add(item * walk.sums_item).cast::<[f32; L]>().read()
-        }),
+        // SAFETY: the caller's promise.
+        Start::There => {
+            std::array::from_fn(|item| unsafe { sums.add(item * walk.sums_item).cast::<[f32; L]>().read() })
+        }
         Start::With { initial, .. } => [*initial; ITEMS],
     }
 }
 
+/// # Safety
+/// As for [`single`].
 #[inline(always)]
-fn end<const ITEMS: usize, const L: usize>(
+unsafe fn end<const ITEMS: usize, const L: usize>(
     walk: &Walk,
     mut kept: [[f32; L]; ITEMS],
     start: Start<L>,
-    sums: &mut [f32],
+    sums: *mut f32,
 ) {
     if let Start::With { at_least, .. } = start {
         for kept in &mut kept {
@@ -168,8 +181,8 @@ fn end<const ITEMS: usize, const L: usize>(
         }
     }
     for (item, kept) in kept.into_iter().enumerate() {
-        // SAFETY: the caller checked that so many sums are there.
-        unsafe { sums.as_mut_ptr().add(item * walk.sums_item).cast::<[f32; L]>().write(kept) };
+        // SAFETY: the caller's promise.
+        unsafe { sums.add(item * walk.sums_item).cast::<[f32; L]>().write(kept) };
     }
 }
 
@@ -178,42 +191,41 @@ impl Factor for bf16 {
 
     fn accumulate<const L: usize>(walk: &Walk, a: &[bf16], b: &[bf16], start: Start<L>, sums: &mut [f32]) {
         walk.check(L, a, b, sums);
+        let (a, b, sums) = (a.as_ptr(), b.as_ptr(), sums.as_mut_ptr());
         #[cfg(target_arch = "x86_64")]
         if L == LANES && has_bfloat16_products() {
-            // SAFETY: the processor has the instructions.
-            return unsafe { with_items!(pairs_avx512, L, walk, a.as_ptr(), b.as_ptr(), start, sums) };
+            // SAFETY: the walk stays within all three, and the processor has the instructions.
+            return unsafe { for_each_part!(walk, pairs_avx512, L, a, b, start, sums) };
         }
-        with_items!(pairs, L, walk, a.as_ptr(), b.as_ptr(), start, sums);
+        // SAFETY: the walk stays within all three.
+        unsafe { for_each_part!(walk, pairs, L, a, b, start, sums) }
     }
 }
 
-/// The walk has been checked, and there are 16 lanes.
+/// # Safety
+/// As for [`single`]; there must be 16 lanes.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn pairs_avx512<const ITEMS: usize, const L: usize>(
+unsafe fn pairs_avx512<const ITEMS: usize, const L: usize>(
     walk: &Walk,
     a: *const bf16,
     b: *const bf16,
     start: Start<L>,
-    sums: &mut [f32],
+    sums: *mut f32,
 ) {
     use std::arch::x86_64::{
         __m512bh, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_storeu_ps,
     };
-    assert!(L == LANES);
-    let mut sums_there = begin::<ITEMS, L>(walk, start, sums);
-    // SAFETY: such an array is as long as the register.
+    // SAFETY: the caller's promise, here and below. Arrays of 16 values are as long as a register of 512 bits,
+    // of which any bits are a value, whatever its type.
+    let mut sums_there = unsafe { begin::<ITEMS, L>(walk, start, sums) };
     let mut kept = sums_there.each_ref().map(|sums| unsafe { _mm512_loadu_ps(sums.as_ptr()) });
     for row in 0..walk.rows {
         let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
         for _ in 0..walk.steps {
-            // SAFETY: the caller checked that the walk stays within both operands. The types are registers of
-            // 512 bits, and any bits are a value of them.
             let lanes: __m512bh = unsafe { std::mem::transmute(_mm512_loadu_si512(b.cast())) };
             for (item, kept) in kept.iter_mut().enumerate() {
-                // SAFETY: as above.
                 let pair = unsafe { a.add(item * walk.a_item).cast::<i32>().read_unaligned() };
-                // SAFETY: as above.
                 let pair: __m512bh = unsafe { std::mem::transmute(_mm512_set1_epi32(pair)) };
                 *kept = _mm512_dpbf16_ps(*kept, pair, lanes);
             }
@@ -222,35 +234,36 @@ fn pairs_avx512<const ITEMS: usize, const L: usize>(
         }
     }
     for (sums, kept) in sums_there.iter_mut().zip(kept) {
-        // SAFETY: such an array is as long as the register.
         unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), kept) };
     }
-    end(walk, sums_there, start, sums);
+    unsafe { end(walk, sums_there, start, sums) };
 }
 
-/// The same on every processor. The walk has been checked.
-fn pairs<const ITEMS: usize, const L: usize>(
+/// The same on every processor.
+///
+/// # Safety
+/// As for [`single`].
+unsafe fn pairs<const ITEMS: usize, const L: usize>(
     walk: &Walk,
     a: *const bf16,
     b: *const bf16,
     start: Start<L>,
-    sums: &mut [f32],
+    sums: *mut f32,
 ) {
-    let mut kept = begin::<ITEMS, L>(walk, start, sums);
+    // SAFETY: the caller's promise, here and below.
+    let mut kept = unsafe { begin::<ITEMS, L>(walk, start, sums) };
     for row in 0..walk.rows {
         for step in 0..walk.steps {
             let a = a.wrapping_add(row * walk.a_row + step * walk.a_step);
             let b = b.wrapping_add(row * walk.b_row + step * walk.b_step);
             for (item, kept) in kept.iter_mut().enumerate() {
-                // SAFETY: the caller checked that the walk stays within both operands.
                 let [x, y] = unsafe { a.add(item * walk.a_item).cast::<[bf16; 2]>().read() };
                 for (lane, sum) in kept.iter_mut().enumerate() {
-                    // SAFETY: as above.
                     let [v, w] = unsafe { b.add(2 * lane).cast::<[bf16; 2]>().read() };
                     *sum += x.single() * v.single() + y.single() * w.single();
                 }
             }
         }
     }
-    end(walk, kept, start, sums);
+    unsafe { end(walk, kept, start, sums) };
 }
