@@ -203,6 +203,23 @@ fn a_precision_that_the_device_does_not_have_is_an_error() {
     on_cpu.with_fault(1, &["--precision tf32 works on CUDA devices only"]);
 }
 
+#[test]
+fn the_number_of_threads_leaves_no_trace_in_a_network_of_convolutions() {
+    let place = Place::new();
+    let layers = "conv2d 16 3, relu, maxpool2d 2, conv2d 12 3 padding same, batchnorm, relu, avgpool2d 2, \
+                  layernorm, flatten, dropout 0.2, dense 24, relu";
+    for precision in ["float32", "bf16"] {
+        let weights = ["1", "2", "3"].map(|threads| {
+            let run = format!("{precision}-{threads}");
+            let arguments = ["train", "--layers", layers, "--epochs", "2", "--batch-size", "50"];
+            let others = ["--precision", precision, "--threads", threads, "--out", &run];
+            place.run(&[&arguments[..], &others].concat()).well();
+            fs::read(place.path(&run).join("weights.safetensors")).unwrap()
+        });
+        assert!(weights[0] == weights[1] && weights[1] == weights[2], "{precision}");
+    }
+}
+
 /// Unless libgomp's waiting was settled by the user.
 #[cfg(target_os = "linux")]
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kernels::threads::with_threads;
 
 /// Values between -0.5 and 0.5 that look random.
 fn numbers(shape: &[i64], seed: f64) -> Tensor {
@@ -42,6 +43,13 @@ impl Case {
         }
     }
 
+    /// Values that are numbers of that type, so that only results are rounded.
+    fn rounded_to(self, kind: Kind) -> Case {
+        let rounded = |tensor: Tensor| tensor.to_kind(kind).to_kind(Kind::Float);
+        let Case { inputs, weight, bias, gradients } = self;
+        Case { inputs: rounded(inputs), weight: rounded(weight), bias, gradients: rounded(gradients) }
+    }
+
     /// Outputs and gradients by libtorch, in float32 and in its order of memory.
     fn by_autograd(&self, c: &Convolution) -> [Tensor; 4] {
         let leaf = |tensor: &Tensor| tensor.detach().copy().set_requires_grad(true);
@@ -73,7 +81,7 @@ impl Case {
 }
 
 fn check<F: Factor, V: Stored<F>>(c: &Convolution, images: i64, tolerance: f64) {
-    let case = Case::new(c, images);
+    let case = Case::new(c, images).rounded_to(V::KIND);
     let names = ["outputs", "gradients of inputs", "gradients of weights", "gradients of biases"];
     let all = case.by_ourselves::<F, V>(c).into_iter().zip(case.by_autograd(c));
     for (name, (ours, theirs)) in names.into_iter().zip(all) {
@@ -105,4 +113,121 @@ fn outputs_and_gradients_of_any_shape_are_those_of_libtorch() {
     for (channels, filters) in [(1, 16), (16, 16), (3, 8), (8, 3), (17, 33), (64, 48)] {
         check::<f32, f32>(&convolution([10, 12, channels], filters, [3, 1, 1]), 3, 2e-5);
     }
+}
+
+#[test]
+fn relu_and_pooling_give_what_they_give_one_after_another() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    for pool in [1, 2, 3, 5] {
+        for (relu, stride, padding) in [(true, 1, 1), (false, 2, 0), (true, 3, 1), (false, 1, 0)] {
+            for filters in [1, 8, 16, 37] {
+                let c = Convolution { relu, pool, ..convolution([23, 26, 3], filters, [3, stride, padding]) };
+                check::<f32, f32>(&c, 2, 2e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn images_are_computed_in_bands_where_they_are_large() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    for (size, stride, padding, pool) in
+        [(3, 1, 1, 1), (3, 1, 1, 2), (5, 2, 2, 1), (2, 2, 0, 2), (1, 3, 0, 1)]
+    {
+        let c = Convolution { relu: true, pool, ..convolution([150, 60, 16], 24, [size, stride, padding]) };
+        assert!(c.bands().len() > 1, "{c:?}");
+        check::<f32, f32>(&c, 2, 5e-5);
+    }
+    // Fewer rows of inputs than bands of outputs cannot be; no images can.
+    check::<f32, f32>(&convolution([5, 5, 2], 3, [2, 1, 0]), 0, 1e-5);
+}
+
+/// The products of pairs are tried on every processor, as the one without the instructions computes them.
+#[test]
+fn bfloat16_differs_by_its_rounding_alone() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    for size in 1..=8 {
+        for stride in 1..=3 {
+            for output in 1..=4 {
+                // Neighbours come in pairs: odd numbers of channels, filters and columns are the hard ones.
+                let side = size + stride * (output - 1);
+                let (channels, filters) = (1 + (size + output) % 3, 1 + (size * 5 + stride) % 19);
+                let mut c = convolution([side, side + 1, channels], filters, [size, stride, 0]);
+                for padding in [0, size / 2] {
+                    c.padding = padding;
+                    check::<f32, bf16>(&c, 2, 0.01);
+                    check::<bf16, bf16>(&c, 2, 0.01);
+                }
+            }
+        }
+    }
+    // Of several products, rounding would decide which of nearly equal sums is the largest.
+    let c = Convolution { relu: true, pool: 2, ..convolution([14, 12, 1], 19, [1, 1, 0]) };
+    check::<f32, bf16>(&c, 3, 0.01);
+    check::<bf16, bf16>(&c, 3, 0.01);
+}
+
+#[test]
+fn the_number_of_threads_does_not_matter() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    let c = Convolution { relu: true, pool: 2, ..convolution([90, 40, 16], 16, [3, 1, 1]) };
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let case = Case::new(&c, 9);
+        let (inputs, gradients) =
+            (by_pixels(&case.inputs).to_kind(kind), by_pixels(&case.gradients).to_kind(kind));
+        let compute = |threads| {
+            with_threads(threads, || {
+                let convolved = forward(&c, &inputs, &case.weight, &case.bias).unwrap();
+                let all = backward(&c, &inputs, &convolved, &gradients, &case.weight, true).unwrap();
+                [convolved.outputs, all.inputs.unwrap(), all.weight, all.bias]
+            })
+        };
+        let one = compute(1);
+        for threads in [2, 3, 7] {
+            assert!(compute(threads) == one, "{threads} threads, {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_not_a_number_is_not_hidden() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    for pool in [1, 2] {
+        let c = Convolution { relu: true, pool, ..convolution([6, 6, 2], 3, [3, 1, 1]) };
+        let case = Case::new(&c, 1);
+        let inputs = by_pixels(&case.inputs);
+        let _ = inputs.get(0).get(3).get(3).get(1).fill_(f64::NAN);
+        let convolved = forward(&c, &inputs, &case.weight, &case.bias).unwrap();
+        assert!(
+            convolved.outputs.get(0).get(3 / pool as i64).get(3 / pool as i64).isnan().all()
+                == Tensor::from(true)
+        );
+        assert!(convolved.outputs.get(0).get(0).get(0).isnan().any() == Tensor::from(false));
+    }
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let c = convolution([6, 6, 2], 3, [3, 1, 1]);
+    let case = Case::new(&c, 2);
+    let inputs = by_pixels(&case.inputs);
+    let fault = forward(&c, &case.inputs, &case.weight, &case.bias).unwrap_err().to_string();
+    assert_eq!(fault, "images have the shape [2, 2, 6, 6], not [2, 6, 6, 2]");
+    assert!(forward(&c, &inputs.to_kind(Kind::Double), &case.weight, &case.bias).is_err());
+    assert!(forward(&c, &inputs, &case.weight.to_kind(Kind::Double), &case.bias).is_err());
+    assert!(forward(&c, &inputs, &case.weight.narrow(0, 0, 2), &case.bias).is_err());
+    assert!(forward(&c, &inputs.transpose(1, 2), &case.weight, &case.bias).is_err(), "not contiguous");
+    let convolved = forward(&c, &inputs, &case.weight, &case.bias).unwrap();
+    let gradients = by_pixels(&case.gradients).narrow(0, 0, 1).contiguous();
+    assert!(backward(&c, &inputs, &convolved, &gradients, &case.weight, true).is_err());
 }
