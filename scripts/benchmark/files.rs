@@ -4,7 +4,7 @@
 use crate::table::Table;
 use crate::{fitch_seconds, network};
 use anyhow::{Context, Result};
-use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
+use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::optim::{Optimizer, keras_adam};
 use fitch::run::{CheckpointFolder, GrowingText};
@@ -53,7 +53,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
         let start = Instant::now();
         write_whole_with(&path, |file| {
             file.write_all(&torchscript::archive(trained)?)?;
-            torchscript::verify(file.path(), &network, Device::Cpu, &test)
+            verify_torchscript(file.path(), &network, Device::Cpu, &test)
         })?;
         verifying.push(start.elapsed().as_secs_f64());
         let (short, long) = (predict(&once)?, predict(&often)?);

@@ -5,11 +5,13 @@ mod card;
 pub mod onnx;
 mod script_model;
 pub mod torchscript;
+mod verification;
 mod written_here;
 
 pub(crate) use card::CARD_NAME;
 pub use card::{InputCard, ModelCard};
 pub use script_model::ScriptModel;
+pub use verification::verify_torchscript;
 
 use crate::model::{Model, PlacedLayer};
 use anyhow::Result;

@@ -111,6 +111,11 @@ impl ScriptModel {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn computes_by_layers(&self) -> bool {
+        self.network.is_some()
+    }
+
     /// As the code in the file scales images.
     fn scaled(&self, images: &Tensor) -> Result<Tensor> {
         let values = images.f_to_kind(Kind::Float)?;

@@ -2,12 +2,13 @@ use super::*;
 use crate::model::{Layers, layers};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use tch::nn::{self, Module, ModuleT, SequentialT};
 use tch::{CModule, TrainableCModule};
 use tempfile::TempDir;
-use zip::ZipArchive;
+use zip::write::FileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// A network of random weights for images of 4 x 3 pixels, with its files in a temporary folder.
 struct Exported {
@@ -50,7 +51,7 @@ impl Exported {
     }
 
     fn verify(&self, network: &dyn ModuleT) -> Result<()> {
-        torchscript::verify(&self.path("model.pt"), network, Device::Cpu, &images(100))
+        verify_torchscript(&self.path("model.pt"), network, Device::Cpu, &images(100))
     }
 
     /// The error from loading other bytes under the same name.
@@ -289,4 +290,42 @@ fn a_traced_module_of_another_program_is_no_model_of_ours() {
     traced.unwrap().save(&path).unwrap();
     assert_eq!(CModule::load(&path).unwrap().forward(&Tensor::from(3.0)), Tensor::from(6.0));
     assert!(exported.fault(&fs::read(&path).unwrap()).contains("has no fitch.json inside"));
+}
+
+#[test]
+fn a_file_that_was_written_here_is_computed_by_its_layers() {
+    let exported = Exported::new("conv2d 3 2, batchnorm, relu, maxpool2d 2, flatten, dense 6, tanh");
+    let images = images(40);
+    let [own, code] = [ScriptModel::load, ScriptModel::load_code].map(|load| {
+        let model = load(&exported.path("model.pt"), Device::Cpu).unwrap();
+        assert!(!model.logits(&images).unwrap().requires_grad());
+        model
+    });
+    assert!(own.computes_by_layers() && !code.computes_by_layers());
+    for images in [images.shallow_clone(), images.to_kind(Kind::Float) / 255.0] {
+        for (own, code) in [
+            (own.logits(&images).unwrap(), code.logits(&images).unwrap()),
+            (own.probabilities(&images).unwrap(), code.probabilities(&images).unwrap()),
+        ] {
+            assert!(own.allclose(&code, 1e-5, 1e-6, false));
+        }
+    }
+    // With other code, the code counts.
+    let mut archive = ZipArchive::new(fs::File::open(exported.path("model.pt")).unwrap()).unwrap();
+    let mut changed = ZipWriter::new(fs::File::create(exported.path("changed.pt")).unwrap());
+    for index in 0..archive.len() {
+        let mut entry = archive.by_index(index).unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        if entry.name().ends_with("tanh_1.py") {
+            content = String::from_utf8(content).unwrap().replace("torch.tanh", "torch.relu").into_bytes();
+        }
+        let options = FileOptions::default().compression_method(CompressionMethod::Stored);
+        changed.start_file(entry.name(), options).unwrap();
+        changed.write_all(&content).unwrap();
+    }
+    changed.finish().unwrap();
+    let changed = ScriptModel::load(&exported.path("changed.pt"), Device::Cpu).unwrap();
+    assert!(!changed.computes_by_layers());
+    assert!(!changed.logits(&images).unwrap().allclose(&own.logits(&images).unwrap(), 1e-3, 1e-3, false));
 }

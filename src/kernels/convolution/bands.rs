@@ -105,8 +105,7 @@ impl Convolution {
         inputs: &[V],
         filters: &Filters<F>,
         biases: &[f32],
-        outputs: &mut [V],
-        positions: &mut [u8],
+        (outputs, positions): (&mut [V], &mut [u8]),
         scratch: &mut Scratch<F>,
     ) {
         let rows = band.start * self.pool..band.end * self.pool;

@@ -161,7 +161,7 @@ fn forward_as<F: Factor, V: Stored<F>>(
         }
         for_each_item(work, |(image, band, outputs, positions)| {
             scratches.lend(|scratch| {
-                convolution.forward(band, image, &filters, biases, outputs, positions, scratch);
+                convolution.forward(band, image, &filters, biases, (outputs, positions), scratch);
             });
         });
     })?;

@@ -129,23 +129,25 @@ unsafe fn single_part<const ITEMS: usize, const L: usize>(
     start: Start<L>,
     sums: *mut f32,
 ) {
-    // SAFETY: the caller's promise, here and below.
-    let mut kept = unsafe { begin::<ITEMS, L>(walk, start, sums) };
-    for row in 0..walk.rows {
-        let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
-        for _ in 0..walk.steps {
-            let lanes = unsafe { b.cast::<[f32; L]>().read() };
-            for (item, kept) in kept.iter_mut().enumerate() {
-                let value = unsafe { a.add(item * walk.a_item).read() };
-                for (sum, lane) in kept.iter_mut().zip(lanes) {
-                    *sum = value.mul_add(lane, *sum);
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut kept = begin::<ITEMS, L>(walk, start, sums);
+        for row in 0..walk.rows {
+            let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
+            for _ in 0..walk.steps {
+                let lanes = b.cast::<[f32; L]>().read();
+                for (item, kept) in kept.iter_mut().enumerate() {
+                    let value = a.add(item * walk.a_item).read();
+                    for (sum, lane) in kept.iter_mut().zip(lanes) {
+                        *sum = value.mul_add(lane, *sum);
+                    }
                 }
+                a = a.wrapping_add(walk.a_step);
+                b = b.wrapping_add(walk.b_step);
             }
-            a = a.wrapping_add(walk.a_step);
-            b = b.wrapping_add(walk.b_step);
         }
+        end(walk, kept, start, sums);
     }
-    unsafe { end(walk, kept, start, sums) };
 }
 
 /// # Safety
@@ -158,9 +160,9 @@ unsafe fn begin<const ITEMS: usize, const L: usize>(
 ) -> [[f32; L]; ITEMS] {
     match start {
         // SAFETY: the caller's promise.
-        Start::There => {
-            std::array::from_fn(|item| unsafe { sums.add(item * walk.sums_item).cast::<[f32; L]>().read() })
-        }
+        Start::There => unsafe {
+            std::array::from_fn(|item| sums.add(item * walk.sums_item).cast::<[f32; L]>().read())
+        },
         Start::With { initial, .. } => [*initial; ITEMS],
     }
 }
@@ -216,27 +218,29 @@ unsafe fn pairs_avx512<const ITEMS: usize, const L: usize>(
     use std::arch::x86_64::{
         __m512bh, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_storeu_ps,
     };
-    // SAFETY: the caller's promise, here and below. Arrays of 16 values are as long as a register of 512 bits,
-    // of which any bits are a value, whatever its type.
-    let mut sums_there = unsafe { begin::<ITEMS, L>(walk, start, sums) };
-    let mut kept = sums_there.each_ref().map(|sums| unsafe { _mm512_loadu_ps(sums.as_ptr()) });
-    for row in 0..walk.rows {
-        let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
-        for _ in 0..walk.steps {
-            let lanes: __m512bh = unsafe { std::mem::transmute(_mm512_loadu_si512(b.cast())) };
-            for (item, kept) in kept.iter_mut().enumerate() {
-                let pair = unsafe { a.add(item * walk.a_item).cast::<i32>().read_unaligned() };
-                let pair: __m512bh = unsafe { std::mem::transmute(_mm512_set1_epi32(pair)) };
-                *kept = _mm512_dpbf16_ps(*kept, pair, lanes);
+    // SAFETY: the caller's promise. 16 values are as long as a register of 512 bits, of which any bits are a
+    // value, whatever its type.
+    unsafe {
+        let mut there = begin::<ITEMS, L>(walk, start, sums);
+        let mut kept = there.each_ref().map(|sums| _mm512_loadu_ps(sums.as_ptr()));
+        for row in 0..walk.rows {
+            let (mut a, mut b) = (a.wrapping_add(row * walk.a_row), b.wrapping_add(row * walk.b_row));
+            for _ in 0..walk.steps {
+                let lanes: __m512bh = std::mem::transmute(_mm512_loadu_si512(b.cast()));
+                for (item, kept) in kept.iter_mut().enumerate() {
+                    let pair = a.add(item * walk.a_item).cast::<i32>().read_unaligned();
+                    let pair: __m512bh = std::mem::transmute(_mm512_set1_epi32(pair));
+                    *kept = _mm512_dpbf16_ps(*kept, pair, lanes);
+                }
+                a = a.wrapping_add(walk.a_step);
+                b = b.wrapping_add(walk.b_step);
             }
-            a = a.wrapping_add(walk.a_step);
-            b = b.wrapping_add(walk.b_step);
         }
+        for (sums, kept) in there.iter_mut().zip(kept) {
+            _mm512_storeu_ps(sums.as_mut_ptr(), kept);
+        }
+        end(walk, there, start, sums);
     }
-    for (sums, kept) in sums_there.iter_mut().zip(kept) {
-        unsafe { _mm512_storeu_ps(sums.as_mut_ptr(), kept) };
-    }
-    unsafe { end(walk, sums_there, start, sums) };
 }
 
 /// The same on every processor.
@@ -250,20 +254,22 @@ unsafe fn pairs<const ITEMS: usize, const L: usize>(
     start: Start<L>,
     sums: *mut f32,
 ) {
-    // SAFETY: the caller's promise, here and below.
-    let mut kept = unsafe { begin::<ITEMS, L>(walk, start, sums) };
-    for row in 0..walk.rows {
-        for step in 0..walk.steps {
-            let a = a.wrapping_add(row * walk.a_row + step * walk.a_step);
-            let b = b.wrapping_add(row * walk.b_row + step * walk.b_step);
-            for (item, kept) in kept.iter_mut().enumerate() {
-                let [x, y] = unsafe { a.add(item * walk.a_item).cast::<[bf16; 2]>().read() };
-                for (lane, sum) in kept.iter_mut().enumerate() {
-                    let [v, w] = unsafe { b.add(2 * lane).cast::<[bf16; 2]>().read() };
-                    *sum += x.single() * v.single() + y.single() * w.single();
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut kept = begin::<ITEMS, L>(walk, start, sums);
+        for row in 0..walk.rows {
+            for step in 0..walk.steps {
+                let a = a.add(row * walk.a_row + step * walk.a_step);
+                let b = b.add(row * walk.b_row + step * walk.b_step);
+                for (item, kept) in kept.iter_mut().enumerate() {
+                    let [x, y] = a.add(item * walk.a_item).cast::<[bf16; 2]>().read();
+                    for (lane, sum) in kept.iter_mut().enumerate() {
+                        let [v, w] = b.add(2 * lane).cast::<[bf16; 2]>().read();
+                        *sum += x.single() * v.single() + y.single() * w.single();
+                    }
                 }
             }
         }
+        end(walk, kept, start, sums);
     }
-    unsafe { end(walk, kept, start, sums) };
 }

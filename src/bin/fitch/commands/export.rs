@@ -10,7 +10,7 @@ use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::LoadOptions;
 use fitch::export::onnx::{self, OnnxInput};
-use fitch::export::{TrainedModel, torchscript};
+use fitch::export::{TrainedModel, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::run::DatasetRecord;
 use std::io::Write;
@@ -97,7 +97,7 @@ pub fn write_torchscript(
     let archive = torchscript::archive(trained)?;
     write_whole_with(path, |file| {
         file.write_all(&archive)?;
-        torchscript::verify(file.path(), network, trained.variables.device(), images)
+        verify_torchscript(file.path(), network, trained.variables.device(), images)
     })
 }
 
