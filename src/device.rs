@@ -2,6 +2,7 @@
 
 use crate::kernels::cuda_libraries::{self, Missing};
 use crate::kernels::float32_math;
+use crate::kernels::processor::has_bfloat16_products;
 use anyhow::Result as AnyResult;
 use std::fmt;
 use std::str::FromStr;
@@ -137,14 +138,6 @@ pub fn device_name(device: Device) -> String {
     }
 }
 
-/// Whether the CPU has instructions for products of bfloat16. False if that is not known.
-fn cpu_has_bfloat16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    return false;
-}
-
 /// Finds the device: a CUDA device that has computed something, or the CPU. This must be the first call into
 /// libtorch in the process, while it has one thread: after the first question about CUDA, libtorch no longer
 /// takes notice of the libraries for it.
@@ -190,7 +183,7 @@ pub fn allow_tf32(allow: bool) -> AnyResult<()> {
 pub fn has_bfloat16(device: Device) -> bool {
     match device {
         Device::Cuda(index) => cuda_libraries::compute_capability(index) >= Some((8, 0)),
-        _ => cpu_has_bfloat16(),
+        _ => has_bfloat16_products(),
     }
 }
 

@@ -117,7 +117,7 @@ pub struct TrainOptions {
     pub augment: Option<String>,
 
     /// The precision of the layers in training: float32; tf32, faster and less exact, on CUDA devices only;
-    /// or bf16 (bfloat16), also on CPUs with instructions for it. Weights, Adam's moments, the loss and every
+    /// or bf16 (bfloat16), faster also on CPUs with AVX-512 BF16. Weights, Adam's moments, the loss and every
     /// evaluation stay float32 [default: float32]
     #[arg(long, value_name = "TYPE", help_heading = "Training")]
     pub precision: Option<Precision>,
