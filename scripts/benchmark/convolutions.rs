@@ -2,7 +2,9 @@
 //! at the limit of the cores, and against PyTorch at its best.
 
 use crate::table::{Table, median};
-use crate::{BATCH_SIZE, EPOCHS, Neighbour, Options, Trained, add, peer_report, repeat};
+use crate::{
+    BATCH_SIZE, EPOCHS, Neighbour, Options, Trained, add, computes_in_bfloat16, peer_report, repeat,
+};
 use anyhow::{Result, ensure};
 use fitch::data::Samples;
 use fitch::model::presets::preset;
@@ -37,8 +39,11 @@ pub fn compare(
         let limit = samples.len() as f64 * products / products_per_second(threads);
         table.add("arithmetic of an epoch at the cores' limit, s", [limit]);
         let mut line = format!("round {round}: limit {limit:.2} s");
-        for (name, kind) in [("fitch, float32", Kind::Float), ("fitch, bfloat16", Kind::BFloat16)] {
+        let mut single = f64::NAN;
+        let kinds = [("fitch, float32", Kind::Float), ("fitch, bfloat16", Kind::BFloat16)];
+        for (name, kind) in kinds.into_iter().take(if computes_in_bfloat16() { 2 } else { 1 }) {
             let trained = training(samples, test, kind, table)?;
+            single = if kind == Kind::Float { trained.epoch } else { single };
             line += &format!(", {name} {:.2} s", trained.epoch);
             add(table, name, &trained, limit);
             let Some(python) = &options.peers else { continue };
@@ -59,6 +64,7 @@ pub fn compare(
             let busy = training(samples, test, Kind::Float, &mut Table::default())?;
             drop(neighbour);
             table.add("fitch, float32, with a busy neighbour, epoch, s", [busy.epoch]);
+            table.add("with a busy neighbour / without", [busy.epoch / single]);
         }
         println!("{line}");
     }
