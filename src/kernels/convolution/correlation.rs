@@ -2,6 +2,7 @@
 //! gradients of the inputs from those of the outputs.
 
 use super::tile::{Factor, LANES, Start, Walk};
+use super::winograd;
 use crate::kernels::tensor_slice::Real;
 use half::bf16;
 
@@ -54,11 +55,13 @@ pub fn blocks<F: Factor>(columns: usize) -> impl Iterator<Item = Block> {
 
 /// The weights of filters, block by block of the columns of the result, as they are multiplied.
 pub struct Filters<F> {
-    rows: usize,
+    pub rows: usize,
     /// Factors in a row, an even number in pairs.
-    steps: usize,
-    columns: usize,
-    values: Vec<F>,
+    pub steps: usize,
+    pub columns: usize,
+    pub values: Vec<F>,
+    /// By [`winograd`]: each place is a row.
+    pub is_transformed: bool,
 }
 
 impl<F: Factor> Filters<F> {
@@ -81,7 +84,7 @@ impl<F: Factor> Filters<F> {
                 values.push(F::nearest(if is_one { weight(row, step, first + lane) } else { 0.0 }));
             }
         }
-        Filters { rows, steps: groups, columns, values }
+        Filters { rows, steps: groups, columns, values, is_transformed: false }
     }
 }
 
@@ -113,7 +116,11 @@ pub fn correlate<F: Factor, V: Real>(
     filters: &Filters<F>,
     biases: &[f32],
     target: &mut Target<V>,
+    scratch: &mut winograd::Scratch<F>,
 ) {
+    if filters.is_transformed {
+        return winograd::correlate([rows, columns], values, origin, filters, biases, target, scratch);
+    }
     let mut buffer = Vec::new();
     let mut panel = &filters.values[..];
     for block in blocks::<F>(filters.columns) {
