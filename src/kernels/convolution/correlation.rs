@@ -76,12 +76,13 @@ impl<F: Factor> Filters<F> {
         let lanes: usize = blocks::<F>(columns).map(|block| block.lanes).sum();
         let mut values = Vec::with_capacity(rows * groups * F::WIDTH * lanes);
         for Block { first, columns, lanes } in blocks::<F>(columns) {
-            for index in 0..rows * groups * lanes * F::WIDTH {
-                let (group, lane, part) =
-                    (index / F::WIDTH / lanes, index / F::WIDTH % lanes, index % F::WIDTH);
-                let (row, step) = (group / groups, group % groups * F::WIDTH + part);
-                let is_one = lane < columns && step < steps;
-                values.push(F::nearest(if is_one { weight(row, step, first + lane) } else { 0.0 }));
+            for (row, group) in (0..rows).flat_map(|row| (0..groups).map(move |group| (row, group))) {
+                for lane in 0..lanes {
+                    for step in group * F::WIDTH..(group + 1) * F::WIDTH {
+                        let is_one = lane < columns && step < steps;
+                        values.push(F::nearest(if is_one { weight(row, step, first + lane) } else { 0.0 }));
+                    }
+                }
             }
         }
         Filters { rows, steps: groups, columns, values, is_transformed: false }

@@ -114,13 +114,13 @@ fn filters_of_3_x_3_with_fewer_products_give_what_libtorch_gives() {
     }
     // Odd and even sizes, blocks of 8 and 16 channels, several bands.
     for (height, width, channels, filters) in
-        [(12, 12, 16, 32), (13, 26, 32, 16), (14, 15, 8, 24), (11, 9, 40, 8), (150, 31, 16, 48)]
+        [(12, 12, 16, 32), (13, 26, 32, 16), (14, 15, 16, 24), (11, 9, 40, 16), (150, 31, 16, 48)]
     {
         for (padding, relu, pool) in [(0, false, 1), (1, true, 1), (0, true, 2), (1, false, 3)] {
             let shape = convolution([height, width, channels], filters, [3, 1, padding]);
             let c = Convolution { relu, pool, ..shape };
             assert!(winograd::is_faster::<f32>(c.pooled().map(|size| size * pool), channels, filters));
-            check::<f32, f32>(&c, 2, 5e-5);
+            check::<f32, f32>(&c, 2, 2e-5);
         }
     }
 }
