@@ -1,12 +1,12 @@
 //! Convolutions of 3 x 3 filters with fewer products.
 //!
-//! Four outputs, a square of 2 x 2, take 36 products of each channel and filter. Winograd's F(2 x 2, 3 x 3) takes
-//! 16: it transforms the square of 4 x 4 inputs, the filters, or the gradients by additions, multiplies place by
-//! place, and transforms the sums back (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks",
-//! 2015). All three passes of a convolution have such a form.
+//! Four outputs, a square of 2 x 2, take 36 products of each channel and filter. Winograd's F(2 x 2, 3 x 3)
+//! takes 16: it transforms the square of 4 x 4 inputs, the filters, or the gradients by additions, multiplies
+//! place by place, and transforms the sums back (Lavin and Gray, "Fast Algorithms for Convolutional Neural
+//! Networks", 2015). All three passes of a convolution have such a form.
 //!
-//! For 16 to 32 channels and filters, a training step has 1.4 times fewer instructions than with all products.
-//! Sums lose about one bit of their precision. Of infinite inputs, outputs may be NaN.
+//! For 16 to 32 channels and filters, outputs and gradients together take 1.4 times fewer instructions than
+//! with all products. Sums lose about one bit of their precision. Of infinite inputs, outputs may be NaN.
 
 use super::correlation::{Block, Filters, Origin, Target, blocks};
 use super::tile::{Factor, LANES, Start, Walk};
@@ -43,7 +43,7 @@ pub struct Scratch<F> {
 /// How many squares are computed at once at most: about what the caches hold.
 const AT_ONCE: usize = 48;
 
-/// The room for a place of a block. It is larger than needed, so that places share the sets of the caches evenly.
+/// The room for a place of a block: larger than needed, so that places share the sets of the caches evenly.
 const PLACE: usize = (AT_ONCE + 1) * LANES;
 
 /// The room for a block.
@@ -153,8 +153,8 @@ fn multiply<const L: usize, F: Factor>(walk: &Walk, a: &[F], b: &[F], biases: &[
     F::accumulate(walk, a, b, Start::With { initial: &initial, at_least: f32::NEG_INFINITY }, sums);
 }
 
-/// Adds to the transformed gradients of the weights, for each block of filters and each place, the products of
-/// inputs and gradients of some rows and columns.
+/// Adds to the transformed gradients of the weights, for each block of filters and each place, the products
+/// of inputs and gradients of some rows and columns.
 pub fn add_weights<F: Factor>(
     [rows, columns]: [usize; 2],
     (inputs, input_row, channels): (&[F], usize, usize),
@@ -168,19 +168,11 @@ pub fn add_weights<F: Factor>(
         let inputs = squares.spread_inputs(&some, inputs, input_row, channels, &mut scratch.inputs);
         let of_gradients = room(&mut scratch.gradients, filters.div_ceil(LANES));
         for block in blocks::<F>(filters) {
-            let to = &mut of_gradients[block.first / LANES * BLOCK..];
+            let (first, distances) = (block.first, [row, filters]);
+            let to = &mut of_gradients[first / LANES * BLOCK..];
             match block.lanes {
-                LANES => {
-                    spread_gradients::<LANES, F>(squares, &some, gradients, [row, filters], block.first, to)
-                }
-                _ => spread_gradients::<{ LANES / 2 }, F>(
-                    squares,
-                    &some,
-                    gradients,
-                    [row, filters],
-                    block.first,
-                    to,
-                ),
+                LANES => spread_gradients::<LANES, F>(squares, &some, gradients, distances, first, to),
+                _ => spread_gradients::<{ LANES / 2 }, F>(squares, &some, gradients, distances, first, to),
             }
         }
         for place in 0..PLACES {
@@ -250,7 +242,7 @@ impl Squares {
         self.rows.div_ceil(2) * self.columns.div_ceil(2)
     }
 
-    /// As many squares at once as the caches hold.
+    /// Parts of the squares. Of many channels, fewer squares are computed at once.
     fn parts(self, channels: usize) -> impl Iterator<Item = Range<usize>> {
         let at_once = (4096 / channels / 12).clamp(2, AT_ONCE / 12) * 12;
         (0..self.count()).step_by(at_once).map(move |first| first..(first + at_once).min(self.count()))
