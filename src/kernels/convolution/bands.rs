@@ -1,8 +1,9 @@
 //! A convolution of some rows of one image, followed by relu and maximum pooling, and its gradients: on
 //! slices, by one thread.
 
-use super::correlation::{Block, Filters, Origin, Stored, Target, blocks, correlate};
+use super::correlation::{self, Block, Filters, Origin, Stored, Target, blocks};
 use super::tile::{Factor, LANES, Start, Walk, parts};
+use super::winograd;
 use crate::kernels::tensor_slice::Real;
 use multiversion::multiversion;
 use std::ops::Range;
@@ -39,6 +40,7 @@ pub struct Scratch<F> {
     gradients: Vec<F>,
     gradient_pairs: Vec<F>,
     convolved: Vec<f32>,
+    transformed: winograd::Scratch<F>,
 }
 
 /// What a forward pass kept of a band, and the gradients of its outputs.
@@ -76,8 +78,11 @@ impl Convolution {
         const VALUES: usize = 16 << 10;
         let [height, width] = self.pooled();
         let rows = VALUES / (width * self.pool * self.pool * self.filters.max(self.channels)).max(1);
-        let bands = height.div_ceil(rows.max(1));
-        (0..bands).map(|band| band * height / bands..(band + 1) * height / bands).collect()
+        // An even number, for squares of 2 x 2.
+        let (pairs, pairs_at_once) = (height.div_ceil(2), (rows / 2).max(1));
+        let bands = pairs.div_ceil(pairs_at_once);
+        let start = |band: usize| (band * pairs / bands * 2).min(height);
+        (0..bands).map(|band| start(band)..start(band + 1)).collect()
     }
 
     /// The rows of the inputs whose gradients are computed with a band of the outputs.
@@ -89,9 +94,19 @@ impl Convolution {
     /// The weights [filters, channels, size, size] as inputs are multiplied with them.
     pub fn filters<F: Factor>(&self, weights: &[f32]) -> Filters<F> {
         let channels = self.channels;
-        Filters::new(self.size, self.size * channels, self.filters, |row, step, filter| {
+        let weight = |row: usize, step: usize, filter: usize| {
             weights[self.weight(filter, step % channels, row, step / channels)]
-        })
+        };
+        match self.is_transformed::<F>() {
+            true => winograd::filters(channels, self.filters, weight),
+            false => Filters::new(self.size, self.size * channels, self.filters, weight),
+        }
+    }
+
+    /// Whether it is computed with fewer products.
+    fn is_transformed<F: Factor>(&self) -> bool {
+        (self.size, self.stride) == (winograd::SIZE, 1)
+            && winograd::is_faster::<F>(self.convolved(), self.channels, self.filters)
     }
 
     fn weight(&self, filter: usize, channel: usize, row: usize, column: usize) -> usize {
@@ -122,12 +137,12 @@ impl Convolution {
         let (below, right) = (columns * self.filters, self.filters);
         if self.pool == 1 {
             let target = &mut Target { values: outputs, start: 0, below, right, relu: self.relu };
-            return correlate(size, inputs, origin, filters, biases, target);
+            return correlate(size, inputs, origin, (filters, biases), target, &mut scratch.transformed);
         }
         scratch.convolved.resize(rows.len() * below, 0.0);
         let values = &mut scratch.convolved[..];
         let target = &mut Target { values, start: 0, below, right, relu: self.relu };
-        correlate(size, inputs, origin, filters, biases, target);
+        correlate(size, inputs, origin, (filters, biases), target, &mut scratch.transformed);
         maxima(self, &scratch.convolved, outputs, positions);
     }
 
@@ -216,6 +231,21 @@ fn lanes<T: Copy + Default>(values: &[T], count: usize) -> [T; LANES] {
             lanes[..count].copy_from_slice(&values[..count]);
             lanes
         }
+    }
+}
+
+/// Computes a result in the way that its filters are for.
+fn correlate<F: Factor, V: Real>(
+    size: [usize; 2],
+    values: &[F],
+    origin: Origin,
+    (filters, biases): (&Filters<F>, &[f32]),
+    target: &mut Target<V>,
+    scratch: &mut winograd::Scratch<F>,
+) {
+    match filters.is_transformed {
+        true => winograd::correlate(size, values, origin, (filters, biases), target, scratch),
+        false => correlation::correlate(size, values, origin, filters, biases, target),
     }
 }
 
@@ -379,7 +409,10 @@ impl ParameterGradients {
     /// All are 0.
     pub fn zeros<F: Factor>(convolution: &Convolution) -> ParameterGradients {
         let lanes: usize = blocks::<F>(convolution.filters).map(|block| block.lanes).sum();
-        let weights = convolution.size * convolution.size * convolution.channels * lanes;
+        let weights = match convolution.is_transformed::<F>() {
+            true => winograd::sums_of_weights(convolution.channels, convolution.filters),
+            false => convolution.size * convolution.size * convolution.channels * lanes,
+        };
         ParameterGradients { weights: vec![0.0; weights], biases: vec![0.0; convolution.filters] }
     }
 
@@ -393,6 +426,12 @@ impl ParameterGradients {
     /// Writes those of the weights as [filters, channels, size, size].
     pub fn weights<F: Factor>(&self, convolution: &Convolution, weights: &mut [f32]) {
         let (size, channels) = (convolution.size, convolution.channels);
+        if convolution.is_transformed::<F>() {
+            let write = |[row, column, channel, filter]: [usize; 4], sum| {
+                weights[convolution.weight(filter, channel, row, column)] = sum;
+            };
+            return winograd::weights::<F>(&self.weights, channels, convolution.filters, write);
+        }
         let mut sums = self.weights.iter();
         for Block { first, columns, lanes } in blocks::<F>(convolution.filters) {
             for row in 0..size {
@@ -418,12 +457,16 @@ impl<F: Factor> Backward<F> {
         if let Some(weights) = weights {
             for (y, x) in (0..c.stride).flat_map(|y| (0..c.stride).map(move |x| (y, x))) {
                 let (rows, columns) = (c.taps(y), c.taps(x));
-                filters.push(Filters::new(rows, columns * c.filters, c.channels, |row, step, channel| {
+                let weight = |row: usize, step: usize, channel: usize| {
                     // Turned round: the last pixel of the filters meets the first gradient.
                     let (column, filter) = (columns - 1 - step / c.filters, step % c.filters);
                     let (row, column) = (y + (rows - 1 - row) * c.stride, x + column * c.stride);
                     weights[c.weight(filter, channel, row, column)]
-                }));
+                };
+                filters.push(match c.is_transformed::<F>() {
+                    true => winograd::filters(c.filters, c.channels, weight),
+                    false => Filters::new(rows, columns * c.filters, c.channels, weight),
+                });
             }
         }
         Backward { convolution, filters }
@@ -474,7 +517,12 @@ impl<F: Factor> Backward<F> {
         let (inputs, input_width) = c.inputs(&rows, inputs, &mut scratch.inputs);
         let input_row = input_width * c.channels;
         let (inputs, own_gradients) = ((inputs, input_row), (&gradients[own..], row));
-        if F::WIDTH == 1 {
+        if c.is_transformed::<F>() {
+            let inputs = (inputs.0, input_row, c.channels);
+            let gradients = (own_gradients.0, row, c.filters);
+            let scratch = &mut scratch.transformed;
+            winograd::add_weights([rows.len(), width], inputs, gradients, &mut sums.weights, scratch);
+        } else if F::WIDTH == 1 {
             c.add_weights(rows.len(), inputs, own_gradients, &mut sums.weights);
         } else {
             let input_rows = (rows.len() - 1) * c.stride + c.size;
@@ -503,7 +551,7 @@ impl<F: Factor> Backward<F> {
             let start = ((top - input_rows.start) * c.width + left) * c.channels;
             let right = c.stride * c.channels;
             let target = &mut Target { values: &mut *of_inputs, start, below, right, relu: false };
-            correlate(size, gradients, origin, filters, &[], target);
+            correlate(size, gradients, origin, (filters, &[]), target, &mut scratch.transformed);
         }
     }
 }

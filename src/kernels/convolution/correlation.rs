@@ -54,11 +54,13 @@ pub fn blocks<F: Factor>(columns: usize) -> impl Iterator<Item = Block> {
 
 /// The weights of filters, block by block of the columns of the result, as they are multiplied.
 pub struct Filters<F> {
-    rows: usize,
+    pub rows: usize,
     /// Factors in a row, an even number in pairs.
-    steps: usize,
-    columns: usize,
-    values: Vec<F>,
+    pub steps: usize,
+    pub columns: usize,
+    pub values: Vec<F>,
+    /// Each place of a transformed square is a row.
+    pub is_transformed: bool,
 }
 
 impl<F: Factor> Filters<F> {
@@ -73,15 +75,16 @@ impl<F: Factor> Filters<F> {
         let lanes: usize = blocks::<F>(columns).map(|block| block.lanes).sum();
         let mut values = Vec::with_capacity(rows * groups * F::WIDTH * lanes);
         for Block { first, columns, lanes } in blocks::<F>(columns) {
-            for index in 0..rows * groups * lanes * F::WIDTH {
-                let (group, lane, part) =
-                    (index / F::WIDTH / lanes, index / F::WIDTH % lanes, index % F::WIDTH);
-                let (row, step) = (group / groups, group % groups * F::WIDTH + part);
-                let is_one = lane < columns && step < steps;
-                values.push(F::nearest(if is_one { weight(row, step, first + lane) } else { 0.0 }));
+            for (row, group) in (0..rows).flat_map(|row| (0..groups).map(move |group| (row, group))) {
+                for lane in 0..lanes {
+                    for step in group * F::WIDTH..(group + 1) * F::WIDTH {
+                        let is_one = lane < columns && step < steps;
+                        values.push(F::nearest(if is_one { weight(row, step, first + lane) } else { 0.0 }));
+                    }
+                }
             }
         }
-        Filters { rows, steps: groups, columns, values }
+        Filters { rows, steps: groups, columns, values, is_transformed: false }
     }
 }
 

@@ -10,6 +10,7 @@
 mod bands;
 mod correlation;
 mod tile;
+mod winograd;
 
 pub use bands::{Convolution, MAX_POOL};
 

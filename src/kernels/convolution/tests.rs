@@ -178,8 +178,9 @@ fn the_number_of_threads_does_not_matter() {
     if !has_fused_multiply_add() {
         return;
     }
-    let c = Convolution { relu: true, pool: 2, ..convolution([90, 40, 16], 16, [3, 1, 1]) };
-    for kind in [Kind::Float, Kind::BFloat16] {
+    let direct = Convolution { relu: true, pool: 2, ..convolution([90, 40, 16], 16, [3, 1, 1]) };
+    let with_fewer_products = convolution([90, 40, 32], 16, [3, 1, 1]);
+    for (c, kind) in [(direct, Kind::Float), (with_fewer_products, Kind::Float), (direct, Kind::BFloat16)] {
         let case = Case::new(&c, 9);
         let (inputs, gradients) =
             (by_pixels(&case.inputs).to_kind(kind), by_pixels(&case.gradients).to_kind(kind));
@@ -230,4 +231,43 @@ fn tensors_that_do_not_fit_are_refused() {
     let convolved = forward(&c, &inputs, &case.weight, &case.bias).unwrap();
     let gradients = by_pixels(&case.gradients).narrow(0, 0, 1).contiguous();
     assert!(backward(&c, &inputs, &convolved, &gradients, &case.weight, true).is_err());
+}
+
+#[test]
+fn filters_of_3_x_3_with_fewer_products_give_what_libtorch_gives() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    // Odd and even sizes, blocks of 8 and 16 channels, several bands.
+    for (height, width, channels, filters) in
+        [(12, 12, 16, 32), (13, 26, 32, 16), (14, 15, 24, 24), (11, 9, 40, 16), (150, 31, 16, 48)]
+    {
+        for (padding, relu, pool) in [(0, false, 1), (1, true, 1), (0, true, 2), (1, false, 3)] {
+            let shape = convolution([height, width, channels], filters, [3, 1, padding]);
+            let c = Convolution { relu, pool, ..shape };
+            assert!(winograd::is_faster::<f32>(c.pooled().map(|size| size * pool), channels, filters));
+            check::<f32, f32>(&c, 2, 2e-5);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_is_no_number_reaches_its_outputs_and_no_others() {
+    if !has_fused_multiply_add() {
+        return;
+    }
+    let c = Convolution { relu: true, ..convolution([9, 8, 16], 32, [3, 1, 1]) };
+    let case = Case::new(&c, 1);
+    let inputs = by_pixels(&case.inputs);
+    for (row, column) in [(0, 0), (4, 3), (5, 6), (8, 7)] {
+        let broken = inputs.copy();
+        let _ = broken.get(0).get(row).get(column).get(5).fill_(f64::NAN);
+        let outputs = forward_as::<f32, f32>(&c, &broken, &case.weight, &case.bias).unwrap().outputs;
+        for (y, x) in (0..9).flat_map(|y| (0..8).map(move |x| (y, x))) {
+            let is_touched = row.abs_diff(y) <= 1 && column.abs_diff(x) <= 1;
+            let pixel = outputs.get(0).get(y).get(x).isnan();
+            let (all, any) = (bool::try_from(pixel.all()).unwrap(), bool::try_from(pixel.any()).unwrap());
+            assert!((all, any) == (is_touched, is_touched), "({row}, {column}) in ({y}, {x})");
+        }
+    }
 }
