@@ -6,6 +6,33 @@
 //! convolution, directly on images whose pixels have their channels side by side, so that nothing is copied.
 //! It is written for any number of channels, filters of any size and any stride; the compiler makes AVX-512
 //! or AVX2 of it, and only products of bfloat16 need instructions by name.
+//!
+//! | on a CPU | way |
+//! |---|---|
+//! | without AVX2 and FMA (or the like of ARM) | libtorch's operators and autograd, for the whole network |
+//! | float32, 3 x 3, stride 1, 16 channels and filters or more, not both 16 | fewer products (`winograd`) |
+//! | float32, all else | all products |
+//! | bfloat16 | all products: in pairs with AVX-512 BF16, otherwise as float32 |
+//!
+//! What that gives, as a share of libtorch's time (2.11, channels last, relu included, batch 32, one thread, an
+//! AVX2 machine with busy neighbours, two runs in turn):
+//!
+//! | inputs, filters | outputs | gradients |
+//! |---|---|---|
+//! | 28 x 28 x 1, 16 of 3 x 3 | 0.24, 0.43 | 0.13, 0.18 |
+//! | 26 x 26 x 16, 16 of 3 x 3, pooled | 0.91, 0.79 | 0.72, 0.62 |
+//! | 12 x 12 x 16, 32 of 3 x 3 | 1.00, 0.65 | 0.63, 0.48 |
+//! | 12 x 12 x 32, 32 of 3 x 3, pooled | 0.83, 0.66 | 0.62, 0.47 |
+//! | 14 x 14 x 128, 128 of 3 x 3 | 0.72, 0.57 | 0.64, 0.48 |
+//! | 8 x 8 x 256, 256 of 3 x 3 | 0.74, 0.55 | 0.67, 0.48 |
+//! | 112 x 112 x 32, 32 of 3 x 3 | 0.62, 0.45 | 0.47, 0.32 |
+//! | 28 x 28 x 32, 64 of 3 x 3, stride 2 | 1.05, 0.96 | 0.87, 0.89 |
+//! | 14 x 14 x 64, 128 of 1 x 1 | 1.19, 0.84 | 0.78, 0.52 |
+//! | 28 x 28 x 8, 8 of 5 x 5 | 1.63, 0.76 | 1.63, 0.71 |
+//! | 224 x 224 x 3, 64 of 7 x 7, stride 2 | 0.58, 0.40 | 0.50, 0.30 |
+//! | 14 x 14 x 20, 10 of 3 x 3 | 0.82, 0.49 | 1.06, 0.46 |
+//!
+//! It has not been run with AVX-512.
 
 mod bands;
 mod correlation;
