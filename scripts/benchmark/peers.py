@@ -144,6 +144,25 @@ def keras_fit(backend, folder, epochs):
     return clock.seconds, accuracy, f"keras {keras.__version__} on {backend}"
 
 
+def torch_epochs(loss, optimizer, images, labels, epochs):
+    """The seconds of each epoch."""
+    import torch
+
+    seconds = []
+    for _ in range(epochs):
+        start = time.perf_counter()
+        total = torch.zeros(())
+        for rows in torch.randperm(len(images)).split(BATCH):
+            value = loss(images[rows], labels[rows])
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            total += value.detach()
+        total.item()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
 def torch_fused(folder, epochs, threads, compiled=False):
     import torch
     from torch import nn
@@ -168,18 +187,7 @@ def torch_fused(folder, epochs, threads, compiled=False):
 
     if compiled:
         loss = torch.compile(loss)
-    seconds = []
-    for _ in range(epochs):
-        start = time.perf_counter()
-        total = torch.zeros(())
-        for rows in torch.randperm(len(images)).split(BATCH):
-            value = loss(images[rows], labels[rows])
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            total += value.detach()
-        total.item()
-        seconds.append(time.perf_counter() - start)
+    seconds = torch_epochs(loss, optimizer, images, labels, epochs)
     network.eval()
     with torch.no_grad():
         found = network(torch.tensor(test_images).float() / 255).argmax(-1).numpy()
@@ -212,18 +220,8 @@ def torch_cnn(folder, epochs, threads, half):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             return network(x).float()
 
-    seconds = []
-    for _ in range(epochs):
-        start = time.perf_counter()
-        total = torch.zeros(())
-        for rows in torch.randperm(len(images)).split(BATCH):
-            value = nn.functional.cross_entropy(logits(images[rows]), labels[rows])
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            total += value.detach()
-        total.item()
-        seconds.append(time.perf_counter() - start)
+    loss = lambda x, y: nn.functional.cross_entropy(logits(x), y)
+    seconds = torch_epochs(loss, optimizer, images, labels, epochs)
     network.eval()
     evaluations = []
     for _ in range(5):

@@ -1,7 +1,7 @@
 //! A TorchScript file loaded for use: any file with the interface of those that fitch writes.
 
 use super::{CARD_NAME, ModelCard, written_here};
-use crate::model::{Layers, Model, Network};
+use crate::model::{Layers, Model, Network, in_parts};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{BufReader, Read, copy, sink};
@@ -28,8 +28,9 @@ pub struct ScriptModel {
 }
 
 impl ScriptModel {
-    /// Loads a file onto a device, sets it to evaluation mode and tries its interface: `forward` and `logits` take images [n, ..], integer
-    /// or float32, and return float32 [n, classes]; `fitch.json` inside has the shape of an image.
+    /// Loads a file onto a device, sets it to evaluation mode and tries its interface: `forward` and `logits`
+    /// take images [n, ..], integer or float32, and return float32 [n, classes]; `fitch.json` inside has the
+    /// shape of an image.
     ///
     /// # Errors
     /// A file that cannot be read, is damaged, is something else, or has another interface; the message says
@@ -127,15 +128,7 @@ impl ScriptModel {
     }
 
     fn call(&self, method: &str, images: &Tensor) -> Result<Tensor> {
-        let count = images.size().first().copied().unwrap_or(0);
-        let at_once = self.images_at_once.unwrap_or(count);
-        if count <= at_once {
-            return self.call_at_once(method, images);
-        }
-        let starts = (0..count).step_by(at_once as usize);
-        let parts = starts.map(|start| images.f_narrow(0, start, at_once.min(count - start)));
-        let outputs = parts.map(|part| self.call_at_once(method, &part?)).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::f_cat(&outputs, 0)?)
+        in_parts(images, self.images_at_once.unwrap_or(i64::MAX), |part| self.call_at_once(method, part))
     }
 
     fn call_at_once(&self, method: &str, images: &Tensor) -> Result<Tensor> {

@@ -14,6 +14,7 @@ pub use explicit_gradients::ExplicitGradients;
 pub use layers::usage as layers_usage;
 pub use layers_text::{Layers, ParseError};
 pub use network::Network;
+pub(crate) use network::in_parts;
 pub use summary::{SummaryStyle, summary};
 
 use anyhow::{Context, Result, bail, ensure};

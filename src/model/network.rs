@@ -113,14 +113,7 @@ impl Network {
             Some(layers) => layers.infer(inputs),
             None => Ok(self.modules.forward_t(inputs, false)),
         };
-        let at_once = self.model.samples_at_once();
-        let count = inputs.size().first().copied().unwrap_or(0);
-        if count <= at_once {
-            return forward(inputs);
-        }
-        let starts = (0..count).step_by(at_once as usize);
-        let parts = starts.map(|start| forward(&inputs.f_narrow(0, start, at_once.min(count - start))?));
-        Ok(Tensor::f_cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
+        in_parts(inputs, self.model.samples_at_once(), forward)
     }
 
     /// What computes outputs outside of training: the layers' own code, if the variables are as they were made
@@ -134,6 +127,21 @@ impl Network {
         }
         self.model.explicit_gradients(&self.variables, Kind::Float).ok().flatten()
     }
+}
+
+/// The outputs for samples [n, ...], computed from at most `at_once` of them at a time.
+pub(crate) fn in_parts(
+    inputs: &Tensor,
+    at_once: i64,
+    forward: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<Tensor> {
+    let count = inputs.size().first().copied().unwrap_or(0);
+    if count <= at_once {
+        return forward(inputs);
+    }
+    let starts = (0..count).step_by(at_once as usize);
+    let parts = starts.map(|start| forward(&inputs.f_narrow(0, start, at_once.min(count - start))?));
+    Ok(Tensor::f_cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
 }
 
 /// Whether autograd records what is computed from a tensor now.

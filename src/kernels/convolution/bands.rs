@@ -22,12 +22,9 @@ pub struct Convolution {
     /// Zeros on each side of the inputs.
     pub padding: usize,
     pub relu: bool,
-    /// The side of the squares, at most [`MAX_POOL`]; 1 without pooling.
+    /// The side of the squares, at most [`MAX_SIDE`](crate::kernels::pooling::MAX_SIDE); 1 without pooling.
     pub pool: usize,
 }
-
-/// The largest side of squares whose positions are numbered by a byte.
-pub const MAX_POOL: usize = 15;
 
 /// In place of a position: relu set the maximum to 0, and no gradient goes back.
 const NOWHERE: u8 = u8::MAX;
@@ -292,7 +289,7 @@ impl Convolution {
     }
 
     /// Adds to the gradients of the weights the products of inputs and gradients of some rows, which lie
-    /// `input_row` and `row` apart; of bfloat16, both are [`Pairs`].
+    /// `input_row` and `row` apart; of bfloat16, both come in [`pairs`].
     fn add_weights<F: Factor>(
         &self,
         rows: usize,

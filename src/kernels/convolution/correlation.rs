@@ -108,6 +108,13 @@ pub struct Target<'a, V> {
     pub relu: bool,
 }
 
+impl<V> Target<'_, V> {
+    /// What smaller values become.
+    pub fn at_least(&self) -> f32 {
+        if self.relu { 0.0 } else { f32::NEG_INFINITY }
+    }
+}
+
 /// Computes a result of some rows and columns of pixels, which begins with `biases` or, without any, with 0.
 pub fn correlate<F: Factor, V: Real>(
     [rows, columns]: [usize; 2],
@@ -155,8 +162,7 @@ impl<F: Factor> OfBlock<'_, F> {
         if !self.biases.is_empty() {
             initial[..columns].copy_from_slice(&self.biases[first..first + columns]);
         }
-        let at_least = if target.relu { 0.0 } else { f32::NEG_INFINITY };
-        let start = Start::With { initial: &initial, at_least };
+        let start = Start::With { initial: &initial, at_least: target.at_least() };
         let walk = Walk {
             items: self.columns,
             rows: filters.rows,

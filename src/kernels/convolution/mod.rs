@@ -39,7 +39,7 @@ mod correlation;
 mod tile;
 mod winograd;
 
-pub use bands::{Convolution, MAX_POOL};
+pub use bands::Convolution;
 
 use super::has_own_code;
 use super::processor::{has_bfloat16_products, has_fused_multiply_add};
@@ -215,8 +215,8 @@ fn backward_as<F: Factor, V: Stored<F>>(
     let bands = convolution.bands();
     let pieces: Vec<_> =
         (0..images as usize).flat_map(|image| (0..bands.len()).map(move |band| (image, band))).collect();
-    // Each chunk adds up by itself, and the chunks are added in their order: how many there are follows from
-    // the shapes, so that the sums do not depend on the number of threads.
+    // Each chunk has sums of its own, which are added in the order of the chunks. The shapes alone decide how
+    // many chunks there are, so that the sums do not depend on the number of threads.
     const MAX_CHUNKS: usize = 32;
     const MAX_SUMS: usize = 8 << 20;
     let chunks = (MAX_SUMS / weights.len().max(1)).clamp(4, MAX_CHUNKS).min(pieces.len());

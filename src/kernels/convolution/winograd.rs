@@ -23,7 +23,7 @@ const PLACES: usize = 16;
 /// A value that is added to the sums at this place is added to each of the four outputs.
 const EVERYWHERE: usize = 5;
 
-/// Whether convolutions of so many channels and filters are computed here, for outputs of that size.
+/// Whether a convolution with outputs of that size is faster this way.
 pub fn is_faster<F: Factor>([rows, columns]: [usize; 2], channels: usize, filters: usize) -> bool {
     // Of 8 channels, or 16 and 16 filters, transformations cost what they save.
     let are_blocks = |count: usize| count >= LANES && count.is_multiple_of(LANES / 2);
@@ -50,7 +50,7 @@ const PLACE: usize = (AT_ONCE + 1) * LANES;
 /// The room for a block.
 const BLOCK: usize = PLACES * PLACE;
 
-/// The room for so many blocks, which is not set to 0 each time.
+/// The room for a number of blocks. It is not set to 0 each time.
 fn room<T: Real>(values: &mut Vec<T>, blocks: usize) -> &mut [T] {
     if values.len() < blocks * BLOCK {
         values.resize(blocks * BLOCK, T::default());
@@ -348,7 +348,7 @@ fn gather_outputs<const L: usize, V: Real>(
 ) {
     let mut next = squares.first_pixel(some.start);
     let sums: &[[f32; PLACE]; PLACES] = sums.as_chunks().0.first_chunk().expect("a block is there");
-    let at_least = if target.relu { 0.0 } else { f32::NEG_INFINITY };
+    let at_least = target.at_least();
     for square in 0..some.len() {
         let [row, column] = next;
         next = squares.next(next);

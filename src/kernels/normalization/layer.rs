@@ -26,7 +26,7 @@ pub struct SampleStatistics {
 /// bias for each of its values.
 ///
 /// # Errors
-/// As for [`batch_forward`], but one value is enough.
+/// As for [`super::batch::forward`], but one value is enough.
 pub fn forward(
     inputs: &Tensor,
     weight: &[f32],
@@ -56,7 +56,7 @@ pub fn backward(
     }
 }
 
-/// Checks samples of so many values and returns their number.
+/// The number of samples. Each must have as many values as the weight.
 fn samples(shape: &[i64], weight: &[f32]) -> Result<usize> {
     let values = shape.iter().skip(1).product::<i64>() as usize;
     ensure!(shape.len() > 1 && values > 0, "samples of the shape {shape:?} have no values");

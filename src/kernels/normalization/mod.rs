@@ -14,7 +14,7 @@ use super::tensor_slice::Real;
 use multiversion::multiversion;
 use tch::Tensor;
 
-/// Rows of few channels are put side by side until they have so many values, for loops over vectors.
+/// Rows of few channels are put side by side until they have this many values, for loops over vectors.
 const WIDE: usize = 128;
 const OTHER_VALUES: &str = "only contiguous float32 and bfloat16 values on the CPU can be normalised";
 

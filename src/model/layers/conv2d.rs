@@ -1,8 +1,9 @@
 //! The convolution of images.
 
 use super::{Attribute, Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
-use crate::kernels::convolution::{self, Convolution, Convolved, MAX_POOL};
+use crate::kernels::convolution::{self, Convolution, Convolved};
 use crate::kernels::has_own_code;
+use crate::kernels::pooling::MAX_SIDE;
 use anyhow::{Context, Result, bail};
 use std::sync::Arc;
 use tch::nn::Init;
@@ -134,8 +135,7 @@ impl Layer for Conv2d {
         parameters: Vec<Tensor>,
         device: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
-        let parameters: [Tensor; 2] = parameters.try_into().ok().context("weights and biases are needed")?;
-        let [weight, bias] = parameters;
+        let [weight, bias] = super::parameters(parameters)?;
         if !convolution::is_possible(device) {
             return Ok(None);
         }
@@ -185,7 +185,7 @@ impl LayerGradients for Conv2dGradients {
         match next {
             // In any order: of the maxima, those below 0 become 0, too.
             Fusible::Relu => self.convolution.relu = true,
-            Fusible::Maximum { side } if self.convolution.pool == 1 && side <= MAX_POOL => {
+            Fusible::Maximum { side } if self.convolution.pool == 1 && side <= MAX_SIDE => {
                 self.convolution.pool = side;
             }
             Fusible::Maximum { .. } => return false,

@@ -68,9 +68,7 @@ impl Layer for Dense {
         parameters: Vec<Tensor>,
         _: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
-        let Ok([weight, bias]) = <[Tensor; 2]>::try_from(parameters) else {
-            bail!("a dense layer has two parameters")
-        };
+        let [weight, bias] = super::parameters(parameters)?;
         Ok(Some(Box::new(DenseGradients { weight, bias, used: None })))
     }
 

@@ -19,7 +19,7 @@ pub use dense::Dense;
 pub use flatten::Flatten;
 pub use standardize::Standardize;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::fmt::Debug;
 use std::sync::Arc;
 use tch::{Device, Tensor, nn};
@@ -111,7 +111,7 @@ pub enum Fusible {
     },
 }
 
-/// A layer that computes by itself: its outputs and, in training, its gradients. Values are float32 or
+/// A layer computed by code of its own: its outputs and, in training, its gradients. Values are float32 or
 /// bfloat16, on any device, and libtorch records nothing meanwhile. Images are [b, height, width, channels],
 /// contiguous: with the channels of a pixel side by side, they need not be copied for convolutions.
 pub trait LayerGradients: Debug {
@@ -174,6 +174,12 @@ pub fn append(
     let parameters = layer.parameters(input);
     let parameters = parameters.iter().map(|parameter| parameter.create(path)).collect::<Result<Vec<_>>>()?;
     Ok(sequence.add_fn_t(move |values, train| layer.apply(values, &parameters, train)))
+}
+
+/// The parameters of a layer that has `N`.
+fn parameters<const N: usize>(parameters: Vec<Tensor>) -> Result<[Tensor; N]> {
+    let count = parameters.len();
+    parameters.try_into().ok().with_context(|| format!("there are {count} parameters, not {N}"))
 }
 
 /// A variable's values in the order of memory that images have here; others are left as they are.

@@ -100,7 +100,7 @@ impl Layer for BatchNormalization {
         }
         let copies = parameters.iter().map(Tensor::shallow_clone).collect();
         let by_running_values = ByAutograd::new(Arc::new(self.clone()), input, copies);
-        let parameters: [Tensor; 4] = parameters.try_into().ok().context("four parameters are needed")?;
+        let parameters = super::parameters(parameters)?;
         Ok(Some(Box::new(BatchGradients { parameters, relu: false, used: None, by_running_values })))
     }
 
@@ -150,7 +150,7 @@ impl Layer for LayerNormalization {
         if !has_own_code(device) {
             return Ok(None);
         }
-        let parameters: [Tensor; 2] = parameters.try_into().ok().context("two parameters are needed")?;
+        let parameters = super::parameters(parameters)?;
         Ok(Some(Box::new(SampleGradients { parameters, used: None })))
     }
 

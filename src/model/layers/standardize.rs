@@ -1,7 +1,7 @@
 //! Standardisation of the features of a table: by means and deviations that are found out before training.
 
 use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter, by_pixels};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use std::sync::Arc;
 use tch::nn::Init;
 use tch::{Device, Kind, Tensor};
@@ -56,9 +56,7 @@ impl Layer for Standardize {
         parameters: Vec<Tensor>,
         _: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
-        let parameters: [Tensor; 2] =
-            parameters.try_into().ok().context("a mean and a deviation are needed")?;
-        let [mean, deviation] = parameters;
+        let [mean, deviation] = super::parameters(parameters)?;
         let gradients = StandardizeGradients { mean: by_pixels(&mean)?, deviation: by_pixels(&deviation)? };
         Ok(Some(Box::new(gradients)))
     }
