@@ -144,7 +144,7 @@ impl ScriptModel {
 /// As [`Model::samples_at_once`], if the card's layers are ones that are known here.
 fn images_at_once(card: &ModelCard) -> Option<i64> {
     let layers = Layers::parse(&card.layers).ok()?;
-    Some(Model::classifier(&card.input.shape, layers, card.classes.len()).ok()?.samples_at_once())
+    Some(Model::classifier(&card.input.shape, layers, card.classes.len()).ok()?.samples_at_once(false))
 }
 
 impl ModuleT for ScriptModel {

@@ -126,12 +126,13 @@ impl Model {
     }
 
     /// How many samples a network computes at once when it keeps nothing for gradients, so that the outputs of
-    /// its widest layer stay within bounds.
-    pub(crate) fn samples_at_once(&self) -> i64 {
-        /// 128 MiB of float32, of which a network holds a few at once.
-        const VALUES: i64 = 32 << 20;
+    /// its widest layer stay within bounds: of memory, or closer to a processor's cache if the layers' own code
+    /// computes them.
+    pub(crate) fn samples_at_once(&self, by_own_code: bool) -> i64 {
+        // 16 and 128 MiB of float32, of which a network holds a few at once.
+        let values: i64 = if by_own_code { 4 << 20 } else { 32 << 20 };
         let widths = self.layers.iter().map(|placed| placed.output.iter().product::<i64>());
-        (VALUES / widths.max().unwrap_or(1).max(1)).max(1)
+        (values / widths.max().unwrap_or(1).max(1)).max(1)
     }
 
     /// The number of values in all parameters, whether or not they are trained.

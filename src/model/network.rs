@@ -113,7 +113,7 @@ impl Network {
             Some(layers) => layers.infer(inputs),
             None => Ok(self.modules.forward_t(inputs, false)),
         };
-        in_parts(inputs, self.model.samples_at_once(), forward)
+        in_parts(inputs, self.model.samples_at_once(inference.is_some()), forward)
     }
 
     /// What computes outputs outside of training: the layers' own code, if the variables are as they were made
@@ -211,7 +211,7 @@ mod tests {
     fn wide_layers_are_computed_some_samples_at_a_time() {
         let model =
             Model::classifier(&[64, 64], Layers::parse("conv2d 64 1, avgpool2d 32").unwrap(), 3).unwrap();
-        assert_eq!(model.samples_at_once(), 128);
+        assert_eq!([false, true].map(|by_own_code| model.samples_at_once(by_own_code)), [128, 16]);
         let network = Network::new(model, Device::Cpu).unwrap();
         let inputs = Tensor::rand([300, 64, 64], (Kind::Float, Device::Cpu));
         let all = tch::no_grad(|| network.forward_t(&inputs, false));
