@@ -109,6 +109,7 @@
 
 pub mod data;
 pub mod device;
+pub mod distributed;
 pub mod export;
 pub mod files;
 pub mod guide;

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::fmt;
+use std::ops::Range;
 use tch::{Device, Tensor};
 
 /// One batch.
@@ -24,6 +25,40 @@ impl Batch {
     pub fn to_device(self, device: Device) -> Result<Batch> {
         let Batch { inputs, targets, size } = self;
         Ok(Batch { inputs: sent(inputs, device)?, targets: sent(targets, device)?, size })
+    }
+}
+
+/// One of equal shares of each batch, for one of several processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, from 0.
+    pub index: usize,
+    /// The number of parts.
+    pub of: usize,
+}
+
+impl Part {
+    /// The whole batch.
+    pub const WHOLE: Part = Part { index: 0, of: 1 };
+
+    /// The rows of this part in a batch of so many.
+    pub fn rows(self, size: usize) -> Range<usize> {
+        size * self.index / self.of..size * (self.index + 1) / self.of
+    }
+}
+
+impl Batch {
+    /// Some rows of the batch.
+    ///
+    /// # Errors
+    /// Rows that it does not have.
+    pub fn rows(&self, rows: Range<usize>) -> Result<Batch> {
+        let (start, size) = (rows.start as i64, rows.len());
+        Ok(Batch {
+            inputs: self.inputs.f_narrow(0, start, size as i64)?,
+            targets: self.targets.f_narrow(0, start, size as i64)?,
+            size,
+        })
     }
 }
 
@@ -113,6 +148,29 @@ pub trait BatchSource: fmt::Debug {
         skip: usize,
     ) -> Result<BatchIterator<'_>>;
 
+    /// One part of each of these batches, which is empty where a batch has fewer rows than there are parts;
+    /// ideally without reading the others.
+    ///
+    /// # Errors
+    /// As [`shuffled_batches`](BatchSource::shuffled_batches).
+    fn shuffled_parts(
+        &self,
+        batch_size: usize,
+        seed: u64,
+        epoch: usize,
+        skip: usize,
+        part: Part,
+    ) -> Result<BatchIterator<'_>> {
+        let batches = self.shuffled_batches(batch_size, seed, epoch, skip)?;
+        if part == Part::WHOLE {
+            return Ok(batches);
+        }
+        Ok(Box::new(batches.map(move |batch| {
+            let batch = batch?;
+            batch.rows(part.rows(batch.size))
+        })))
+    }
+
     /// The device that batches come on.
     fn device(&self) -> Device {
         Device::Cpu
@@ -176,6 +234,17 @@ impl BatchSource for OnDevice<'_> {
         skip: usize,
     ) -> Result<BatchIterator<'_>> {
         Ok(self.moved(self.source.shuffled_batches(batch_size, seed, epoch, skip)?))
+    }
+
+    fn shuffled_parts(
+        &self,
+        batch_size: usize,
+        seed: u64,
+        epoch: usize,
+        skip: usize,
+        part: Part,
+    ) -> Result<BatchIterator<'_>> {
+        Ok(self.moved(self.source.shuffled_parts(batch_size, seed, epoch, skip, part)?))
     }
 
     fn device(&self) -> Device {

@@ -63,7 +63,7 @@ mod text_encoding;
 mod value_kind;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
-pub use batches::{Batch, BatchIterator, BatchSource};
+pub use batches::{Batch, BatchIterator, BatchSource, Part};
 pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;

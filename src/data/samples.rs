@@ -1,6 +1,6 @@
 //! Rows of inputs with their targets, in memory or mapped: what training usually reads its batches from.
 
-use super::batches::{Batch, BatchIterator, BatchSource, sent};
+use super::batches::{Batch, BatchIterator, BatchSource, Part, sent};
 use super::split::{SplitMethod, split};
 use crate::device;
 use crate::kernels::tensor_slice::{as_slice, filled};
@@ -202,7 +202,7 @@ impl Samples {
     fn in_order(&self, order: Option<&[i64]>, batch_size: usize) -> Result<Batches<'_>> {
         let on_device = |order| Tensor::f_from_slice(order)?.f_to_device(self.inputs.device());
         let order = order.map(on_device).transpose()?;
-        Ok(Batches { samples: self, order, batch_size: batch_size.max(1), position: 0 })
+        Ok(Batches { samples: self, order, batch_size: batch_size.max(1), part: Part::WHOLE, position: 0 })
     }
 }
 
@@ -226,7 +226,19 @@ impl BatchSource for Samples {
         epoch: usize,
         skip: usize,
     ) -> Result<BatchIterator<'_>> {
-        Ok(Box::new(Samples::shuffled_batches(self, batch_size, seed, epoch)?.after(skip)))
+        self.shuffled_parts(batch_size, seed, epoch, skip, Part::WHOLE)
+    }
+
+    fn shuffled_parts(
+        &self,
+        batch_size: usize,
+        seed: u64,
+        epoch: usize,
+        skip: usize,
+        part: Part,
+    ) -> Result<BatchIterator<'_>> {
+        let batches = Samples::shuffled_batches(self, batch_size, seed, epoch)?.after(skip);
+        Ok(Box::new(Batches { part, ..batches }))
     }
 
     fn device(&self) -> Device {
@@ -265,6 +277,8 @@ pub struct Batches<'a> {
     samples: &'a Samples,
     order: Option<Tensor>,
     batch_size: usize,
+    /// What of each batch is gathered.
+    part: Part,
     position: usize,
 }
 
@@ -320,7 +334,14 @@ impl Iterator for Batches<'_> {
         let start = self.position;
         let size = self.batch_size.min(self.samples.len() - start);
         self.position += size;
-        (size > 0).then(|| self.gather(start, size))
+        let rows = self.part.rows(size);
+        (size > 0).then(|| self.gather(start + rows.start, rows.len()))
+    }
+
+    fn nth(&mut self, skipped: usize) -> Option<Result<Batch>> {
+        self.position =
+            self.position.saturating_add(skipped.saturating_mul(self.batch_size)).min(self.samples.len());
+        self.next()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -13,4 +13,4 @@ pub use confusion_matrix::{ClassScores, ConfusionMatrix};
 pub use history::{EpochRecord, History};
 pub use loss::Loss;
 pub use metric::Metric;
-pub(crate) use running_means::RunningMeans;
+pub(crate) use running_means::{RunningMeans, Sums};

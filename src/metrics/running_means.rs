@@ -2,7 +2,7 @@
 
 use super::Metric;
 use crate::kernels::has_own_code;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use tch::{Device, Kind, Tensor};
 
 /// Means over samples that come in batches, weighted by batch size. The sums stay on the device:
@@ -15,9 +15,27 @@ pub(crate) struct RunningMeans {
 
 /// The sums of values times batch sizes, float64, the loss first.
 #[derive(Debug)]
-enum Sums {
+pub(crate) enum Sums {
     Host(Vec<f64>),
     Device(Tensor),
+}
+
+impl Sums {
+    /// As a tensor; the live one, if it is.
+    pub fn as_tensor(&self) -> Tensor {
+        match self {
+            Sums::Host(sums) => Tensor::from_slice(sums),
+            Sums::Device(sums) => sums.shallow_clone(),
+        }
+    }
+
+    /// From a tensor, as sums on its device are kept.
+    pub fn from_tensor(sums: &Tensor) -> Result<Sums> {
+        Ok(match has_own_code(sums.device()) {
+            true => Sums::Host(Vec::try_from(sums)?),
+            false => Sums::Device(sums.shallow_clone()),
+        })
+    }
 }
 
 impl RunningMeans {
@@ -45,6 +63,21 @@ impl RunningMeans {
         targets: &Tensor,
         batch_size: usize,
     ) -> Result<()> {
+        self.add_sums(self.sums_of(loss, metrics, outputs, targets, batch_size)?, batch_size)
+    }
+
+    /// What [`RunningMeans::add`] would add.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn sums_of(
+        &self,
+        loss: &Tensor,
+        metrics: &[Metric],
+        outputs: &Tensor,
+        targets: &Tensor,
+        batch_size: usize,
+    ) -> Result<Sums> {
         let _no_gradient = tch::no_grad_guard();
         let mut values = vec![(loss.shallow_clone(), batch_size)];
         for metric in metrics {
@@ -53,31 +86,44 @@ impl RunningMeans {
             ensure!(value.numel() == 1, "metric {}: returns the shape {shape:?}, not one value", metric.name);
             values.push((value.f_reshape([0i64; 0])?, metric.weight(batch_size)));
         }
-        match &mut self.sums {
-            Sums::Host(sums) => {
-                for (sum, (value, weight)) in sums.iter_mut().zip(values) {
-                    *sum += value.f_double_value(&[])? * weight as f64;
-                }
+        let values = values.into_iter();
+        Ok(match &self.sums {
+            Sums::Host(_) => {
+                let weighted =
+                    |(value, weight): (Tensor, usize)| Ok(value.f_double_value(&[])? * weight as f64);
+                Sums::Host(values.map(weighted).collect::<Result<_>>()?)
             }
-            Sums::Device(sums) => {
+            Sums::Device(_) => {
                 let weighted = |(value, weight): (Tensor, usize)| {
                     value.f_to_kind(Kind::Double)?.f_mul_scalar(weight as f64)
                 };
-                let weighted = values.into_iter().map(weighted).collect::<Result<Vec<_>, _>>()?;
-                let _ = sums.f_add_(&Tensor::f_stack(&weighted, 0)?)?;
+                Sums::Device(Tensor::f_stack(&values.map(weighted).collect::<Result<Vec<_>, _>>()?, 0)?)
             }
+        })
+    }
+
+    /// Adds sums over so many samples.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn add_sums(&mut self, added: Sums, samples: usize) -> Result<()> {
+        match (&mut self.sums, added) {
+            (Sums::Host(sums), Sums::Host(added)) => {
+                sums.iter_mut().zip(added).for_each(|(sum, added)| *sum += added);
+            }
+            (Sums::Device(sums), Sums::Device(added)) => {
+                let _no_gradient = tch::no_grad_guard();
+                let _ = sums.f_add_(&added)?;
+            }
+            _ => bail!("the sums are on another device"),
         }
-        self.samples += batch_size;
+        self.samples += samples;
         Ok(())
     }
 
     /// The sums (float64, one per metric, the loss first) and the number of samples, to go on from.
     pub fn parts(&self) -> (Tensor, usize) {
-        let sums = match &self.sums {
-            Sums::Host(sums) => Tensor::from_slice(sums),
-            Sums::Device(sums) => sums.shallow_clone(),
-        };
-        (sums, self.samples)
+        (self.sums.as_tensor(), self.samples)
     }
 
     /// Goes on from what [`RunningMeans::parts`] returned.

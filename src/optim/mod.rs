@@ -162,10 +162,48 @@ impl Optimizer {
     /// # Errors
     /// A loss without a gradient, or too little memory.
     pub fn step(&mut self, loss: &Tensor) -> Result<()> {
+        self.move_by(self.differentiate(loss)?)
+    }
+
+    /// The gradients of a loss (one value).
+    ///
+    /// # Errors
+    /// As [`Optimizer::step`].
+    pub(crate) fn differentiate(&self, loss: &Tensor) -> Result<Gradients> {
         ensure!(loss.requires_grad(), WITHOUT_GRADIENT);
-        match &mut self.backend {
-            Backend::Stateful { inner, max_norm } => inner.step(loss, self.learning_rate, *max_norm),
-            Backend::Tch { inner, max_norm } => {
+        Ok(match &self.backend {
+            Backend::Stateful { inner, .. } => Gradients::Each(inner.differentiate(loss)?),
+            Backend::Tch { .. } => Gradients::Of(loss.shallow_clone()),
+        })
+    }
+
+    /// Gradients from elsewhere, as [`Optimizer::apply`] takes them.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn collect(&self, gradients: Vec<(&str, Tensor)>) -> Result<Gradients> {
+        match &self.backend {
+            Backend::Stateful { inner, .. } => inner.collect(gradients).map(Gradients::Each),
+            Backend::Tch { .. } => bail!("an optimizer of tch's own takes no gradients but autograd's"),
+        }
+    }
+
+    /// Moves the variables.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub(crate) fn move_by(&mut self, gradients: Gradients) -> Result<()> {
+        match (&mut self.backend, gradients) {
+            (Backend::Stateful { inner, max_norm }, Gradients::Each(gradients)) => {
+                inner.move_by(gradients, self.learning_rate, *max_norm)
+            }
+            (Backend::Stateful { inner, max_norm }, Gradients::Of(loss)) => {
+                inner.move_by(inner.differentiate(&loss)?, self.learning_rate, *max_norm)
+            }
+            (Backend::Tch { .. }, Gradients::Each(_)) => {
+                bail!("an optimizer of tch's own takes no gradients but autograd's")
+            }
+            (Backend::Tch { inner, max_norm }, Gradients::Of(loss)) => {
                 inner.zero_grad();
                 loss.f_backward().context("cannot compute the gradients of the loss")?;
                 if let Some(max_norm) = max_norm {
@@ -185,11 +223,25 @@ impl Optimizer {
     /// An optimizer of tch's own, which takes none; an unknown name, or one that comes twice; a gradient of
     /// another shape, on another device or not of floats; too little memory.
     pub fn apply(&mut self, gradients: Vec<(&str, Tensor)>) -> Result<()> {
-        match &mut self.backend {
-            Backend::Stateful { inner, max_norm } => inner.apply(gradients, self.learning_rate, *max_norm),
-            Backend::Tch { .. } => bail!("an optimizer of tch's own takes no gradients but autograd's"),
+        self.move_by(self.collect(gradients)?)
+    }
+
+    /// The variables that are moved, in the order of [`Gradients::Each`].
+    pub(crate) fn variables(&self) -> Vec<Tensor> {
+        match &self.backend {
+            Backend::Stateful { inner, .. } => inner.values().map(Tensor::shallow_clone).collect(),
+            Backend::Tch { inner, .. } => inner.trainable_variables(),
         }
     }
+}
+
+/// What the variables are to be moved by.
+#[derive(Debug)]
+pub(crate) enum Gradients {
+    /// The gradient of each variable, undefined where there is none.
+    Each(Vec<Tensor>),
+    /// Those of a loss, which an optimizer of tch's own computes itself.
+    Of(Tensor),
 }
 
 /// libtorch, asked for the gradients of such a loss by name, ends the process.

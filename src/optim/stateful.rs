@@ -39,35 +39,29 @@ impl StatefulOptimizer {
         Ok(StatefulOptimizer { rule, parameters })
     }
 
-    /// Computes the gradients of a loss (one value) and moves every parameter that it depends on.
+    /// The gradients of a loss (one value), one per parameter; undefined where it does not depend on one.
     ///
-    /// The gradients are used as autograd returns them, which saves adding them to `grad` and setting that to
-    /// zero.
+    /// They are used as autograd returns them, which saves adding them to `grad` and setting that to zero.
     ///
     /// # Errors
     /// A loss that depends on no parameter, or a fault of the device.
-    pub fn step(&mut self, loss: &Tensor, learning_rate: f64, max_norm: Option<f64>) -> Result<()> {
+    pub fn differentiate(&self, loss: &Tensor) -> Result<Vec<Tensor>> {
         let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
         let gradients = Tensor::f_run_backward(&[loss], &values, false, false)
             .context("cannot compute the gradients of the loss")?;
         for (Parameter { names, value, .. }, gradient) in self.parameters.iter().zip(&gradients) {
             check_fit(&names[0], value, gradient)?;
         }
-        self.apply_in_order(gradients, learning_rate, max_norm)
+        Ok(gradients)
     }
 
-    /// Moves parameters by gradients from elsewhere, by the names of the variables. The gradients of tied
-    /// weights, one under each of their names, are added up.
+    /// Gradients from elsewhere, by the names of the variables, as one per parameter. Those of tied weights, one
+    /// under each of their names, are added up.
     ///
     /// # Errors
-    /// An unknown name, a name that comes twice, a gradient that does not fit its variable (all are checked
-    /// before anything moves), or a fault of the device.
-    pub fn apply(
-        &mut self,
-        gradients: Vec<(&str, Tensor)>,
-        learning_rate: f64,
-        max_norm: Option<f64>,
-    ) -> Result<()> {
+    /// An unknown name, a name that comes twice, a gradient that does not fit its variable, or a fault of the
+    /// device.
+    pub fn collect(&self, gradients: Vec<(&str, Tensor)>) -> Result<Vec<Tensor>> {
         let _no_gradient = tch::no_grad_guard();
         let mut in_order: Vec<Tensor> = self.parameters.iter().map(|_| Tensor::new()).collect();
         let mut seen: Vec<&str> = Vec::new();
@@ -85,11 +79,14 @@ impl StatefulOptimizer {
                 (false, _) => gradient,
             };
         }
-        self.apply_in_order(in_order, learning_rate, max_norm)
+        Ok(in_order)
     }
 
-    /// One gradient per parameter; without one (undefined), the parameter stays.
-    fn apply_in_order(
+    /// Moves each parameter by its gradient; without one (undefined), it stays.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn move_by(
         &mut self,
         gradients: Vec<Tensor>,
         learning_rate: f64,

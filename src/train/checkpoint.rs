@@ -1,12 +1,14 @@
 //! A training between two steps, with everything that it takes to continue as if it had not been paused.
 
 use super::{Callback, SavedState, StopReason, Training, TrainingState};
+use crate::distributed::Group;
 use crate::kernels::named_tensors::assign;
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use toml::Table;
 
 /// The whole state of a training; its settings and its data are not part of it.
@@ -139,7 +141,77 @@ impl Training<'_> {
     }
 }
 
+impl Training<'_> {
+    /// Lets every process begin with the weights and the checkpoint of the first one, once all have the same
+    /// settings.
+    ///
+    /// # Errors
+    /// [`Fault::Different`](crate::distributed::Fault::Different); a process that cannot be reached.
+    pub(super) fn begin_alike(&self, own: Option<Checkpoint>, seed: u64) -> Result<Option<Checkpoint>> {
+        let Some(group) = self.sharing().group() else { return Ok(own) };
+        group.ensure_same(&self.description(seed)?)?;
+        let variables: BTreeMap<String, Tensor> = self.variables().variables().into_iter().collect();
+        variables.values().try_for_each(|value| group.take_from_first(value))?;
+        Checkpoint::of_first(own, group)
+    }
+}
+
+/// What a process has to know to receive the tensors of a checkpoint.
+#[derive(Serialize, Deserialize)]
+struct Announcement {
+    state: TrainingState,
+    tensors: Vec<(String, SavedKind, Vec<i64>)>,
+}
+
+/// The types of tensors in checkpoints.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+enum SavedKind {
+    Float,
+    Double,
+    Int64,
+}
+
 impl Checkpoint {
+    /// The checkpoint of the first process of a group, if it has one, in all of them.
+    fn of_first(own: Option<Checkpoint>, group: &Group) -> Result<Option<Checkpoint>> {
+        let announced = match &own {
+            Some(Checkpoint { state, tensors }) => {
+                let described = |(name, tensor): (&String, &Tensor)| {
+                    let kind = match tensor.kind() {
+                        Kind::Float => SavedKind::Float,
+                        Kind::Double => SavedKind::Double,
+                        Kind::Int64 => SavedKind::Int64,
+                        other => bail!("{name} is {other:?}, which cannot be sent"),
+                    };
+                    Ok((name.clone(), kind, tensor.size()))
+                };
+                let tensors = tensors.iter().map(described).collect::<Result<_>>()?;
+                toml::to_string(&Table::try_from(Announcement { state: state.clone(), tensors })?)?
+            }
+            None => String::new(),
+        };
+        let announced = String::from_utf8(group.bytes_of_first(announced.as_bytes())?)?;
+        if announced.is_empty() {
+            return Ok(None);
+        }
+        let Announcement { state, tensors } = toml::from_str(&announced)?;
+        let mut received = BTreeMap::new();
+        for (name, kind, size) in tensors {
+            let kind = match kind {
+                SavedKind::Float => Kind::Float,
+                SavedKind::Double => Kind::Double,
+                SavedKind::Int64 => Kind::Int64,
+            };
+            let tensor = match own.as_ref().filter(|_| group.is_first()) {
+                Some(own) => own.tensors[&name].shallow_clone(),
+                None => Tensor::f_zeros(&size, (kind, Device::Cpu))?,
+            };
+            group.take_from_first(&tensor)?;
+            received.insert(name, tensor);
+        }
+        Ok(Some(Checkpoint { state, tensors: received }))
+    }
+
     /// Gives callbacks their state back, its tensors on the device.
     pub(super) fn restore_callbacks(&self, callbacks: &mut Callbacks, device: Device) -> Result<()> {
         for callback in callbacks {

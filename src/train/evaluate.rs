@@ -2,7 +2,8 @@
 
 use super::{evaluation_batch_size, fault, first_batch};
 use crate::data::BatchSource;
-use crate::metrics::{Loss, Metric, RunningMeans};
+use crate::distributed::Group;
+use crate::metrics::{Loss, Metric, RunningMeans, Sums};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use tch::nn::ModuleT;
@@ -36,7 +37,7 @@ pub fn evaluate(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize
         Ok(())
     };
     let batch_size = evaluation_batch_size(batch_size);
-    let means = fault::catch(|| evaluate_batches(model, source, &loss, &metrics, batch_size, keep))?;
+    let means = fault::catch(|| evaluate_batches(model, source, &loss, &metrics, batch_size, None, keep))?;
     let whole = |parts: &[Tensor]| Tensor::f_cat(parts, 0)?.f_to_device(Device::Cpu);
     Ok(Evaluation {
         loss: means[0],
@@ -59,7 +60,8 @@ pub fn evaluate_with(
     batch_size: usize,
 ) -> Result<BTreeMap<String, f64>> {
     let batch_size = evaluation_batch_size(batch_size);
-    let means = fault::catch(|| evaluate_batches(model, source, loss, metrics, batch_size, |_| Ok(())))?;
+    let evaluate = || evaluate_batches(model, source, loss, metrics, batch_size, None, |_| Ok(()));
+    let means = fault::catch(evaluate)?;
     let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
     Ok(names.map(str::to_string).zip(means).collect())
 }
@@ -71,24 +73,59 @@ pub(super) fn within_memory(source: &dyn BatchSource, batch_size: usize) -> Resu
     Ok(batch_size.min(MAX_INPUT_BYTES / row_bytes.max(1)).max(1))
 }
 
-/// The means of the loss and the metrics over all samples; `each` is given the outputs of every batch.
+/// The means of the loss and the metrics over all samples; `each` is given the outputs of every batch. The
+/// processes of a group share the batches and come to the same means, which do not depend on their number.
 pub(super) fn evaluate_batches(
     model: &dyn ModuleT,
     source: &dyn BatchSource,
     loss: &Loss,
     metrics: &[Metric],
     batch_size: usize,
+    group: Option<&Group>,
     mut each: impl FnMut(&Tensor) -> Result<()>,
 ) -> Result<Vec<f64>> {
     ensure!(!source.is_empty(), "there are no samples to evaluate");
     let _no_gradient = tch::no_grad_guard();
     let mut means = RunningMeans::new(1 + metrics.len(), source.device())?;
-    for batch in source.batches(within_memory(source, batch_size)?)? {
+    let batch_size = within_memory(source, batch_size)?;
+    let (rank, processes) = group.map_or((0, 1), |group| (group.rank(), group.size()));
+    let mut own = Vec::new();
+    for batch in source.batches(batch_size)?.skip(rank).step_by(processes) {
         let batch = batch?;
         let outputs = first_batch::outputs(model, &batch.inputs)?;
         let value = loss.call(&outputs, &batch.targets);
-        means.add(&value, metrics, &outputs, &batch.targets, batch.size)?;
+        let sums = means.sums_of(&value, metrics, &outputs, &batch.targets, batch.size)?;
+        match group {
+            None => means.add_sums(sums, batch.size)?,
+            Some(_) => own.push(sums.as_tensor()),
+        }
         each(&outputs)?;
     }
+    if let Some(group) = group {
+        let batches = source.len().div_ceil(batch_size);
+        add_of_all(&mut means, own, batches, source.len(), group)?;
+    }
     means.read()
+}
+
+/// Adds the sums of all batches, in their order, given those of this process.
+fn add_of_all(
+    means: &mut RunningMeans,
+    mut own: Vec<Tensor>,
+    batches: usize,
+    samples: usize,
+    group: &Group,
+) -> Result<()> {
+    let none = means.parts().0.f_zeros_like()?;
+    // All send as many.
+    own.resize_with(batches.div_ceil(group.size()), || none.shallow_clone());
+    let all = group.gather(&Tensor::f_cat(&own, 0)?)?;
+    let metrics = none.numel() as i64;
+    for batch in 0..batches {
+        let (turn, rank) = ((batch / group.size()) as i64, (batch % group.size()) as i64);
+        let sums = all.f_get(rank)?.f_narrow(0, turn * metrics, metrics)?;
+        // The samples are counted with the first.
+        means.add_sums(Sums::from_tensor(&sums)?, if batch == 0 { samples } else { 0 })?;
+    }
+    Ok(())
 }

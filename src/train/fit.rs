@@ -3,9 +3,11 @@
 use super::fault::{self, Fault};
 use super::gradients::Gradients;
 use super::settings::Settings;
+use super::sharing::Sharing;
 use super::transform::Transform;
 use super::{Callback, Checkpoint, CheckpointStore, Newest, Outcome, Training};
 use crate::data::BatchSource;
+use crate::distributed::Group;
 use crate::metrics::{Loss, Metric};
 use crate::model::{Backpropagation, Network};
 use crate::optim::Optimizer;
@@ -43,6 +45,8 @@ pub struct Fit<'a> {
     /// What is trained, if it can have gradients of its own.
     network: Option<&'a Network>,
     seed: u64,
+    group: Option<&'a Group>,
+    slices: Option<usize>,
     callbacks: Vec<&'a mut dyn Callback>,
     store: Option<&'a mut dyn CheckpointStore>,
     start: Start,
@@ -96,7 +100,16 @@ impl<'a> Fit<'a> {
             epochs: 1,
             batch_size: 128,
         };
-        Fit { settings, network: None, seed: 0, callbacks: Vec::new(), store: None, start: Start::Fresh }
+        Fit {
+            settings,
+            network: None,
+            seed: 0,
+            group: None,
+            slices: None,
+            callbacks: Vec::new(),
+            store: None,
+            start: Start::Fresh,
+        }
     }
 
     /// Trains a network by its own gradients where it has them, which is faster than autograd on a CPU;
@@ -136,6 +149,24 @@ impl<'a> Fit<'a> {
     /// weights are drawn before: call [`tch::manual_seed`] before the model is made.
     pub fn seed(self, seed: u64) -> Self {
         Fit { seed, ..self }
+    }
+
+    /// Trains in the processes of a group, each of which makes the same calls with the same data: the batch size
+    /// remains that of all together. The first process keeps the checkpoints, and its weights and its checkpoint
+    /// are what all begin with. Callbacks see the same training in every process, so that those which write or
+    /// print belong in the first one ([`Group::is_first`]), and those which steer in all.
+    ///
+    /// This needs an optimizer whose state can be saved. A variable on which the loss does not depend has a
+    /// gradient of zero; running statistics are averaged over the slices of a batch.
+    pub fn distributed(self, group: &'a Group) -> Self {
+        Fit { group: Some(group), ..self }
+    }
+
+    /// Cuts each batch into so many slices, one for each process unless it is set here: a multiple of the number
+    /// of processes. The result follows from the number of slices alone, so that a training in 4 slices is the
+    /// same, byte for byte, in 1, 2 or 4 processes on CPUs of one kind.
+    pub fn slices(self, slices: usize) -> Self {
+        Fit { slices: Some(slices), ..self }
     }
 
     /// Another loss than cross-entropy.
@@ -223,14 +254,15 @@ impl<'a> Fit<'a> {
         let device = self.settings.variables.device();
         let train = train.on_device(device)?;
         let validation = validation.map(|source| source.on_device(device)).transpose()?;
-        let Fit { mut settings, network, seed, mut callbacks, mut store, start } = self;
+        let Fit { mut settings, network, seed, group, slices, mut callbacks, mut store, start } = self;
+        let sharing = Sharing::new(group, slices, settings.batch_size)?;
         if let Some(network) = network {
             settings.gradients = gradients_of(network, &settings.optimizer)?;
         }
-        let batch_size = settings.batch_size;
         let Newest { checkpoint, damaged, .. } = start.checkpoint(&mut store)?;
-        let mut training = Training::begin(settings, train.len(), validation)?;
-        training.try_first_batch(&*train, batch_size)?;
+        let mut training = Training::begin(settings, sharing, train.len(), validation)?;
+        training.try_first_batch(&*train)?;
+        let checkpoint = training.begin_alike(checkpoint, seed)?;
         damaged.iter().for_each(|fault| training.note(format!("{fault:#}; going back to the one before it")));
 
         checkpoint.iter().try_for_each(|checkpoint| training.restore(checkpoint))?;
@@ -241,11 +273,11 @@ impl<'a> Fit<'a> {
             callbacks.iter_mut().try_for_each(|callback| callback.epoch_begin(&mut training))?;
             training.begin_steps();
 
-            let batches = train.shuffled_batches(batch_size, seed, epoch, training.step())?;
+            let batches = training.batches(&*train, seed, epoch)?;
             for (batch, step_seed) in batches.zip(step_seeds(seed, epoch).skip(training.step())) {
-                let batch = batch?;
-                tch::manual_seed(step_seed);
-                training.train_step(&batch)?;
+                let step = training.compute(&batch?, step_seed)?;
+                let step = training.exchange(step)?; // with the other processes, if there are any
+                training.update(step)?;
                 callbacks.iter_mut().try_for_each(|callback| callback.step_end(&mut training))?;
                 training.offer_checkpoint(&mut store, &callbacks)?;
                 if training.is_stopping() {
@@ -275,6 +307,10 @@ impl<'a> Fit<'a> {
         ensure!(*batch_size > 0, "a batch must hold at least one sample");
         ensure!(!train.is_empty(), "there are no samples to train on");
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
+        ensure!(
+            optimizer.state().is_some() || self.group.is_none() && self.slices.is_none(),
+            "training in several processes or slices needs an optimizer whose state can be saved: Optimizer::new"
+        );
         ensure!(
             gradients.is_none() || optimizer.state().is_some(),
             "gradients of the model's own need an optimizer that takes them: Optimizer::new"

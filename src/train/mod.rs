@@ -17,7 +17,9 @@ mod outcome;
 mod predict;
 mod saved_state;
 mod settings;
+mod sharing;
 mod standardization;
+mod step;
 mod stop;
 mod thread_count;
 mod training;
@@ -49,4 +51,4 @@ pub fn evaluation_batch_size(batch_size: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -20,6 +20,14 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    pub(super) const ALL: [StopReason; 5] = [
+        StopReason::Completed,
+        StopReason::EarlyStopping,
+        StopReason::Interrupted,
+        StopReason::TimeLimit,
+        StopReason::NonFinite,
+    ];
+
     /// The word for files, such as `early_stopping`.
     pub fn name(self) -> &'static str {
         match self {

@@ -4,10 +4,11 @@ use super::evaluate::evaluate_batches;
 use super::first_batch::try_batch;
 use super::gradients::Gradients;
 use super::settings::Settings;
+use super::sharing::Sharing;
 use super::thread_count::{RestoredThreads, ThreadCount};
 use super::transform::Transform;
 use super::{EpochRecord, History, Outcome, Stop, StopReason, TrainingState, evaluation_batch_size};
-use crate::data::{Batch, BatchSource};
+use crate::data::{Batch, BatchIterator, BatchSource};
 use crate::kernels::has_own_code;
 use crate::kernels::process::keep_freed_memory;
 use crate::kernels::threads::threads;
@@ -18,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use tch::nn::{ModuleT, VarStore};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 /// A training under way.
 #[derive(Debug)]
@@ -27,29 +28,37 @@ pub struct Training<'a> {
     epochs: usize,
     step: usize,
     steps: usize,
-    variables: &'a VarStore,
+    samples: usize,
+    batch_size: usize,
+    pub(super) variables: &'a VarStore,
+    /// Variables that training changes though they have no gradients, such as running means.
+    pub(super) statistics: Vec<(String, Tensor)>,
     /// Shared with a checkpoint that is just being kept.
     history: Arc<History>,
-    model: &'a dyn ModuleT,
-    gradients: Option<Gradients<'a>>,
+    pub(super) model: &'a dyn ModuleT,
+    pub(super) gradients: Option<Gradients<'a>>,
+    sharing: Sharing<'a>,
     thread_count: ThreadCount,
     // Last of the threads, and whatever happens: what the caller computes next has all threads again.
     _threads: RestoredThreads,
-    optimizer: Optimizer,
+    pub(super) optimizer: Optimizer,
     configured_learning_rate: f64,
-    loss: Loss,
+    pub(super) loss: Loss,
     /// If it is another than that of training.
     validation_loss: Option<Loss>,
     transform: Option<Transform<'a>>,
-    metrics: Vec<Metric>,
+    pub(super) metrics: Vec<Metric>,
     validation: Option<Box<dyn BatchSource + 'a>>,
     evaluation_batch_size: usize,
-    means: RunningMeans,
+    pub(super) means: RunningMeans,
     stop: Option<Stop>,
+    /// A stop that this process waits for until all know of it.
+    wish: Option<Stop>,
     checkpoint_fault: Option<Error>,
     notes: Vec<String>,
     train_start: Instant,
     epoch_start: Instant,
+    step_start: Instant,
     /// Time before a pause, in seconds.
     earlier_seconds: f64,
     earlier_epoch_seconds: f64,
@@ -69,6 +78,7 @@ enum EpochStart {
 impl<'a> Training<'a> {
     pub(super) fn begin(
         settings: Settings<'a>,
+        sharing: Sharing<'a>,
         samples: usize,
         validation: Option<Box<dyn BatchSource + 'a>>,
     ) -> Result<Training<'a>> {
@@ -83,11 +93,15 @@ impl<'a> Training<'a> {
             epochs,
             step: 0,
             steps: samples.div_ceil(batch_size),
+            samples,
+            batch_size,
             variables,
+            statistics: if sharing.is_in_slices() { statistics(variables) } else { Vec::new() },
             history: Arc::new(History::new(names)),
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
             gradients,
+            sharing,
             thread_count: ThreadCount::new(threads() as u32),
             _threads: RestoredThreads::now(),
             configured_learning_rate: optimizer.learning_rate(),
@@ -99,10 +113,12 @@ impl<'a> Training<'a> {
             validation,
             evaluation_batch_size: evaluation_batch_size(batch_size),
             stop: None,
+            wish: None,
             checkpoint_fault: None,
             notes: Vec::new(),
             train_start: Instant::now(),
             epoch_start: Instant::now(),
+            step_start: Instant::now(),
             earlier_seconds: 0.0,
             earlier_epoch_seconds: 0.0,
             next_epoch: EpochStart::Fresh,
@@ -111,15 +127,15 @@ impl<'a> Training<'a> {
 
     /// Tries the first batch of a source: a fault of model, data, loss and metrics together is found before
     /// the first step, and changes nothing.
-    pub(super) fn try_first_batch(&self, source: &dyn BatchSource, batch_size: usize) -> Result<()> {
-        let Some(batch) = source.batches(batch_size)?.next() else { return Ok(()) };
+    pub(super) fn try_first_batch(&self, source: &dyn BatchSource) -> Result<()> {
+        let Some(batch) = source.batches(self.batch_size)?.next() else { return Ok(()) };
         let batch = batch?;
         let inputs = self.transformed(&batch.inputs)?;
         let losses: Vec<&Loss> = std::iter::once(&self.loss).chain(&self.validation_loss).collect();
         try_batch(self.model, &losses, &self.metrics, &Batch { inputs, ..batch })
     }
 
-    fn transformed(&self, inputs: &Tensor) -> Result<Tensor> {
+    pub(super) fn transformed(&self, inputs: &Tensor) -> Result<Tensor> {
         match &self.transform {
             None => Ok(inputs.shallow_clone()),
             Some(transform) => transform.apply(inputs),
@@ -183,34 +199,71 @@ impl<'a> Training<'a> {
         self.optimizer.load_state(saved).context("the optimizer's state in the checkpoint")
     }
 
-    /// One step: from a batch to gradients, moved weights and the sums of the metrics.
-    pub(super) fn train_step(&mut self, batch: &Batch) -> Result<()> {
-        let start = Instant::now();
-        self.thread_count.use_chosen_threads();
-        let inputs = self.transformed(&batch.inputs)?;
-        let (outputs, loss);
-        let gradients = self.gradients.as_mut().map(Gradients::as_mut);
-        let are_explicit = gradients.is_some();
-        match gradients {
-            None => {
-                outputs = self.model.forward_t(&inputs, true);
-                loss = self.loss.call(&outputs, &batch.targets);
-                self.optimizer.step(&loss)?;
-            }
-            Some(gradients) => {
-                outputs = gradients.forward(&inputs)?;
-                let gradient;
-                (loss, gradient) = self.loss.value_and_gradient(&outputs, &batch.targets)?;
-                self.optimizer.apply(gradients.backward(gradient)?)?;
-            }
+    pub(super) fn sharing(&self) -> Sharing<'a> {
+        self.sharing
+    }
+
+    /// The batches of an epoch from the current step on: of each, the part of this process.
+    pub(super) fn batches<'b>(
+        &self,
+        source: &'b dyn BatchSource,
+        seed: u64,
+        epoch: usize,
+    ) -> Result<BatchIterator<'b>> {
+        source.shuffled_parts(self.batch_size, seed, epoch, self.step, self.sharing.part())
+    }
+
+    /// The number of samples in the batch of the current step, of all processes together.
+    pub(super) fn size_of_step(&self) -> usize {
+        self.batch_size.min(self.samples - self.step * self.batch_size)
+    }
+
+    /// What processes that train together must have in common, a line for each.
+    pub(super) fn description(&self, seed: u64) -> Result<String> {
+        let validation = self.validation.as_ref().map_or(0, |source| source.len());
+        let mut lines = format!(
+            "seed = {seed}\nepochs = {}\nbatch size = {}\nslices = {}\nsamples = {}\nvalidation samples = \
+             {validation}\nlearning rate = {}\n",
+            self.epochs,
+            self.batch_size,
+            self.sharing.slices(),
+            self.samples,
+            self.optimizer.learning_rate(),
+        );
+        let variables: BTreeMap<String, Tensor> = self.variables.variables().into_iter().collect();
+        for (name, value) in variables {
+            lines += &format!("{name} = {:?} {:?}\n", value.kind(), value.size());
         }
-        self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
+        Ok(lines)
+    }
+
+    pub(super) fn begin_step(&mut self) {
+        self.step_start = Instant::now();
+        self.thread_count.use_chosen_threads();
+    }
+
+    pub(super) fn end_step(&mut self) {
         self.step += 1;
         // The results of autograd may depend on the number of threads.
-        if are_explicit && self.variables.device() == Device::Cpu {
-            self.thread_count.step_done(start.elapsed());
+        if self.gradients.is_some() && self.variables.device() == Device::Cpu {
+            self.thread_count.step_done(self.step_start.elapsed());
         }
-        Ok(())
+    }
+
+    /// For which of the reasons this process wishes that all stop.
+    pub(super) fn wishes(&self) -> [f64; StopReason::ALL.len()] {
+        StopReason::ALL.map(|reason| f64::from(self.wish.as_ref().is_some_and(|wish| wish.reason == reason)))
+    }
+
+    /// Stops if any process wishes it.
+    pub(super) fn grant(&mut self, wishes: &[f64]) {
+        for (reason, _) in StopReason::ALL.into_iter().zip(wishes).filter(|(_, wish)| **wish > 0.0) {
+            let message = match &self.wish {
+                Some(own) if own.reason == reason => own.message.clone(),
+                _ => format!("another process was asked to stop in epoch {}", self.epoch),
+            };
+            self.stop(reason, message);
+        }
     }
 
     pub(super) fn end_epoch(&mut self) -> Result<()> {
@@ -349,7 +402,9 @@ impl<'a> Training<'a> {
         self.thread_count.use_all_threads();
         let batch_size = self.evaluation_batch_size;
         let loss = self.validation_loss.as_ref().unwrap_or(&self.loss);
-        let means = evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, |_| Ok(()))?;
+        let group = self.sharing.group();
+        let means =
+            evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, group, |_| Ok(()))?;
         Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())
     }
 
@@ -395,9 +450,20 @@ impl<'a> Training<'a> {
         self.optimizer.set_learning_rate(learning_rate);
     }
 
-    /// Ends training after this step or epoch. The first call decides the reason.
+    /// Ends training after this step or epoch. The first call decides the reason. If several processes train
+    /// together, all must come to the same; for what only one of them knows, there is
+    /// [`stop_all`](Training::stop_all).
     pub fn stop(&mut self, reason: StopReason, message: String) {
         self.stop.get_or_insert(Stop { reason, message });
+    }
+
+    /// Ends training for a reason that other processes may not know: if there are several, after the step at
+    /// which all do, the next one as a rule.
+    pub fn stop_all(&mut self, reason: StopReason, message: String) {
+        match self.sharing.group() {
+            None => self.stop(reason, message),
+            Some(_) => drop(self.wish.get_or_insert(Stop { reason, message })),
+        }
     }
 
     /// Whether training is about to end.
@@ -424,4 +490,12 @@ impl<'a> Training<'a> {
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
+}
+
+/// The variables of float32 that have no gradients. Those that do not change at all stay as they are.
+fn statistics(variables: &VarStore) -> Vec<(String, Tensor)> {
+    let mut statistics: Vec<(String, Tensor)> = variables.variables().into_iter().collect();
+    statistics.retain(|(_, value)| !value.requires_grad() && value.kind() == Kind::Float);
+    statistics.sort_by(|(a, _), (b, _)| a.cmp(b));
+    statistics
 }

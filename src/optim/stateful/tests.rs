@@ -6,6 +6,16 @@ use crate::model::{Layers, Model};
 use tch::Device;
 use tch::nn::{self, ModuleT};
 
+impl StatefulOptimizer {
+    fn step(&mut self, loss: &Tensor, learning_rate: f64, max_norm: Option<f64>) -> Result<()> {
+        self.move_by(self.differentiate(loss)?, learning_rate, max_norm)
+    }
+
+    fn apply(&mut self, named: Vec<(&str, Tensor)>, learning_rate: f64, max_norm: Option<f64>) -> Result<()> {
+        self.move_by(self.collect(named)?, learning_rate, max_norm)
+    }
+}
+
 fn adam(variables: &VarStore) -> Result<StatefulOptimizer> {
     StatefulOptimizer::new(nn::Adam::default().into_rule(Device::Cpu)?, variables)
 }

@@ -23,7 +23,7 @@ impl Callback for StopOnRequest {
         if self.requested.load(Ordering::Relaxed) {
             let (epoch, step, steps) = (training.epoch(), training.step(), training.steps());
             let message = format!("interrupted in epoch {epoch} at step {step} of {steps}");
-            training.stop(StopReason::Interrupted, message);
+            training.stop_all(StopReason::Interrupted, message);
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ impl Callback for TimeLimit {
                 training.step(),
                 training.steps()
             );
-            training.stop(StopReason::TimeLimit, message);
+            training.stop_all(StopReason::TimeLimit, message);
         }
         Ok(())
     }

@@ -1,0 +1,206 @@
+//! The functions of c10d.cpp, safe to call.
+
+use super::Meeting;
+use anyhow::{Context, Result, anyhow, bail};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::net::{IpAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::os::fd::IntoRawFd;
+use std::ptr::{null, null_mut};
+use std::time::Duration;
+use tch::{Device, Tensor};
+
+unsafe extern "C" {
+    fn fitch_store_in_file(path: *const c_char, size: c_int, store: *mut *mut c_void) -> *mut c_char;
+    fn fitch_store_at(
+        host: *const c_char,
+        port: u16,
+        listener: c_int,
+        size: c_int,
+        timeout: i64,
+        store: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn fitch_store_below(store: *mut c_void, prefix: *const c_char) -> *mut c_char;
+    fn fitch_store_add(store: *mut c_void, key: *const c_char, value: i64, sum: *mut i64) -> *mut c_char;
+    fn fitch_store_has(store: *mut c_void, key: *const c_char, has: *mut bool) -> *mut c_char;
+    fn fitch_store_free(store: *mut c_void);
+    fn fitch_group_of_cpus(
+        store: *mut c_void,
+        rank: c_int,
+        size: c_int,
+        address: *const c_char,
+        interface: *const c_char,
+        timeout: i64,
+        group: *mut *mut c_void,
+    ) -> *mut c_char;
+    fn fitch_group_gather(group: *mut c_void, mine: *const c_void, all: *mut c_void) -> *mut c_char;
+    fn fitch_group_broadcast(group: *mut c_void, values: *mut c_void, from: c_int) -> *mut c_char;
+    fn fitch_group_free(group: *mut c_void);
+}
+
+/// A place for small values that all processes see.
+#[derive(Debug)]
+pub struct Store(*mut c_void);
+
+/// The connections of a process with the others.
+#[derive(Debug)]
+pub struct Links(*mut c_void);
+
+impl Store {
+    /// Opens the store of a meeting. At an address that nobody serves, rank 0 does, there and nowhere else.
+    ///
+    /// # Errors
+    /// An address that cannot be had or reached, within `timeout`.
+    pub fn open(meeting: &Meeting, rank: usize, size: usize, timeout: Duration) -> Result<Store> {
+        let mut store = null_mut();
+        let message = match meeting {
+            Meeting::File(path) => {
+                let path = text(path.to_str().context("the path of a meeting is not UTF-8")?)?;
+                // SAFETY: the text lives until the call returns, and the result is written to `store`.
+                unsafe { fitch_store_in_file(path.as_ptr(), size as c_int, &mut store) }
+            }
+            Meeting::Address { host, port, is_served, .. } => {
+                let listener = match rank == 0 && !is_served {
+                    true => listener(host, *port)?.into_raw_fd(),
+                    false => -1,
+                };
+                let host = text(host)?;
+                // SAFETY: as above; the listening socket is handed over.
+                unsafe {
+                    fitch_store_at(host.as_ptr(), *port, listener, size as c_int, millis(timeout), &mut store)
+                }
+            }
+        };
+        check(message).context("cannot meet the other processes")?;
+        let store = Store(store);
+        if let Meeting::Address { prefix, .. } = meeting {
+            let prefix = text(prefix)?;
+            // SAFETY: the store is open, and the text lives until the call returns.
+            check(unsafe { fitch_store_below(store.0, prefix.as_ptr()) })?;
+        }
+        Ok(store)
+    }
+
+    /// Adds to a number, which begins at 0, and returns the sum.
+    pub fn add(&self, key: &str, value: i64) -> Result<i64> {
+        let (key, mut sum) = (text(key)?, 0);
+        // SAFETY: the store is open; the text and the result live until the call returns.
+        check(unsafe { fitch_store_add(self.0, key.as_ptr(), value, &mut sum) })?;
+        Ok(sum)
+    }
+
+    /// Whether anybody has added to a number.
+    pub fn has(&self, key: &str) -> Result<bool> {
+        let (key, mut has) = (text(key)?, false);
+        // SAFETY: as in `add`.
+        check(unsafe { fitch_store_has(self.0, key.as_ptr(), &mut has) })?;
+        Ok(has)
+    }
+
+    /// Connects with all other processes, each of which must call this, too. Later, none waits longer than
+    /// `timeout` for another.
+    ///
+    /// # Errors
+    /// A process that cannot be reached.
+    pub fn connect(
+        &self,
+        device: Device,
+        rank: usize,
+        size: usize,
+        meeting: &Meeting,
+        timeout: Duration,
+    ) -> Result<Links> {
+        if device != Device::Cpu {
+            bail!("training in several processes works on CPUs only, not on {device:?}");
+        }
+        let (address, interface) = (text(&own_address(meeting)?.to_string())?, interface()?);
+        let interface = interface.as_ref().map_or(null(), |name| name.as_ptr());
+        let (rank, size, mut links) = (rank as c_int, size as c_int, null_mut());
+        // SAFETY: the store is open; the texts and the result live until the call returns.
+        check(unsafe {
+            fitch_group_of_cpus(self.0, rank, size, address.as_ptr(), interface, millis(timeout), &mut links)
+        })
+        .context("cannot connect with the other processes")?;
+        Ok(Links(links))
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has it.
+        unsafe { fitch_store_free(self.0) };
+    }
+}
+
+impl Links {
+    /// Fills `all` [size, n] with the `mine` [n] of every process; both must be contiguous.
+    ///
+    /// # Errors
+    /// A process that cannot be reached.
+    pub fn gather(&self, mine: &Tensor, all: &mut Tensor) -> Result<()> {
+        // SAFETY: all three are valid until the call returns.
+        check(unsafe { fitch_group_gather(self.0, mine.as_ptr().cast(), all.as_mut_ptr().cast()) })
+    }
+
+    /// Gives `values`, which must be contiguous, what they are in the process of that rank.
+    ///
+    /// # Errors
+    /// As [`Links::gather`].
+    pub fn broadcast(&self, values: &mut Tensor, from: usize) -> Result<()> {
+        // SAFETY: both are valid until the call returns.
+        check(unsafe { fitch_group_broadcast(self.0, values.as_mut_ptr().cast(), from as c_int) })
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        // SAFETY: nobody else has them.
+        unsafe { fitch_group_free(self.0) };
+    }
+}
+
+/// An error with a message from C++, if there is one.
+fn check(message: *mut c_char) -> Result<()> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: it is a text made by strdup, which nobody else frees.
+    let text = unsafe {
+        let text = CStr::from_ptr(message).to_string_lossy().into_owned();
+        libc::free(message.cast());
+        text
+    };
+    Err(anyhow!(text.lines().next().unwrap_or_default().to_string()))
+}
+
+fn text(text: &str) -> Result<CString> {
+    CString::new(text).context("a text for c10d has a zero byte in it")
+}
+
+fn millis(duration: Duration) -> i64 {
+    duration.as_millis().try_into().unwrap_or(i64::MAX)
+}
+
+fn listener(host: &str, port: u16) -> Result<TcpListener> {
+    TcpListener::bind((host, port)).with_context(|| {
+        format!("rank 0 cannot listen on {host}:{port}, as MASTER_ADDR and MASTER_PORT have it")
+    })
+}
+
+/// The address of this machine from which the meeting is reached.
+fn own_address(meeting: &Meeting) -> Result<IpAddr> {
+    let Meeting::Address { host, port, .. } = meeting else { return Ok([127, 0, 0, 1].into()) };
+    let way = || {
+        let there = (host.as_str(), *port).to_socket_addrs()?.next().context("it has no address")?;
+        let any: IpAddr = if there.is_ipv4() { [0; 4].into() } else { [0u16; 8].into() };
+        let socket = UdpSocket::bind((any, 0))?;
+        // Nothing is sent: the system only chooses the way.
+        socket.connect(there)?;
+        anyhow::Ok(socket.local_addr()?.ip())
+    };
+    way().with_context(|| format!("cannot find the way to {host}"))
+}
+
+/// The network interface to use, if users choose one, by the variable that PyTorch reads.
+fn interface() -> Result<Option<CString>> {
+    std::env::var("GLOO_SOCKET_IFNAME").ok().map(|name| text(&name)).transpose()
+}

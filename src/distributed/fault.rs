@@ -1,0 +1,63 @@
+//! What can go wrong between processes.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why processes do not work together, or no longer do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A process of the group has ended, or cannot be reached any more.
+    PeerLost {
+        /// What c10d says.
+        detail: String,
+    },
+    /// A process of the group did nothing for too long.
+    PeerSilent {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// Some processes did not come.
+    Missing {
+        /// Their ranks.
+        ranks: Vec<usize>,
+        /// How many there should be.
+        size: usize,
+        /// How long they were waited for.
+        after: Duration,
+    },
+    /// Two processes have the same rank.
+    SameRank {
+        /// That rank.
+        rank: usize,
+    },
+    /// Processes that should have been started alike differ.
+    Different {
+        /// The rank that differs from the first process.
+        rank: usize,
+        /// In what, in a sentence.
+        what: String,
+    },
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Fault::PeerLost { detail } => {
+                write!(out, "another process of this training has ended or cannot be reached ({detail})")
+            }
+            Fault::PeerSilent { after } => {
+                write!(out, "another process of this training did not answer for {after:?}")
+            }
+            Fault::Missing { ranks, size, after } => {
+                let ranks: Vec<String> = ranks.iter().map(usize::to_string).collect();
+                let (noun, verb) = if ranks.len() == 1 { ("rank", "is") } else { ("ranks", "are") };
+                write!(out, "of {size} processes, {noun} {} {verb} missing after {after:?}", ranks.join(", "))
+            }
+            Fault::SameRank { rank } => write!(out, "there is another process of rank {rank}"),
+            Fault::Different { rank, what } => write!(out, "the process of rank {rank} differs: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,143 @@
+//! Steps that several processes share. The batch of a step is cut into slices; what comes of a slice follows from
+//! its number alone, and slices are added in the order of a tree, so that one process or several, a divisor of
+//! the slices, come to the same weights, to the last bit.
+
+use crate::data::Part;
+use crate::distributed::{Group, parts_of, sum_in_order};
+use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use tch::{Kind, Tensor};
+
+/// Who shares the steps, and how their batches are cut.
+#[derive(Clone, Copy, Debug)]
+pub struct Sharing<'a> {
+    group: Option<&'a Group>,
+    slices: usize,
+}
+
+/// What comes of some slices: sums, ready to be added to those of others.
+#[derive(Debug)]
+pub struct SliceSums {
+    /// float32 [n]: gradients and the changes of running statistics, by the shares of the slices in the batch.
+    pub values: Tensor,
+    /// float64 [m]: loss and metrics, by numbers of samples; then what processes wish.
+    pub sums: Tensor,
+}
+
+impl SliceSums {
+    fn plus(self, other: SliceSums) -> Result<SliceSums> {
+        Ok(SliceSums { values: self.values.f_add(&other.values)?, sums: self.sums.f_add(&other.sums)? })
+    }
+
+    /// Both as float32, bit for bit. The length is even, so that in a row of several of them float64 begins at a
+    /// multiple of its size.
+    fn packed(&self) -> Result<Tensor> {
+        let sums = self.sums.f_view_dtype(Kind::Float)?;
+        let rest = self.values.f_narrow(0, 0, self.values.numel() as i64 % 2)?;
+        Ok(Tensor::f_cat(&[&sums, &self.values, &rest], 0)?)
+    }
+
+    fn unpacked(packed: &Tensor, like: &SliceSums) -> Result<SliceSums> {
+        let (sums, values) = (2 * like.sums.numel() as i64, like.values.numel() as i64);
+        Ok(SliceSums {
+            sums: packed.f_narrow(0, 0, sums)?.f_view_dtype(Kind::Double)?,
+            values: packed.f_narrow(0, sums, values)?,
+        })
+    }
+}
+
+impl<'a> Sharing<'a> {
+    /// By the processes of a group, if there is one, in so many slices.
+    ///
+    /// # Errors
+    /// Slices that the processes cannot share evenly, or more than there are samples in a batch.
+    pub fn new(group: Option<&'a Group>, slices: Option<usize>, batch_size: usize) -> Result<Sharing<'a>> {
+        let processes = group.map_or(1, Group::size);
+        let slices = slices.unwrap_or(processes);
+        ensure!(
+            slices > 0 && slices.is_multiple_of(processes),
+            "{processes} processes cannot share {slices} slices of a batch evenly"
+        );
+        ensure!(slices <= batch_size, "a batch of {batch_size} cannot be cut into {slices} slices");
+        Ok(Sharing { group: group.filter(|group| group.size() > 1), slices })
+    }
+
+    /// The processes, if there are several.
+    pub fn group(&self) -> Option<&'a Group> {
+        self.group
+    }
+
+    /// The number of slices of a batch.
+    pub fn slices(&self) -> usize {
+        self.slices
+    }
+
+    /// Whether a batch is computed in several slices.
+    pub fn is_in_slices(&self) -> bool {
+        self.slices > 1
+    }
+
+    /// What of each batch this process computes.
+    pub fn part(&self) -> Part {
+        self.group.map_or(Part::WHOLE, |group| Part { index: group.rank(), of: group.size() })
+    }
+
+    /// The rows of a slice in a batch of so many.
+    pub fn rows(&self, slice: usize, batch_size: usize) -> Range<usize> {
+        Part { index: slice, of: self.slices }.rows(batch_size)
+    }
+
+    /// What this process computes: of each slice by `slice`, added as far as it can be without the others.
+    ///
+    /// # Errors
+    /// Those of `slice`.
+    pub fn compute(&self, mut slice: impl FnMut(usize) -> Result<SliceSums>) -> Result<Vec<SliceSums>> {
+        let mut value = |range: &Range<usize>| match range.len() {
+            1 => slice(range.start).map(Some),
+            _ => Ok(None),
+        };
+        let parts = self.parts_of(self.part().index).into_iter();
+        parts.map(|part| sum_in_order(part, &mut value, &SliceSums::plus)).collect()
+    }
+
+    /// The sums over all slices, in every process. If there are several, this is where they wait for each other.
+    ///
+    /// # Errors
+    /// A process that cannot be reached.
+    pub fn exchange(&self, own: Vec<SliceSums>) -> Result<SliceSums> {
+        let mut known = BTreeMap::new();
+        match self.group {
+            None => {
+                known.extend(self.parts_of(0).into_iter().map(|part| (part.start, part.end)).zip(own));
+            }
+            Some(group) => {
+                let mut packed = own.iter().map(SliceSums::packed).collect::<Result<Vec<_>>>()?;
+                let length = packed[0].numel() as i64;
+                // All send as much.
+                let most = (0..group.size()).map(|rank| self.parts_of(rank).len()).max().unwrap_or(1);
+                while packed.len() < most {
+                    packed.push(Tensor::f_zeros([length], (Kind::Float, own[0].values.device()))?);
+                }
+                let message = if most == 1 { packed.swap_remove(0) } else { Tensor::f_cat(&packed, 0)? };
+                let all = group.gather(&message)?;
+                for rank in 0..group.size() {
+                    for (index, part) in self.parts_of(rank).into_iter().enumerate() {
+                        let of_part = all.f_get(rank as i64)?.f_narrow(0, index as i64 * length, length)?;
+                        known.insert((part.start, part.end), SliceSums::unpacked(&of_part, &own[0])?);
+                    }
+                }
+            }
+        }
+        let mut value = |range: &Range<usize>| Ok(known.remove(&(range.start, range.end)));
+        sum_in_order(0..self.slices, &mut value, &SliceSums::plus)
+    }
+
+    fn parts_of(&self, rank: usize) -> Vec<Range<usize>> {
+        let each = self.slices / self.group.map_or(1, Group::size);
+        parts_of(&(rank * each..(rank + 1) * each), 0..self.slices)
+    }
+}
+
+#[cfg(all(test, feature = "distributed", target_os = "linux"))]
+mod tests;

@@ -1,0 +1,187 @@
+//! Trainings in several slices and processes, which are threads here: what their libtorch has in common, its random
+//! state and number of threads, is left alone. Real processes are tested with the program.
+
+use crate::data::Samples;
+use crate::distributed::{Fault, Group, in_group};
+use crate::metrics::{Loss, Metric};
+use crate::model::{Layers, Model, Network};
+use crate::optim::{Optimizer, keras_adam};
+use crate::train::callbacks::StopOnRequest;
+use crate::train::tests::{classifier, points};
+use crate::train::{DiskCheckpoints, Every, Fit, Outcome, StopReason};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+type Weights = BTreeMap<String, Vec<f32>>;
+
+fn weights(variables: &VarStore) -> Weights {
+    let values = |value: &Tensor| Vec::try_from(value.detach().reshape([-1])).unwrap();
+    variables.variables().iter().map(|(name, value)| (name.clone(), values(value))).collect()
+}
+
+fn numbers(outcome: &Outcome) -> Vec<BTreeMap<String, f64>> {
+    outcome.history.epochs.iter().map(|record| record.metrics.clone()).collect()
+}
+
+/// Images of 6 x 6 in 3 classes.
+fn images(count: i64) -> Samples {
+    let inputs = (Tensor::arange(count * 36, (Kind::Float, Device::Cpu)) * 0.618).frac().view([count, 6, 6]);
+    Samples::new(&inputs, &Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(3)).unwrap()
+}
+
+/// A network whose weights follow from their numbers.
+fn network(layers: &str) -> Network {
+    let model = Model::classifier(&[6, 6], Layers::parse(layers).unwrap(), 3).unwrap();
+    let network = Network::new(model, Device::Cpu).unwrap();
+    for (name, value) in network.variables().variables() {
+        if name.ends_with("weight") && !name.contains("norm") {
+            let numbers = Tensor::arange(value.numel() as i64, (Kind::Float, Device::Cpu));
+            tch::no_grad(|| value.shallow_clone().copy_(&((numbers * 0.7).sin() * 0.3).view_as(&value)));
+        }
+    }
+    network
+}
+
+const LAYERS: [&str; 3] = [
+    "dense 9, relu, dense 7, tanh",
+    "conv2d 4 3, batchnorm, relu, maxpool2d 2, dense 5",
+    "dense 8, batchnorm, relu",
+];
+
+/// Weights, and metrics by epoch, after 50 images in batches of 16, so that the last one is of 2.
+fn train(layers: &str, group: &Group, slices: usize) -> (Weights, Vec<BTreeMap<String, f64>>) {
+    let network = network(layers);
+    let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01).unwrap().clip_norm(0.5);
+    let fit = Fit::network(&network, optimizer).epochs(3).batch_size(16).distributed(group).slices(slices);
+    let outcome = fit.run(&images(50), Some(&images(40))).unwrap();
+    (weights(network.variables()), numbers(&outcome))
+}
+
+#[test]
+fn the_number_of_processes_does_not_change_a_bit() {
+    for layers in LAYERS {
+        let alone = train(layers, &Group::alone(), 4);
+        for processes in [2, 4] {
+            for of_process in in_group(processes, |group| train(layers, &group, 4)) {
+                assert_eq!(of_process, alone, "{layers} in {processes} processes");
+            }
+        }
+    }
+}
+
+#[test]
+fn slices_that_do_not_halve_evenly_are_added_in_the_same_order() {
+    let alone = train(LAYERS[0], &Group::alone(), 6);
+    for processes in [2, 3] {
+        assert!(in_group(processes, |group| train(LAYERS[0], &group, 6)).iter().all(|other| *other == alone));
+    }
+}
+
+#[test]
+fn slices_together_are_the_batch_but_for_rounding() {
+    let difference = |layers: &str, slices| {
+        let [(whole, _), (sliced, _)] = [1, slices].map(|slices| train(layers, &Group::alone(), slices));
+        let pairs = whole.values().flatten().zip(sliced.values().flatten());
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    for slices in [2, 5, 16] {
+        assert!(difference(LAYERS[0], slices) < 1e-4, "{slices}");
+    }
+    assert!(difference(LAYERS[2], 2) > 1e-4, "statistics are those of a slice");
+}
+
+#[test]
+fn any_module_trains_in_processes() {
+    let train = |group: &Group| {
+        let (store, model) = classifier();
+        let optimizer =
+            Optimizer::new(&store, tch::nn::Sgd { momentum: 0.9, ..Default::default() }, 0.1).unwrap();
+        let fit = Fit::new(&model, &store, optimizer).epochs(4).batch_size(8).distributed(group).slices(2);
+        let outcome = fit.loss(Loss::cross_entropy_with(0.1, None)).metric(Metric::new(
+            "spread",
+            crate::metrics::Better::Lower,
+            |outputs, _| outputs.max() - outputs.min(),
+        ));
+        let outcome = outcome.run(&points(31), Some(&points(9))).unwrap();
+        (weights(&store), numbers(&outcome))
+    };
+    let alone = train(&Group::alone());
+    assert!(alone.0["weight"].iter().any(|&weight| weight != 0.0));
+    assert!(in_group(2, |group| train(&group)).iter().all(|other| *other == alone));
+}
+
+/// Trains with checkpoints, which the first process keeps.
+fn checkpointed(folder: &Path, group: &Group, epochs: usize) -> Result<(Weights, Outcome)> {
+    let network = network(LAYERS[1]);
+    let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01)?;
+    let mut store = group.is_first().then(|| DiskCheckpoints::open(folder).unwrap().every(Every::Steps(3)));
+    let mut fit =
+        Fit::network(&network, optimizer).epochs(epochs).batch_size(16).distributed(group).slices(4);
+    if let Some(store) = &mut store {
+        fit = fit.resume_from(store);
+    }
+    let outcome = fit.run(&images(50), Some(&images(40)))?;
+    Ok((weights(network.variables()), outcome))
+}
+
+#[test]
+fn a_training_goes_on_in_another_number_of_processes() {
+    let folders: [_; 2] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
+    let whole = checkpointed(folders[0].path(), &Group::alone(), 4).unwrap();
+    let path = folders[1].path();
+    in_group(4, |group| drop(checkpointed(path, &group, 1).unwrap()));
+    in_group(2, |group| drop(checkpointed(path, &group, 2).unwrap()));
+    let last = checkpointed(path, &Group::alone(), 4).unwrap();
+    assert_eq!(last.1.history.epochs.len(), 4);
+    assert_eq!((last.0, numbers(&last.1)), (whole.0, numbers(&whole.1)));
+}
+
+#[test]
+fn a_stop_that_one_process_is_asked_for_stops_all_at_the_same_step() {
+    let stops = in_group(2, |group| {
+        let network = network(LAYERS[0]);
+        let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01).unwrap();
+        let mut on_request = StopOnRequest::new(Arc::new(AtomicBool::new(group.rank() == 1)));
+        let fit = Fit::network(&network, optimizer).epochs(3).batch_size(16).distributed(&group);
+        let outcome = fit.callback(&mut on_request).run(&images(50), None).unwrap();
+        (outcome.stop.reason, outcome.unrecorded_steps, weights(network.variables()))
+    });
+    assert_eq!((stops[0].0, stops[0].1), (StopReason::Interrupted, 2), "asked for in the first step");
+    assert_eq!(stops[0], stops[1]);
+}
+
+#[test]
+fn what_cannot_be_shared_is_an_error() {
+    let fault = |group: &Group, slices: usize, is_opaque: bool| {
+        let network = network(LAYERS[0]);
+        let optimizer = match is_opaque {
+            true => Optimizer::opaque(network.variables(), tch::nn::Adam::default(), 0.01),
+            false => Optimizer::new(network.variables(), keras_adam(), 0.01),
+        };
+        let fit = Fit::network(&network, optimizer.unwrap()).batch_size(3).distributed(group).slices(slices);
+        fit.run(&images(50), None).unwrap_err().to_string()
+    };
+    assert!(fault(&Group::alone(), 4, false).contains("a batch of 3 cannot be cut into 4 slices"));
+    assert!(fault(&Group::alone(), 2, true).contains("Optimizer::new"));
+    let faults = in_group(2, |group| fault(&group, 3, false));
+    assert!(faults.iter().all(|fault| fault.contains("2 processes cannot share 3 slices")), "{faults:?}");
+}
+
+#[test]
+fn processes_with_other_settings_are_refused_with_the_difference() {
+    let faults = in_group(2, |group| {
+        let network = network(LAYERS[0]);
+        let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01).unwrap();
+        let fit = Fit::network(&network, optimizer).epochs(1 + group.rank()).distributed(&group);
+        fit.run(&images(50), None).unwrap_err()
+    });
+    for fault in faults {
+        let Some(Fault::Different { rank: 1, what }) = fault.downcast_ref() else { panic!("{fault:#}") };
+        assert_eq!(what, "it has epochs = 2, where the first process has epochs = 1");
+    }
+}

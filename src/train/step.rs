@@ -1,0 +1,156 @@
+//! A step: from a batch to gradients, and from gradients to moved weights.
+
+use super::gradients::Gradients as OfModel;
+use super::sharing::SliceSums;
+use super::{StopReason, Training};
+use crate::data::Batch;
+use crate::metrics::Sums;
+use crate::optim::Gradients;
+use crate::random::slice_seed;
+use anyhow::{Result, ensure};
+use tch::{Device, Kind, Tensor};
+
+/// What a step moves the weights by.
+#[derive(Debug)]
+pub enum Step {
+    /// Of a batch that is computed as a whole. Its metrics are added already.
+    Whole(Gradients),
+    /// Of slices of it: those of this process; once exchanged, of all.
+    Slices(Vec<SliceSums>),
+}
+
+/// The number of reasons for which a process may wish that all stop.
+const WISHES: usize = StopReason::ALL.len();
+
+/// On a CUDA device, the host waits for the wishes of other processes once in so many steps.
+const STEPS_BETWEEN_WISHES: usize = 16;
+
+impl Training<'_> {
+    /// The gradients of a batch, of which this is the part of this process. What is random follows from the
+    /// seed.
+    pub(super) fn compute(&mut self, batch: &Batch, seed: i64) -> Result<Step> {
+        self.begin_step();
+        if !self.sharing().is_in_slices() {
+            tch::manual_seed(seed);
+            let (outputs, loss, gradients) = self.differentiate(batch, 1.0)?;
+            self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
+            return Ok(Step::Whole(gradients));
+        }
+        let sharing = self.sharing();
+        let whole = self.size_of_step();
+        let part = sharing.part().rows(whole);
+        ensure!(
+            batch.size == part.len(),
+            "the source gave a batch of {} rows where {} are due",
+            batch.size,
+            part.len()
+        );
+        let mut wishes = self.wishes();
+        let parts = sharing.compute(|slice| {
+            let rows = sharing.rows(slice, whole);
+            let batch = batch.rows(rows.start - part.start..rows.end - part.start)?;
+            tch::manual_seed(slice_seed(seed, slice));
+            // They are those of the process: its first slice takes them along.
+            self.slice(&batch, batch.size as f64 / whole as f64, std::mem::take(&mut wishes))
+        })?;
+        Ok(Step::Slices(parts))
+    }
+
+    /// What comes of a slice, which is that share of the batch.
+    fn slice(&mut self, batch: &Batch, share: f64, wishes: [f64; WISHES]) -> Result<SliceSums> {
+        let _no_gradient = tch::no_grad_guard();
+        let device = self.variables.device();
+        let variables = self.optimizer.variables();
+        let before = self.statistics.iter().map(|(_, value)| value.copy()).collect::<Vec<_>>();
+        let zeros = |value: &Tensor| Tensor::f_zeros([value.numel() as i64], (Kind::Float, device));
+        let (sums, mut values): (Tensor, Vec<Tensor>) = match batch.size {
+            0 => {
+                let sums = Tensor::f_zeros([1 + self.metrics.len() as i64], (Kind::Double, device))?;
+                (sums, variables.iter().map(zeros).collect::<Result<_, _>>()?)
+            }
+            _ => {
+                let (outputs, loss, gradients) = tch::with_grad(|| self.differentiate(batch, share))?;
+                let sums = self
+                    .means
+                    .sums_of(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?
+                    .as_tensor();
+                let Gradients::Each(gradients) = gradients else { unreachable!("checked before training") };
+                let flat = |(gradient, value): (Tensor, &Tensor)| match gradient.defined() {
+                    true => gradient.f_to_kind(Kind::Float)?.f_reshape([-1]),
+                    false => zeros(value),
+                };
+                (sums, gradients.into_iter().zip(&variables).map(flat).collect::<Result<_, _>>()?)
+            }
+        };
+        for ((_, value), before) in self.statistics.iter().zip(&before) {
+            values.push(value.f_sub(before)?.f_mul_scalar(share)?.f_reshape([-1])?);
+            value.shallow_clone().f_copy_(before)?;
+        }
+        let wishes = Tensor::f_from_slice(&wishes)?.f_to_device(device)?;
+        Ok(SliceSums { values: Tensor::f_cat(&values, 0)?, sums: Tensor::f_cat(&[sums, wishes], 0)? })
+    }
+
+    /// Outputs, loss and gradients of a batch; the gradients of `share` times the loss.
+    fn differentiate(&mut self, batch: &Batch, share: f64) -> Result<(Tensor, Tensor, Gradients)> {
+        let inputs = self.transformed(&batch.inputs)?;
+        let scaled = |value: &Tensor| match share {
+            1.0 => Ok(value.shallow_clone()),
+            share => value.f_mul_scalar(share),
+        };
+        match self.gradients.as_mut().map(OfModel::as_mut) {
+            None => {
+                let outputs = self.model.forward_t(&inputs, true);
+                let loss = self.loss.call(&outputs, &batch.targets);
+                let gradients = self.optimizer.differentiate(&scaled(&loss)?)?;
+                Ok((outputs, loss, gradients))
+            }
+            Some(model) => {
+                let outputs = model.forward(&inputs)?;
+                let (loss, gradient) = self.loss.value_and_gradient(&outputs, &batch.targets)?;
+                let gradients = self.optimizer.collect(model.backward(scaled(&gradient)?)?)?;
+                Ok((outputs, loss, gradients))
+            }
+        }
+    }
+
+    /// What every process of a step knows.
+    pub(super) fn exchange(&self, step: Step) -> Result<Step> {
+        match step {
+            Step::Slices(own) => Ok(Step::Slices(vec![self.sharing().exchange(own)?])),
+            whole => Ok(whole),
+        }
+    }
+
+    /// Moves the weights by what came of a step.
+    pub(super) fn update(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Whole(gradients) => self.optimizer.move_by(gradients)?,
+            Step::Slices(sums) => sums.into_iter().try_for_each(|sums| self.move_by_slices(sums))?,
+        }
+        self.end_step();
+        Ok(())
+    }
+
+    fn move_by_slices(&mut self, SliceSums { values, sums }: SliceSums) -> Result<()> {
+        let _no_gradient = tch::no_grad_guard();
+        let mut start = 0;
+        let mut next = |like: &Tensor| {
+            let count = like.numel() as i64;
+            start += count;
+            values.f_narrow(0, start - count, count)?.f_view(like.size().as_slice())
+        };
+        let gradients = self.optimizer.variables().iter().map(&mut next).collect::<Result<_, _>>()?;
+        for (_, value) in &self.statistics {
+            let _ = value.shallow_clone().f_add_(&next(value)?)?;
+        }
+        self.optimizer.move_by(Gradients::Each(gradients))?;
+        let metrics = sums.numel() as i64 - WISHES as i64;
+        let samples = self.size_of_step();
+        self.means.add_sums(Sums::from_tensor(&sums.f_narrow(0, 0, metrics)?)?, samples)?;
+        if sums.device() == Device::Cpu || self.step().is_multiple_of(STEPS_BETWEEN_WISHES) {
+            let wishes: Vec<f64> = Vec::try_from(sums.f_narrow(0, metrics, WISHES as i64)?)?;
+            self.grant(&wishes);
+        }
+        Ok(())
+    }
+}
