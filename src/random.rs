@@ -24,10 +24,10 @@ pub fn step_seeds(seed: u64, epoch: usize) -> impl Iterator<Item = i64> {
     generator(seed, Purpose::Libtorch(epoch)).sample_iter(Standard)
 }
 
-/// The seed of a slice of a step's batch: that of the step for the first one.
-pub fn slice_seed(step_seed: i64, slice: usize) -> i64 {
+/// The seed of a shard of a step's batch: that of the step for the first one.
+pub fn shard_seed(step_seed: i64, shard: usize) -> i64 {
     // The golden ratio's share of 2^64, as in SplitMix64, keeps them apart.
-    step_seed.wrapping_add((slice as i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))
+    step_seed.wrapping_add((shard as i64).wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64))
 }
 
 /// The generator of a seed and a purpose.

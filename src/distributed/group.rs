@@ -214,18 +214,11 @@ pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("meeting");
     thread::scope(|scope| {
-        let member = |rank| {
-            let place = Place {
-                rank,
-                size,
-                local_rank: rank,
-                local_size: size,
-                meeting: super::Meeting::File(file.clone()),
-            };
+        let member = |place: Place| {
             let work = &work;
             scope.spawn(move || work(Group::join(&place, Device::Cpu, Duration::from_secs(20)).unwrap()))
         };
-        let members: Vec<_> = (0..size).map(member).collect();
+        let members: Vec<_> = Place::on_this_machine(size, &file).into_iter().map(member).collect();
         members.into_iter().map(|member| member.join().unwrap()).collect()
     })
 }
@@ -233,8 +226,6 @@ pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -
 #[cfg(all(test, feature = "distributed", target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::distributed::Meeting;
-
     #[test]
     fn every_process_gets_what_all_have() {
         let gathered = in_group(3, |group| {
@@ -276,15 +267,9 @@ mod tests {
     #[test]
     fn a_rank_that_comes_twice_and_one_that_does_not_come_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        let place = |rank| Place {
-            rank,
-            size: 3,
-            local_rank: 0,
-            local_size: 1,
-            meeting: Meeting::File(folder.path().join("meeting")),
-        };
-        let fault = |rank| {
-            Group::join(&place(rank), Device::Cpu, Duration::from_millis(200)).unwrap_err().to_string()
+        let places = Place::on_this_machine(3, &folder.path().join("meeting"));
+        let fault = |rank: usize| {
+            Group::join(&places[rank], Device::Cpu, Duration::from_millis(200)).unwrap_err().to_string()
         };
         assert_eq!(fault(1), "of 3 processes, ranks 0, 2 are missing after 200ms");
         assert_eq!(fault(1), "there is another process of rank 1");

@@ -1,7 +1,7 @@
 //! The place of a process among those that train together, as whoever starts them says it in the environment.
 
 use anyhow::{Context, Result, bail, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The variable that names the file in which processes on one machine meet.
 pub(super) const MEETING_FILE: &str = "FITCH_MEETING";
@@ -56,6 +56,32 @@ impl Place {
     /// A variable that is missing or makes no sense.
     pub fn from_env() -> Result<Option<Place>> {
         Place::read(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    /// The places of processes on this machine, which meet in a file that does not exist yet.
+    pub fn on_this_machine(size: usize, file: &Path) -> Vec<Place> {
+        let place = |rank| Place {
+            rank,
+            size,
+            local_rank: rank,
+            local_size: size,
+            meeting: Meeting::File(file.to_path_buf()),
+        };
+        (0..size).map(place).collect()
+    }
+
+    /// What [`Place::from_env`] reads in a process at this place that meets the others in a file.
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("RANK", self.rank.to_string()),
+            ("WORLD_SIZE", self.size.to_string()),
+            ("LOCAL_RANK", self.local_rank.to_string()),
+            ("LOCAL_WORLD_SIZE", self.local_size.to_string()),
+        ];
+        if let Meeting::File(path) = &self.meeting {
+            variables.push((MEETING_FILE, path.display().to_string()));
+        }
+        variables
     }
 
     fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Place>> {
@@ -256,6 +282,16 @@ mod tests {
             ("OMPI_COMM_WORLD_LOCAL_SIZE", "2"),
         ]);
         assert_eq!(address(&mpi.unwrap().unwrap()), ("127.0.0.1", DEFAULT_PORT));
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_was_written() {
+        for place in Place::on_this_machine(3, Path::new("/tmp/meeting")) {
+            let variables = place.variables();
+            let variables: Vec<(&str, &str)> =
+                variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(read(&variables).unwrap(), Some(place));
+        }
     }
 
     #[test]

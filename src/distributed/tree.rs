@@ -1,10 +1,10 @@
-//! The order in which sums over slices are added: that of a binary tree over all slices, whoever computes them.
+//! The order in which sums over shards are added: that of a binary tree over all shards, whoever computes them.
 //! Floating-point sums depend on their order, so that this keeps results the same for any number of processes.
 
 use anyhow::Result;
 use std::ops::Range;
 
-/// The sum over a range of slices. `value` gives what is known of a range: of a single slice always, of a longer
+/// The sum over a range of shards. `value` gives what is known of a range: of a single shard always, of a longer
 /// one if somebody has added it already.
 pub fn sum_in_order<T>(
     range: Range<usize>,
@@ -14,22 +14,22 @@ pub fn sum_in_order<T>(
     if let Some(known) = value(&range)? {
         return Ok(known);
     }
-    assert!(range.len() > 1, "nothing is known of slice {}", range.start);
+    assert!(range.len() > 1, "nothing is known of shard {}", range.start);
     let [left, right] = halves(&range);
     let left = sum_in_order(left, value, add)?;
     add(left, sum_in_order(right, value, add)?)
 }
 
-/// The largest ranges of the tree over `slices` that lie within `own`, in order: what a process that has these
-/// slices can add without the others.
-pub fn parts_of(own: &Range<usize>, slices: Range<usize>) -> Vec<Range<usize>> {
-    if own.start <= slices.start && slices.end <= own.end {
-        return vec![slices];
+/// The largest ranges of the tree over `shards` that lie within `own`, in order: what a process that has these
+/// shards can add without the others.
+pub fn parts_of(own: &Range<usize>, shards: Range<usize>) -> Vec<Range<usize>> {
+    if own.start <= shards.start && shards.end <= own.end {
+        return vec![shards];
     }
-    if slices.end <= own.start || own.end <= slices.start {
+    if shards.end <= own.start || own.end <= shards.start {
         return Vec::new();
     }
-    halves(&slices).into_iter().flat_map(|half| parts_of(own, half)).collect()
+    halves(&shards).into_iter().flat_map(|half| parts_of(own, half)).collect()
 }
 
 fn halves(range: &Range<usize>) -> [Range<usize>; 2] {
@@ -59,11 +59,11 @@ mod tests {
 
     #[test]
     fn the_sum_is_the_same_for_every_number_of_processes() {
-        for slices in [1, 2, 3, 4, 6, 8, 12, 30] {
-            let values: Vec<f32> = (0..slices).map(|slice| 0.1 + 1e4 / (slice as f32 + 3.0)).collect();
+        for shards in [1, 2, 3, 4, 6, 8, 12, 30] {
+            let values: Vec<f32> = (0..shards).map(|shard| 0.1 + 1e4 / (shard as f32 + 3.0)).collect();
             let alone = sum(&values, 1);
-            for processes in (1..=slices).filter(|processes| slices % processes == 0) {
-                assert_eq!(sum(&values, processes), alone, "{slices} slices, {processes} processes");
+            for processes in (1..=shards).filter(|processes| shards % processes == 0) {
+                assert_eq!(sum(&values, processes), alone, "{shards} shards, {processes} processes");
             }
         }
         let values = [1e8, 1.0, -1e8, 1.0];

@@ -46,7 +46,7 @@ pub struct Fit<'a> {
     network: Option<&'a Network>,
     seed: u64,
     group: Option<&'a Group>,
-    slices: Option<usize>,
+    shards: Option<usize>,
     callbacks: Vec<&'a mut dyn Callback>,
     store: Option<&'a mut dyn CheckpointStore>,
     start: Start,
@@ -105,7 +105,7 @@ impl<'a> Fit<'a> {
             network: None,
             seed: 0,
             group: None,
-            slices: None,
+            shards: None,
             callbacks: Vec::new(),
             store: None,
             start: Start::Fresh,
@@ -157,16 +157,16 @@ impl<'a> Fit<'a> {
     /// print belong in the first one ([`Group::is_first`]), and those which steer in all.
     ///
     /// This needs an optimizer whose state can be saved. A variable on which the loss does not depend has a
-    /// gradient of zero; running statistics are averaged over the slices of a batch.
+    /// gradient of zero; running statistics are averaged over the shards of a batch.
     pub fn distributed(self, group: &'a Group) -> Self {
         Fit { group: Some(group), ..self }
     }
 
-    /// Cuts each batch into so many slices, one for each process unless it is set here: a multiple of the number
-    /// of processes. The result follows from the number of slices alone, so that a training in 4 slices is the
+    /// Cuts each batch into so many shards, one for each process unless it is set here: a multiple of the number
+    /// of processes. The result follows from the number of shards alone, so that a training in 4 shards is the
     /// same, byte for byte, in 1, 2 or 4 processes on CPUs of one kind.
-    pub fn slices(self, slices: usize) -> Self {
-        Fit { slices: Some(slices), ..self }
+    pub fn shards(self, shards: usize) -> Self {
+        Fit { shards: Some(shards), ..self }
     }
 
     /// Another loss than cross-entropy.
@@ -254,8 +254,8 @@ impl<'a> Fit<'a> {
         let device = self.settings.variables.device();
         let train = train.on_device(device)?;
         let validation = validation.map(|source| source.on_device(device)).transpose()?;
-        let Fit { mut settings, network, seed, group, slices, mut callbacks, mut store, start } = self;
-        let sharing = Sharing::new(group, slices, settings.batch_size)?;
+        let Fit { mut settings, network, seed, group, shards, mut callbacks, mut store, start } = self;
+        let sharing = Sharing::new(group, shards, settings.batch_size)?;
         if let Some(network) = network {
             settings.gradients = gradients_of(network, &settings.optimizer)?;
         }
@@ -308,8 +308,8 @@ impl<'a> Fit<'a> {
         ensure!(!train.is_empty(), "there are no samples to train on");
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
         ensure!(
-            optimizer.state().is_some() || self.group.is_none() && self.slices.is_none(),
-            "training in several processes or slices needs an optimizer whose state can be saved: Optimizer::new"
+            optimizer.state().is_some() || self.group.is_none() && self.shards.is_none(),
+            "training in several processes or shards needs an optimizer whose state can be saved: Optimizer::new"
         );
         ensure!(
             gradients.is_none() || optimizer.state().is_some(),

@@ -1,6 +1,6 @@
-//! Steps that several processes share. The batch of a step is cut into slices; what comes of a slice follows from
-//! its number alone, and slices are added in the order of a tree, so that one process or several, a divisor of
-//! the slices, come to the same weights, to the last bit.
+//! Steps that several processes share. The batch of a step is cut into shards; what comes of a shard follows from
+//! its number alone, and shards are added in the order of a tree, so that one process or several, a divisor of
+//! the shards, come to the same weights, to the last bit.
 
 use crate::data::Part;
 use crate::distributed::{Group, parts_of, sum_in_order};
@@ -13,21 +13,21 @@ use tch::{Kind, Tensor};
 #[derive(Clone, Copy, Debug)]
 pub struct Sharing<'a> {
     group: Option<&'a Group>,
-    slices: usize,
+    shards: usize,
 }
 
-/// What comes of some slices: sums, ready to be added to those of others.
+/// What comes of some shards: sums, ready to be added to those of others.
 #[derive(Debug)]
-pub struct SliceSums {
-    /// float32 [n]: gradients and the changes of running statistics, by the shares of the slices in the batch.
+pub struct ShardSums {
+    /// float32 [n]: gradients and the changes of running statistics, by the shares of the shards in the batch.
     pub values: Tensor,
     /// float64 [m]: loss and metrics, by numbers of samples; then what processes wish.
     pub sums: Tensor,
 }
 
-impl SliceSums {
-    fn plus(self, other: SliceSums) -> Result<SliceSums> {
-        Ok(SliceSums { values: self.values.f_add(&other.values)?, sums: self.sums.f_add(&other.sums)? })
+impl ShardSums {
+    fn plus(self, other: ShardSums) -> Result<ShardSums> {
+        Ok(ShardSums { values: self.values.f_add(&other.values)?, sums: self.sums.f_add(&other.sums)? })
     }
 
     /// Both as float32, bit for bit. The length is even, so that in a row of several of them float64 begins at a
@@ -38,9 +38,9 @@ impl SliceSums {
         Ok(Tensor::f_cat(&[&sums, &self.values, &rest], 0)?)
     }
 
-    fn unpacked(packed: &Tensor, like: &SliceSums) -> Result<SliceSums> {
+    fn unpacked(packed: &Tensor, like: &ShardSums) -> Result<ShardSums> {
         let (sums, values) = (2 * like.sums.numel() as i64, like.values.numel() as i64);
-        Ok(SliceSums {
+        Ok(ShardSums {
             sums: packed.f_narrow(0, 0, sums)?.f_view_dtype(Kind::Double)?,
             values: packed.f_narrow(0, sums, values)?,
         })
@@ -48,19 +48,19 @@ impl SliceSums {
 }
 
 impl<'a> Sharing<'a> {
-    /// By the processes of a group, if there is one, in so many slices.
+    /// By the processes of a group, if there is one, in so many shards.
     ///
     /// # Errors
-    /// Slices that the processes cannot share evenly, or more than there are samples in a batch.
-    pub fn new(group: Option<&'a Group>, slices: Option<usize>, batch_size: usize) -> Result<Sharing<'a>> {
+    /// Shards that the processes cannot share evenly, or more than there are samples in a batch.
+    pub fn new(group: Option<&'a Group>, shards: Option<usize>, batch_size: usize) -> Result<Sharing<'a>> {
         let processes = group.map_or(1, Group::size);
-        let slices = slices.unwrap_or(processes);
+        let shards = shards.unwrap_or(processes);
         ensure!(
-            slices > 0 && slices.is_multiple_of(processes),
-            "{processes} processes cannot share {slices} slices of a batch evenly"
+            shards > 0 && shards.is_multiple_of(processes),
+            "{processes} processes cannot share {shards} shards of a batch evenly"
         );
-        ensure!(slices <= batch_size, "a batch of {batch_size} cannot be cut into {slices} slices");
-        Ok(Sharing { group: group.filter(|group| group.size() > 1), slices })
+        ensure!(shards <= batch_size, "a batch of {batch_size} cannot be cut into {shards} shards");
+        Ok(Sharing { group: group.filter(|group| group.size() > 1), shards })
     }
 
     /// The processes, if there are several.
@@ -68,14 +68,14 @@ impl<'a> Sharing<'a> {
         self.group
     }
 
-    /// The number of slices of a batch.
-    pub fn slices(&self) -> usize {
-        self.slices
+    /// The number of shards of a batch.
+    pub fn shards(&self) -> usize {
+        self.shards
     }
 
-    /// Whether a batch is computed in several slices.
-    pub fn is_in_slices(&self) -> bool {
-        self.slices > 1
+    /// Whether a batch is computed in several shards.
+    pub fn is_in_shards(&self) -> bool {
+        self.shards > 1
     }
 
     /// What of each batch this process computes.
@@ -83,36 +83,36 @@ impl<'a> Sharing<'a> {
         self.group.map_or(Part::WHOLE, |group| Part { index: group.rank(), of: group.size() })
     }
 
-    /// The rows of a slice in a batch of so many.
-    pub fn rows(&self, slice: usize, batch_size: usize) -> Range<usize> {
-        Part { index: slice, of: self.slices }.rows(batch_size)
+    /// The rows of a shard in a batch of so many.
+    pub fn rows(&self, shard: usize, batch_size: usize) -> Range<usize> {
+        Part { index: shard, of: self.shards }.rows(batch_size)
     }
 
-    /// What this process computes: of each slice by `slice`, added as far as it can be without the others.
+    /// What this process computes: of each shard by `shard`, added as far as it can be without the others.
     ///
     /// # Errors
-    /// Those of `slice`.
-    pub fn compute(&self, mut slice: impl FnMut(usize) -> Result<SliceSums>) -> Result<Vec<SliceSums>> {
+    /// Those of `shard`.
+    pub fn compute(&self, mut shard: impl FnMut(usize) -> Result<ShardSums>) -> Result<Vec<ShardSums>> {
         let mut value = |range: &Range<usize>| match range.len() {
-            1 => slice(range.start).map(Some),
+            1 => shard(range.start).map(Some),
             _ => Ok(None),
         };
         let parts = self.parts_of(self.part().index).into_iter();
-        parts.map(|part| sum_in_order(part, &mut value, &SliceSums::plus)).collect()
+        parts.map(|part| sum_in_order(part, &mut value, &ShardSums::plus)).collect()
     }
 
-    /// The sums over all slices, in every process. If there are several, this is where they wait for each other.
+    /// The sums over all shards, in every process. If there are several, this is where they wait for each other.
     ///
     /// # Errors
     /// A process that cannot be reached.
-    pub fn exchange(&self, own: Vec<SliceSums>) -> Result<SliceSums> {
+    pub fn exchange(&self, own: Vec<ShardSums>) -> Result<ShardSums> {
         let mut known = BTreeMap::new();
         match self.group {
             None => {
                 known.extend(self.parts_of(0).into_iter().map(|part| (part.start, part.end)).zip(own));
             }
             Some(group) => {
-                let mut packed = own.iter().map(SliceSums::packed).collect::<Result<Vec<_>>>()?;
+                let mut packed = own.iter().map(ShardSums::packed).collect::<Result<Vec<_>>>()?;
                 let length = packed[0].numel() as i64;
                 // All send as much.
                 let most = (0..group.size()).map(|rank| self.parts_of(rank).len()).max().unwrap_or(1);
@@ -124,18 +124,18 @@ impl<'a> Sharing<'a> {
                 for rank in 0..group.size() {
                     for (index, part) in self.parts_of(rank).into_iter().enumerate() {
                         let of_part = all.f_get(rank as i64)?.f_narrow(0, index as i64 * length, length)?;
-                        known.insert((part.start, part.end), SliceSums::unpacked(&of_part, &own[0])?);
+                        known.insert((part.start, part.end), ShardSums::unpacked(&of_part, &own[0])?);
                     }
                 }
             }
         }
         let mut value = |range: &Range<usize>| Ok(known.remove(&(range.start, range.end)));
-        sum_in_order(0..self.slices, &mut value, &SliceSums::plus)
+        sum_in_order(0..self.shards, &mut value, &ShardSums::plus)
     }
 
     fn parts_of(&self, rank: usize) -> Vec<Range<usize>> {
-        let each = self.slices / self.group.map_or(1, Group::size);
-        parts_of(&(rank * each..(rank + 1) * each), 0..self.slices)
+        let each = self.shards / self.group.map_or(1, Group::size);
+        parts_of(&(rank * each..(rank + 1) * each), 0..self.shards)
     }
 }
 

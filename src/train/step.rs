@@ -1,12 +1,12 @@
 //! A step: from a batch to gradients, and from gradients to moved weights.
 
 use super::gradients::Gradients as OfModel;
-use super::sharing::SliceSums;
+use super::sharing::ShardSums;
 use super::{StopReason, Training};
 use crate::data::Batch;
 use crate::metrics::Sums;
 use crate::optim::Gradients;
-use crate::random::slice_seed;
+use crate::random::shard_seed;
 use anyhow::{Result, ensure};
 use tch::{Device, Kind, Tensor};
 
@@ -15,8 +15,8 @@ use tch::{Device, Kind, Tensor};
 pub enum Step {
     /// Of a batch that is computed as a whole. Its metrics are added already.
     Whole(Gradients),
-    /// Of slices of it: those of this process; once exchanged, of all.
-    Slices(Vec<SliceSums>),
+    /// Of shards of it: those of this process; once exchanged, of all.
+    Shards(Vec<ShardSums>),
 }
 
 /// The number of reasons for which a process may wish that all stop.
@@ -30,7 +30,7 @@ impl Training<'_> {
     /// seed.
     pub(super) fn compute(&mut self, batch: &Batch, seed: i64) -> Result<Step> {
         self.begin_step();
-        if !self.sharing().is_in_slices() {
+        if !self.sharing().is_in_shards() {
             tch::manual_seed(seed);
             let (outputs, loss, gradients) = self.differentiate(batch, 1.0)?;
             self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
@@ -46,18 +46,18 @@ impl Training<'_> {
             part.len()
         );
         let mut wishes = self.wishes();
-        let parts = sharing.compute(|slice| {
-            let rows = sharing.rows(slice, whole);
+        let parts = sharing.compute(|shard| {
+            let rows = sharing.rows(shard, whole);
             let batch = batch.rows(rows.start - part.start..rows.end - part.start)?;
-            tch::manual_seed(slice_seed(seed, slice));
-            // They are those of the process: its first slice takes them along.
-            self.slice(&batch, batch.size as f64 / whole as f64, std::mem::take(&mut wishes))
+            tch::manual_seed(shard_seed(seed, shard));
+            // They are those of the process: its first shard takes them along.
+            self.shard(&batch, batch.size as f64 / whole as f64, std::mem::take(&mut wishes))
         })?;
-        Ok(Step::Slices(parts))
+        Ok(Step::Shards(parts))
     }
 
-    /// What comes of a slice, which is that share of the batch.
-    fn slice(&mut self, batch: &Batch, share: f64, wishes: [f64; WISHES]) -> Result<SliceSums> {
+    /// What comes of a shard, which is that share of the batch.
+    fn shard(&mut self, batch: &Batch, share: f64, wishes: [f64; WISHES]) -> Result<ShardSums> {
         let _no_gradient = tch::no_grad_guard();
         let device = self.variables.device();
         let variables = self.optimizer.variables();
@@ -87,7 +87,7 @@ impl Training<'_> {
             value.shallow_clone().f_copy_(before)?;
         }
         let wishes = Tensor::f_from_slice(&wishes)?.f_to_device(device)?;
-        Ok(SliceSums { values: Tensor::f_cat(&values, 0)?, sums: Tensor::f_cat(&[sums, wishes], 0)? })
+        Ok(ShardSums { values: Tensor::f_cat(&values, 0)?, sums: Tensor::f_cat(&[sums, wishes], 0)? })
     }
 
     /// Outputs, loss and gradients of a batch; the gradients of `share` times the loss.
@@ -116,7 +116,7 @@ impl Training<'_> {
     /// What every process of a step knows.
     pub(super) fn exchange(&self, step: Step) -> Result<Step> {
         match step {
-            Step::Slices(own) => Ok(Step::Slices(vec![self.sharing().exchange(own)?])),
+            Step::Shards(own) => Ok(Step::Shards(vec![self.sharing().exchange(own)?])),
             whole => Ok(whole),
         }
     }
@@ -125,13 +125,13 @@ impl Training<'_> {
     pub(super) fn update(&mut self, step: Step) -> Result<()> {
         match step {
             Step::Whole(gradients) => self.optimizer.move_by(gradients)?,
-            Step::Slices(sums) => sums.into_iter().try_for_each(|sums| self.move_by_slices(sums))?,
+            Step::Shards(sums) => sums.into_iter().try_for_each(|sums| self.move_by_shards(sums))?,
         }
         self.end_step();
         Ok(())
     }
 
-    fn move_by_slices(&mut self, SliceSums { values, sums }: SliceSums) -> Result<()> {
+    fn move_by_shards(&mut self, ShardSums { values, sums }: ShardSums) -> Result<()> {
         let _no_gradient = tch::no_grad_guard();
         let mut start = 0;
         let mut next = |like: &Tensor| {

@@ -96,7 +96,7 @@ impl<'a> Training<'a> {
             samples,
             batch_size,
             variables,
-            statistics: if sharing.is_in_slices() { statistics(variables) } else { Vec::new() },
+            statistics: if sharing.is_in_shards() { statistics(variables) } else { Vec::new() },
             history: Arc::new(History::new(names)),
             means: RunningMeans::new(1 + metrics.len(), variables.device())?,
             model,
@@ -222,11 +222,11 @@ impl<'a> Training<'a> {
     pub(super) fn description(&self, seed: u64) -> Result<String> {
         let validation = self.validation.as_ref().map_or(0, |source| source.len());
         let mut lines = format!(
-            "seed = {seed}\nepochs = {}\nbatch size = {}\nslices = {}\nsamples = {}\nvalidation samples = \
+            "seed = {seed}\nepochs = {}\nbatch size = {}\nshards = {}\nsamples = {}\nvalidation samples = \
              {validation}\nlearning rate = {}\n",
             self.epochs,
             self.batch_size,
-            self.sharing.slices(),
+            self.sharing.shards(),
             self.samples,
             self.optimizer.learning_rate(),
         );

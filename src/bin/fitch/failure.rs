@@ -7,10 +7,11 @@
 //! options.
 
 use crate::exit::Exit;
-use crate::hints::{hint_for_data_fault, hint_for_device_fault};
+use crate::hints::{hint_for_data_fault, hint_for_device_fault, hint_for_group_fault};
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use fitch::device::is_out_of_memory;
+use fitch::distributed;
 use fitch::train::torch_message;
 use std::fmt;
 use std::io::ErrorKind;
@@ -50,6 +51,21 @@ impl fmt::Display for Hint {
 }
 
 impl std::error::Error for Hint {}
+
+/// The place of an error among several processes.
+#[derive(Debug)]
+pub struct AtRank(
+    /// The rank of the process.
+    pub usize,
+);
+
+impl fmt::Display for AtRank {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        write!(out, "rank {}", self.0)
+    }
+}
+
+impl std::error::Error for AtRank {}
 
 /// Runs work so that a panic inside it becomes an error: tch panics where libtorch fails within a layer, with
 /// messages of any length. The error is about the panic that ended the work, not one that was caught before.
@@ -116,6 +132,10 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     if is_broken_pipe(fault) {
         return Exit::Success;
     }
+    // What concerns all processes is for the first one to say.
+    if fault.is::<distributed::Fault>() && fault.downcast_ref().is_some_and(|AtRank(rank)| *rank > 0) {
+        return Exit::Failure;
+    }
     terminal.error(&message(fault));
     hints(fault).iter().for_each(|hint| terminal.hint(hint));
     Exit::Failure
@@ -134,6 +154,7 @@ fn hints(fault: &Error) -> Vec<String> {
     hints.extend(fault.downcast_ref().map(|Hint { hint, .. }| hint.clone()));
     hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
     hints.extend(fault.downcast_ref().and_then(hint_for_device_fault));
+    hints.extend(fault.downcast_ref().map(hint_for_group_fault));
     if is_out_of_memory(&message(fault)) {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }

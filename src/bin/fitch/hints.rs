@@ -2,6 +2,7 @@
 
 use fitch::data::Fault;
 use fitch::device::{self, NoDevice};
+use fitch::distributed;
 
 /// The advice for a fault of data, if the program has any.
 pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
@@ -95,4 +96,19 @@ mod tests {
         assert!(hint_for_data_fault(fault).unwrap().starts_with("--image-size 8x6 "));
         assert_eq!(hint_for_data_fault(&Fault::UnknownValidationClass { class: "owl".into() }), None);
     }
+}
+
+/// The advice for a fault between processes that train together.
+pub fn hint_for_group_fault(fault: &distributed::Fault) -> String {
+    use distributed::Fault;
+    let advice = match fault {
+        Fault::PeerLost { .. } => "its own message says why",
+        Fault::PeerSilent { .. } => "if it only needs longer, --peer-timeout gives it more time",
+        Fault::Missing { .. } => {
+            "all must be started within --peer-timeout, with the same MASTER_ADDR and MASTER_PORT if those are set"
+        }
+        Fault::SameRank { .. } => "each process needs a rank of its own: see `fitch help training`",
+        _ => "start all processes with the same command line, on the same data",
+    };
+    advice.to_string()
 }

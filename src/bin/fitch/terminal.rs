@@ -20,6 +20,8 @@ pub struct Terminal {
     pub is_interactive: bool,
     /// Whether results go to a terminal.
     pub shows_results: bool,
+    /// Whether only errors are printed: another process prints the rest.
+    is_quiet: bool,
     bars: MultiProgress,
 }
 
@@ -28,8 +30,14 @@ impl Terminal {
         Terminal {
             is_interactive: std::io::stderr().is_terminal(),
             shows_results: std::io::stdout().is_terminal(),
+            is_quiet: false,
             bars: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
         }
+    }
+
+    /// A terminal that prints errors only.
+    pub fn for_errors(&self) -> Terminal {
+        Terminal { is_quiet: true, ..self.clone() }
     }
 
     /// The width for results, 80 if standard output is no terminal.
@@ -56,7 +64,13 @@ impl Terminal {
 
     /// Prints a message, above the progress bar if there is one.
     pub fn say(&self, line: &str) {
-        self.print(&shown(line));
+        self.tell(&shown(line));
+    }
+
+    fn tell(&self, line: &str) {
+        if !self.is_quiet {
+            self.print(line);
+        }
     }
 
     fn print(&self, line: &str) {
@@ -68,7 +82,7 @@ impl Terminal {
 
     /// Prints a message that should not be missed.
     pub fn warn(&self, line: &str) {
-        self.print(&format!("{} {}", bold().yellow().apply_to("warning:"), shown(line)));
+        self.tell(&format!("{} {}", bold().yellow().apply_to("warning:"), shown(line)));
     }
 
     /// Prints what went wrong.

@@ -1,4 +1,4 @@
-//! Trainings in several slices and processes, which are threads here: what their libtorch has in common, its random
+//! Trainings in several shards and processes, which are threads here: what their libtorch has in common, its random
 //! state and number of threads, is left alone. Real processes are tested with the program.
 
 use crate::data::Samples;
@@ -54,10 +54,10 @@ const LAYERS: [&str; 3] = [
 ];
 
 /// Weights, and metrics by epoch, after 50 images in batches of 16, so that the last one is of 2.
-fn train(layers: &str, group: &Group, slices: usize) -> (Weights, Vec<BTreeMap<String, f64>>) {
+fn train(layers: &str, group: &Group, shards: usize) -> (Weights, Vec<BTreeMap<String, f64>>) {
     let network = network(layers);
     let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01).unwrap().clip_norm(0.5);
-    let fit = Fit::network(&network, optimizer).epochs(3).batch_size(16).distributed(group).slices(slices);
+    let fit = Fit::network(&network, optimizer).epochs(3).batch_size(16).distributed(group).shards(shards);
     let outcome = fit.run(&images(50), Some(&images(40))).unwrap();
     (weights(network.variables()), numbers(&outcome))
 }
@@ -75,7 +75,7 @@ fn the_number_of_processes_does_not_change_a_bit() {
 }
 
 #[test]
-fn slices_that_do_not_halve_evenly_are_added_in_the_same_order() {
+fn shards_that_do_not_halve_evenly_are_added_in_the_same_order() {
     let alone = train(LAYERS[0], &Group::alone(), 6);
     for processes in [2, 3] {
         assert!(in_group(processes, |group| train(LAYERS[0], &group, 6)).iter().all(|other| *other == alone));
@@ -83,16 +83,16 @@ fn slices_that_do_not_halve_evenly_are_added_in_the_same_order() {
 }
 
 #[test]
-fn slices_together_are_the_batch_but_for_rounding() {
-    let difference = |layers: &str, slices| {
-        let [(whole, _), (sliced, _)] = [1, slices].map(|slices| train(layers, &Group::alone(), slices));
-        let pairs = whole.values().flatten().zip(sliced.values().flatten());
+fn shards_together_are_the_batch_but_for_rounding() {
+    let difference = |layers: &str, shards| {
+        let [(whole, _), (sharded, _)] = [1, shards].map(|shards| train(layers, &Group::alone(), shards));
+        let pairs = whole.values().flatten().zip(sharded.values().flatten());
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
     };
-    for slices in [2, 5, 16] {
-        assert!(difference(LAYERS[0], slices) < 1e-4, "{slices}");
+    for shards in [2, 5, 16] {
+        assert!(difference(LAYERS[0], shards) < 1e-4, "{shards}");
     }
-    assert!(difference(LAYERS[2], 2) > 1e-4, "statistics are those of a slice");
+    assert!(difference(LAYERS[2], 2) > 1e-4, "statistics are those of a shard");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn any_module_trains_in_processes() {
         let (store, model) = classifier();
         let optimizer =
             Optimizer::new(&store, tch::nn::Sgd { momentum: 0.9, ..Default::default() }, 0.1).unwrap();
-        let fit = Fit::new(&model, &store, optimizer).epochs(4).batch_size(8).distributed(group).slices(2);
+        let fit = Fit::new(&model, &store, optimizer).epochs(4).batch_size(8).distributed(group).shards(2);
         let outcome = fit.loss(Loss::cross_entropy_with(0.1, None)).metric(Metric::new(
             "spread",
             crate::metrics::Better::Lower,
@@ -121,7 +121,7 @@ fn checkpointed(folder: &Path, group: &Group, epochs: usize) -> Result<(Weights,
     let optimizer = Optimizer::new(network.variables(), keras_adam(), 0.01)?;
     let mut store = group.is_first().then(|| DiskCheckpoints::open(folder).unwrap().every(Every::Steps(3)));
     let mut fit =
-        Fit::network(&network, optimizer).epochs(epochs).batch_size(16).distributed(group).slices(4);
+        Fit::network(&network, optimizer).epochs(epochs).batch_size(16).distributed(group).shards(4);
     if let Some(store) = &mut store {
         fit = fit.resume_from(store);
     }
@@ -157,19 +157,19 @@ fn a_stop_that_one_process_is_asked_for_stops_all_at_the_same_step() {
 
 #[test]
 fn what_cannot_be_shared_is_an_error() {
-    let fault = |group: &Group, slices: usize, is_opaque: bool| {
+    let fault = |group: &Group, shards: usize, is_opaque: bool| {
         let network = network(LAYERS[0]);
         let optimizer = match is_opaque {
             true => Optimizer::opaque(network.variables(), tch::nn::Adam::default(), 0.01),
             false => Optimizer::new(network.variables(), keras_adam(), 0.01),
         };
-        let fit = Fit::network(&network, optimizer.unwrap()).batch_size(3).distributed(group).slices(slices);
+        let fit = Fit::network(&network, optimizer.unwrap()).batch_size(3).distributed(group).shards(shards);
         fit.run(&images(50), None).unwrap_err().to_string()
     };
-    assert!(fault(&Group::alone(), 4, false).contains("a batch of 3 cannot be cut into 4 slices"));
+    assert!(fault(&Group::alone(), 4, false).contains("a batch of 3 cannot be cut into 4 shards"));
     assert!(fault(&Group::alone(), 2, true).contains("Optimizer::new"));
     let faults = in_group(2, |group| fault(&group, 3, false));
-    assert!(faults.iter().all(|fault| fault.contains("2 processes cannot share 3 slices")), "{faults:?}");
+    assert!(faults.iter().all(|fault| fault.contains("2 processes cannot share 3 shards")), "{faults:?}");
 }
 
 #[test]

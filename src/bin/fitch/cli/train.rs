@@ -231,11 +231,32 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
     pub threads: Option<i64>,
 
+    /// Train in N processes on this machine, which share each batch; torchrun, srun and mpirun can start them
+    /// too, on one machine or many [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
+    pub processes: Option<i64>,
+
+    /// Cut each batch into N shards, a multiple of the processes: 4 shards give the same result, byte for byte,
+    /// in 1, 2 or 4 processes on CPUs [default: one for each process at the first start]
+    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    pub shards: Option<i64>,
+
+    /// How long a process waits for the others before it gives up [default: 30m]
+    #[arg(long, value_name = "DURATION", help_heading = "Machine")]
+    pub peer_timeout: Option<String>,
+
     /// Continue a run from its newest checkpoint, with its options; --epochs, --patience, --time-limit,
-    /// --device, --threads, --progress, --data-dir, --checkpoint-every and --keep may change [default: none]
+    /// --device, --threads, --processes, --peer-timeout, --progress, --data-dir, --checkpoint-every and --keep may
+    /// change [default: none]
     #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
     #[serde(skip)]
     pub resume: Option<PathBuf>,
+
+    /// Start the run in --out, or continue it if it has begun: the same command line each time, for jobs that are
+    /// started anew [default: false]
+    #[arg(long, help_heading = "Checkpoints", conflicts_with = "resume")]
+    #[serde(skip)]
+    pub resume_if_any: bool,
 
     /// Also write checkpoints within epochs, every N steps (500) or after a time (10m) [default: never]
     #[arg(long, value_name = "N or DURATION", help_heading = "Checkpoints")]
@@ -363,6 +384,9 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("min_learning_rate"),
     machine("device"),
     machine("threads"),
+    machine("processes"),
+    model("shards"),
+    machine("peer_timeout"),
     machine("checkpoint_every"),
     machine("keep"),
     fixed("out"),
@@ -413,6 +437,8 @@ impl TrainOptions {
             plateau_cooldown: Some(0),
             min_learning_rate: Some(0.0),
             device: Some("auto".to_string()),
+            processes: Some(1),
+            peer_timeout: Some("30m".to_string()),
             keep: Some(2),
             csv_separator: Some(",".to_string()),
             csv_decimal: Some(".".to_string()),
@@ -446,7 +472,8 @@ mod tests {
         let command = crate::cli::Cli::command();
         let train = command.find_subcommand("train").unwrap();
         let ids = train.get_arguments().map(|argument| argument.get_id().as_str());
-        let declared: Vec<&str> = ids.filter(|id| !["help", "resume", "config"].contains(id)).collect();
+        let declared: Vec<&str> =
+            ids.filter(|id| !["help", "resume", "resume_if_any", "config"].contains(id)).collect();
         let known: Vec<&str> = OPTIONS.iter().map(|option| option.name).collect();
         assert_eq!(known, declared);
         for name in known {

@@ -2,6 +2,7 @@
 
 mod built_model;
 mod checkpoints;
+mod children;
 mod data;
 mod data_guard;
 mod evaluate;

@@ -3,6 +3,7 @@
 use crate::failure::UsageError;
 use anyhow::Result;
 use std::fmt::Display;
+use std::time::Duration;
 
 #[derive(Default)]
 pub struct Checker {
@@ -38,6 +39,24 @@ impl Checker {
             return self.fault(flag, value, &format!("must be a whole number of at least {min}"));
         }
         usize::try_from(value).ok()
+    }
+
+    pub fn number_of_processes(&mut self, value: Option<i64>) -> Option<usize> {
+        const MAX: i64 = 1024;
+        let value = value?;
+        if !(1..=MAX).contains(&value) {
+            return self.fault("processes", value, &format!("must be a whole number from 1 to {MAX}"));
+        }
+        usize::try_from(value).ok()
+    }
+
+    /// A time above 0.
+    pub fn duration(&mut self, flag: &str, value: Option<&str>) -> Option<Duration> {
+        let value = value?;
+        match humantime::parse_duration(value) {
+            Ok(duration) if !duration.is_zero() => Some(duration),
+            _ => self.fault(flag, value, "must be a time above 0 with its unit, such as 90s, 10m or 2h"),
+        }
     }
 
     /// A number for which the rule holds.

@@ -20,7 +20,7 @@ pub use model::layers_of;
 pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
 pub use output::csv_form;
-pub use resolve::{had_reference_adam, options_of_record, resolve, resolve_resumed};
+pub use resolve::{given_out, had_reference_adam, options_of_record, resolve, resolve_resumed};
 pub use settings::{change_since, settings};
 pub use stopping::{Stopping, direction_of};
 
@@ -58,6 +58,11 @@ pub struct Configuration {
     pub keep_last_weights: bool,
     pub plateau: Option<ReduceLearningRateOnPlateau>,
     pub machine: Machine,
+    pub processes: usize,
+    /// Of a batch; none if they are to be as many as the processes.
+    pub shards: Option<usize>,
+    /// How long a process waits for others.
+    pub peer_timeout: Duration,
     pub out: Option<PathBuf>,
     pub progress: ProgressKind,
     pub csv_form: CsvForm,
@@ -104,8 +109,11 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         Err(fault) => checker.fault("augment", changes, &fault.to_string()),
     });
     let seed = checker.count("seed", options.seed, 0);
-    let time_limit = stopping::check_time_limit(options.time_limit.as_deref(), checker);
+    let time_limit = checker.duration("time-limit", options.time_limit.as_deref());
     let machine = machine::check(options.device.as_deref()?, options.threads, checker);
+    let processes = checker.number_of_processes(options.processes);
+    let shards = options.shards.map(|shards| checker.count("shards", Some(shards), 1));
+    let peer_timeout = checker.duration("peer-timeout", options.peer_timeout.as_deref());
     let monitor = stopping::check_monitor(options, checker);
     let stopping = stopping::check(options, checker);
     let plateau = schedule::check_plateau(options, checker);
@@ -130,6 +138,9 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         keep_last_weights: options.keep_last_weights?,
         plateau,
         machine: machine?,
+        processes: processes?,
+        shards: given_or_none(shards)?,
+        peer_timeout: peer_timeout?,
         out: options.out.clone(),
         progress: options.progress?,
         csv_form: csv_form?,

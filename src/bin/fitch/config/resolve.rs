@@ -8,7 +8,7 @@ use crate::failure::UsageError;
 use anyhow::{Context, Result, ensure};
 use fitch::data::Source;
 use fitch::model::Layers;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The patience of `--stopping theano`, in steps.
@@ -23,6 +23,11 @@ fn given(flags: &TrainOptions) -> Result<TrainOptions> {
         Some(path) => over(&options_file::read(path)?, flags),
         None => Ok(flags.clone()),
     }
+}
+
+/// The folder that flags or the `--config` file name for the run.
+pub fn given_out(flags: &TrainOptions) -> Result<Option<PathBuf>> {
+    Ok(given(flags)?.out)
 }
 
 /// The options of `base`, with those that are `given` in their place.

@@ -5,7 +5,6 @@ use crate::cli::{ModeOption, StoppingOption, TrainOptions};
 use crate::suggestion::did_you_mean;
 use fitch::metrics::Better;
 use fitch::train::callbacks::EarlyStoppingSettings;
-use std::time::Duration;
 
 /// The metrics that the program computes.
 const METRICS: [&str; 4] = ["accuracy", "loss", "val_accuracy", "val_loss"];
@@ -55,16 +54,6 @@ pub fn check_monitor(options: &TrainOptions, checker: &mut Checker) -> Option<St
         return checker.fault("monitor", monitor, rule);
     }
     Some(monitor.to_string())
-}
-
-pub fn check_time_limit(limit: Option<&str>, checker: &mut Checker) -> Option<Duration> {
-    let limit = limit?;
-    match humantime::parse_duration(limit) {
-        Ok(duration) if !duration.is_zero() => Some(duration),
-        _ => {
-            checker.fault("time-limit", limit, "must be a time above 0 with its unit, such as 90s, 10m or 2h")
-        }
-    }
 }
 
 pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Stopping> {

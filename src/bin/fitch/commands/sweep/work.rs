@@ -3,6 +3,7 @@
 use super::plan::PlannedRun;
 use super::{State, Sweep};
 use crate::cli::SweepOptions;
+use crate::commands::children::{ask_to_stop, detach_from_terminal};
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
@@ -175,24 +176,6 @@ fn wait_for_lock(folder: &RunFolder) -> Result<RunLock> {
     }
 }
 
-/// Keeps Ctrl-C at the terminal from the training: the sweep alone gets it, and passes it on once. If the
-/// sweep is killed, the training stops too, with its files whole.
-#[cfg(target_os = "linux")]
-fn detach_from_terminal(command: &mut Command) {
-    use std::os::unix::process::CommandExt;
-    command.process_group(0);
-    // SAFETY: prctl may be called between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
-            Ok(())
-        });
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn detach_from_terminal(_: &mut Command) {}
-
 /// Waits for a process to end. If the sweep is interrupted, it interrupts the process, which ends after its
 /// step.
 fn wait(mut child: Child, is_interrupted: &AtomicBool) -> Result<ExitStatus> {
@@ -203,20 +186,11 @@ fn wait(mut child: Child, is_interrupted: &AtomicBool) -> Result<ExitStatus> {
         }
         if is_interrupted.load(Ordering::Relaxed) && !was_interrupted {
             was_interrupted = true;
-            interrupt(&child);
+            ask_to_stop(&child);
         }
         thread::sleep(PAUSE);
     }
 }
-
-#[cfg(target_os = "linux")]
-fn interrupt(child: &Child) {
-    // SAFETY: it was not waited for yet, so the number is still its own.
-    unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
-}
-
-#[cfg(not(target_os = "linux"))]
-fn interrupt(_: &Child) {}
 
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();

@@ -2,6 +2,7 @@
 
 mod finish;
 mod optimizer;
+mod processes;
 mod run_in_progress;
 mod splits;
 mod stopper;
@@ -16,14 +17,15 @@ use super::{restart_with_short_spins, start_libtorch};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::{self, Hint, UsageError};
+use crate::failure::{self, AtRank, Hint, UsageError};
 use crate::precision::Precision;
-use crate::progress::{DownloadProgress, TrainingProgress};
+use crate::progress::{DownloadProgress, ProgressKind, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, BatchSource, Dataset, Source};
 use fitch::device;
+use fitch::distributed::{self, Group, Meeting, Place};
 use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
@@ -48,11 +50,21 @@ struct Work {
     class_weights: Option<Vec<f32>>,
     /// Freshly initialised at first.
     network: Network,
+    /// The processes that train together; this one alone as a rule.
+    group: Group,
 }
 
 pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     restart_with_short_spins();
-    let resumed = flags.resume.as_deref().map(RecordedRun::open).transpose()?;
+    let Some(place) = Place::from_env()? else { return run_at(None, flags, terminal) };
+    let of_others = terminal.for_errors();
+    let terminal = if place.rank == 0 { terminal } else { &of_others };
+    run_at(Some(&place), flags, terminal).map_err(|fault| fault.context(AtRank(place.rank)))
+}
+
+/// Trains, at a place among several processes if there is one.
+fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
+    let resumed = resumed_run(&flags)?;
     let (options, warnings) = match &resumed {
         Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
         None => config::resolve(&flags)?,
@@ -63,20 +75,46 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
         let validation = options.validation.as_deref().filter(|_| flags.validation.is_none());
         run.check_data_is_there(dataset, validation, &resume_command(run.folder.path()))?;
     }
-    let configuration = config::check(&options)?;
+    let mut configuration = config::check(&options)?;
+    let check_folder = |configuration: &Configuration| match (&configuration.out, &resumed) {
+        (Some(out), None) => check_free(out),
+        _ => Ok(()),
+    };
+    if place.is_none() {
+        check_folder(&configuration)?;
+    }
+    // Runs of earlier versions have one shard.
+    let processes = place.map_or(configuration.processes, |place| place.size);
+    let shards = *configuration.shards.get_or_insert(if resumed.is_some() { 1 } else { processes });
+    check_shards(shards, processes, configuration.batch_size)?;
+    match (place, configuration.processes) {
+        (None, 1) => {}
+        (None, processes) => return processes::run(processes, terminal),
+        (Some(place), processes) => {
+            check_processes(place, processes)?;
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            if options.threads.is_none() {
+                configuration.machine.threads = (cores / place.local_size).max(1);
+            }
+        }
+    }
     if cfg!(debug_assertions) {
         terminal.warn("this is a debug build, which is slow; scripts/fitch builds and runs a fast one");
     }
     warnings.iter().for_each(|warning| terminal.warn(warning));
-    if let (Some(out), None) = (&configuration.out, &resumed) {
-        check_free(out)?;
-    }
 
-    let work = prepare(configuration, terminal)?;
+    let work = prepare(configuration, place, terminal)?;
+    work.group.ensure_same(&common_lines(&work, &options, resumed.is_some())?)?;
+    if !work.group.is_first() {
+        return follow(&work, terminal);
+    }
+    // The other processes notice if the first one ends here.
+    check_folder(&work.configuration)?;
     let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
     let mut stopper = stopper(&work.configuration);
     let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
-    let outcome = failure::guard(|| train(&work, &run, checkpoint, &mut stopper, &mut progress, terminal))
+    let records = Some(&run);
+    let outcome = failure::guard(|| train(&work, records, checkpoint, &mut stopper, &mut progress, terminal))
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
     // The test is what a later evaluation will repeat.
     if work.configuration.precision == Precision::Tf32 {
@@ -87,6 +125,72 @@ pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     }
     progress.draw_curve(&outcome.history);
     finish::finish(&work, run, &outcome, stopper.as_deref(), terminal)
+}
+
+/// Trains with the first process, which writes and prints.
+fn follow(work: &Work, terminal: &Terminal) -> Result<Exit> {
+    let mut stopper = stopper(&work.configuration);
+    let mut progress = TrainingProgress::new(terminal, ProgressKind::None);
+    let outcome = failure::guard(|| train(work, None, None, &mut stopper, &mut progress, terminal))?;
+    Ok(match outcome.stop.reason {
+        StopReason::Interrupted => Exit::Interrupted,
+        StopReason::NonFinite => Exit::Failure,
+        _ => Exit::Success,
+    })
+}
+
+/// The run to continue: that of `--resume`, or that of `--resume-if-any` if it has begun.
+fn resumed_run(flags: &TrainOptions) -> Result<Option<RecordedRun>> {
+    if !flags.resume_if_any {
+        return flags.resume.as_deref().map(RecordedRun::open).transpose();
+    }
+    let Some(out) = config::given_out(flags)? else {
+        return Err(
+            UsageError(vec!["--resume-if-any: needs the folder of the run, --out".to_string()]).into()
+        );
+    };
+    // A start that was killed before it had written its record has left nothing to go on from.
+    let record = RunFolder::open(&out).map(|folder| folder.record_file());
+    if record.is_ok_and(|record| record.exists()) { RecordedRun::open(&out).map(Some) } else { Ok(None) }
+}
+
+/// Refuses to start processes from one of several.
+fn check_processes(place: &Place, processes: usize) -> Result<()> {
+    let is_ours = matches!(place.meeting, Meeting::File(_)) && processes == place.size;
+    if processes == 1 || is_ours {
+        return Ok(());
+    }
+    let fault = format!("--processes {processes}: this is one of {} processes already", place.size);
+    Err(UsageError(vec![fault]).into())
+}
+
+fn check_shards(shards: usize, processes: usize, batch_size: usize) -> Result<()> {
+    let fault = if !shards.is_multiple_of(processes) {
+        let divisors = (1..=shards).filter(|count| shards.is_multiple_of(*count));
+        let divisors: Vec<String> = divisors.map(|count| count.to_string()).collect();
+        format!(
+            "{processes} processes cannot share {shards} shards of a batch evenly: --processes can be {}",
+            divisors.join(", ")
+        )
+    } else if shards > batch_size {
+        format!("--batch-size {batch_size}: cannot be cut into {shards} shards")
+    } else {
+        return Ok(());
+    };
+    Err(UsageError(vec![fault]).into())
+}
+
+/// What must be the same in all processes of a group.
+fn common_lines(work: &Work, options: &TrainOptions, is_resumed: bool) -> Result<String> {
+    if work.group.size() == 1 {
+        return Ok(String::new());
+    }
+    Ok(format!(
+        "fitch = {}\ncontinues a run = {is_resumed}\n{}fingerprint of the images = {}\n",
+        env!("CARGO_PKG_VERSION"),
+        toml::to_string(&config::settings(options)?)?,
+        work.dataset.fingerprint()?
+    ))
 }
 
 /// Fails before anything is loaded if a new run cannot have that folder.
@@ -101,11 +205,16 @@ fn check_free(out: &Path) -> Result<()> {
 }
 
 /// The device, the images and the network.
-fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work> {
+fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
     let chosen = start_libtorch(configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
-    terminal.say(&format!("device: {name} ({}), {threads} threads", chosen.reason));
+    let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
+    terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));
+    let group = match place {
+        Some(place) => Group::join(place, chosen.device, configuration.peer_timeout)?,
+        None => Group::alone(),
+    };
 
     set_precision(precision, chosen.device, terminal)?;
 
@@ -151,41 +260,36 @@ fn prepare(mut configuration: Configuration, terminal: &Terminal) -> Result<Work
     // Every network has gradients in float32.
     let network = network.context("--precision bf16")?;
     standardize(&network, &splits.train)?;
-    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network })
+    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network, group })
 }
 
+/// Trains; without a run, another process keeps the records.
 fn train(
     work: &Work,
-    run: &RunInProgress,
+    run: Option<&RunInProgress>,
     checkpoint: Option<Checkpoint>,
     stopper: &mut Option<Box<dyn Stopping>>,
     progress: &mut TrainingProgress,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    let Work { configuration, dataset, splits, class_weights, network, .. } = work;
+    let Work { configuration, dataset, splits, class_weights, network, group, .. } = work;
     let optimizer = optimizer::optimizer(configuration, network.variables())?;
     let training_loss = optimizer::training_loss(&configuration.optimization, class_weights.as_deref());
-    let mut unchanged_data = DataGuard::new(dataset, &run.record.dataset.fingerprint);
+    let mut unchanged_data = run.map(|run| DataGuard::new(dataset, &run.record.dataset.fingerprint));
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();
     let mut schedule = configuration.optimization.schedule;
     let mut time_limit = configuration.time_limit.map(TimeLimit::new);
     let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
-    let mut history_file = HistoryFile::new(run.folder.history_file()).form(configuration.csv_form);
-    // Markdown keeps the lines of indented text.
-    let summary: String = run.summary.lines().map(|line| format!("    {line}\n")).collect();
-    let mut tensorboard = TensorBoard::new(run.folder.file(TENSORBOARD)).text("model summary", summary);
-    let mut live_plots = LivePlots::new(&run.folder);
-    let settings = config::settings(&config::options_of_record(&run.record.config)?)?;
-    let mut checkpoints =
-        DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep).settings(settings)?;
-    if let Some(every) = configuration.checkpoint_every {
-        checkpoints = checkpoints.every(every);
-        if let Every::Steps(_) = every {
-            // Whoever counts steps counts on all of them.
-            checkpoints = checkpoints.pause(Duration::ZERO);
-        }
-    }
+    let mut history_file =
+        run.map(|run| HistoryFile::new(run.folder.history_file()).form(configuration.csv_form));
+    let mut tensorboard = run.map(|run| {
+        // Markdown keeps the lines of indented text.
+        let summary: String = run.summary.lines().map(|line| format!("    {line}\n")).collect();
+        TensorBoard::new(run.folder.file(TENSORBOARD)).text("model summary", summary)
+    });
+    let mut live_plots = run.map(|run| LivePlots::new(&run.folder));
+    let mut checkpoints = run.map(|run| checkpoints_of(run, configuration)).transpose()?;
     let mut fit = Fit::network(network, optimizer)
         .epochs(configuration.epochs)
         .batch_size(configuration.batch_size)
@@ -202,7 +306,13 @@ fn train(
         .callback(&mut tensorboard)
         .callback(&mut live_plots)
         .callback(progress)
-        .checkpoints(&mut checkpoints);
+        .distributed(group);
+    if let Some(shards) = configuration.shards {
+        fit = fit.shards(shards);
+    }
+    if let Some(checkpoints) = &mut checkpoints {
+        fit = fit.checkpoints(checkpoints);
+    }
     if let Some(augmentation) = configuration.augmentation {
         fit = fit.transform(move |images| augmentation.apply(images));
     }
@@ -213,6 +323,19 @@ fn train(
         fit = fit.resume(checkpoint);
     }
     fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
+}
+
+/// Where the checkpoints of a run go.
+fn checkpoints_of(run: &RunInProgress, configuration: &Configuration) -> Result<DiskCheckpoints> {
+    let settings = config::settings(&config::options_of_record(&run.record.config)?)?;
+    let checkpoints =
+        DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep).settings(settings)?;
+    Ok(match configuration.checkpoint_every {
+        // Whoever counts steps counts on all of them.
+        Some(every @ Every::Steps(_)) => checkpoints.every(every).pause(Duration::ZERO),
+        Some(every) => checkpoints.every(every),
+        None => checkpoints,
+    })
 }
 
 /// Sets the device to a precision; refuses one that it does not have.
@@ -240,12 +363,14 @@ fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> E
     let out_of_memory =
         || format!("training ran out of memory with a batch size of {}", configuration.batch_size);
     let message = match fault.downcast_ref() {
+        _ if matches!(fault.downcast_ref(), Some(distributed::Fault::Different { .. })) => return fault,
         // It was found before the first step, and resuming would meet it again.
         Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables | Fault::NothingToTrain) => return fault,
         Some(Fault::OutOfMemory) => out_of_memory(),
         // From a thread of its own.
         _ if device::is_out_of_memory(&format!("{fault:#}")) => out_of_memory(),
         Some(Fault::DeviceLost) => "training ended because the device failed".to_string(),
+        _ if fault.is::<distributed::Fault>() => "training ended".to_string(),
         _ => "training ended with a fault".to_string(),
     };
     let newest = DiskCheckpoints::within(folder.checkpoints()).newest();

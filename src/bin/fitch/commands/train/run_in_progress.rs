@@ -203,5 +203,6 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
         options.layers = Some(configuration.layers.to_string());
     }
     options.threads = Some(configuration.machine.threads as i64);
+    options.shards = configuration.shards.map(|shards| shards as i64);
     Ok(serde_json::to_value(options)?)
 }
