@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms of the library, from the bottom up. A room may import from its own floor and from those below.
 const FLOORS: [&[&str]; 4] = [
-    &["device", "files", "kernels", "protobuf", "random", "text"],
+    &["device", "distributed", "files", "kernels", "protobuf", "random", "text"],
     &["data", "metrics", "model", "optim", "run"],
     &["train"],
     &["export", "report"],

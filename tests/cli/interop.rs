@@ -1,7 +1,7 @@
 //! Exported models in other programs' hands: Python's torch, onnx and onnxruntime, and C++. Each test says
 //! that it was skipped where these are not there; `scripts/python` brings the Python packages.
 
-use crate::place::{Finished, Place, real_mnist, skipped};
+use crate::place::{Finished, Place, python, real_mnist, skipped};
 use fitch::data::{Dataset, LoadOptions, Source};
 use fitch::export::onnx::{OnnxInput, model_bytes};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
@@ -16,20 +16,6 @@ use tch::{Device, Kind, Tensor};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Python with the packages, if `scripts/python` has brought them.
-fn python(test: &str) -> Option<Command> {
-    let packages = fs::read_dir(root().join(".python")).ok().and_then(|mut entries| {
-        entries.find_map(|entry| entry.ok().filter(|entry| entry.file_name() != "unfinished"))
-    });
-    let Some(packages) = packages else {
-        skipped(test, "there are no Python packages; `scripts/python --version` brings them");
-        return None;
-    };
-    let mut command = Command::new("python3");
-    command.env("PYTHONPATH", packages.path()).env("PYTHONDONTWRITEBYTECODE", "1");
-    Some(command)
 }
 
 /// A model in every form, with images and what the network itself says of them, for `check_export.py`.

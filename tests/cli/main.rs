@@ -15,6 +15,7 @@ mod pictures;
 mod place;
 mod plot;
 mod predict;
+mod processes;
 mod report;
 mod resume;
 mod runs;

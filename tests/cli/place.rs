@@ -190,3 +190,19 @@ pub fn skipped(test: &str, why: &str) {
     // Not by eprintln!, which the test harness keeps to itself when all is well.
     std::io::stderr().write_all(format!("SKIPPED {test}: {why}\n").as_bytes()).unwrap();
 }
+
+/// Python with the packages, if `scripts/python` has brought them.
+pub fn python(test: &str) -> Option<Command> {
+    let packages = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".python"));
+    let mut packages = packages.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let is_whole = |path: &PathBuf| {
+        path.extension().is_none() && path.join("torch").exists() && path.join("onnx").exists()
+    };
+    let Some(packages) = packages.find(is_whole) else {
+        skipped(test, "there are no Python packages; `scripts/python --version` brings them");
+        return None;
+    };
+    let mut command = Command::new("python3");
+    command.env("PYTHONPATH", packages).env("PYTHONDONTWRITEBYTECODE", "1");
+    Some(command)
+}

@@ -6,7 +6,7 @@ use crate::failure::Hint;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::run::CheckpointFolder;
-use fitch::train::{Checkpoint, DiskCheckpoints, Newest, StopReason, TrainingState};
+use fitch::train::{Checkpoint, DiskCheckpoints, Newest, StopReason};
 use std::path::Path;
 
 /// The newest checkpoint that can be read, with a warning for each damaged one.
@@ -28,7 +28,6 @@ pub fn to_resume(
     configuration: &Configuration,
     terminal: &Terminal,
 ) -> Result<Option<Checkpoint>> {
-    let shown = run.folder.path().display();
     let Newest { checkpoint, settings, .. } = newest(run.folder.checkpoints(), terminal)?;
     let Some(mut checkpoint) = checkpoint else {
         let has_begun = run.record.stop_reason.is_some() || run.folder.weights_file().exists();
@@ -49,30 +48,40 @@ pub fn to_resume(
         }
         .into());
     }
-    let ended_by = |reason: StopReason| run.record.stop_reason.as_deref() == Some(reason.name());
-    let done = |message: String, hint: &str| Hint {
-        message,
-        hint: format!("{hint} goes on; fitch report {shown} makes the files that it lacks"),
-    };
-    let TrainingState { epoch, seconds, .. } = checkpoint.state;
-    // A run that was killed after its last epoch still has its files to write.
-    if epoch > configuration.epochs && ended_by(StopReason::Completed) {
-        let message = format!("{shown} has run all of its {} epochs", epoch - 1);
-        return Err(done(message, "a greater --epochs").into());
+    if let Some(end) = end_of(run, configuration) {
+        return Err(end.into());
     }
-    let patience_before = run.options.patience.unwrap_or_default();
-    if configuration.patience() > patience_before as usize {
+    if is_more_patient(run, configuration) {
         checkpoint.state.early_stop = None;
-    } else if ended_by(StopReason::EarlyStopping) {
-        let message = format!("{shown} was ended by early stopping");
-        return Err(done(message, "a greater --patience").into());
-    }
-    let limit = configuration.time_limit.filter(|limit| limit.as_secs_f64() <= seconds);
-    if let Some(limit) = limit.filter(|_| ended_by(StopReason::TimeLimit)) {
-        let message = format!("{shown} has used up its time limit of {limit:?}");
-        return Err(done(message, "a greater --time-limit").into());
     }
     Ok(Some(checkpoint))
+}
+
+/// How a run came to an end that it cannot go on from with these options; none if it can. A run that was killed
+/// after its last epoch still has its files to write.
+pub fn end_of(run: &RecordedRun, configuration: &Configuration) -> Option<Hint> {
+    let (record, shown) = (&run.record, run.folder.path().display());
+    let ended_by = |reason: StopReason| record.stop_reason.as_deref() == Some(reason.name());
+    let (message, hint) = if ended_by(StopReason::Completed) {
+        let epochs = record.epochs_run.filter(|epochs| *epochs >= configuration.epochs)?;
+        (format!("{shown} has run all of its {epochs} epochs"), "a greater --epochs")
+    } else if ended_by(StopReason::EarlyStopping) && !is_more_patient(run, configuration) {
+        (format!("{shown} was ended by early stopping"), "a greater --patience")
+    } else if ended_by(StopReason::TimeLimit) {
+        let seconds = record.seconds.unwrap_or_default();
+        let limit = configuration.time_limit.filter(|limit| limit.as_secs_f64() <= seconds)?;
+        (format!("{shown} has used up its time limit of {limit:?}"), "a greater --time-limit")
+    } else {
+        return None;
+    };
+    Some(Hint {
+        message,
+        hint: format!("{hint} goes on; fitch report {shown} makes the files that it lacks"),
+    })
+}
+
+fn is_more_patient(run: &RecordedRun, configuration: &Configuration) -> bool {
+    configuration.patience() > run.options.patience.unwrap_or_default() as usize
 }
 
 /// What to say of a run whose checkpoints are all damaged.

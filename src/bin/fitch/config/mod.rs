@@ -21,7 +21,7 @@ pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
 pub use output::csv_form;
 pub use resolve::{given_out, had_reference_adam, options_of_record, resolve, resolve_resumed};
-pub use settings::{change_since, settings};
+pub use settings::{change_since, common, settings};
 pub use stopping::{Stopping, direction_of};
 
 use crate::cli::TrainOptions;

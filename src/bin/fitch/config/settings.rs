@@ -17,6 +17,13 @@ pub fn settings(options: &TrainOptions) -> Result<Table> {
     Ok(table)
 }
 
+/// The options that processes which train together must share.
+pub fn common(options: &TrainOptions) -> Result<Table> {
+    let mut table = Table::try_from(options)?;
+    table.retain(|name, _| OPTIONS.iter().any(|option| option.name == name && !option.is_of_machine));
+    Ok(table)
+}
+
 /// The first option that is not what it was in a checkpoint, in a sentence.
 ///
 /// # Errors

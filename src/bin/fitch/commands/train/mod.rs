@@ -8,7 +8,7 @@ mod splits;
 mod stopper;
 
 use super::built_model::RecordedRun;
-use super::checkpoints::resume_command;
+use super::checkpoints::{self, resume_command};
 use super::data_guard::DataGuard;
 use super::ignored_options::ignored_options;
 use super::plots::LivePlots;
@@ -76,6 +76,15 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
         run.check_data_is_there(dataset, validation, &resume_command(run.folder.path()))?;
     }
     let mut configuration = config::check(&options)?;
+    // Before any process of several begins: all come to the same.
+    if let Some(end) = resumed
+        .as_ref()
+        .filter(|_| flags.resume_if_any)
+        .and_then(|run| checkpoints::end_of(run, &configuration))
+    {
+        terminal.say(&format!("nothing is left to do: {}", end.message));
+        return Ok(Exit::Success);
+    }
     let check_folder = |configuration: &Configuration| match (&configuration.out, &resumed) {
         (Some(out), None) => check_free(out),
         _ => Ok(()),
@@ -188,7 +197,7 @@ fn common_lines(work: &Work, options: &TrainOptions, is_resumed: bool) -> Result
     Ok(format!(
         "fitch = {}\ncontinues a run = {is_resumed}\n{}fingerprint of the images = {}\n",
         env!("CARGO_PKG_VERSION"),
-        toml::to_string(&config::settings(options)?)?,
+        toml::to_string(&config::common(options)?)?,
         work.dataset.fingerprint()?
     ))
 }
