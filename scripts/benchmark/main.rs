@@ -5,6 +5,7 @@
 
 mod convolutions;
 mod files;
+mod processes;
 mod table;
 
 use anyhow::{Context, Result, ensure};
@@ -43,6 +44,9 @@ struct Options {
     /// Time `--model cnn` instead of the reference network
     #[arg(long)]
     convolutions: bool,
+    /// Time trainings in as many processes as there are threads instead
+    #[arg(long)]
+    processes: bool,
     /// Also train with one core kept busy by another process
     #[arg(long)]
     busy: bool,
@@ -71,6 +75,11 @@ fn main() -> Result<()> {
     let mut table = Table::default();
     if options.convolutions {
         convolutions::compare(&samples, &test, &folder.join("mnist"), threads, &options, &mut table)?;
+        print!("\n{}", table.markdown());
+        return options.csv.iter().try_for_each(|path| table.write_csv(path));
+    }
+    if options.processes {
+        processes::compare(&folder, threads, &options, &mut table)?;
         print!("\n{}", table.markdown());
         return options.csv.iter().try_for_each(|path| table.write_csv(path));
     }

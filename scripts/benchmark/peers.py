@@ -5,7 +5,8 @@ everything compiled that can be, fused optimizers. One contender a process:
 
 prints a line of JSON: the seconds of each epoch (without validation), the test accuracy, the versions.
 CONTENDER is jax, keras-jax, keras-tensorflow, torch or torch-compile; torch-cnn or torch-cnn-bfloat16, which
-train the network of `fitch train --model cnn`, and time an evaluation too; or keras-digits, which does the whole
+train the network of `fitch train --model cnn`, and time an evaluation too; torch-ddp or torch-ddp-cnn, which
+train in a process for each thread, by DistributedDataParallel over gloo; or keras-digits, which does the whole
 job of `fitch train` on the digits with their file instead of the folder: split, early stopping with the best
 weights, history as CSV, test set, model file.
 """
@@ -144,15 +145,16 @@ def keras_fit(backend, folder, epochs):
     return clock.seconds, accuracy, f"keras {keras.__version__} on {backend}"
 
 
-def torch_epochs(loss, optimizer, images, labels, epochs):
-    """The seconds of each epoch."""
+def torch_epochs(loss, optimizer, images, labels, epochs, rank=0, size=1):
+    """The seconds of each epoch. One of several processes takes its part of each batch."""
     import torch
 
-    seconds = []
+    seconds, order = [], torch.Generator().manual_seed(0)
     for _ in range(epochs):
         start = time.perf_counter()
         total = torch.zeros(())
-        for rows in torch.randperm(len(images)).split(BATCH):
+        for rows in torch.randperm(len(images), generator=order).split(BATCH):
+            rows = rows[len(rows) * rank // size : len(rows) * (rank + 1) // size]
             value = loss(images[rows], labels[rows])
             optimizer.zero_grad(set_to_none=True)
             value.backward()
@@ -163,6 +165,37 @@ def torch_epochs(loss, optimizer, images, labels, epochs):
     return seconds
 
 
+def initialized(network):
+    from torch import nn
+
+    for layer in network:
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return network
+
+
+def torch_dense():
+    from torch import nn
+
+    return initialized(nn.Sequential(
+        nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.2),
+        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.2),
+        nn.Linear(512, 10),
+    ))
+
+
+def torch_convolutions():
+    import torch
+    from torch import nn
+
+    return initialized(nn.Sequential(
+        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Dropout(0.25), nn.Flatten(), nn.Linear(1152, 128), nn.ReLU(), nn.Dropout(0.25), nn.Linear(128, 10),
+    ).to(memory_format=torch.channels_last))
+
+
 def torch_fused(folder, epochs, threads, compiled=False):
     import torch
     from torch import nn
@@ -171,15 +204,7 @@ def torch_fused(folder, epochs, threads, compiled=False):
     torch.manual_seed(0)
     (images, labels), (test_images, test_labels) = mnist(folder)
     images, labels = torch.tensor(images), torch.tensor(labels, dtype=torch.int64)
-    network = nn.Sequential(
-        nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.2),
-        nn.Linear(512, 512), nn.ReLU(), nn.Dropout(0.2),
-        nn.Linear(512, 10),
-    )
-    for layer in network:
-        if isinstance(layer, nn.Linear):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+    network = torch_dense()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.001, eps=1e-7, fused=True)
 
     def loss(x, y):
@@ -204,15 +229,7 @@ def torch_cnn(folder, epochs, threads, half):
     (images, labels), (test_images, test_labels) = mnist(folder)
     as_images = lambda pixels: torch.tensor(pixels).view(-1, 1, 28, 28)
     images, labels, test_images = as_images(images), torch.tensor(labels, dtype=torch.int64), as_images(test_images)
-    network = nn.Sequential(
-        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Dropout(0.25), nn.Flatten(), nn.Linear(1152, 128), nn.ReLU(), nn.Dropout(0.25), nn.Linear(128, 10),
-    ).to(memory_format=torch.channels_last)
-    for layer in network:
-        if isinstance(layer, (nn.Linear, nn.Conv2d)):
-            nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+    network = torch_convolutions()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.001, eps=1e-7, fused=True)
 
     def logits(x):
@@ -231,6 +248,53 @@ def torch_cnn(folder, epochs, threads, half):
         evaluations.append(time.perf_counter() - start)
     accuracy = float((found == test_labels).mean())
     return seconds, accuracy, f"torch, channels last, fused Adam {torch.__version__}", sorted(evaluations)[2]
+
+
+def torch_ddp(folder, epochs, processes, with_convolutions):
+    """One thread in each process."""
+    import torch.multiprocessing
+
+    with tempfile.TemporaryDirectory() as place:
+        report = os.path.join(place, "report")
+        arguments = (processes, place, report, folder, epochs, with_convolutions)
+        fork = torch.multiprocessing.get_context("fork")
+        started = [fork.Process(target=ddp_process, args=(rank, *arguments)) for rank in range(processes)]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        with open(report) as file:
+            return json.load(file)
+
+
+def ddp_process(rank, size, place, report, folder, epochs, with_convolutions):
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)
+    meeting = f"file://{place}/meeting"
+    torch.distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=size)
+    (images, labels), (test_images, test_labels) = mnist(folder)
+    images, labels, test_images = torch.tensor(images), torch.tensor(labels, dtype=torch.int64), torch.tensor(test_images)
+    network = torch_convolutions() if with_convolutions else torch_dense()
+    parallel = nn.parallel.DistributedDataParallel(network)
+    optimizer = torch.optim.Adam(parallel.parameters(), lr=0.001, eps=1e-7, fused=True)
+
+    def prepared(x):
+        x = x.float() / 255
+        return x.view(-1, 1, 28, 28).contiguous(memory_format=torch.channels_last) if with_convolutions else x
+
+    loss = lambda x, y: nn.functional.cross_entropy(parallel(prepared(x)), y)
+    seconds = torch_epochs(loss, optimizer, images, labels, epochs, rank, size)
+    if rank == 0:
+        network.eval()
+        with torch.inference_mode():
+            found = torch.cat([network(prepared(part)).argmax(-1) for part in test_images.split(1024)]).numpy()
+        version = f"torch, DistributedDataParallel {torch.__version__}"
+        with open(report, "w") as file:
+            json.dump((seconds, float((found == test_labels).mean()), version), file)
+    torch.distributed.destroy_process_group()
 
 
 def keras_digits(file):
@@ -282,6 +346,8 @@ def main():
         "torch-compile": lambda: torch_fused(data, epochs, threads, compiled=True),
         "torch-cnn": lambda: torch_cnn(data, epochs, threads, half=False),
         "torch-cnn-bfloat16": lambda: torch_cnn(data, epochs, threads, half=True),
+        "torch-ddp": lambda: torch_ddp(data, epochs, threads, with_convolutions=False),
+        "torch-ddp-cnn": lambda: torch_ddp(data, epochs, threads, with_convolutions=True),
         "keras-digits": lambda: keras_digits(data),
     }
     seconds, accuracy, version, *evaluation = contenders[options.contender]()

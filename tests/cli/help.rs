@@ -145,7 +145,8 @@ fn the_training_guide_has_every_option_of_train_and_no_other() {
     let known: BTreeSet<_> = [train, of("sweep"), of("summary")].into_iter().flatten().collect();
     // Of torchrun and srun, and a group of options.
     let other = ["--max-restarts", "--no-python", "--nproc-per-node", "--ntasks", "--plateau-"];
-    let unknown: Vec<_> = guide.difference(&known).filter(|option| !other.contains(&option.as_str())).collect();
+    let unknown: Vec<_> =
+        guide.difference(&known).filter(|option| !other.contains(&option.as_str())).collect();
     assert!(unknown.is_empty(), "unknown in the guide: {unknown:?}");
 }
 
