@@ -3,6 +3,7 @@
 mod arrays;
 mod bad_input;
 mod data;
+mod doctor;
 mod downloads;
 mod evaluate;
 mod export;
@@ -18,6 +19,7 @@ mod predict;
 mod report;
 mod resume;
 mod runs;
+mod scripts;
 mod signals;
 mod summary;
 mod sweep;

@@ -4,6 +4,7 @@ mod built_model;
 mod checkpoints;
 mod data;
 mod data_guard;
+mod doctor;
 mod evaluate;
 mod export;
 mod help;
@@ -71,6 +72,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),
+        Command::Doctor(options) => doctor::run(&options, terminal),
         Command::Help(options) => help::run(&options, terminal),
     }
 }
