@@ -40,8 +40,8 @@ const VARIABLES: [&str; 11] = [
 /// What `--train` trains: without dropout, whose masks differ between devices.
 const LAYERS: &str = "conv2d 8 3, relu, maxpool2d 2, dense 64, relu";
 const EPOCHS: usize = 5;
-/// How far the loss of a device may be from the CPU's, as a share of it. Devices round in different places, but
-/// even a change of the initial weights by a millionth moved this loss by less than a millionth.
+/// How far the loss of a device may be from the CPU's, as a share of it. Devices round in different places:
+/// a change of the initial weights by a millionth moved this loss by less than a millionth.
 const TOLERANCE: f64 = 0.001;
 
 pub fn run(options: &DoctorOptions, terminal: &Terminal) -> Result<Exit> {
@@ -285,8 +285,10 @@ fn compare(gpus: &[usize], terminal: &Terminal) -> Result<Exit> {
         let name = device_name(device);
         let cells = match failure::guard(|| train(device)) {
             Ok(trained) => {
-                let of_cpu = *on_cpu.get_or_insert(trained.loss);
-                faults.extend(disagreement(&name, trained.loss, of_cpu));
+                if device == Device::Cpu {
+                    on_cpu = Some(trained.loss);
+                }
+                faults.extend(on_cpu.and_then(|of_cpu| disagreement(&name, trained.loss, of_cpu)));
                 [
                     format!("{:.6}", trained.loss),
                     format!("{:.4}", trained.test_accuracy),
@@ -294,7 +296,7 @@ fn compare(gpus: &[usize], terminal: &Terminal) -> Result<Exit> {
                 ]
             }
             Err(fault) => {
-                faults.push(format!("{name}: the training failed: {fault:#}"));
+                faults.push(format!("{name}: the training failed: {}", failure::message(&fault)));
                 ["failed", "-", "-"].map(str::to_string)
             }
         };

@@ -217,8 +217,8 @@ fn can_resume(folder: &RunFolder) -> Result<bool> {
     Ok(false)
 }
 
-/// The device to train on, unless the options of the run say enough. A run that is resumed may have had another
-/// place.
+/// The device to train on, unless the options of the run say enough. A run that is resumed may have had
+/// another place.
 fn device_option(run: &PlannedRun, place: Place, resumes: bool) -> Option<String> {
     match place {
         Place::Gpu(index) => Some(format!("cuda:{index}")),
