@@ -28,6 +28,21 @@ pub(crate) fn size_text(parameters: i64) -> String {
     format!("{size:.2} {unit}")
 }
 
+/// A number of bytes for people: `70 GiB`, `3.5 GiB`, `120 MiB`.
+pub fn byte_size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut unit = "bytes";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        // What would round to 1024 is 1.0 of the next unit.
+        if size < 1023.5 {
+            break;
+        }
+        (size, unit) = (size / 1024.0, larger);
+    }
+    let digits = usize::from(size < 9.95 && unit != "bytes");
+    format!("{size:.digits$} {unit}")
+}
+
 /// A name as it can be shown: characters that a terminal would obey, that turn the direction of text or that
 /// XML does not have are written as in Rust, `\u{1b}`.
 pub fn printable(name: &str) -> Cow<'_, str> {
@@ -60,6 +75,23 @@ pub(crate) fn printable_file_name(name: &std::ffi::OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_have_two_digits_or_a_whole_number() {
+        let cases: [(u64, &str); 8] = [
+            (0, "0 bytes"),
+            (5, "5 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (3_758_096_384, "3.5 GiB"),
+            (70 << 30, "70 GiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
+            (u64::MAX, "16777216 TiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(byte_size(bytes), text);
+        }
+    }
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {

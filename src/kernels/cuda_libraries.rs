@@ -59,27 +59,6 @@ fn check_driver(driver: Option<i32>, runtime: Option<i32>) -> Result<(), Missing
     }
 }
 
-/// A CUDA device's compute capability, such as (9, 0); none if that is not known. CUDA must be loaded.
-#[cfg(unix)]
-pub fn compute_capability(index: usize) -> Option<(i32, i32)> {
-    use libloading::os::unix::Library;
-    type GetAttribute = unsafe extern "C" fn(*mut i32, i32, i32) -> i32;
-    // cudaDevAttrComputeCapabilityMajor and -Minor.
-    const MAJOR: i32 = 75;
-    const MINOR: i32 = 76;
-    let attribute = |attribute: i32| {
-        let mut value = 0;
-        // SAFETY: the function takes a pointer to an int, an attribute and a device, writes the int, and
-        // returns 0 where it could; any number is allowed for the others.
-        let status = unsafe {
-            let get = Library::this().get::<GetAttribute>("cudaDeviceGetAttribute").ok()?;
-            get(&mut value, attribute, i32::try_from(index).ok()?)
-        };
-        (status == 0).then_some(value)
-    };
-    Some((attribute(MAJOR)?, attribute(MINOR)?))
-}
-
 /// On other systems they are part of the program, or there are none.
 ///
 /// # Errors
@@ -87,12 +66,6 @@ pub fn compute_capability(index: usize) -> Option<(i32, i32)> {
 #[cfg(not(unix))]
 pub fn load() -> Result<(), Missing> {
     check_driver(None, None)
-}
-
-/// Not known on other systems.
-#[cfg(not(unix))]
-pub fn compute_capability(_: usize) -> Option<(i32, i32)> {
-    None
 }
 
 #[cfg(test)]
@@ -108,10 +81,5 @@ mod tests {
         {
             assert_eq!(check_driver(driver, runtime), Ok(()));
         }
-    }
-
-    #[test]
-    fn without_cuda_no_capability_is_known() {
-        assert_eq!(compute_capability(200), None);
     }
 }

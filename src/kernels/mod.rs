@@ -1,7 +1,7 @@
 //! What fitch computes beside libtorch, or through its side doors: slices of tensor memory, matrix products,
 //! libtorch's own threads, pooling, normalisation, cross-entropy, masks, updates of parameters, operators
-//! that tch does not bind, the libraries of CUDA, and the container of TorchScript. The room knows nothing of
-//! what it is used for.
+//! that tch does not bind, the libraries and the driver of CUDA, and the container of TorchScript. The room
+//! knows nothing of what it is used for.
 //!
 //! All of the library's unsafe code is here; the rest of the crate denies it. What it relies on:
 //!
@@ -20,11 +20,12 @@
 //!   libtorch is made from them. Two threads of a caller that hold handles to one tensor race in tch itself;
 //!   no check here can see that.
 //! * **Foreign functions**: `GOMP_parallel` of libgomp (`threads`), with its stable signature; the
-//!   initialisers of the libraries that `cuda_libraries` loads, and three functions of CUDA; setters of
-//!   libtorch's context (`float32_math`); `gemm`, with sizes and strides of live tensors.
+//!   initialisers of the libraries that `cuda_libraries` and `cuda_driver` load, and functions of CUDA and
+//!   NVML; setters of libtorch's context (`float32_math`); `gemm`, with sizes and strides of live tensors.
 
 pub(crate) mod convolution;
 pub(crate) mod cross_entropy;
+pub(crate) mod cuda_driver;
 pub(crate) mod cuda_libraries;
 pub(crate) mod float32_math;
 pub(crate) mod mask;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const TOPICS: [&str; 6] = ["training", "data", "keras", "library", "performance", "contributing"];
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "train",
     "evaluate",
     "predict",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 13] = [
     "runs",
     "sweep",
     "summary",
+    "doctor",
     "help",
     "data list",
     "data fetch",
@@ -142,7 +143,8 @@ fn the_training_guide_has_every_option_of_train_and_no_other() {
     let (guide, train) = (options(&guide), of("train"));
     let missing: Vec<_> = train.difference(&guide).collect();
     assert!(missing.is_empty(), "missing in the guide: {missing:?}");
-    let known: BTreeSet<_> = [train, of("sweep"), of("summary")].into_iter().flatten().collect();
+    let known: BTreeSet<_> =
+        [train, of("sweep"), of("summary"), of("doctor")].into_iter().flatten().collect();
     // Of torchrun and srun, and a group of options.
     let other = ["--max-restarts", "--no-python", "--nproc-per-node", "--ntasks", "--plateau-"];
     let unknown: Vec<_> =

@@ -3,6 +3,7 @@
 mod arrays;
 mod bad_input;
 mod data;
+mod doctor;
 mod downloads;
 mod evaluate;
 mod export;
@@ -19,6 +20,7 @@ mod processes;
 mod report;
 mod resume;
 mod runs;
+mod scripts;
 mod signals;
 mod summary;
 mod sweep;

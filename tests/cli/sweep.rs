@@ -113,6 +113,26 @@ fn a_run_that_fails_is_named_and_stops_no_other() {
 }
 
 #[test]
+fn gpus_that_do_not_work_leave_the_runs_to_the_cpu() {
+    let place = Place::with_plan(PLAN);
+    let Some(folder) = place.fake_driver("sweep") else { return };
+    let finished = place.command(&["sweep", "plan.toml"]).env("LD_LIBRARY_PATH", folder).output().unwrap();
+    let finished = Finished::from(finished).well();
+    assert!(finished.stderr.contains("run 001: learning-rate 0.0001, seed 0\n"), "{finished:?}");
+    assert!(place.read("sweeps/plan/001.log").contains("device: cpu ("));
+    assert_eq!(place.results("sweeps/plan").len(), 5);
+}
+
+#[test]
+fn slurm_gives_a_gpu_to_runs_that_ask_for_one() {
+    for (device, asks) in [("cuda", true), ("cuda:0", true), ("auto", false), ("cpu", false)] {
+        let place = Place::with_plan(&PLAN.replace("threads = 1", &format!("device = '{device}'")));
+        let script = place.sweep(&["--slurm"]).well().stdout;
+        assert_eq!(script.contains("#SBATCH --gres=gpu:1\n"), asks, "{device}: {script}");
+    }
+}
+
+#[test]
 fn a_run_alone_and_a_job_array_of_them() {
     let place = Place::with_plan(PLAN);
     let script =
@@ -184,6 +204,7 @@ fn wrong_plans_and_numbers_are_told() {
     let place = Place::with_plan(PLAN);
     place.sweep(&["--run", "5"]).with_fault(2, &["--run 5: the plan has runs 1 to 4"]);
     place.sweep(&["--processes", "0"]).with_fault(2, &["--processes 0: must be"]);
+    place.sweep(&["--per-gpu", "-1"]).with_fault(2, &["--per-gpu -1: must be"]);
     place.sweep(&["--run", "1"]).well();
     fs::write(place.path("plan.toml"), PLAN.replace("epochs = 2", "epochs = 3")).unwrap();
     place.sweep(&[]).with_fault(1, &["sweeps/plan/001.toml differs from the plan", "another --out"]);

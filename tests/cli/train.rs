@@ -1,4 +1,4 @@
-use crate::place::{IDX_FILES, Place, real_mnist, wait_until};
+use crate::place::{Finished, IDX_FILES, Place, real_mnist, wait_until};
 use flate2::read::GzDecoder;
 use std::fs::{self, File};
 use std::io::Read;
@@ -396,6 +396,9 @@ fn a_copy_of_the_program_runs_anywhere_without_library_paths() {
 fn a_device_that_is_not_there_is_an_error() {
     let place = Place::new();
     place.train_quickly("run", &["--device", "cuda:200"]).with_fault(1, &["cuda:200"]);
+    let mut hidden = place.command(&["train", "--device", "cuda", "--out", "run"]);
+    let hidden = Finished::from(hidden.env("CUDA_VISIBLE_DEVICES", "").output().unwrap());
+    hidden.with_fault(1, &["error: cannot use cuda: "]);
     assert!(!place.path("run").exists());
     let auto = place.train_quickly("run", &["--device", "cpu"]).well();
     assert!(auto.stderr.contains("device: cpu (asked for), 1 threads"), "{auto:?}");

@@ -162,7 +162,7 @@ fn hints(fault: &Error) -> Vec<String> {
 }
 
 /// All causes, outermost first; libtorch's are cut to their first line.
-fn message(fault: &Error) -> String {
+pub fn message(fault: &Error) -> String {
     let causes = fault.chain().map(|cause| match cause.downcast_ref::<TchError>() {
         Some(torch) => first_line(&torch.to_string()),
         None => cause.to_string(),

@@ -66,6 +66,10 @@ pub fn hint_for_device_fault(fault: &device::Fault) -> Option<String> {
         NoDevice::LibtorchWithoutCuda { .. } => {
             Some("FITCH_LIBTORCH=cuda scripts/fitch gets a libtorch that has CUDA".to_string())
         }
+        NoDevice::NoCode { .. } => Some(
+            "use --device cpu, or set LIBTORCH to a libtorch that was built for GPUs of this kind"
+                .to_string(),
+        ),
         _ => None,
     }
 }
@@ -76,9 +80,10 @@ mod tests {
 
     #[test]
     fn a_libtorch_without_cuda_can_be_replaced() {
-        let fault = |cause| hint_for_device_fault(&device::Fault { index: 0, cause });
+        let fault = |cause| hint_for_device_fault(&device::Fault { index: Some(0), cause });
         let hint = fault(NoDevice::LibtorchWithoutCuda { detail: "no such file".to_string() });
         assert!(hint.unwrap().contains("FITCH_LIBTORCH=cuda"));
+        assert!(fault(NoDevice::NoCode { capability: None }).unwrap().contains("--device cpu"));
         assert_eq!(fault(NoDevice::NoDriver), None);
     }
 

@@ -4,6 +4,7 @@
 mod choices;
 mod data;
 mod data_options;
+mod doctor;
 mod evaluate;
 mod export;
 mod help;
@@ -19,6 +20,7 @@ mod train;
 pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
 pub use data::{DataCommand, FetchOptions, InspectOptions};
 pub use data_options::DataOptions;
+pub use doctor::DoctorOptions;
 pub use evaluate::{EvaluateFormat, EvaluateOptions};
 pub use export::ExportOptions;
 pub use help::HelpOptions;
@@ -72,6 +74,9 @@ pub enum Command {
     Data(DataCommand),
     /// Print the layers of a model with their shapes and parameters, or draw them
     Summary(SummaryOptions),
+    /// Show what a bug report needs: versions, libraries, GPUs, CPU, caches; try the devices
+    #[command(after_help = doctor::NOTES)]
+    Doctor(DoctorOptions),
     /// Print a guide or the help of a command
     Help(HelpOptions),
 }

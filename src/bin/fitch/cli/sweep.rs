@@ -19,6 +19,9 @@ option independently, from a list or from a range such as
 { range = [16, 256] } or { log-range = [0.0001, 0.01] }; another seed = 1
 there samples others.
 
+With GPUs that work, one run at a time trains on each; device = \"cpu\"
+in the plan keeps runs on the CPU, device = \"cuda:1\" on that GPU.
+
 Runs are written to DIR/001 and so on. After an interruption, the same command
 continues the sweep.
 
@@ -34,9 +37,14 @@ pub struct SweepOptions {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
-    /// Runs to train at the same time [default: 2, or 1 on a single core; no limit for Slurm]
+    /// Runs to train at the same time, on CPU and GPUs together [default: on the CPU 2, or 1 on a single core;
+    /// on GPUs as many as --per-gpu allows; no limit for Slurm]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub processes: Option<i64>,
+
+    /// Runs to train at the same time on each GPU; small networks leave room for several [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["run", "slurm"])]
+    pub per_gpu: Option<i64>,
 
     /// CPU threads of each run, unless the plan sets them [default: an equal part of the cores; 4 for Slurm]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]

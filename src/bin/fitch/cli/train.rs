@@ -223,7 +223,8 @@ pub struct TrainOptions {
     #[arg(long, value_name = "X", help_heading = "Learning rate", allow_negative_numbers = true)]
     pub min_learning_rate: Option<f64>,
 
-    /// auto, cpu, cuda or cuda:N [default: auto]
+    /// cpu, cuda:N, cuda for the GPU with the most free memory, or auto: that one, else the CPU
+    /// [default: auto]
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<String>,
 

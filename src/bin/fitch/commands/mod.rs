@@ -5,6 +5,7 @@ mod checkpoints;
 mod children;
 mod data;
 mod data_guard;
+mod doctor;
 mod evaluate;
 mod export;
 mod help;
@@ -72,6 +73,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),
+        Command::Doctor(options) => doctor::run(&options, terminal),
         Command::Help(options) => help::run(&options, terminal),
     }
 }

@@ -1,29 +1,33 @@
 //! `fitch sweep`: one training for each combination of options, several at a time, and a table of the
 //! results. After an interruption of any kind, the same command continues.
 
+mod places;
 mod plan;
 mod results;
 mod slurm;
 mod work;
 
+use super::doctor::working_gpus;
 use crate::cli::SweepOptions;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail, ensure};
+use fitch::device::DeviceChoice;
 use fitch::files::write_whole;
 use fitch::run::{RunFolder, RunLock, RunRecord};
 use fitch::train::StopReason;
 use plan::{Plan, PlannedRun};
 use std::fs;
 use std::path::{Path, PathBuf};
-use work::{Ended, Workers};
+use std::sync::atomic::Ordering;
+use work::{Ended, Numbers, Workers};
 
 pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
     let plan = Plan::read(&options.plan)?;
     let sweep = Sweep { folder: folder(options), plan };
-    let workers = Workers::new(options, sweep.plan.runs.len())?;
+    let numbers = Numbers::check(options)?;
     if options.slurm {
         terminal.result(&slurm::script(options, &sweep)?)?;
         return Ok(Exit::Success);
@@ -36,7 +40,20 @@ pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
     // Of a job array, each task is a process of its own.
     let _lock = if options.run.is_none() { Some(sweep.lock()?) } else { None };
     let is_interrupted = signals::listen(terminal)?;
-    let ended = workers.run(&sweep, &chosen, &is_interrupted, terminal)?;
+    // A run alone chooses for itself, as others may be at work beside it.
+    let gpus = match options.run {
+        Some(_) => Ok(Vec::new()),
+        None => sweep.gpus_for(&chosen),
+    };
+    if is_interrupted.load(Ordering::Relaxed) {
+        return Ok(Exit::Interrupted);
+    }
+    let gpus = gpus?;
+    if let [first, others @ ..] = gpus.as_slice() {
+        let names = others.iter().fold(format!("cuda:{first}"), |names, gpu| format!("{names}, cuda:{gpu}"));
+        terminal.say(&format!("runs for a GPU train on {names}"));
+    }
+    let ended = Workers::new(numbers, &gpus, &chosen).run(&sweep, &chosen, &is_interrupted, terminal)?;
     if options.run.is_none() {
         sweep.report(terminal)?;
     }
@@ -127,6 +144,15 @@ impl Sweep {
             Some(reason) if reason != interrupted => State::Finished(Box::new(record)),
             _ => State::Begun,
         })
+    }
+
+    /// The GPUs that work, if any of the runs that are not finished may use one.
+    fn gpus_for(&self, runs: &[&PlannedRun]) -> Result<Vec<usize>> {
+        let is_finished = |run: &PlannedRun| matches!(self.state(run), Ok(State::Finished(_)));
+        match runs.iter().all(|run| run.device == DeviceChoice::Cpu || is_finished(run)) {
+            true => Ok(Vec::new()),
+            false => working_gpus(),
+        }
     }
 
     /// Shows the table and the best run, and writes the table to results.csv.

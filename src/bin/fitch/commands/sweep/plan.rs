@@ -1,9 +1,10 @@
 //! The plan of a sweep: from a TOML file to the options of every run.
 
 use crate::cli::TrainOptions;
-use crate::config;
+use crate::config::{self, Configuration};
 use crate::failure::UsageError;
 use anyhow::{Context, Result};
+use fitch::device::DeviceChoice;
 use fitch::metrics::Better;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -32,6 +33,7 @@ pub struct PlannedRun {
     pub options: TrainOptions,
     /// What is better in the monitored metric.
     pub direction: Better,
+    pub device: DeviceChoice,
 }
 
 impl PlannedRun {
@@ -129,10 +131,11 @@ impl Plan {
             let mut table = file.options.clone();
             table.extend(varied.iter().cloned().zip(values.iter().cloned()));
             let number = index + 1;
-            let (options, direction) = checked(table).map_err(|lines| {
+            let (options, configuration) = checked(table).map_err(|lines| {
                 UsageError(lines.into_iter().map(|line| format!("run {number}: {line}")).collect())
             })?;
-            runs.push(PlannedRun { number, values, options, direction });
+            let (direction, device) = (configuration.direction(), configuration.machine.device);
+            runs.push(PlannedRun { number, values, options, direction, device });
         }
         Ok(Plan { varied, runs })
     }
@@ -220,7 +223,7 @@ fn draw(choices: &[Choice], seed: u64, run: usize) -> Vec<Value> {
 }
 
 /// The options of a run, after `train`'s own checks.
-fn checked(table: Table) -> Result<(TrainOptions, Better), Vec<String>> {
+fn checked(table: Table) -> Result<(TrainOptions, Configuration), Vec<String>> {
     let options = config::options_of(table)?;
     if options.out.is_some() {
         return Err(vec![
@@ -229,7 +232,7 @@ fn checked(table: Table) -> Result<(TrainOptions, Better), Vec<String>> {
     }
     let resolved = config::resolve(&options).and_then(|(whole, _)| config::check(&whole));
     match resolved {
-        Ok(configuration) => Ok((options, configuration.direction())),
+        Ok(configuration) => Ok((options, configuration)),
         Err(fault) => Err(match fault.downcast::<UsageError>() {
             Ok(UsageError(lines)) => lines,
             Err(fault) => vec![format!("{fault:#}")],

@@ -3,6 +3,7 @@
 use super::Sweep;
 use crate::cli::SweepOptions;
 use anyhow::{Context, Result};
+use fitch::device::DeviceChoice;
 use std::path::{Path, absolute};
 
 /// Default threads of a training: the cores of this machine say nothing about those of a cluster.
@@ -13,9 +14,8 @@ pub fn script(options: &SweepOptions, sweep: &Sweep) -> Result<String> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
     let plan = absolute(&options.plan)?;
     let folder = absolute(&sweep.folder)?;
-    let on_cuda =
-        |device: &Option<String>| device.as_deref().is_some_and(|device| device.starts_with("cuda"));
-    let gpu = match sweep.plan.runs.iter().any(|run| on_cuda(&run.options.device)) {
+    let on_cuda = |device| matches!(device, DeviceChoice::AnyCuda | DeviceChoice::Cuda(_));
+    let gpu = match sweep.plan.runs.iter().any(|run| on_cuda(run.device)) {
         true => "#SBATCH --gres=gpu:1\n",
         false => "",
     };

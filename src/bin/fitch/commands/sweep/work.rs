@@ -1,5 +1,6 @@
 //! The processes of a sweep: one for each run, several at a time.
 
+use super::places::{Place, Places};
 use super::plan::PlannedRun;
 use super::{State, Sweep};
 use crate::cli::SweepOptions;
@@ -10,8 +11,8 @@ use anyhow::{Context, Result, bail};
 use fitch::run::{RunFolder, RunLock};
 use std::fs::{self, OpenOptions};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,11 +21,36 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The longest wait for a run that another process holds.
 const TIME_TO_END: Duration = Duration::from_secs(10);
 
-/// The number of processes at a time, and the threads of each.
+/// What the options say of the processes, checked.
 #[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    processes: Option<usize>,
+    threads: Option<usize>,
+    per_gpu: usize,
+}
+
+/// The places of the processes, and the threads of each.
+#[derive(Clone, Debug)]
 pub struct Workers {
-    pub processes: usize,
-    pub threads: usize,
+    places: Places,
+    processes: usize,
+    threads: usize,
+}
+
+/// What is still to be done, and where there is room for it.
+struct Queue<'a> {
+    waiting: Vec<&'a PlannedRun>,
+    places: Places,
+}
+
+impl<'a> Queue<'a> {
+    /// The first run that has a place; none while all that could have one are taken.
+    fn next(&mut self) -> Option<(&'a PlannedRun, Place)> {
+        let places = &mut self.places;
+        let has_place = |(index, run): (usize, &&PlannedRun)| Some((index, places.acquire(run.device)?));
+        let (index, place) = self.waiting.iter().enumerate().find_map(has_place)?;
+        Some((self.waiting.remove(index), place))
+    }
 }
 
 /// How the runs ended, taken together.
@@ -35,23 +61,34 @@ pub enum Ended {
     Interrupted,
 }
 
-impl Workers {
+impl Numbers {
     /// # Errors
     /// Numbers out of range.
-    pub fn new(options: &SweepOptions, runs: usize) -> Result<Workers> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let number = |flag: &str, value: Option<i64>, default: usize| match value {
-            None => Ok(default),
-            Some(value) => {
-                usize::try_from(value).ok().filter(|value| (1..=1024).contains(value)).ok_or_else(|| {
-                    UsageError(vec![format!("--{flag} {value}: must be a whole number from 1 to 1024")])
-                })
-            }
+    pub fn check(options: &SweepOptions) -> Result<Numbers> {
+        let number = |flag: &str, value: Option<i64>| {
+            let rule =
+                |value| UsageError(vec![format!("--{flag} {value}: must be a whole number from 1 to 1024")]);
+            let checked = |value| usize::try_from(value).ok().filter(|value| (1..=1024).contains(value));
+            value.map(|value| checked(value).ok_or_else(|| rule(value))).transpose()
         };
-        let processes = number("processes", options.processes, cores.min(2))?.min(runs);
-        let side_by_side = if options.run.is_some() { 1 } else { processes };
-        let threads = number("threads", options.threads, (cores / side_by_side).max(1))?;
-        Ok(Workers { processes, threads })
+        Ok(Numbers {
+            processes: number("processes", options.processes)?,
+            threads: number("threads", options.threads)?,
+            per_gpu: number("per-gpu", options.per_gpu)?.unwrap_or(1),
+        })
+    }
+}
+
+impl Workers {
+    /// For these runs, on a machine with these GPUs.
+    pub fn new(numbers: Numbers, gpus: &[usize], runs: &[&PlannedRun]) -> Workers {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let on_cpu = numbers.processes.unwrap_or(cores.min(2));
+        let in_all = numbers.processes.unwrap_or(runs.len());
+        let places = Places::new(on_cpu, gpus, numbers.per_gpu, in_all);
+        let processes = places.at_a_time(runs.iter().map(|run| run.device));
+        let threads = numbers.threads.unwrap_or((cores / processes.max(1)).max(1));
+        Workers { places, processes, threads }
     }
 
     /// Trains the runs that are not finished, and reports how each ended.
@@ -62,21 +99,29 @@ impl Workers {
         is_interrupted: &AtomicBool,
         terminal: &Terminal,
     ) -> Result<Ended> {
-        let next = AtomicUsize::new(0);
+        let queue = Mutex::new(Queue { waiting: runs.to_vec(), places: self.places.clone() });
         let failures = Mutex::new(Vec::new());
         let work = || {
-            while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if is_interrupted.load(Ordering::Relaxed) {
-                    break;
-                }
-                if let Err(fault) = self.finish(sweep, run, is_interrupted, terminal) {
+            while !is_interrupted.load(Ordering::Relaxed) {
+                let mut open = locked(&queue);
+                let Some((run, place)) = open.next() else {
+                    match open.waiting.is_empty() {
+                        true => break,
+                        false => drop(open),
+                    }
+                    thread::sleep(PAUSE);
+                    continue;
+                };
+                drop(open);
+                if let Err(fault) = self.finish(sweep, run, place, is_interrupted, terminal) {
                     terminal.error(&format!("{}: {fault:#}", sweep.path(run).display()));
-                    failures.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(run.number);
+                    locked(&failures).push(run.number);
                 }
+                locked(&queue).places.release(place);
             }
         };
         thread::scope(|scope| {
-            for _ in 0..self.processes.min(runs.len()) {
+            for _ in 0..self.processes {
                 scope.spawn(work);
             }
         });
@@ -96,6 +141,7 @@ impl Workers {
         &self,
         sweep: &Sweep,
         run: &PlannedRun,
+        place: Place,
         is_interrupted: &AtomicBool,
         terminal: &Terminal,
     ) -> Result<()> {
@@ -112,7 +158,11 @@ impl Workers {
             true => vec!["--resume".into(), sweep.path(run)],
             false => vec!["--config".into(), sweep.file(run, "toml"), "--out".into(), sweep.path(run)],
         };
-        terminal.say(&format!("run {}: {}", sweep.name(run), run.describe(&sweep.plan.varied)));
+        let description = run.describe(&sweep.plan.varied);
+        terminal.say(&match place {
+            Place::Cpu => format!("run {}: {description}", sweep.name(run)),
+            Place::Gpu(index) => format!("run {}: {description}, on cuda:{index}", sweep.name(run)),
+        });
         let log_path = sweep.file(run, "log");
         let log = OpenOptions::new().create(true).append(true).open(&log_path);
         let log = log.with_context(|| format!("cannot write {}", log_path.display()))?;
@@ -121,6 +171,9 @@ impl Workers {
         command.arg("train").args(arguments).args(["--progress", "lines"]);
         if run.options.threads.is_none() {
             command.args(["--threads", &self.threads.to_string()]);
+        }
+        if let Some(device) = device_option(run, place, resumes) {
+            command.args(["--device", &device]);
         }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         detach_from_terminal(&mut command);
@@ -165,6 +218,20 @@ fn can_resume(folder: &RunFolder) -> Result<bool> {
     Ok(false)
 }
 
+/// The device to train on, unless the options of the run say enough. A run that is resumed may have had
+/// another place.
+fn device_option(run: &PlannedRun, place: Place, resumes: bool) -> Option<String> {
+    match place {
+        Place::Gpu(index) => Some(format!("cuda:{index}")),
+        Place::Cpu if resumes => Some(run.options.device.clone().unwrap_or("auto".to_string())),
+        Place::Cpu => None,
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
 /// The lock of a run. After a sweep was killed, its trainings take a moment to end.
 fn wait_for_lock(folder: &RunFolder) -> Result<RunLock> {
     let start = Instant::now();
@@ -200,6 +267,65 @@ fn last_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::TrainOptions;
+    use fitch::device::DeviceChoice::{self, Auto, Cpu, Cuda};
+    use fitch::metrics::Better;
+
+    fn runs(devices: &[DeviceChoice]) -> Vec<PlannedRun> {
+        let run = |(index, &device): (usize, &DeviceChoice)| PlannedRun {
+            number: index + 1,
+            values: Vec::new(),
+            options: TrainOptions::default(),
+            direction: Better::Lower,
+            device,
+        };
+        devices.iter().enumerate().map(run).collect()
+    }
+
+    fn workers(processes: Option<usize>, per_gpu: usize, gpus: &[usize], runs: &[PlannedRun]) -> Workers {
+        let numbers = Numbers { processes, threads: None, per_gpu };
+        Workers::new(numbers, gpus, &runs.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_run_goes_past_those_that_wait_for_another_place() {
+        let runs = runs(&[Cuda(1), Cuda(1), Auto, Cpu, Auto]);
+        let places = Places::new(1, &[0, 1], 1, 9);
+        let mut queue = Queue { waiting: runs.iter().collect(), places };
+        let mut next = |ended: Option<Place>| {
+            ended.into_iter().for_each(|place| queue.places.release(place));
+            queue.next().map(|(run, place)| (run.number, place))
+        };
+        assert_eq!(next(None), Some((1, Place::Gpu(1))));
+        assert_eq!(next(None), Some((3, Place::Gpu(0))));
+        assert_eq!(next(None), Some((4, Place::Cpu)));
+        assert_eq!(next(None), None);
+        assert_eq!(next(Some(Place::Gpu(0))), Some((5, Place::Gpu(0))));
+        assert_eq!(next(Some(Place::Gpu(1))), Some((2, Place::Gpu(1))));
+        assert_eq!(next(None), None);
+    }
+
+    /// One that was begun on a GPU would ask for it again where there is none.
+    #[test]
+    fn a_resumed_run_goes_on_where_it_has_a_place_now() {
+        let run = &runs(&[Auto])[0];
+        assert_eq!(device_option(run, Place::Gpu(2), true).as_deref(), Some("cuda:2"));
+        assert_eq!(device_option(run, Place::Gpu(2), false).as_deref(), Some("cuda:2"));
+        assert_eq!(device_option(run, Place::Cpu, true).as_deref(), Some("auto"));
+        assert_eq!(device_option(run, Place::Cpu, false), None);
+    }
+
+    #[test]
+    fn gpus_decide_how_many_runs_train_at_a_time_unless_there_is_a_bound() {
+        let (many, few) = (runs(&[Auto; 20]), runs(&[Auto; 3]));
+        let gpus = [0, 1, 2, 3];
+        assert_eq!(workers(None, 1, &gpus, &many).processes, 4);
+        assert_eq!(workers(None, 3, &gpus, &many).processes, 12);
+        assert_eq!(workers(Some(5), 3, &gpus, &many).processes, 5);
+        assert_eq!(workers(None, 3, &gpus, &few).processes, 3);
+        assert_eq!(workers(Some(3), 1, &[], &many).processes, 3);
+        assert_eq!(workers(Some(9), 1, &[], &few).processes, 3);
+    }
 
     #[test]
     fn a_run_folder_is_removed_under_its_lock() {
