@@ -96,6 +96,11 @@ impl Group {
         self.size
     }
 
+    /// The device that tensors go between the processes from.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
     /// Whether this is the first process: the one that writes and prints.
     pub fn is_first(&self) -> bool {
         self.rank == 0

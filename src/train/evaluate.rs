@@ -29,22 +29,63 @@ pub struct Evaluation {
 /// # Errors
 /// No samples, samples that do not fit the model, or a fault of the device.
 pub fn evaluate(model: &dyn ModuleT, source: &dyn BatchSource, batch_size: usize) -> Result<Evaluation> {
+    evaluate_in(model, source, batch_size, &Group::alone())
+}
+
+/// As [`evaluate`], with the batches shared by the processes of a group, each of which has the same weights and
+/// gets the same result.
+///
+/// # Errors
+/// As there; a process that cannot be reached.
+pub fn evaluate_in(
+    model: &dyn ModuleT,
+    source: &dyn BatchSource,
+    batch_size: usize,
+    group: &Group,
+) -> Result<Evaluation> {
     let (loss, metrics) = (Loss::cross_entropy(), [Metric::accuracy()]);
-    let (mut predictions, mut confidences) = (Vec::new(), Vec::new());
+    let mut classified = Vec::new();
     let keep = |logits: &Tensor| {
-        predictions.push(logits.f_argmax(-1, false)?);
-        confidences.push(logits.f_softmax(-1, Kind::Double)?.f_amax(-1, false)?);
+        let (predictions, confidences) =
+            (logits.f_argmax(-1, false)?, logits.f_softmax(-1, Kind::Double)?.f_amax(-1, false)?);
+        classified.push(Tensor::f_stack(&[predictions.f_to_kind(Kind::Double)?, confidences], 1)?);
         Ok(())
     };
-    let batch_size = evaluation_batch_size(batch_size);
-    let means = fault::catch(|| evaluate_batches(model, source, &loss, &metrics, batch_size, None, keep))?;
-    let whole = |parts: &[Tensor]| Tensor::f_cat(parts, 0)?.f_to_device(Device::Cpu);
+    let batch_size = within_memory(source, evaluation_batch_size(batch_size))?;
+    let group = Some(group).filter(|group| group.size() > 1);
+    let means = fault::catch(|| evaluate_batches(model, source, &loss, &metrics, batch_size, group, keep))?;
+    let classified = match group {
+        Some(group) => in_order_of_batches(&classified, source.len(), batch_size, group)?,
+        None => Tensor::f_cat(&classified, 0)?,
+    };
+    let column = |index| classified.f_select(1, index)?.f_to_device(Device::Cpu);
     Ok(Evaluation {
         loss: means[0],
         accuracy: means[1],
-        predictions: Vec::try_from(&whole(&predictions)?)?,
-        confidences: Vec::try_from(&whole(&confidences)?)?,
+        predictions: Vec::try_from(&column(0)?.f_to_kind(Kind::Int64)?)?,
+        confidences: Vec::try_from(&column(1)?)?,
     })
+}
+
+/// Rows of float64 for all samples, given those of each batch of this process.
+fn in_order_of_batches(own: &[Tensor], samples: usize, batch_size: usize, group: &Group) -> Result<Tensor> {
+    let size = |batch: usize| batch_size.min(samples - batch * batch_size) as i64;
+    let batches = samples.div_ceil(batch_size);
+    // The first process has the most rows, and all send as many.
+    let most: i64 = (0..batches).step_by(group.size()).map(size).sum();
+    let sent = Tensor::f_zeros([most, 2], (Kind::Double, group.device()))?;
+    if !own.is_empty() {
+        let own = Tensor::f_cat(own, 0)?;
+        sent.f_narrow(0, 0, own.size()[0])?.f_copy_(&own)?;
+    }
+    let all = group.gather(&sent)?.f_view([group.size() as i64, most, 2])?;
+    let mut starts = vec![0; group.size()]; // of the next batch of each
+    let of_batch = |batch: usize| {
+        let rank = batch % group.size();
+        starts[rank] += size(batch);
+        all.f_get(rank as i64)?.f_narrow(0, starts[rank] - size(batch), size(batch))
+    };
+    Ok(Tensor::f_cat(&(0..batches).map(of_batch).collect::<Result<Vec<_>, _>>()?, 0)?)
 }
 
 /// Evaluates any model: the means of a loss, as `loss`, and of metrics by their names over all samples, on

@@ -31,7 +31,7 @@ pub use best::Best;
 pub use callback::{Callback, Stopping};
 pub use checkpoint::{Checkpoint, CheckpointStore, Newest};
 pub use disk_checkpoints::{DiskCheckpoints, Every};
-pub use evaluate::{Evaluation, evaluate, evaluate_with};
+pub use evaluate::{Evaluation, evaluate, evaluate_in, evaluate_with};
 pub use fault::{Fault, torch_message};
 pub use fit::Fit;
 pub use outcome::Outcome;

@@ -16,34 +16,47 @@ pub struct Sharing<'a> {
     shards: usize,
 }
 
-/// What comes of some shards: sums, ready to be added to those of others.
+/// What comes of some shards: sums, ready to be added to those of others, in one tensor that can be sent as it is.
 #[derive(Debug)]
 pub struct ShardSums {
-    /// float32 [n]: gradients and the changes of running statistics, by the shares of the shards in the batch.
-    pub values: Tensor,
-    /// float64 [m]: loss and metrics, by numbers of samples; then what processes wish.
-    pub sums: Tensor,
+    /// float32: first `sums` float64 numbers, bit for bit; then the values; of even length, so that in a row of
+    /// several of them float64 begins at a multiple of its size.
+    packed: Tensor,
+    sums: i64,
+    values: i64,
 }
 
 impl ShardSums {
+    /// Of values of any shapes, as float32: gradients and the changes of running statistics, by the shares of the
+    /// shards in the batch. And of float64 sums \[m\]: loss and metrics, by numbers of samples; then what
+    /// processes wish.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn pack(values: &[Tensor], sums: &Tensor) -> Result<ShardSums> {
+        let count: i64 = values.iter().map(|value| value.numel() as i64).sum();
+        let mut parts = vec![sums.f_view_dtype(Kind::Float)?];
+        for value in values {
+            parts.push(value.f_to_kind(Kind::Float)?.f_reshape([-1])?);
+        }
+        parts.push(Tensor::f_zeros([count % 2], (Kind::Float, sums.device()))?);
+        Ok(ShardSums { packed: Tensor::f_cat(&parts, 0)?, sums: sums.numel() as i64, values: count })
+    }
+
+    /// The values in a row, float32 [n].
+    pub fn values(&self) -> Result<Tensor> {
+        Ok(self.packed.f_narrow(0, 2 * self.sums, self.values)?)
+    }
+
+    /// The sums, float64 [m].
+    pub fn sums(&self) -> Result<Tensor> {
+        Ok(self.packed.f_narrow(0, 0, 2 * self.sums)?.f_view_dtype(Kind::Double)?)
+    }
+
     fn plus(self, other: ShardSums) -> Result<ShardSums> {
-        Ok(ShardSums { values: self.values.f_add(&other.values)?, sums: self.sums.f_add(&other.sums)? })
-    }
-
-    /// Both as float32, bit for bit. The length is even, so that in a row of several of them float64 begins at a
-    /// multiple of its size.
-    fn packed(&self) -> Result<Tensor> {
-        let sums = self.sums.f_view_dtype(Kind::Float)?;
-        let rest = self.values.f_narrow(0, 0, self.values.numel() as i64 % 2)?;
-        Ok(Tensor::f_cat(&[&sums, &self.values, &rest], 0)?)
-    }
-
-    fn unpacked(packed: &Tensor, like: &ShardSums) -> Result<ShardSums> {
-        let (sums, values) = (2 * like.sums.numel() as i64, like.values.numel() as i64);
-        Ok(ShardSums {
-            sums: packed.f_narrow(0, 0, sums)?.f_view_dtype(Kind::Double)?,
-            values: packed.f_narrow(0, sums, values)?,
-        })
+        let _ = self.values()?.f_add_(&other.values()?)?;
+        let _ = self.sums()?.f_add_(&other.sums()?)?;
+        Ok(self)
     }
 }
 
@@ -112,19 +125,20 @@ impl<'a> Sharing<'a> {
                 known.extend(self.parts_of(0).into_iter().map(|part| (part.start, part.end)).zip(own));
             }
             Some(group) => {
-                let mut packed = own.iter().map(ShardSums::packed).collect::<Result<Vec<_>>>()?;
-                let length = packed[0].numel() as i64;
+                let ShardSums { sums, values, .. } = own[0];
+                let length = own[0].packed.numel() as i64;
                 // All send as much.
                 let most = (0..group.size()).map(|rank| self.parts_of(rank).len()).max().unwrap_or(1);
-                while packed.len() < most {
-                    packed.push(Tensor::f_zeros([length], (Kind::Float, own[0].values.device()))?);
+                let mut sent: Vec<Tensor> = own.into_iter().map(|part| part.packed).collect();
+                while sent.len() < most {
+                    sent.push(sent[0].f_zeros_like()?);
                 }
-                let message = if most == 1 { packed.swap_remove(0) } else { Tensor::f_cat(&packed, 0)? };
-                let all = group.gather(&message)?;
+                let all =
+                    group.gather(&if most == 1 { sent.swap_remove(0) } else { Tensor::f_cat(&sent, 0)? })?;
                 for rank in 0..group.size() {
                     for (index, part) in self.parts_of(rank).into_iter().enumerate() {
-                        let of_part = all.f_get(rank as i64)?.f_narrow(0, index as i64 * length, length)?;
-                        known.insert((part.start, part.end), ShardSums::unpacked(&of_part, &own[0])?);
+                        let packed = all.f_get(rank as i64)?.f_narrow(0, index as i64 * length, length)?;
+                        known.insert((part.start, part.end), ShardSums { packed, sums, values });
                     }
                 }
             }

@@ -75,19 +75,19 @@ impl Training<'_> {
                     .sums_of(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?
                     .as_tensor();
                 let Gradients::Each(gradients) = gradients else { unreachable!("checked before training") };
-                let flat = |(gradient, value): (Tensor, &Tensor)| match gradient.defined() {
-                    true => gradient.f_to_kind(Kind::Float)?.f_reshape([-1]),
+                let defined = |(gradient, value): (Tensor, &Tensor)| match gradient.defined() {
+                    true => Ok(gradient),
                     false => zeros(value),
                 };
-                (sums, gradients.into_iter().zip(&variables).map(flat).collect::<Result<_, _>>()?)
+                (sums, gradients.into_iter().zip(&variables).map(defined).collect::<Result<_, _>>()?)
             }
         };
         for ((_, value), before) in self.statistics.iter().zip(&before) {
-            values.push(value.f_sub(before)?.f_mul_scalar(share)?.f_reshape([-1])?);
+            values.push(value.f_sub(before)?.f_mul_scalar(share)?);
             value.shallow_clone().f_copy_(before)?;
         }
         let wishes = Tensor::f_from_slice(&wishes)?.f_to_device(device)?;
-        Ok(ShardSums { values: Tensor::f_cat(&values, 0)?, sums: Tensor::f_cat(&[sums, wishes], 0)? })
+        ShardSums::pack(&values, &Tensor::f_cat(&[sums, wishes], 0)?)
     }
 
     /// Outputs, loss and gradients of a batch; the gradients of `share` times the loss.
@@ -131,8 +131,9 @@ impl Training<'_> {
         Ok(())
     }
 
-    fn move_by_shards(&mut self, ShardSums { values, sums }: ShardSums) -> Result<()> {
+    fn move_by_shards(&mut self, shards: ShardSums) -> Result<()> {
         let _no_gradient = tch::no_grad_guard();
+        let (values, sums) = (shards.values()?, shards.sums()?);
         let mut start = 0;
         let mut next = |like: &Tensor| {
             let count = like.numel() as i64;

@@ -8,7 +8,7 @@ use crate::model::{Layers, Model, Network};
 use crate::optim::{Optimizer, keras_adam};
 use crate::train::callbacks::StopOnRequest;
 use crate::train::tests::{classifier, points};
-use crate::train::{DiskCheckpoints, Every, Fit, Outcome, StopReason};
+use crate::train::{DiskCheckpoints, Every, Fit, Outcome, StopReason, evaluate_in};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -183,5 +183,19 @@ fn processes_with_other_settings_are_refused_with_the_difference() {
     for fault in faults {
         let Some(Fault::Different { rank: 1, what }) = fault.downcast_ref() else { panic!("{fault:#}") };
         assert_eq!(what, "it has epochs = 2, where the first process has epochs = 1");
+    }
+}
+
+#[test]
+fn processes_share_a_test_and_get_the_same_result() {
+    let test = |group: &Group, count| {
+        let network = network(LAYERS[1]);
+        evaluate_in(&network, &images(count), 1, group).unwrap()
+    };
+    // The batches are of 2,048 samples at least: 3 of them, the last of one sample, and a single one.
+    for count in [4_097, 10] {
+        let alone = test(&Group::alone(), count);
+        assert_eq!(alone.predictions.len() as i64, count);
+        assert!(in_group(2, |group| test(&group, count)).iter().all(|other| *other == alone));
     }
 }

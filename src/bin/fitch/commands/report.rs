@@ -13,6 +13,7 @@ use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::{Dataset, Samples};
+use fitch::distributed::Group;
 use fitch::export::ScriptModel;
 use fitch::files::write_whole;
 use fitch::model::{Network, SummaryStyle, summary};
@@ -54,6 +55,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         None
     });
     let batch_size = run.options.batch_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1);
+    let alone = Group::alone();
     let files = RunFiles {
         folder: &run.folder,
         network: &network,
@@ -61,6 +63,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         data: data.as_ref().map(|(dataset, test)| (dataset, test)),
         device: chosen.device,
         batch_size,
+        group: &alone,
     };
     let folder = &run.folder;
     if !folder.summary_file().exists() {

@@ -8,10 +8,11 @@ use crate::failure;
 use crate::terminal::Terminal;
 use anyhow::{Error, Result};
 use fitch::data::{Dataset, Samples};
+use fitch::distributed::{self, Group};
 use fitch::export::TrainedModel;
 use fitch::model::Network;
 use fitch::run::{RunFolder, RunRecord, save_weights};
-use fitch::train::{History, evaluate};
+use fitch::train::{History, evaluate, evaluate_in};
 use tch::Device;
 
 /// The width of the summary in the run folder.
@@ -26,6 +27,8 @@ pub struct RunFiles<'a> {
     pub data: Option<(&'a Dataset, &'a Samples)>,
     pub device: Device,
     pub batch_size: usize,
+    /// The processes that share the test.
+    pub group: &'a Group,
 }
 
 /// What came of it.
@@ -61,8 +64,16 @@ impl RunFiles<'_> {
                 .iter()
                 .any(|name| is_wanted(name));
         let test = data.filter(|_| needs_test).and_then(|(dataset, samples)| {
-            let tested =
-                failure::guard(|| evaluate(network, &samples.to_device(self.device)?, self.batch_size));
+            let tested = failure::guard(|| {
+                let samples = samples.to_device(self.device)?;
+                match evaluate_in(network, &samples, self.batch_size, self.group) {
+                    // The others may be gone by now.
+                    Err(fault) if fault.is::<distributed::Fault>() => {
+                        evaluate(network, &samples, self.batch_size)
+                    }
+                    tested => tested,
+                }
+            });
             tested
                 .map_err(|fault| terminal.warn(&format!("the model was not tested: {fault:#}")))
                 .ok()

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::failure::{Hint, is_broken_pipe};
 use crate::terminal::Terminal;
 use anyhow::Result;
+use fitch::distributed::Group;
 use fitch::run::{RunFolder, RunRecord};
 use fitch::text::with_separators;
 use fitch::train::{Best, Outcome, StopReason, Stopping};
@@ -45,6 +46,7 @@ pub fn finish(
         }
     }
 
+    let alone = Group::alone();
     let files = RunFiles {
         folder: &folder,
         network,
@@ -52,6 +54,7 @@ pub fn finish(
         data: Some((dataset, &splits.test)),
         device: work.device,
         batch_size: configuration.batch_size,
+        group: if shares_test(outcome) { &work.group } else { &alone },
     };
     let resume = resume_command(folder.path());
     let written = files.write(&mut record, &|_| true, terminal).map_err(|fault| {
@@ -81,6 +84,12 @@ pub fn finish(
         }
         _ => Ok(Exit::Success),
     }
+}
+
+/// Whether all processes of a training have the weights that are tested: after one that diverged, only the first
+/// one has.
+pub fn shares_test(outcome: &Outcome) -> bool {
+    outcome.stop.reason != StopReason::NonFinite
 }
 
 /// After a training that diverged without best weights: loads those of the last checkpoint, whose epoch it

@@ -31,7 +31,7 @@ use fitch::model::{Model, Network};
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
 use fitch::train::{
-    Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, standardize,
+    Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, evaluate_in, standardize,
 };
 use run_in_progress::{RunInProgress, TENSORBOARD};
 use splits::Splits;
@@ -141,6 +141,10 @@ fn follow(work: &Work, terminal: &Terminal) -> Result<Exit> {
     let mut stopper = stopper(&work.configuration);
     let mut progress = TrainingProgress::new(terminal, ProgressKind::None);
     let outcome = failure::guard(|| train(work, None, None, &mut stopper, &mut progress, terminal))?;
+    if finish::shares_test(&outcome) {
+        let test = work.splits.test.to_device(work.device)?;
+        failure::guard(|| evaluate_in(&work.network, &test, work.configuration.batch_size, &work.group))?;
+    }
     Ok(match outcome.stop.reason {
         StopReason::Interrupted => Exit::Interrupted,
         StopReason::NonFinite => Exit::Failure,
