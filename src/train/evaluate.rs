@@ -105,7 +105,9 @@ pub(super) fn evaluate_batches(
         let batches = source.len().div_ceil(batch_size);
         add_of_all(&mut means, own, batches, source.len(), group)?;
     }
-    means.read()
+    let values = means.read()?;
+    group.map_or(Ok(()), Group::check)?;
+    Ok(values)
 }
 
 /// Adds the sums of all batches, in their order, given those of this process.
