@@ -65,7 +65,8 @@ fn compile_nccl(libraries: &Path) {
         link.arg("-shared").arg("-o").arg(&library).args(objects);
         link.arg("-L").arg(libraries).args(["-ltorch_cuda", "-lc10_cuda", "-ltorch_cpu", "-lc10"]);
         link.arg("-L").arg(cuda.join("lib")).args(["-l:libcudart.so.13", "-Wl,-z,defs"]);
-        match link.arg(format!("-Wl,-rpath,{}", libraries.display())).status() {
+        let (torch, cuda) = (libraries.display(), cuda.join("lib"));
+        match link.arg(format!("-Wl,-rpath,{torch}:{}", cuda.display())).status() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(format!("the linker ended with {status}")),
             Err(fault) => Err(fault.to_string()),

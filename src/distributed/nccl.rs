@@ -23,7 +23,11 @@ pub struct Nccl {
 /// # Errors
 /// [`Fault::NoNccl`].
 pub fn open() -> Result<Nccl> {
-    let path = places().find(|path| path.exists());
+    open_first(places())
+}
+
+fn open_first(mut places: impl Iterator<Item = PathBuf>) -> Result<Nccl> {
+    let path = places.find(|path| path.exists());
     let path = path.ok_or_else(|| Fault::NoNccl { detail: format!("there is no {NAME}") })?;
     // SAFETY: its initialisers, and those of what it needs, only register what they offer.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
@@ -50,4 +54,22 @@ fn places() -> impl Iterator<Item = PathBuf> {
     let built = option_env!("FITCH_NCCL_LIBRARY").map(PathBuf::from);
     let program = std::env::current_exe().ok();
     built.into_iter().chain(program.and_then(|program| Some(program.parent()?.join(NAME))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_missing_or_broken_is_a_fault_with_the_reason() {
+        let detail = |places: Vec<PathBuf>| match open_first(places.into_iter()).unwrap_err().downcast_ref() {
+            Some(Fault::NoNccl { detail }) => detail.clone(),
+            other => panic!("{other:?}"),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(NAME);
+        assert_eq!(detail(vec![path.clone()]), "there is no libfitch_nccl.so");
+        std::fs::write(&path, "no library").unwrap();
+        assert!(detail(vec![path]).contains(NAME));
+    }
 }
