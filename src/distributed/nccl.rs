@@ -31,7 +31,10 @@ fn open_first(mut places: impl Iterator<Item = PathBuf>) -> Result<Nccl> {
     let path = path.ok_or_else(|| Fault::NoNccl { detail: format!("there is no {NAME}") })?;
     // SAFETY: its initialisers, and those of what it needs, only register what they offer.
     let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
-    let library = library.map_err(|fault| Fault::NoNccl { detail: fault.to_string() })?;
+    let library = library.map_err(|fault| {
+        // The reason is a cause of the error, in some versions of libloading.
+        Fault::NoNccl { detail: format!("{}: {:#}", path.display(), anyhow::Error::new(fault)) }
+    })?;
     // A thread of its own may run.
     let library: &'static Library = Box::leak(Box::new(library));
     // SAFETY: the signatures are those in nccl.cpp.
