@@ -45,16 +45,44 @@ pub fn device_name(device: Device) -> String {
 /// # Errors
 /// A CUDA device that was asked for and cannot be used.
 pub fn choose(choice: DeviceChoice) -> Result<ChosenDevice, Fault> {
+    choose_by(choice, &any_cuda_device)
+}
+
+/// As [`choose`], for one of several processes of a machine: without an index, each takes the CUDA device of its
+/// local rank, from 0, or the only one that it sees. The CPU is taken if that device does not work.
+///
+/// # Errors
+/// As [`choose`].
+pub fn choose_for_process(choice: DeviceChoice, local_rank: usize) -> Result<ChosenDevice, Fault> {
+    choose_by(choice, &|| {
+        let count = cuda_devices().map_err(|cause| Fault { index: None, cause })?;
+        let found = device_of_process(local_rank, count);
+        try_device(found.index).map_err(|cause| Fault { index: Some(found.index), cause })?;
+        Ok(found)
+    })
+}
+
+/// The device of a process among so many. Where a scheduler gives processes their devices, each sees its own
+/// only. More processes than devices are found out when they meet, on whatever machines they are.
+fn device_of_process(local_rank: usize, count: usize) -> FirstThatWorks {
+    let reason = match count {
+        1 => "the only CUDA device".to_string(),
+        _ => format!("by its local rank, of {count}"),
+    };
+    FirstThatWorks { index: local_rank % count, reason }
+}
+
+fn choose_by(
+    choice: DeviceChoice,
+    any_cuda_device: &dyn Fn() -> Result<FirstThatWorks, Fault>,
+) -> Result<ChosenDevice, Fault> {
     let chosen = |device, reason: String| Ok(ChosenDevice { device, reason });
     let asked_for = || "asked for".to_string();
     match choice {
         DeviceChoice::Cpu => chosen(Device::Cpu, asked_for()),
         DeviceChoice::Cuda(index) => {
-            let usable = cuda_devices().and_then(|count| match index < count {
-                true => try_device(index),
-                false => Err(NoDevice::Fewer { count }),
-            });
-            usable.map_err(|cause| Fault { index: Some(index), cause })?;
+            check_cuda(index)?;
+            try_device(index).map_err(|cause| Fault { index: Some(index), cause })?;
             chosen(Device::Cuda(index), asked_for())
         }
         DeviceChoice::Auto | DeviceChoice::AnyCuda => match any_cuda_device() {
@@ -64,6 +92,18 @@ pub fn choose(choice: DeviceChoice) -> Result<ChosenDevice, Fault> {
             Err(fault) => chosen(Device::Cpu, fault.to_string()),
         },
     }
+}
+
+/// Whether there is a CUDA device of that index.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn check_cuda(index: usize) -> Result<(), Fault> {
+    let there = cuda_devices().and_then(|count| match index < count {
+        true => Ok(()),
+        false => Err(NoDevice::Fewer { count }),
+    });
+    there.map_err(|cause| Fault { index: Some(index), cause })
 }
 
 /// The CUDA device with the most free memory among those that work.
@@ -174,6 +214,18 @@ mod tests {
         let chosen = choose(DeviceChoice::Cpu).unwrap();
         assert_eq!((chosen.device, device_name(chosen.device).as_str()), (Device::Cpu, "cpu"));
         assert_eq!(device_name(Device::Cuda(1)), "cuda:1");
+    }
+
+    #[test]
+    fn a_process_takes_the_device_of_its_local_rank_or_the_only_one() {
+        let device = |local_rank, count| {
+            let FirstThatWorks { index, reason } = device_of_process(local_rank, count);
+            (index, reason)
+        };
+        assert_eq!(device(1, 4), (1, "by its local rank, of 4".to_string()));
+        assert_eq!(device(3, 1), (0, "the only CUDA device".to_string()));
+        // The fifth process of four devices shares one, which their meeting refuses.
+        assert_eq!(device(4, 4).0, 0);
     }
 
     #[test]

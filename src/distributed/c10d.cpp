@@ -1,9 +1,9 @@
 // libtorch's own engine for processes that work together, c10d, behind a few functions of C: a store where the
-// processes of a group meet, and exchanges of tensors between them. Each function returns a message if it fails,
-// which the caller frees.
+// processes of a group meet, and exchanges of tensors between them on CPUs.
+
+#include "c10d.hpp"
 
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -38,27 +38,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
-template <typename Work>
-char* guarded(Work work) {
-    try {
-        work();
-        return nullptr;
-    } catch (const std::exception& fault) {
-        return strdup(fault.what());
-    } catch (...) {
-        return strdup("an unknown fault");
-    }
-}
-
 std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 
 }
 
 extern "C" {
-
-struct fitch_store {
-    c10::intrusive_ptr<c10d::Store> store;
-};
 
 struct fitch_group {
     c10::intrusive_ptr<c10d::Backend> backend;

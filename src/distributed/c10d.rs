@@ -1,6 +1,8 @@
-//! The functions of c10d.cpp, safe to call.
+//! The functions of c10d.cpp, and those of nccl.cpp, safe to call.
 
 use super::Meeting;
+use super::nccl::{self, Nccl};
+use crate::device;
 use anyhow::{Context, Result, anyhow, bail};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::net::{IpAddr, TcpListener, ToSocketAddrs, UdpSocket};
@@ -37,13 +39,59 @@ unsafe extern "C" {
     fn fitch_group_free(group: *mut c_void);
 }
 
+/// What exchanges tensors, between CPUs or between CUDA devices. The group is the first argument.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exchanges {
+    pub gather: unsafe extern "C" fn(*mut c_void, *const c_void, *mut c_void) -> *mut c_char,
+    pub broadcast: unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> *mut c_char,
+    /// None where an exchange ends before its call returns.
+    pub check: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_char>,
+    pub free: unsafe extern "C" fn(*mut c_void),
+}
+
+const BETWEEN_CPUS: Exchanges = Exchanges {
+    gather: fitch_group_gather,
+    broadcast: fitch_group_broadcast,
+    check: None,
+    free: fitch_group_free,
+};
+
+/// The way of tensors between processes.
+#[derive(Debug)]
+pub enum Way {
+    /// Through the network, from the memory of CPUs.
+    Gloo,
+    /// From CUDA devices, of which this is the one of this process.
+    Nccl(Nccl, usize),
+}
+
+impl Way {
+    /// The way from a device.
+    ///
+    /// # Errors
+    /// A device that cannot be used, [`Fault::NoNccl`](super::Fault::NoNccl).
+    pub fn from(device: Device) -> Result<Way> {
+        match device {
+            Device::Cpu => Ok(Way::Gloo),
+            Device::Cuda(index) => {
+                device::check_cuda(index)?;
+                Ok(Way::Nccl(nccl::open()?, index))
+            }
+            other => bail!("training in several processes does not work on {other:?}"),
+        }
+    }
+}
+
 /// A place for small values that all processes see.
 #[derive(Debug)]
 pub struct Store(*mut c_void);
 
 /// The connections of a process with the others.
 #[derive(Debug)]
-pub struct Links(*mut c_void);
+pub struct Links {
+    group: *mut c_void,
+    exchanges: Exchanges,
+}
 
 impl Store {
     /// Opens the store of a meeting. At an address that nobody serves, rank 0 does, there and nowhere else.
@@ -103,24 +151,33 @@ impl Store {
     /// A process that cannot be reached.
     pub fn connect(
         &self,
-        device: Device,
+        way: Way,
         rank: usize,
         size: usize,
         meeting: &Meeting,
         timeout: Duration,
     ) -> Result<Links> {
-        if device != Device::Cpu {
-            bail!("training in several processes works on CPUs only, not on {device:?}");
-        }
-        let (address, interface) = (text(&own_address(meeting)?.to_string())?, interface()?);
-        let interface = interface.as_ref().map_or(null(), |name| name.as_ptr());
-        let (rank, size, mut links) = (rank as c_int, size as c_int, null_mut());
-        // SAFETY: the store is open; the texts and the result live until the call returns.
-        check(unsafe {
-            fitch_group_of_cpus(self.0, rank, size, address.as_ptr(), interface, millis(timeout), &mut links)
-        })
-        .context("cannot connect with the other processes")?;
-        Ok(Links(links))
+        let (rank, size, timeout, mut group) = (rank as c_int, size as c_int, millis(timeout), null_mut());
+        let (message, exchanges) = match way {
+            Way::Gloo => {
+                let (address, interface) = (text(&own_address(meeting)?.to_string())?, interface()?);
+                let (address, interface) =
+                    (address.as_ptr(), interface.as_ref().map_or(null(), |name| name.as_ptr()));
+                // SAFETY: the store is open; the texts and the result live until the call returns.
+                let message = unsafe {
+                    fitch_group_of_cpus(self.0, rank, size, address, interface, timeout, &mut group)
+                };
+                (message, BETWEEN_CPUS)
+            }
+            Way::Nccl(library, device) => {
+                // SAFETY: the store is open; the result lives until the call returns.
+                let message =
+                    unsafe { (library.join)(self.0, rank, size, device as c_int, timeout, &mut group) };
+                (message, library.exchanges)
+            }
+        };
+        check(message).context("cannot connect with the other processes")?;
+        Ok(Links { group, exchanges })
     }
 }
 
@@ -132,13 +189,14 @@ impl Drop for Store {
 }
 
 impl Links {
-    /// Fills `all` [size, n] with the `mine` [n] of every process; both must be contiguous.
+    /// Fills `all` [size, n] with the `mine` [n] of every process; both must be contiguous. On CUDA devices, the
+    /// host does not wait for it.
     ///
     /// # Errors
-    /// A process that cannot be reached.
+    /// A process that cannot be reached, on CUDA devices in an earlier exchange.
     pub fn gather(&self, mine: &Tensor, all: &mut Tensor) -> Result<()> {
-        // SAFETY: all three are valid until the call returns.
-        check(unsafe { fitch_group_gather(self.0, mine.as_ptr().cast(), all.as_mut_ptr().cast()) })
+        // SAFETY: all three are valid until the call returns, and what a device still needs of them later is kept.
+        check(unsafe { (self.exchanges.gather)(self.group, mine.as_ptr().cast(), all.as_mut_ptr().cast()) })
     }
 
     /// Gives `values`, which must be contiguous, what they are in the process of that rank.
@@ -146,15 +204,24 @@ impl Links {
     /// # Errors
     /// As [`Links::gather`].
     pub fn broadcast(&self, values: &mut Tensor, from: usize) -> Result<()> {
-        // SAFETY: both are valid until the call returns.
-        check(unsafe { fitch_group_broadcast(self.0, values.as_mut_ptr().cast(), from as c_int) })
+        // SAFETY: as in `gather`.
+        check(unsafe { (self.exchanges.broadcast)(self.group, values.as_mut_ptr().cast(), from as c_int) })
+    }
+
+    /// Fails if an exchange has failed, so that values which were read after it mean nothing.
+    ///
+    /// # Errors
+    /// As [`Links::gather`].
+    pub fn check(&self) -> Result<()> {
+        // SAFETY: the group is valid until the call returns.
+        self.exchanges.check.map_or(Ok(()), |function| check(unsafe { function(self.group) }))
     }
 }
 
 impl Drop for Links {
     fn drop(&mut self) {
         // SAFETY: nobody else has them.
-        unsafe { fitch_group_free(self.0) };
+        unsafe { (self.exchanges.free)(self.group) };
     }
 }
 

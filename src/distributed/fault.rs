@@ -31,6 +31,25 @@ pub enum Fault {
         /// That rank.
         rank: usize,
     },
+    /// Only some processes can use a CUDA device.
+    DevicesDiffer {
+        /// How many can.
+        on_cuda: usize,
+        /// How many there are.
+        size: usize,
+    },
+    /// Processes would share CUDA devices, which NCCL refuses.
+    TooFewGpus {
+        /// How many processes there are.
+        processes: usize,
+        /// How many devices they have, all together.
+        gpus: usize,
+    },
+    /// The library for exchanges between CUDA devices is missing, or cannot be opened.
+    NoNccl {
+        /// Why.
+        detail: String,
+    },
     /// Processes that should have been started alike differ.
     Different {
         /// The rank that differs from the first process.
@@ -55,6 +74,16 @@ impl fmt::Display for Fault {
                 write!(out, "of {size} processes, {noun} {} {verb} missing after {after:?}", ranks.join(", "))
             }
             Fault::SameRank { rank } => write!(out, "there is another process of rank {rank}"),
+            Fault::DevicesDiffer { on_cuda, size } => {
+                write!(out, "only {on_cuda} of {size} processes can use a GPU")
+            }
+            Fault::TooFewGpus { processes, gpus } => {
+                let noun = if *gpus == 1 { "GPU" } else { "GPUs" };
+                write!(out, "{processes} processes have only {gpus} {noun}, and each needs one of its own")
+            }
+            Fault::NoNccl { detail } => {
+                write!(out, "this program has no NCCL, by which GPUs train together ({detail})")
+            }
             Fault::Different { rank, what } => write!(out, "the process of rank {rank} differs: {what}"),
         }
     }

@@ -1,7 +1,8 @@
 //! The processes of a training, connected.
 
-use super::c10d::{Links, Store};
+use super::c10d::{Links, Store, Way};
 use super::{Fault, Place};
+use crate::device::gpus;
 use anyhow::{Error, Result, ensure};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -62,11 +63,13 @@ impl Group {
     /// take part in it within `timeout`.
     ///
     /// # Errors
-    /// [`Fault::Missing`], [`Fault::SameRank`]; a meeting that cannot be reached; a device for which there is no
-    /// exchange.
+    /// [`Fault::Missing`], [`Fault::SameRank`], [`Fault::DevicesDiffer`], [`Fault::TooFewGpus`],
+    /// [`Fault::NoNccl`]; a meeting that cannot be reached; a device for which there is no exchange.
     pub fn join(place: &Place, device: Device, timeout: Duration) -> Result<Group> {
         let Place { rank, size, ref meeting, .. } = *place;
+        let way = Way::from(device)?;
         let store = Store::open(meeting, rank, size, timeout)?;
+        announce(device, &store)?;
         ensure!(store.add(&key(rank), 1)? == 1, Fault::SameRank { rank });
         let start = Instant::now();
         loop {
@@ -82,7 +85,8 @@ impl Group {
             ensure!(start.elapsed() < timeout, Fault::Missing { ranks: missing, size, after: timeout });
             thread::sleep(PAUSE);
         }
-        let links = store.connect(device, rank, size, meeting, timeout)?;
+        check_devices(&store, size)?;
+        let links = store.connect(way, rank, size, meeting, timeout)?;
         Ok(Group { rank, size, device, others: Some(Others { links, _store: store, timeout }) })
     }
 
@@ -106,10 +110,12 @@ impl Group {
         self.rank == 0
     }
 
-    /// What every process has, [size, n], for the values [n] of this one; all have the same n and type.
+    /// What every process has, [size, n], for the values [n] of this one; all have the same n and type. On CUDA
+    /// devices this only joins the queue of the device. Once a value that came after it has been read,
+    /// [`check`](Group::check) says whether it means anything.
     ///
     /// # Errors
-    /// [`Fault::PeerLost`], [`Fault::PeerSilent`].
+    /// [`Fault::PeerLost`], [`Fault::PeerSilent`], on CUDA devices in an earlier exchange.
     pub fn gather(&self, mine: &Tensor) -> Result<Tensor> {
         let mine = mine.f_reshape([-1])?.f_contiguous()?;
         let count = mine.numel() as i64;
@@ -119,6 +125,15 @@ impl Group {
         Ok(all.f_view([self.size as i64, count])?)
     }
 
+    /// Fails if an exchange has failed that came before a value which was read from the device.
+    ///
+    /// # Errors
+    /// As [`Group::gather`].
+    pub fn check(&self) -> Result<()> {
+        let Some(Others { links, timeout, .. }) = &self.others else { return Ok(()) };
+        links.check().map_err(|fault| explained(&fault, *timeout))
+    }
+
     /// The bytes of every process, of any length.
     ///
     /// # Errors
@@ -126,12 +141,15 @@ impl Group {
     pub fn gather_bytes(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>> {
         let lengths = self.gather(&Tensor::from_slice(&[mine.len() as i64]).f_to_device(self.device)?)?;
         let lengths: Vec<i64> = Vec::try_from(lengths.f_reshape([-1])?)?;
+        self.check()?;
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
         let mut padded = mine.to_vec();
         padded.resize(longest.max(1), 0);
         let all = self.gather(&Tensor::from_slice(&padded).f_to_device(self.device)?)?;
+        let all = all.f_to_device(Device::Cpu)?;
+        self.check()?;
         let of_process = |(index, &length): (usize, &i64)| {
-            Ok(Vec::try_from(all.f_get(index as i64)?.f_narrow(0, 0, length)?.f_to_device(Device::Cpu)?)?)
+            Ok(Vec::try_from(all.f_get(index as i64)?.f_narrow(0, 0, length)?)?)
         };
         lengths.iter().enumerate().map(of_process).collect()
     }
@@ -154,7 +172,7 @@ impl Group {
         let mut sent = values.f_detach()?.f_to_device(self.device)?.f_contiguous()?;
         links.broadcast(&mut sent, 0).map_err(|fault| explained(&fault, *timeout))?;
         tch::no_grad(|| values.shallow_clone().f_copy_(&sent))?;
-        Ok(())
+        self.check()
     }
 
     /// Waits until every process calls it.
@@ -163,7 +181,8 @@ impl Group {
     /// As [`Group::gather`].
     pub fn wait_for_all(&self) -> Result<()> {
         let nothing = Tensor::f_zeros([1], (Kind::Float, self.device))?;
-        self.gather(&nothing).map(|_| ())
+        self.gather(&nothing)?.f_double_value(&[0, 0])?;
+        self.check()
     }
 
     /// Refuses processes that were started differently: every process gives lines of `name = value`, and each
@@ -199,6 +218,34 @@ fn difference(text: &str, first: &str) -> Option<String> {
     }
 }
 
+/// How many processes use a CUDA device.
+const ON_CUDA: &str = "fitch/on cuda";
+/// How many devices these are.
+const GPUS: &str = "fitch/gpus";
+
+/// Tells the others which device this process uses.
+fn announce(device: Device, store: &Store) -> Result<()> {
+    let Device::Cuda(index) = device else { return Ok(()) };
+    store.add(ON_CUDA, 1)?;
+    // One without a name is taken for one of its own: if it is not, NCCL refuses it.
+    let is_new = match gpus().into_iter().nth(index).and_then(|gpu| gpu.uuid) {
+        Some(uuid) => store.add(&format!("fitch/gpu/{uuid}"), 1)? == 1,
+        None => true,
+    };
+    if is_new {
+        store.add(GPUS, 1)?;
+    }
+    Ok(())
+}
+
+/// Once all have announced their devices: fails in all of them, if they cannot train together.
+fn check_devices(store: &Store, size: usize) -> Result<()> {
+    let (on_cuda, gpus) = (store.add(ON_CUDA, 0)? as usize, store.add(GPUS, 0)? as usize);
+    ensure!([0, size].contains(&on_cuda), Fault::DevicesDiffer { on_cuda, size });
+    ensure!(gpus == on_cuda, Fault::TooFewGpus { processes: size, gpus });
+    Ok(())
+}
+
 fn key(rank: usize) -> String {
     format!("fitch/rank/{rank}")
 }
@@ -231,6 +278,37 @@ pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -
 #[cfg(all(test, feature = "distributed", target_os = "linux"))]
 mod tests {
     use super::*;
+    use crate::device;
+
+    #[test]
+    fn a_device_that_is_not_there_is_refused_before_the_others_are_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = &Place::on_this_machine(2, &folder.path().join("meeting"))[0];
+        let fault = Group::join(place, Device::Cuda(99), DEFAULT_TIMEOUT).unwrap_err();
+        let fault = fault.downcast_ref::<device::Fault>();
+        assert!(fault.is_some_and(|fault| fault.index == Some(99)), "{fault:?}");
+    }
+
+    /// As those of processes on CUDA devices, which this machine need not have.
+    #[test]
+    fn devices_that_cannot_train_together_are_refused() {
+        let faults = |announced: [(i64, i64); 2]| {
+            let folder = tempfile::tempdir().unwrap();
+            let places = Place::on_this_machine(2, &folder.path().join("meeting"));
+            let store = Store::open(&places[0].meeting, 0, 2, DEFAULT_TIMEOUT).unwrap();
+            for (on_cuda, gpus) in announced {
+                store.add(ON_CUDA, on_cuda).unwrap();
+                store.add(GPUS, gpus).unwrap();
+            }
+            check_devices(&store, 2).map_err(|fault| fault.to_string())
+        };
+        assert_eq!(faults([(1, 1), (1, 1)]), Ok(()));
+        assert_eq!(faults([(0, 0), (0, 0)]), Ok(()));
+        assert_eq!(faults([(1, 1), (0, 0)]), Err("only 1 of 2 processes can use a GPU".to_string()));
+        let shared = "2 processes have only 1 GPU, and each needs one of its own";
+        assert_eq!(faults([(1, 1), (1, 0)]), Err(shared.to_string()));
+    }
+
     #[test]
     fn every_process_gets_what_all_have() {
         let gathered = in_group(3, |group| {

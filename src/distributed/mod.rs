@@ -10,6 +10,9 @@ mod c10d;
 mod c10d;
 mod fault;
 mod group;
+#[cfg(all(feature = "distributed", target_os = "linux"))]
+#[allow(unsafe_code)]
+mod nccl;
 mod place;
 mod tree;
 

@@ -12,6 +12,8 @@
 pub struct Gpu {
     /// Its name: `NVIDIA H100 80GB HBM3`.
     pub name: String,
+    /// What sets it apart from every other GPU: `GPU-12345678-9abc-def0-0102-030405060708`.
+    pub uuid: Option<String>,
     /// Its compute capability, such as (9, 0).
     pub capability: Option<(i32, i32)>,
     /// Bytes of memory.
@@ -96,6 +98,7 @@ mod unix {
         Some(Gpu {
             name: name(driver, device).unwrap_or_default(),
             capability: capability.zip(attribute(driver, device, CAPABILITY_MINOR)),
+            uuid: uuid(driver, device).map(|uuid| uuid_text("GPU", uuid)),
             total_memory: total_memory(driver, device),
             free_memory: nvml.and_then(|nvml| free_memory(nvml, uuid(driver, device)?)),
         })

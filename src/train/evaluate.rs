@@ -59,12 +59,10 @@ pub fn evaluate_in(
         None => Tensor::f_cat(&classified, 0)?,
     };
     let column = |index| classified.f_select(1, index)?.f_to_device(Device::Cpu);
-    Ok(Evaluation {
-        loss: means[0],
-        accuracy: means[1],
-        predictions: Vec::try_from(&column(0)?.f_to_kind(Kind::Int64)?)?,
-        confidences: Vec::try_from(&column(1)?)?,
-    })
+    let predictions = Vec::try_from(&column(0)?.f_to_kind(Kind::Int64)?)?;
+    let confidences = Vec::try_from(&column(1)?)?;
+    group.map_or(Ok(()), Group::check)?;
+    Ok(Evaluation { loss: means[0], accuracy: means[1], predictions, confidences })
 }
 
 /// Rows of float64 for all samples, given those of each batch of this process.
@@ -146,7 +144,9 @@ pub(super) fn evaluate_batches(
         let batches = source.len().div_ceil(batch_size);
         add_of_all(&mut means, own, batches, source.len(), group)?;
     }
-    means.read()
+    let values = means.read()?;
+    group.map_or(Ok(()), Group::check)?;
+    Ok(values)
 }
 
 /// Adds the sums of all batches, in their order, given those of this process.

@@ -147,6 +147,14 @@ impl<'a> Sharing<'a> {
         sum_in_order(0..self.shards, &mut value, &ShardSums::plus)
     }
 
+    /// Once a value has been read from the device: fails if an exchange before it has failed.
+    ///
+    /// # Errors
+    /// A process that cannot be reached.
+    pub fn check(&self) -> Result<()> {
+        self.group.map_or(Ok(()), Group::check)
+    }
+
     fn parts_of(&self, rank: usize) -> Vec<Range<usize>> {
         let each = self.shards / self.group.map_or(1, Group::size);
         parts_of(&(rank * each..(rank + 1) * each), 0..self.shards)

@@ -86,7 +86,11 @@ impl Training<'_> {
             values.push(value.f_sub(before)?.f_mul_scalar(share)?);
             value.shallow_clone().f_copy_(before)?;
         }
-        let wishes = Tensor::f_from_slice(&wishes)?.f_to_device(device)?;
+        let wishes = match wishes.iter().all(|wish| *wish == 0.0) {
+            // The host would wait for a CUDA device to take them.
+            true => Tensor::f_zeros([WISHES as i64], (Kind::Double, device))?,
+            false => Tensor::f_from_slice(&wishes)?.f_to_device(device)?,
+        };
         ShardSums::pack(&values, &Tensor::f_cat(&[sums, wishes], 0)?)
     }
 
@@ -150,6 +154,7 @@ impl Training<'_> {
         self.means.add_sums(Sums::from_tensor(&sums.f_narrow(0, 0, metrics)?)?, samples)?;
         if sums.device() == Device::Cpu || self.step().is_multiple_of(STEPS_BETWEEN_WISHES) {
             let wishes: Vec<f64> = Vec::try_from(sums.f_narrow(0, metrics, WISHES as i64)?)?;
+            self.sharing().check()?;
             self.grant(&wishes);
         }
         Ok(())

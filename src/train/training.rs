@@ -379,17 +379,21 @@ impl<'a> Training<'a> {
     /// The means of loss and metrics over the steps of this epoch so far. This waits for the device.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A fault of the device, a process that cannot be reached.
     pub fn running_means(&self) -> Result<BTreeMap<String, f64>> {
-        Ok(self.metric_names().map(str::to_string).zip(self.means.read()?).collect())
+        let means = self.means.read()?;
+        self.sharing.check()?;
+        Ok(self.metric_names().map(str::to_string).zip(means).collect())
     }
 
     /// The mean loss over the steps of this epoch so far. This waits for the device.
     ///
     /// # Errors
-    /// A fault of the device.
+    /// A fault of the device, a process that cannot be reached.
     pub fn running_loss(&self) -> Result<f64> {
-        Ok(self.means.read()?[0])
+        let means = self.means.read()?;
+        self.sharing.check()?;
+        Ok(means[0])
     }
 
     /// Evaluates the validation set with the current weights, by names that start with `val_`. This can be

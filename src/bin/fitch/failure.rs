@@ -133,7 +133,9 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
         return Exit::Success;
     }
     // What concerns all processes is for the first one to say.
-    if fault.is::<distributed::Fault>() && fault.downcast_ref().is_some_and(|AtRank(rank)| *rank > 0) {
+    let concerns_all =
+        fault.downcast_ref().is_some_and(|fault| !matches!(fault, distributed::Fault::NoNccl { .. }));
+    if concerns_all && fault.downcast_ref().is_some_and(|AtRank(rank)| *rank > 0) {
         return Exit::Failure;
     }
     terminal.error(&message(fault));

@@ -74,6 +74,32 @@ pub fn hint_for_device_fault(fault: &device::Fault) -> Option<String> {
     }
 }
 
+/// The advice for a fault between processes that train together.
+pub fn hint_for_group_fault(fault: &distributed::Fault) -> String {
+    use distributed::Fault;
+    let advice = match fault {
+        Fault::PeerLost { .. } => "its own message says why",
+        Fault::PeerSilent { .. } => "if it only needs longer, --peer-timeout gives it more time",
+        Fault::Missing { .. } => {
+            "all must be started within --peer-timeout, with the same MASTER_ADDR and MASTER_PORT if those are set"
+        }
+        Fault::DevicesDiffer { .. } => {
+            "`fitch doctor` says on each machine what its GPUs lack; --device cpu trains on CPUs"
+        }
+        Fault::TooFewGpus { .. } => {
+            "start at most as many processes as there are GPUs, by --processes or whatever starts them, each with \
+             --device cuda; or train on CPUs with --device cpu"
+        }
+        Fault::NoNccl { .. } => {
+            "it is built along with fitch where CUDA's headers lie beside libtorch: remove .libtorch and build \
+             again with FITCH_LIBTORCH=cuda scripts/fitch; or train on CPUs with --device cpu"
+        }
+        Fault::SameRank { .. } => "each process needs a rank of its own: see `fitch help training`",
+        _ => "start all processes with the same command line, on the same data",
+    };
+    advice.to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +111,18 @@ mod tests {
         assert!(hint.unwrap().contains("FITCH_LIBTORCH=cuda"));
         assert!(fault(NoDevice::NoCode { capability: None }).unwrap().contains("--device cpu"));
         assert_eq!(fault(NoDevice::NoDriver), None);
+    }
+
+    #[test]
+    fn processes_without_gpus_for_all_can_train_on_cpus() {
+        use distributed::Fault::{DevicesDiffer, NoNccl, TooFewGpus};
+        for fault in [
+            DevicesDiffer { on_cuda: 1, size: 2 },
+            NoNccl { detail: "no such file".to_string() },
+            TooFewGpus { processes: 2, gpus: 1 },
+        ] {
+            assert!(hint_for_group_fault(&fault).contains("--device cpu"), "{fault}");
+        }
     }
 
     #[test]
@@ -101,19 +139,4 @@ mod tests {
         assert!(hint_for_data_fault(fault).unwrap().starts_with("--image-size 8x6 "));
         assert_eq!(hint_for_data_fault(&Fault::UnknownValidationClass { class: "owl".into() }), None);
     }
-}
-
-/// The advice for a fault between processes that train together.
-pub fn hint_for_group_fault(fault: &distributed::Fault) -> String {
-    use distributed::Fault;
-    let advice = match fault {
-        Fault::PeerLost { .. } => "its own message says why",
-        Fault::PeerSilent { .. } => "if it only needs longer, --peer-timeout gives it more time",
-        Fault::Missing { .. } => {
-            "all must be started within --peer-timeout, with the same MASTER_ADDR and MASTER_PORT if those are set"
-        }
-        Fault::SameRank { .. } => "each process needs a rank of its own: see `fitch help training`",
-        _ => "start all processes with the same command line, on the same data",
-    };
-    advice.to_string()
 }

@@ -29,6 +29,7 @@ use crate::exit::Exit;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::device::{self, ChosenDevice};
+use fitch::distributed::Place;
 
 /// Restarts the program, if necessary, with the environment that libgomp, libtorch's library of threads,
 /// reads before `main`. To be called before anything else in a command that computes for long.
@@ -57,6 +58,13 @@ fn restart_with_short_spins() {}
 /// Finds the device and sets the threads: the first call into libtorch.
 fn start_libtorch(machine: Machine) -> Result<ChosenDevice> {
     let chosen = device::choose(machine.device)?;
+    tch::set_num_threads(machine.threads as i32);
+    Ok(chosen)
+}
+
+/// As [`start_libtorch`], in one of several processes that train together.
+fn start_libtorch_at(place: &Place, machine: Machine) -> Result<ChosenDevice> {
+    let chosen = device::choose_for_process(machine.device, place.local_rank)?;
     tch::set_num_threads(machine.threads as i32);
     Ok(chosen)
 }

@@ -13,7 +13,7 @@ use super::data_guard::DataGuard;
 use super::ignored_options::ignored_options;
 use super::plots::LivePlots;
 use super::understood::Understood;
-use super::{restart_with_short_spins, start_libtorch};
+use super::{restart_with_short_spins, start_libtorch, start_libtorch_at};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
 use fitch::data::{Augmentation, BatchSource, Dataset, Source};
-use fitch::device;
+use fitch::device::{self, DeviceChoice};
 use fitch::distributed::{self, Group, Meeting, Place};
 use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
@@ -96,6 +96,8 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     let processes = place.map_or(configuration.processes, |place| place.size);
     let shards = *configuration.shards.get_or_insert(if resumed.is_some() { 1 } else { processes });
     check_shards(shards, processes, configuration.batch_size)?;
+    let local_processes = place.map_or(configuration.processes, |place| place.local_size);
+    check_device(configuration.machine.device, local_processes)?;
     match (place, configuration.processes) {
         (None, 1) => {}
         (None, processes) => return processes::run(processes, terminal),
@@ -177,6 +179,19 @@ fn check_processes(place: &Place, processes: usize) -> Result<()> {
     Err(UsageError(vec![fault]).into())
 }
 
+/// Refuses one GPU for several processes of this machine.
+fn check_device(device: DeviceChoice, local_processes: usize) -> Result<()> {
+    let DeviceChoice::Cuda(index) = device else { return Ok(()) };
+    if local_processes == 1 {
+        return Ok(());
+    }
+    let fault = format!(
+        "--device cuda:{index}: is one GPU, but there are {local_processes} processes on this machine; --device cuda \
+         gives each of them another, and CUDA_VISIBLE_DEVICES says which GPUs they may have"
+    );
+    Err(UsageError(vec![fault]).into())
+}
+
 fn check_shards(shards: usize, processes: usize, batch_size: usize) -> Result<()> {
     let fault = if !shards.is_multiple_of(processes) {
         let divisors = (1..=shards).filter(|count| shards.is_multiple_of(*count));
@@ -220,7 +235,10 @@ fn check_free(out: &Path) -> Result<()> {
 /// The device, the images and the network.
 fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
-    let chosen = start_libtorch(configuration.machine)?;
+    let chosen = match place {
+        Some(place) => start_libtorch_at(place, configuration.machine)?,
+        None => start_libtorch(configuration.machine)?,
+    };
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
     terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));
@@ -396,4 +414,19 @@ fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> E
         None => "it ended before its first checkpoint".to_string(),
     };
     fault.context(Hint { message, hint })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_of_a_machine_do_not_share_a_gpu() {
+        let fault = check_device(DeviceChoice::Cuda(1), 2).unwrap_err().to_string();
+        assert!(fault.starts_with("--device cuda:1: is one GPU, but there are 2 processes"), "{fault}");
+        check_device(DeviceChoice::Cuda(1), 1).unwrap();
+        for device in [DeviceChoice::Auto, DeviceChoice::AnyCuda, DeviceChoice::Cpu] {
+            check_device(device, 2).unwrap();
+        }
+    }
 }
