@@ -160,7 +160,7 @@ impl Store {
         let (rank, size, timeout, mut group) = (rank as c_int, size as c_int, millis(timeout), null_mut());
         let (message, exchanges) = match way {
             Way::Gloo => {
-                let (address, interface) = (text(&own_address(meeting)?.to_string())?, interface()?);
+                let (address, interface) = (text(&own_address(meeting)?.to_string())?, interface(meeting)?);
                 let (address, interface) =
                     (address.as_ptr(), interface.as_ref().map_or(null(), |name| name.as_ptr()));
                 // SAFETY: the store is open; the texts and the result live until the call returns.
@@ -248,9 +248,8 @@ fn millis(duration: Duration) -> i64 {
 }
 
 fn listener(host: &str, port: u16) -> Result<TcpListener> {
-    TcpListener::bind((host, port)).with_context(|| {
-        format!("rank 0 cannot listen on {host}:{port}, as MASTER_ADDR and MASTER_PORT have it")
-    })
+    TcpListener::bind((host, port))
+        .with_context(|| format!("cannot listen on {host}:{port}, as MASTER_ADDR and MASTER_PORT have it"))
 }
 
 /// The address of this machine from which the meeting is reached.
@@ -267,7 +266,11 @@ fn own_address(meeting: &Meeting) -> Result<IpAddr> {
     way().with_context(|| format!("cannot find the way to {host}"))
 }
 
-/// The network interface to use, if users choose one, by the variable that PyTorch reads.
-fn interface() -> Result<Option<CString>> {
+/// The network interface to use, if users choose one, by the variable that PyTorch reads. Processes that meet in
+/// a file are on one machine and need none.
+fn interface(meeting: &Meeting) -> Result<Option<CString>> {
+    if let Meeting::File(_) = meeting {
+        return Ok(None);
+    }
     std::env::var("GLOO_SOCKET_IFNAME").ok().map(|name| text(&name)).transpose()
 }

@@ -59,6 +59,13 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Whether every process fails alike, so that it is enough if one of them says why.
+    pub fn is_known_to_all(&self) -> bool {
+        matches!(self, Fault::Different { .. } | Fault::DevicesDiffer { .. } | Fault::TooFewGpus { .. })
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {

@@ -1,9 +1,11 @@
 //! The processes of a training, connected.
 
 use super::c10d::{Links, Store, Way};
-use super::{Fault, Place};
+use super::{Fault, Meeting, Place};
 use crate::device::gpus;
-use anyhow::{Error, Result, ensure};
+use anyhow::{Error, Result, bail, ensure};
+use std::io::ErrorKind;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::thread;
 use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
@@ -54,24 +56,30 @@ impl Group {
     /// As [`Place::from_env`] and [`Group::join`].
     pub fn from_env(device: Device) -> Result<Group> {
         match Place::from_env()? {
-            Some(place) => Group::join(&place, device, DEFAULT_TIMEOUT),
+            Some(place) => Group::join(&place, device, DEFAULT_TIMEOUT, &mut |_| ()),
             None => Ok(Group::alone()),
         }
     }
 
     /// Meets the other processes and connects with them. From then on, an exchange fails if a process does not
-    /// take part in it within `timeout`.
+    /// take part in it within `timeout`. Where others are late, `waiting` is called once, with their ranks.
     ///
     /// # Errors
     /// [`Fault::Missing`], [`Fault::SameRank`], [`Fault::DevicesDiffer`], [`Fault::TooFewGpus`],
     /// [`Fault::NoNccl`]; a meeting that cannot be reached; a device for which there is no exchange.
-    pub fn join(place: &Place, device: Device, timeout: Duration) -> Result<Group> {
+    pub fn join(
+        place: &Place,
+        device: Device,
+        timeout: Duration,
+        waiting: &mut dyn FnMut(&[usize]),
+    ) -> Result<Group> {
         let Place { rank, size, ref meeting, .. } = *place;
         let way = Way::from(device)?;
+        let mut patience = Patience { start: Instant::now(), timeout, has_told: false, waiting };
+        wait_for_server(meeting, rank, &mut patience)?;
         let store = Store::open(meeting, rank, size, timeout)?;
         announce(device, &store)?;
         ensure!(store.add(&key(rank), 1)? == 1, Fault::SameRank { rank });
-        let start = Instant::now();
         loop {
             let mut missing = Vec::new();
             for other in 0..size {
@@ -82,8 +90,9 @@ impl Group {
             if missing.is_empty() {
                 break;
             }
-            ensure!(start.elapsed() < timeout, Fault::Missing { ranks: missing, size, after: timeout });
-            thread::sleep(PAUSE);
+            if !patience.is_left_for(&missing) {
+                return Err(Fault::Missing { ranks: missing, size, after: timeout }.into());
+            }
         }
         check_devices(&store, size)?;
         let links = store.connect(way, rank, size, meeting, timeout)?;
@@ -203,6 +212,48 @@ impl Group {
     }
 }
 
+/// Time to wait for others, of which `waiting` is told where it becomes long.
+struct Patience<'a> {
+    start: Instant,
+    timeout: Duration,
+    has_told: bool,
+    waiting: &'a mut dyn FnMut(&[usize]),
+}
+
+impl Patience<'_> {
+    /// Waits for a moment, unless the time is up.
+    fn is_left_for(&mut self, missing: &[usize]) -> bool {
+        const LONG: Duration = Duration::from_secs(5);
+        let waited = self.start.elapsed();
+        if waited > LONG && !std::mem::replace(&mut self.has_told, waited > LONG) {
+            (self.waiting)(missing);
+        }
+        thread::sleep(PAUSE);
+        waited < self.timeout
+    }
+}
+
+/// Waits until the first process, or whoever serves the meeting, answers at its address. c10d would wait too, but
+/// prints what it thinks of it.
+fn wait_for_server(meeting: &Meeting, rank: usize, patience: &mut Patience) -> Result<()> {
+    let Meeting::Address { host, port, is_served, .. } = meeting else { return Ok(()) };
+    if rank == 0 && !is_served {
+        return Ok(());
+    }
+    loop {
+        // A name may become known later, where machines are started together.
+        let answer = (host.as_str(), *port).to_socket_addrs().and_then(|mut addresses| {
+            let address = addresses.next().ok_or(ErrorKind::NotFound)?;
+            TcpStream::connect_timeout(&address, Duration::from_secs(1))
+        });
+        let Err(fault) = answer else { return Ok(()) };
+        if !patience.is_left_for(&[0]) {
+            let after = patience.timeout;
+            bail!("rank 0 does not answer at {host}:{port} after {after:?} ({fault})");
+        }
+    }
+}
+
 /// `epochs = 3, where the first process has epochs = 2`.
 fn difference(text: &str, first: &str) -> Option<String> {
     let (mut own, mut theirs) = (text.lines(), first.lines());
@@ -256,8 +307,17 @@ fn explained(fault: &Error, timeout: Duration) -> Error {
     let is_timeout = ["imed out", "timeout", "Timeout"].iter().any(|word| detail.contains(word));
     match is_timeout {
         true => Error::new(Fault::PeerSilent { after: timeout }),
-        false => Error::new(Fault::PeerLost { detail }),
+        // gloo begins with places in its source.
+        false => {
+            let detail = detail.rsplit(": ").next().unwrap_or_default().to_string();
+            Error::new(Fault::PeerLost { detail })
+        }
     }
+}
+
+#[cfg(all(test, feature = "distributed", target_os = "linux"))]
+fn join(place: &Place, device: Device, timeout: Duration) -> Result<Group> {
+    Group::join(place, device, timeout, &mut |_| ())
 }
 
 #[cfg(all(test, feature = "distributed", target_os = "linux"))]
@@ -268,7 +328,7 @@ pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -
     thread::scope(|scope| {
         let member = |place: Place| {
             let work = &work;
-            scope.spawn(move || work(Group::join(&place, Device::Cpu, Duration::from_secs(20)).unwrap()))
+            scope.spawn(move || work(join(&place, Device::Cpu, Duration::from_secs(20)).unwrap()))
         };
         let members: Vec<_> = Place::on_this_machine(size, &file).into_iter().map(member).collect();
         members.into_iter().map(|member| member.join().unwrap()).collect()
@@ -284,7 +344,7 @@ mod tests {
     fn a_device_that_is_not_there_is_refused_before_the_others_are_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let place = &Place::on_this_machine(2, &folder.path().join("meeting"))[0];
-        let fault = Group::join(place, Device::Cuda(99), DEFAULT_TIMEOUT).unwrap_err();
+        let fault = join(place, Device::Cuda(99), DEFAULT_TIMEOUT).unwrap_err();
         let fault = fault.downcast_ref::<device::Fault>();
         assert!(fault.is_some_and(|fault| fault.index == Some(99)), "{fault:?}");
     }
@@ -352,7 +412,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let places = Place::on_this_machine(3, &folder.path().join("meeting"));
         let fault = |rank: usize| {
-            Group::join(&places[rank], Device::Cpu, Duration::from_millis(200)).unwrap_err().to_string()
+            join(&places[rank], Device::Cpu, Duration::from_millis(200)).unwrap_err().to_string()
         };
         assert_eq!(fault(1), "of 3 processes, ranks 0, 2 are missing after 200ms");
         assert_eq!(fault(1), "there is another process of rank 1");

@@ -86,7 +86,11 @@ impl Place {
 
     fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Option<Place>> {
         let environment = Environment { variable };
-        let Some((starter, size)) = environment.starter()? else { return Ok(None) };
+        let Some((starter, size)) = environment.starter()? else {
+            let size = environment.first_of(&["WORLD_SIZE"])?.unwrap_or(1);
+            ensure!(size <= 1, "WORLD_SIZE is {size}, but RANK is not set");
+            return Ok(None);
+        };
         if size == 1 {
             return Ok(None);
         }
@@ -170,7 +174,10 @@ impl Environment<'_> {
 
     fn needed<N: std::str::FromStr>(&self, name: &str) -> Result<N> {
         let text = (self.variable)(name).with_context(|| format!("{name} is not set"))?;
-        text.trim().parse().ok().with_context(|| format!("{name} is '{text}', not a number"))
+        text.trim()
+            .parse()
+            .ok()
+            .with_context(|| format!("{name} is '{text}', not a whole number in its range"))
     }
 
     fn meeting(&self, starter: &Starter, is_one_machine: bool) -> Result<Meeting> {
@@ -194,6 +201,7 @@ impl Environment<'_> {
             (None, Some(job)) if starter.is_slurm => port_of_job(&job),
             (None, _) => DEFAULT_PORT,
         };
+        ensure!(port > 0, "MASTER_PORT is 0; it must be a port on which rank 0 can listen");
         let is_served = (self.variable)("TORCHELASTIC_USE_AGENT_STORE").is_some_and(|value| value == "True");
         let attempt = (self.variable)("TORCHELASTIC_RESTART_COUNT").unwrap_or_default();
         Ok(Meeting::Address { host, port, is_served, prefix: format!("/worker/attempt_{attempt}") })
@@ -301,6 +309,9 @@ mod tests {
         assert!(fault(&[("RANK", "x"), ("WORLD_SIZE", "2")]).contains("RANK is 'x'"));
         assert!(fault(&[("RANK", "0"), ("WORLD_SIZE", "0")]).contains("WORLD_SIZE is 0"));
         assert!(fault(&[("RANK", "0"), ("WORLD_SIZE", "2")]).contains("MASTER_ADDR is not set"));
+        assert!(fault(&[("WORLD_SIZE", "2")]).contains("RANK is not set"));
+        let port = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "0")];
+        assert!(fault(&port).contains("MASTER_PORT is 0"));
         let port = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "a"), ("MASTER_PORT", "99999")];
         assert!(fault(&port).contains("MASTER_PORT is '99999'"));
     }

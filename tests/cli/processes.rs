@@ -142,7 +142,8 @@ fn a_process_that_dies_ends_the_others_and_the_last_checkpoint_is_whole() {
         wait_for_epochs(&place, 5);
         signal(children(&child)[rank], "-KILL");
         let told = format!("the process of rank {rank} was killed");
-        ended_within(child, 20).with_fault(1, &[&told]);
+        let other = format!("rank {}: ", 1 - rank);
+        ended_within(child, 20).with_fault(1, &[&told, &other, "another process of this training has ended"]);
         let resumed = place.train(&["--resume", "run", "--processes", "2", "--epochs", "6"]);
         assert!(matches!(resumed.code, Some(0 | 1)), "{resumed:?}");
         assert!(!resumed.stderr.contains("is broken"), "{resumed:?}");
@@ -208,6 +209,10 @@ fn the_same_command_line_starts_a_run_and_goes_on_with_it() {
     let place = Place::new();
     let again = |arguments: &[&str]| place.train_quickly("run", &[&["--resume-if-any"], arguments].concat());
     again(&["--time-limit", "1ms"]).well();
+    let elsewhere = format!("{}/", place.path("run").display());
+    again(&["--time-limit", "1h", "--out", &elsewhere, "--epochs", "2"]).well();
+    fs::remove_dir_all(place.path("run")).unwrap();
+    again(&["--time-limit", "1ms"]).well();
     assert_eq!(place.record("run")["stop_reason"], "time_limit");
     assert!(again(&["--time-limit", "1h"]).well().stderr.contains("resuming run"));
     assert_eq!(place.record("run")["stop_reason"], "completed");
@@ -266,6 +271,19 @@ fn a_rank_that_does_not_come_is_missed() {
     let finished: Finished = command.env("MASTER_PORT", free_port().to_string()).output().unwrap().into();
     finished.with_fault(1, &["of 3 processes, ranks 1, 2 are missing after 1s", "MASTER_ADDR"]);
     assert!(!place.path("run").exists());
+}
+
+#[test]
+fn a_first_process_that_is_not_there_is_named_without_noise() {
+    let place = Place::new();
+    for host in ["127.0.0.1", "no.such.host.invalid"] {
+        let mut command = place.command(&["train", "--peer-timeout", "1s", "--out", "run"]);
+        command.env("RANK", "1").env("WORLD_SIZE", "2").env("MASTER_ADDR", host);
+        let finished: Finished = command.env("MASTER_PORT", free_port().to_string()).output().unwrap().into();
+        let told = format!("rank 1: rank 0 does not answer at {host}:");
+        let finished = finished.with_fault(1, &[&told, "after 1s"]);
+        assert_eq!(finished.stderr.lines().count(), 1, "{finished:?}");
+    }
 }
 
 #[test]

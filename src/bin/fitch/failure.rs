@@ -132,13 +132,14 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     if is_broken_pipe(fault) {
         return Exit::Success;
     }
-    // What concerns all processes is for the first one to say.
-    let concerns_all =
-        fault.downcast_ref().is_some_and(|fault| !matches!(fault, distributed::Fault::NoNccl { .. }));
-    if concerns_all && fault.downcast_ref().is_some_and(|AtRank(rank)| *rank > 0) {
+    let is_follower = fault.downcast_ref().is_some_and(|AtRank(rank)| *rank > 0);
+    if is_follower && fault.downcast_ref().is_some_and(distributed::Fault::is_known_to_all) {
         return Exit::Failure;
     }
     terminal.error(&message(fault));
+    if is_follower && fault.is::<distributed::Fault>() {
+        return Exit::Failure;
+    }
     hints(fault).iter().for_each(|hint| terminal.hint(hint));
     Exit::Failure
 }

@@ -78,7 +78,7 @@ pub fn hint_for_device_fault(fault: &device::Fault) -> Option<String> {
 pub fn hint_for_group_fault(fault: &distributed::Fault) -> String {
     use distributed::Fault;
     let advice = match fault {
-        Fault::PeerLost { .. } => "its own message says why",
+        Fault::PeerLost { .. } => "the message of the process that ended says why",
         Fault::PeerSilent { .. } => "if it only needs longer, --peer-timeout gives it more time",
         Fault::Missing { .. } => {
             "all must be started within --peer-timeout, with the same MASTER_ADDR and MASTER_PORT if those are set"

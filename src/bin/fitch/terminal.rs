@@ -67,6 +67,11 @@ impl Terminal {
         self.tell(&shown(line));
     }
 
+    /// Prints a message even where only errors are.
+    pub fn must_say(&self, line: &str) {
+        self.print(&shown(line));
+    }
+
     fn tell(&self, line: &str) {
         if !self.is_quiet {
             self.print(line);

@@ -20,6 +20,7 @@ Examples:
   fitch train --dataset ./images --model cnn    a folder with one folder of images per class
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
   fitch train --resume runs/NAME                continue an interrupted run
+  fitch train --processes 4 --out runs/job --resume-if-any   start or continue it, in 4 processes
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with everything trained so far saved.";
 
@@ -228,7 +229,7 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<String>,
 
-    /// CPU threads [default: one a core]
+    /// CPU threads of each process [default: one a core]
     #[arg(long, value_name = "N", help_heading = "Machine", allow_negative_numbers = true)]
     pub threads: Option<i64>,
 
@@ -253,8 +254,8 @@ pub struct TrainOptions {
     #[serde(skip)]
     pub resume: Option<PathBuf>,
 
-    /// Start the run in --out, or continue it if it has begun: the same command line each time, for jobs that are
-    /// started anew [default: false]
+    /// Start the run in --out, which must be given, or continue it if it has begun: the same command line each
+    /// time, for jobs that are started anew [default: false]
     #[arg(long, help_heading = "Checkpoints", conflicts_with = "resume")]
     #[serde(skip)]
     pub resume_if_any: bool,

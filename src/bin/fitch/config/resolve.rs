@@ -72,6 +72,10 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
     given.validation = given.validation.map(as_recorded);
     // The data may have asked for a layer before those that were given.
     let with_first_layer = |layers: &str| Some(Layers::parse(layers).ok()?.standardized().to_string());
+    if flags.resume_if_any {
+        // It named this run, in whatever spelling.
+        given.out = recorded.out.clone();
+    }
     if given.layers.as_deref().and_then(with_first_layer) == recorded.layers {
         given.layers = recorded.layers.clone();
     }

@@ -196,8 +196,10 @@ fn check_shards(shards: usize, processes: usize, batch_size: usize) -> Result<()
     let fault = if !shards.is_multiple_of(processes) {
         let divisors = (1..=shards).filter(|count| shards.is_multiple_of(*count));
         let divisors: Vec<String> = divisors.map(|count| count.to_string()).collect();
+        let noun = if shards == 1 { "shard" } else { "shards" };
         format!(
-            "{processes} processes cannot share {shards} shards of a batch evenly: --processes can be {}",
+            "{processes} processes cannot share {shards} {noun} of a batch evenly: --processes can be {} \
+             (--shards is fixed at the first start)",
             divisors.join(", ")
         )
     } else if shards > batch_size {
@@ -241,9 +243,13 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
     };
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
-    terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));
+    let threads = if threads == 1 { "1 thread".to_string() } else { format!("{threads} threads") };
+    terminal.say(&format!("device: {name} ({}), {threads}{processes}", chosen.reason));
     let group = match place {
-        Some(place) => Group::join(place, chosen.device, configuration.peer_timeout)?,
+        Some(place) => {
+            let mut tell = |missing: &[usize]| terminal.must_say(&processes::waiting(place, missing));
+            Group::join(place, chosen.device, configuration.peer_timeout, &mut tell)?
+        }
         None => Group::alone(),
     };
 

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
-use fitch::distributed::Place;
+use fitch::distributed::{Meeting, Place};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 /// The time between two looks at the processes.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long the others have to end, after one has failed, before they are killed.
-const TIME_TO_END: Duration = Duration::from_secs(10);
+const TIME_TO_END: Duration = Duration::from_secs(5);
 
 /// Starts this command line in so many processes. The first one writes and prints; each prints its own errors.
 pub fn run(processes: usize, terminal: &Terminal) -> Result<Exit> {
@@ -42,6 +42,21 @@ pub fn run(processes: usize, terminal: &Terminal) -> Result<Exit> {
         (false, true) => Exit::Interrupted,
         (false, false) => Exit::Success,
     })
+}
+
+/// `rank 1 is waiting for rank 0 at node1:29500`, with what starts the others.
+pub fn waiting(place: &Place, missing: &[usize]) -> String {
+    let ranks: Vec<String> = missing.iter().map(usize::to_string).collect();
+    let at = match &place.meeting {
+        Meeting::Address { host, port, .. } => format!(" at {host}:{port}"),
+        Meeting::File(_) => String::new(),
+    };
+    format!(
+        "rank {} of {} is waiting for rank {}{at}; torchrun, srun or mpirun must start them all",
+        place.rank,
+        place.size,
+        ranks.join(", ")
+    )
 }
 
 fn start(place: &Place) -> Result<Child> {
@@ -75,10 +90,19 @@ impl Team {
             match status.code() {
                 Some(code) if code == Exit::Success as i32 => {}
                 Some(code) if code == Exit::Interrupted as i32 => self.was_interrupted = true,
-                Some(_) => self.has_failed = true,
+                // The others of one that was asked to end lose it.
+                Some(_) => self.has_failed |= !self.was_interrupted,
+                // Asked to end before it could save anything.
+                None if !self.has_failed && is_request(status) => {
+                    self.was_interrupted = true;
+                    self.running.iter().for_each(|(_, child)| ask_to_stop(child));
+                }
                 None => {
-                    if !self.has_failed {
+                    if !self.has_failed && !self.was_interrupted {
                         terminal.error(&format!("the process of rank {rank} {}", cause_of_death(status)));
+                        terminal.hint(
+                            "fitch train --resume RUN goes on from the last checkpoint, if there is one",
+                        );
                     }
                     self.has_failed = true;
                 }
@@ -95,6 +119,17 @@ impl Drop for Team {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_request(status: ExitStatus) -> bool {
+    use std::os::unix::process::ExitStatusExt;
+    status.signal().is_some_and(|signal| [libc::SIGTERM, libc::SIGINT, libc::SIGHUP].contains(&signal))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_request(_: ExitStatus) -> bool {
+    false
 }
 
 #[cfg(target_os = "linux")]
