@@ -124,10 +124,16 @@ char* fitch_group_gather(fitch_group* group, at::Tensor* mine, at::Tensor* all) 
 // Gives every process what `values` is at one of them.
 char* fitch_group_broadcast(fitch_group* group, at::Tensor* values, int from) {
     return guarded([&] {
+        // One to one as well: c10d keeps a record of its collective operations that threads with groups of their
+        // own cannot share.
+        const int rank = group->backend->getRank(), size = group->backend->getSize();
         std::vector<at::Tensor> tensors{*values};
-        c10d::BroadcastOptions options;
-        options.rootRank = from;
-        group->backend->broadcast(tensors, options)->wait();
+        std::vector<c10::intrusive_ptr<c10d::Work>> works;
+        if (rank != from) works.push_back(group->backend->recv(tensors, from, 0));
+        for (int other = 0; rank == from && other < size; ++other) {
+            if (other != from) works.push_back(group->backend->send(tensors, other, 0));
+        }
+        for (const auto& work : works) work->wait();
     });
 }
 

@@ -1,6 +1,7 @@
 //! The functions of c10d.cpp, and those of nccl.cpp, safe to call.
 
 use super::Meeting;
+use super::exchanges::Exchanges;
 use super::nccl::{self, Nccl};
 use crate::device;
 use anyhow::{Context, Result, anyhow, bail};
@@ -37,16 +38,6 @@ unsafe extern "C" {
     fn fitch_group_gather(group: *mut c_void, mine: *const c_void, all: *mut c_void) -> *mut c_char;
     fn fitch_group_broadcast(group: *mut c_void, values: *mut c_void, from: c_int) -> *mut c_char;
     fn fitch_group_free(group: *mut c_void);
-}
-
-/// What exchanges tensors, between CPUs or between CUDA devices. The group is the first argument.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Exchanges {
-    pub gather: unsafe extern "C" fn(*mut c_void, *const c_void, *mut c_void) -> *mut c_char,
-    pub broadcast: unsafe extern "C" fn(*mut c_void, *mut c_void, c_int) -> *mut c_char,
-    /// None where an exchange ends before its call returns.
-    pub check: Option<unsafe extern "C" fn(*mut c_void) -> *mut c_char>,
-    pub free: unsafe extern "C" fn(*mut c_void),
 }
 
 const BETWEEN_CPUS: Exchanges = Exchanges {

@@ -96,7 +96,10 @@ impl Group {
         }
         check_devices(&store, size)?;
         let links = store.connect(way, rank, size, meeting, timeout)?;
-        Ok(Group { rank, size, device, others: Some(Others { links, _store: store, timeout }) })
+        let group = Group { rank, size, device, others: Some(Others { links, _store: store, timeout }) };
+        // One that left before all others are connected would look like a network that does not work.
+        group.wait_for_all()?;
+        Ok(group)
     }
 
     /// The number of this process, from 0.

@@ -8,6 +8,8 @@ mod c10d;
 #[cfg(not(all(feature = "distributed", target_os = "linux")))]
 #[path = "without_c10d.rs"]
 mod c10d;
+#[cfg(all(feature = "distributed", target_os = "linux"))]
+mod exchanges;
 mod fault;
 mod group;
 #[cfg(all(feature = "distributed", target_os = "linux"))]

@@ -1,7 +1,7 @@
 //! The library that nccl.cpp becomes, where libtorch has CUDA.
 
 use super::Fault;
-use super::c10d::Exchanges;
+use super::exchanges::Exchanges;
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::ffi::{c_char, c_int, c_void};
