@@ -122,7 +122,7 @@ impl Group {
         self.rank == 0
     }
 
-    /// What every process has, [size, n], for the values [n] of this one; all have the same n and type. On CUDA
+    /// What every process has, [size, n], for the values `[n]` of this one; all have the same n and type. On CUDA
     /// devices this only joins the queue of the device. Once a value that came after it has been read,
     /// [`check`](Group::check) says whether it means anything.
     ///
