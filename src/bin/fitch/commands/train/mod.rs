@@ -243,8 +243,7 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
     };
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
-    let threads = if threads == 1 { "1 thread".to_string() } else { format!("{threads} threads") };
-    terminal.say(&format!("device: {name} ({}), {threads}{processes}", chosen.reason));
+    terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));
     let group = match place {
         Some(place) => {
             let mut tell = |missing: &[usize]| terminal.must_say(&processes::waiting(place, missing));
