@@ -41,7 +41,7 @@ impl Part {
     /// The whole batch.
     pub const WHOLE: Part = Part { index: 0, of: 1 };
 
-    /// The rows of this part in a batch of so many.
+    /// The rows of this part in a batch of that size.
     pub fn rows(self, size: usize) -> Range<usize> {
         size * self.index / self.of..size * (self.index + 1) / self.of
     }
@@ -233,7 +233,7 @@ impl BatchSource for OnDevice<'_> {
         epoch: usize,
         skip: usize,
     ) -> Result<BatchIterator<'_>> {
-        Ok(self.moved(self.source.shuffled_batches(batch_size, seed, epoch, skip)?))
+        self.shuffled_parts(batch_size, seed, epoch, skip, Part::WHOLE)
     }
 
     fn shuffled_parts(

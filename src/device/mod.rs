@@ -62,7 +62,7 @@ pub fn choose_for_process(choice: DeviceChoice, local_rank: usize) -> Result<Cho
     })
 }
 
-/// The device of a process among so many. Where a scheduler gives processes their devices, each sees its own
+/// The device of a process where there are `count`. Where a scheduler gives processes their devices, each sees its own
 /// only. More processes than devices are found out when they meet, on whatever machines they are.
 fn device_of_process(local_rank: usize, count: usize) -> FirstThatWorks {
     let reason = match count {

@@ -34,13 +34,7 @@ struct UnboundBuffer {};
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-namespace {
-
 using std::chrono::milliseconds;
-
-std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
-
-}
 
 extern "C" {
 
@@ -80,10 +74,6 @@ char* fitch_store_add(fitch_store* store, const char* key, int64_t value, int64_
 
 char* fitch_store_has(fitch_store* store, const char* key, bool* has) {
     return guarded([&] { *has = store->store->check({key}); });
-}
-
-char* fitch_store_set(fitch_store* store, const char* key, const char* value) {
-    return guarded([&] { store->store->set(key, bytes(value)); });
 }
 
 void fitch_store_free(fitch_store* store) { delete store; }

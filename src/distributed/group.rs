@@ -215,7 +215,7 @@ impl Group {
     }
 }
 
-/// Time to wait for others, of which `waiting` is told where it becomes long.
+/// The time that is left to wait for others; `waiting` is called once it becomes long.
 struct Patience<'a> {
     start: Instant,
     timeout: Duration,
@@ -228,7 +228,8 @@ impl Patience<'_> {
     fn is_left_for(&mut self, missing: &[usize]) -> bool {
         const LONG: Duration = Duration::from_secs(5);
         let waited = self.start.elapsed();
-        if waited > LONG && !std::mem::replace(&mut self.has_told, waited > LONG) {
+        if waited > LONG && !self.has_told {
+            self.has_told = true;
             (self.waiting)(missing);
         }
         thread::sleep(PAUSE);
@@ -323,8 +324,8 @@ fn join(place: &Place, device: Device, timeout: Duration) -> Result<Group> {
     Group::join(place, device, timeout, &mut |_| ())
 }
 
+/// Runs work in several threads, each of which is a process of the group to the others.
 #[cfg(all(test, feature = "distributed", target_os = "linux"))]
-/// Runs work in so many threads, each of which is a process of the group to the others.
 pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -> Vec<T> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("meeting");

@@ -96,7 +96,7 @@ impl<'a> Sharing<'a> {
         self.group.map_or(Part::WHOLE, |group| Part { index: group.rank(), of: group.size() })
     }
 
-    /// The rows of a shard in a batch of so many.
+    /// The rows of a shard in a batch of that size.
     pub fn rows(&self, shard: usize, batch_size: usize) -> Range<usize> {
         Part { index: shard, of: self.shards }.rows(batch_size)
     }

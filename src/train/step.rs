@@ -61,7 +61,7 @@ impl Training<'_> {
         let _no_gradient = tch::no_grad_guard();
         let device = self.variables.device();
         let variables = self.optimizer.variables();
-        let before = self.statistics.iter().map(|(_, value)| value.copy()).collect::<Vec<_>>();
+        let before = self.statistics.iter().map(Tensor::copy).collect::<Vec<_>>();
         let zeros = |value: &Tensor| Tensor::f_zeros([value.numel() as i64], (Kind::Float, device));
         let (sums, mut values): (Tensor, Vec<Tensor>) = match batch.size {
             0 => {
@@ -82,7 +82,7 @@ impl Training<'_> {
                 (sums, gradients.into_iter().zip(&variables).map(defined).collect::<Result<_, _>>()?)
             }
         };
-        for ((_, value), before) in self.statistics.iter().zip(&before) {
+        for (value, before) in self.statistics.iter().zip(&before) {
             values.push(value.f_sub(before)?.f_mul_scalar(share)?);
             value.shallow_clone().f_copy_(before)?;
         }
@@ -145,7 +145,7 @@ impl Training<'_> {
             values.f_narrow(0, start - count, count)?.f_view(like.size().as_slice())
         };
         let gradients = self.optimizer.variables().iter().map(&mut next).collect::<Result<_, _>>()?;
-        for (_, value) in &self.statistics {
+        for value in &self.statistics {
             let _ = value.shallow_clone().f_add_(&next(value)?)?;
         }
         self.optimizer.move_by(Gradients::Each(gradients))?;

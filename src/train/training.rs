@@ -32,7 +32,7 @@ pub struct Training<'a> {
     batch_size: usize,
     pub(super) variables: &'a VarStore,
     /// Variables that training changes though they have no gradients, such as running means.
-    pub(super) statistics: Vec<(String, Tensor)>,
+    pub(super) statistics: Vec<Tensor>,
     /// Shared with a checkpoint that is just being kept.
     history: Arc<History>,
     pub(super) model: &'a dyn ModuleT,
@@ -497,9 +497,7 @@ impl<'a> Training<'a> {
 }
 
 /// The variables of float32 that have no gradients. Those that do not change at all stay as they are.
-fn statistics(variables: &VarStore) -> Vec<(String, Tensor)> {
-    let mut statistics: Vec<(String, Tensor)> = variables.variables().into_iter().collect();
-    statistics.retain(|(_, value)| !value.requires_grad() && value.kind() == Kind::Float);
-    statistics.sort_by(|(a, _), (b, _)| a.cmp(b));
-    statistics
+fn statistics(variables: &VarStore) -> Vec<Tensor> {
+    let by_name: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
+    by_name.into_values().filter(|value| !value.requires_grad() && value.kind() == Kind::Float).collect()
 }

@@ -57,14 +57,15 @@ fn restart_with_short_spins() {}
 
 /// Finds the device and sets the threads: the first call into libtorch.
 fn start_libtorch(machine: Machine) -> Result<ChosenDevice> {
-    let chosen = device::choose(machine.device)?;
-    tch::set_num_threads(machine.threads as i32);
-    Ok(chosen)
+    start_libtorch_at(None, machine)
 }
 
-/// As [`start_libtorch`], in one of several processes that train together.
-fn start_libtorch_at(place: &Place, machine: Machine) -> Result<ChosenDevice> {
-    let chosen = device::choose_for_process(machine.device, place.local_rank)?;
+/// As [`start_libtorch`], perhaps in one of several processes that train together.
+fn start_libtorch_at(place: Option<&Place>, machine: Machine) -> Result<ChosenDevice> {
+    let chosen = match place {
+        Some(place) => device::choose_for_process(machine.device, place.local_rank),
+        None => device::choose(machine.device),
+    }?;
     tch::set_num_threads(machine.threads as i32);
     Ok(chosen)
 }

@@ -41,11 +41,11 @@ impl Checker {
         usize::try_from(value).ok()
     }
 
-    pub fn number_of_processes(&mut self, value: Option<i64>) -> Option<usize> {
-        const MAX: i64 = 1024;
+    /// A whole number from 1 to `max`.
+    pub fn count_up_to(&mut self, flag: &str, value: Option<i64>, max: i64) -> Option<usize> {
         let value = value?;
-        if !(1..=MAX).contains(&value) {
-            return self.fault("processes", value, &format!("must be a whole number from 1 to {MAX}"));
+        if !(1..=max).contains(&value) {
+            return self.fault(flag, value, &format!("must be a whole number from 1 to {max}"));
         }
         usize::try_from(value).ok()
     }

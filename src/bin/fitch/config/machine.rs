@@ -6,6 +6,7 @@ use fitch::device::DeviceChoice;
 
 /// libtorch starts as many threads as it is asked for; far more than there are cores only exhaust the system.
 const MAX_THREADS: i64 = 1024;
+const MAX_PROCESSES: i64 = 1024;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
@@ -28,12 +29,13 @@ pub fn check(device: &str, threads: Option<i64>, checker: &mut Checker) -> Optio
     Some(Machine { device: choice?, threads: threads? })
 }
 
+pub fn check_processes(processes: Option<i64>, checker: &mut Checker) -> Option<usize> {
+    checker.count_up_to("processes", processes, MAX_PROCESSES)
+}
+
 fn check_threads(threads: Option<i64>, checker: &mut Checker) -> Option<usize> {
     match threads {
         None => Some(std::thread::available_parallelism().map_or(1, usize::from)),
-        Some(threads) if (1..=MAX_THREADS).contains(&threads) => usize::try_from(threads).ok(),
-        Some(threads) => {
-            checker.fault("threads", threads, &format!("must be a whole number from 1 to {MAX_THREADS}"))
-        }
+        threads => checker.count_up_to("threads", threads, MAX_THREADS),
     }
 }

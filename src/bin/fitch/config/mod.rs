@@ -111,7 +111,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let seed = checker.count("seed", options.seed, 0);
     let time_limit = checker.duration("time-limit", options.time_limit.as_deref());
     let machine = machine::check(options.device.as_deref()?, options.threads, checker);
-    let processes = checker.number_of_processes(options.processes);
+    let processes = machine::check_processes(options.processes, checker);
     let shards = options.shards.map(|shards| checker.count("shards", Some(shards), 1));
     let peer_timeout = checker.duration("peer-timeout", options.peer_timeout.as_deref());
     let monitor = stopping::check_monitor(options, checker);

@@ -13,7 +13,7 @@ use super::data_guard::DataGuard;
 use super::ignored_options::ignored_options;
 use super::plots::LivePlots;
 use super::understood::Understood;
-use super::{restart_with_short_spins, start_libtorch, start_libtorch_at};
+use super::{restart_with_short_spins, start_libtorch_at};
 use crate::cli::TrainOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
@@ -237,10 +237,7 @@ fn check_free(out: &Path) -> Result<()> {
 /// The device, the images and the network.
 fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &Terminal) -> Result<Work> {
     let precision = configuration.precision;
-    let chosen = match place {
-        Some(place) => start_libtorch_at(place, configuration.machine)?,
-        None => start_libtorch(configuration.machine)?,
-    };
+    let chosen = start_libtorch_at(place, configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
     terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));

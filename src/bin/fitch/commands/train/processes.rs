@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long the others have to end, after one has failed, before they are killed.
 const TIME_TO_END: Duration = Duration::from_secs(5);
 
-/// Starts this command line in so many processes. The first one writes and prints; each prints its own errors.
+/// Runs this command line in several processes. The first one writes and prints; each prints its own errors.
 pub fn run(processes: usize, terminal: &Terminal) -> Result<Exit> {
     let folder = tempfile::tempdir().context("cannot make a folder where the processes meet")?;
     let is_interrupted = signals::listen(&terminal.for_errors())?;
