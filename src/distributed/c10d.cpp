@@ -93,12 +93,12 @@ char* fitch_group_of_cpus(
     });
 }
 
-// Fills `all` [size * n] with the `mine` [n] of every process, in the order of their ranks.
+// Fills `all` [size, n] with the `mine` [n] of every other process, in the order of their ranks.
 char* fitch_group_gather(fitch_group* group, at::Tensor* mine, at::Tensor* all) {
     return guarded([&] {
         // From each to each, which copies nothing; gloo's own gathering copies all values twice.
         const int rank = group->backend->getRank(), size = group->backend->getSize();
-        std::vector<at::Tensor> rows = all->view({size, -1}).unbind();
+        std::vector<at::Tensor> rows = all->unbind();
         std::vector<c10::intrusive_ptr<c10d::Work>> works;
         for (int step = 1; step < size; ++step) {
             const int source = (rank + step) % size, target = (rank + size - step) % size;
@@ -106,7 +106,6 @@ char* fitch_group_gather(fitch_group* group, at::Tensor* mine, at::Tensor* all) 
             works.push_back(group->backend->recv(received, source, 0));
             works.push_back(group->backend->send(sent, target, 0));
         }
-        rows[rank].copy_(*mine);
         for (const auto& work : works) work->wait();
     });
 }

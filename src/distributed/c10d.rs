@@ -2,6 +2,7 @@
 
 use super::Meeting;
 use super::exchanges::Exchanges;
+use super::memory::{Offer, SharedMemory};
 use super::nccl::{self, Nccl};
 use crate::device;
 use anyhow::{Context, Result, anyhow, bail};
@@ -10,7 +11,7 @@ use std::net::{IpAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::fd::IntoRawFd;
 use std::ptr::{null, null_mut};
 use std::time::Duration;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 unsafe extern "C" {
     fn fitch_store_in_file(path: *const c_char, size: c_int, store: *mut *mut c_void) -> *mut c_char;
@@ -82,6 +83,10 @@ pub struct Store(*mut c_void);
 pub struct Links {
     group: *mut c_void,
     exchanges: Exchanges,
+    rank: usize,
+    size: usize,
+    /// If all are on one machine.
+    memory: Option<SharedMemory>,
 }
 
 impl Store {
@@ -148,7 +153,9 @@ impl Store {
         meeting: &Meeting,
         timeout: Duration,
     ) -> Result<Links> {
-        let (rank, size, timeout, mut group) = (rank as c_int, size as c_int, millis(timeout), null_mut());
+        let (timeout, mut group) = (millis(timeout), null_mut());
+        let (of, among) = (rank as c_int, size as c_int);
+        let has_own_memory = matches!(way, Way::Gloo);
         let (message, exchanges) = match way {
             Way::Gloo => {
                 let (address, interface) = (text(&own_address(meeting)?.to_string())?, interface(meeting)?);
@@ -156,19 +163,23 @@ impl Store {
                     (address.as_ptr(), interface.as_ref().map_or(null(), |name| name.as_ptr()));
                 // SAFETY: the store is open; the texts and the result live until the call returns.
                 let message = unsafe {
-                    fitch_group_of_cpus(self.0, rank, size, address, interface, timeout, &mut group)
+                    fitch_group_of_cpus(self.0, of, among, address, interface, timeout, &mut group)
                 };
                 (message, BETWEEN_CPUS)
             }
             Way::Nccl(library, device) => {
                 // SAFETY: the store is open; the result lives until the call returns.
                 let message =
-                    unsafe { (library.join)(self.0, rank, size, device as c_int, timeout, &mut group) };
+                    unsafe { (library.join)(self.0, of, among, device as c_int, timeout, &mut group) };
                 (message, library.exchanges)
             }
         };
         check(message).context("cannot connect with the other processes")?;
-        Ok(Links { group, exchanges })
+        let mut links = Links { group, exchanges, rank, size, memory: None };
+        if has_own_memory {
+            links.memory = links.share_memory()?;
+        }
+        Ok(links)
     }
 }
 
@@ -180,14 +191,54 @@ impl Drop for Store {
 }
 
 impl Links {
-    /// Fills `all` [size, n] with the `mine` [n] of every process; both must be contiguous. On CUDA devices, the
-    /// host does not wait for it.
+    /// The tensors [n] of every process, in the order of their ranks; that of this one is `mine` itself, which
+    /// must be contiguous. On CUDA devices, the host does not wait for it.
     ///
     /// # Errors
     /// A process that cannot be reached, on CUDA devices in an earlier exchange.
-    pub fn gather(&self, mine: &Tensor, all: &mut Tensor) -> Result<()> {
+    pub fn gather(&self, mine: &Tensor) -> Result<Vec<Tensor>> {
+        /// In bytes: below it, sockets are as fast.
+        const LARGE: usize = 1 << 16;
+        match &self.memory {
+            Some(memory) if mine.numel() * mine.kind().elt_size_in_bytes() >= LARGE => {
+                memory.gather(mine, || {
+                    let nothing = Tensor::f_zeros([1], (Kind::Uint8, Device::Cpu))?;
+                    self.gather_by_network(&nothing).map(drop)
+                })
+            }
+            _ => self.gather_by_network(mine),
+        }
+    }
+
+    fn gather_by_network(&self, mine: &Tensor) -> Result<Vec<Tensor>> {
+        let mut all = Tensor::f_empty([self.size as i64, mine.numel() as i64], (mine.kind(), mine.device()))?;
         // SAFETY: all three are valid until the call returns, and what a device still needs of them later is kept.
-        check(unsafe { (self.exchanges.gather)(self.group, mine.as_ptr().cast(), all.as_mut_ptr().cast()) })
+        check(unsafe { (self.exchanges.gather)(self.group, mine.as_ptr().cast(), all.as_mut_ptr().cast()) })?;
+        let mut rows = all.f_unbind(0)?;
+        rows[self.rank] = mine.shallow_clone();
+        Ok(rows)
+    }
+
+    /// The memory of the machine, if all processes can share it.
+    fn share_memory(&self) -> Result<Option<SharedMemory>> {
+        const LENGTH: usize = 256;
+        let offer = Offer::new().and_then(|offer| Ok((offer.address()?, offer)));
+        let mut address = offer.as_ref().map_or(Vec::new(), |(address, _)| address.clone().into_bytes());
+        address.resize(LENGTH, 0);
+        let text = |bytes: &Tensor| {
+            let bytes = Vec::<u8>::try_from(bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).trim_end_matches('\0').to_string())
+        };
+        let addresses = self.gather_by_network(&Tensor::f_from_slice(&address)?)?;
+        let addresses = addresses.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let memory = offer.and_then(|(_, offer)| offer.accept(self.rank, &addresses)).ok();
+        // Each waits for all, so that no file is closed before the others have looked for it.
+        let can_share = self.gather_by_network(&Tensor::f_from_slice(&[i64::from(memory.is_some())])?)?;
+        let mut all_can = true;
+        for can in can_share {
+            all_can &= can.f_int64_value(&[0])? == 1;
+        }
+        Ok(memory.filter(|_| all_can))
     }
 
     /// Gives `values`, which must be contiguous, what they are in the process of that rank.

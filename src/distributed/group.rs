@@ -1,17 +1,11 @@
 //! The processes of a training, connected.
 
-use super::c10d::{Links, Store, Way};
-use super::{Fault, Meeting, Place};
-use crate::device::gpus;
-use anyhow::{Error, Result, bail, ensure};
-use std::io::ErrorKind;
-use std::net::{TcpStream, ToSocketAddrs};
-use std::thread;
-use std::time::{Duration, Instant};
+use super::c10d::{Links, Store};
+use super::{Fault, Place, arrival};
+use anyhow::{Error, Result};
+use std::time::Duration;
 use tch::{Device, Kind, Tensor};
 
-/// The time between two looks at who has come.
-const PAUSE: Duration = Duration::from_millis(20);
 /// How long processes wait for each other unless users say otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(600);
 
@@ -73,29 +67,8 @@ impl Group {
         timeout: Duration,
         waiting: &mut dyn FnMut(&[usize]),
     ) -> Result<Group> {
-        let Place { rank, size, ref meeting, .. } = *place;
-        let way = Way::from(device)?;
-        let mut patience = Patience { start: Instant::now(), timeout, has_told: false, waiting };
-        wait_for_server(meeting, rank, &mut patience)?;
-        let store = Store::open(meeting, rank, size, timeout)?;
-        announce(device, &store)?;
-        ensure!(store.add(&key(rank), 1)? == 1, Fault::SameRank { rank });
-        loop {
-            let mut missing = Vec::new();
-            for other in 0..size {
-                if !store.has(&key(other))? {
-                    missing.push(other);
-                }
-            }
-            if missing.is_empty() {
-                break;
-            }
-            if !patience.is_left_for(&missing) {
-                return Err(Fault::Missing { ranks: missing, size, after: timeout }.into());
-            }
-        }
-        check_devices(&store, size)?;
-        let links = store.connect(way, rank, size, meeting, timeout)?;
+        let (store, links) = arrival::meet(place, device, timeout, waiting)?;
+        let Place { rank, size, .. } = *place;
         let group = Group { rank, size, device, others: Some(Others { links, _store: store, timeout }) };
         // One that left before all others are connected would look like a network that does not work.
         group.wait_for_all()?;
@@ -122,19 +95,16 @@ impl Group {
         self.rank == 0
     }
 
-    /// What every process has, [size, n], for the values `[n]` of this one; all have the same n and type. On CUDA
-    /// devices this only joins the queue of the device. Once a value that came after it has been read,
-    /// [`check`](Group::check) says whether it means anything.
+    /// The values `[n]` of every process, in the order of their ranks; all have the same n and type. The values of
+    /// this one may be `mine` itself. On CUDA devices this only joins the queue of the device. Once a value that
+    /// came after it has been read, [`check`](Group::check) says whether it means anything.
     ///
     /// # Errors
     /// [`Fault::PeerLost`], [`Fault::PeerSilent`], on CUDA devices in an earlier exchange.
-    pub fn gather(&self, mine: &Tensor) -> Result<Tensor> {
+    pub fn gather(&self, mine: &Tensor) -> Result<Vec<Tensor>> {
         let mine = mine.f_reshape([-1])?.f_contiguous()?;
-        let count = mine.numel() as i64;
-        let Some(Others { links, timeout, .. }) = &self.others else { return Ok(mine.f_view([1, count])?) };
-        let mut all = Tensor::f_empty([self.size as i64 * count], (mine.kind(), mine.device()))?;
-        links.gather(&mine, &mut all).map_err(|fault| explained(&fault, *timeout))?;
-        Ok(all.f_view([self.size as i64, count])?)
+        let Some(Others { links, timeout, .. }) = &self.others else { return Ok(vec![mine]) };
+        links.gather(&mine).map_err(|fault| explained(&fault, *timeout))
     }
 
     /// Fails if an exchange has failed that came before a value which was read from the device.
@@ -152,18 +122,17 @@ impl Group {
     /// As [`Group::gather`].
     pub fn gather_bytes(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>> {
         let lengths = self.gather(&Tensor::from_slice(&[mine.len() as i64]).f_to_device(self.device)?)?;
-        let lengths: Vec<i64> = Vec::try_from(lengths.f_reshape([-1])?)?;
+        let lengths =
+            lengths.iter().map(|length| length.f_int64_value(&[0])).collect::<Result<Vec<_>, _>>()?;
         self.check()?;
         let longest = lengths.iter().copied().max().unwrap_or(0) as usize;
         let mut padded = mine.to_vec();
         padded.resize(longest.max(1), 0);
         let all = self.gather(&Tensor::from_slice(&padded).f_to_device(self.device)?)?;
-        let all = all.f_to_device(Device::Cpu)?;
+        let bytes = |(row, &length): (&Tensor, &i64)| Ok(Vec::try_from(row.f_narrow(0, 0, length)?)?);
+        let all = all.iter().zip(&lengths).map(bytes).collect::<Result<_>>()?;
         self.check()?;
-        let of_process = |(index, &length): (usize, &i64)| {
-            Ok(Vec::try_from(all.f_get(index as i64)?.f_narrow(0, 0, length)?)?)
-        };
-        lengths.iter().enumerate().map(of_process).collect()
+        Ok(all)
     }
 
     /// The bytes of the first process, in every one.
@@ -193,7 +162,9 @@ impl Group {
     /// As [`Group::gather`].
     pub fn wait_for_all(&self) -> Result<()> {
         let nothing = Tensor::f_zeros([1], (Kind::Float, self.device))?;
-        self.gather(&nothing)?.f_double_value(&[0, 0])?;
+        for row in self.gather(&nothing)? {
+            row.f_double_value(&[0])?;
+        }
         self.check()
     }
 
@@ -215,49 +186,6 @@ impl Group {
     }
 }
 
-/// The time that is left to wait for others; `waiting` is called once it becomes long.
-struct Patience<'a> {
-    start: Instant,
-    timeout: Duration,
-    has_told: bool,
-    waiting: &'a mut dyn FnMut(&[usize]),
-}
-
-impl Patience<'_> {
-    /// Waits for a moment, unless the time is up.
-    fn is_left_for(&mut self, missing: &[usize]) -> bool {
-        const LONG: Duration = Duration::from_secs(5);
-        let waited = self.start.elapsed();
-        if waited > LONG && !self.has_told {
-            self.has_told = true;
-            (self.waiting)(missing);
-        }
-        thread::sleep(PAUSE);
-        waited < self.timeout
-    }
-}
-
-/// Waits until the first process, or whoever serves the meeting, answers at its address. c10d would wait too, but
-/// prints what it thinks of it.
-fn wait_for_server(meeting: &Meeting, rank: usize, patience: &mut Patience) -> Result<()> {
-    let Meeting::Address { host, port, is_served, .. } = meeting else { return Ok(()) };
-    if rank == 0 && !is_served {
-        return Ok(());
-    }
-    loop {
-        // A name may become known later, where machines are started together.
-        let answer = (host.as_str(), *port).to_socket_addrs().and_then(|mut addresses| {
-            let address = addresses.next().ok_or(ErrorKind::NotFound)?;
-            TcpStream::connect_timeout(&address, Duration::from_secs(1))
-        });
-        let Err(fault) = answer else { return Ok(()) };
-        if !patience.is_left_for(&[0]) {
-            let after = patience.timeout;
-            bail!("rank 0 does not answer at {host}:{port} after {after:?} ({fault})");
-        }
-    }
-}
-
 /// `epochs = 3, where the first process has epochs = 2`.
 fn difference(text: &str, first: &str) -> Option<String> {
     let (mut own, mut theirs) = (text.lines(), first.lines());
@@ -271,38 +199,6 @@ fn difference(text: &str, first: &str) -> Option<String> {
             }
         }
     }
-}
-
-/// How many processes use a CUDA device.
-const ON_CUDA: &str = "fitch/on cuda";
-/// How many devices these are.
-const GPUS: &str = "fitch/gpus";
-
-/// Tells the others which device this process uses.
-fn announce(device: Device, store: &Store) -> Result<()> {
-    let Device::Cuda(index) = device else { return Ok(()) };
-    store.add(ON_CUDA, 1)?;
-    // One without a name is taken for one of its own: if it is not, NCCL refuses it.
-    let is_new = match gpus().into_iter().nth(index).and_then(|gpu| gpu.uuid) {
-        Some(uuid) => store.add(&format!("fitch/gpu/{uuid}"), 1)? == 1,
-        None => true,
-    };
-    if is_new {
-        store.add(GPUS, 1)?;
-    }
-    Ok(())
-}
-
-/// Once all have announced their devices: fails in all of them, if they cannot train together.
-fn check_devices(store: &Store, size: usize) -> Result<()> {
-    let (on_cuda, gpus) = (store.add(ON_CUDA, 0)? as usize, store.add(GPUS, 0)? as usize);
-    ensure!([0, size].contains(&on_cuda), Fault::DevicesDiffer { on_cuda, size });
-    ensure!(gpus == on_cuda, Fault::TooFewGpus { processes: size, gpus });
-    Ok(())
-}
-
-fn key(rank: usize) -> String {
-    format!("fitch/rank/{rank}")
 }
 
 /// What c10d's message means.
@@ -327,6 +223,8 @@ fn join(place: &Place, device: Device, timeout: Duration) -> Result<Group> {
 /// Runs work in several threads, each of which is a process of the group to the others.
 #[cfg(all(test, feature = "distributed", target_os = "linux"))]
 pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -> Vec<T> {
+    use std::thread;
+
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("meeting");
     thread::scope(|scope| {
@@ -342,48 +240,18 @@ pub(crate) fn in_group<T: Send>(size: usize, work: impl Fn(Group) -> T + Sync) -
 #[cfg(all(test, feature = "distributed", target_os = "linux"))]
 mod tests {
     use super::*;
-    use crate::device;
-
-    #[test]
-    fn a_device_that_is_not_there_is_refused_before_the_others_are_waited_for() {
-        let folder = tempfile::tempdir().unwrap();
-        let place = &Place::on_this_machine(2, &folder.path().join("meeting"))[0];
-        let fault = join(place, Device::Cuda(99), DEFAULT_TIMEOUT).unwrap_err();
-        let fault = fault.downcast_ref::<device::Fault>();
-        assert!(fault.is_some_and(|fault| fault.index == Some(99)), "{fault:?}");
-    }
-
-    /// As those of processes on CUDA devices, which this machine need not have.
-    #[test]
-    fn devices_that_cannot_train_together_are_refused() {
-        let faults = |announced: [(i64, i64); 2]| {
-            let folder = tempfile::tempdir().unwrap();
-            let places = Place::on_this_machine(2, &folder.path().join("meeting"));
-            let store = Store::open(&places[0].meeting, 0, 2, DEFAULT_TIMEOUT).unwrap();
-            for (on_cuda, gpus) in announced {
-                store.add(ON_CUDA, on_cuda).unwrap();
-                store.add(GPUS, gpus).unwrap();
-            }
-            check_devices(&store, 2).map_err(|fault| fault.to_string())
-        };
-        assert_eq!(faults([(1, 1), (1, 1)]), Ok(()));
-        assert_eq!(faults([(0, 0), (0, 0)]), Ok(()));
-        assert_eq!(faults([(1, 1), (0, 0)]), Err("only 1 of 2 processes can use a GPU".to_string()));
-        let shared = "2 processes have only 1 GPU, and each needs one of its own";
-        assert_eq!(faults([(1, 1), (1, 0)]), Err(shared.to_string()));
-    }
 
     #[test]
     fn every_process_gets_what_all_have() {
         let gathered = in_group(3, |group| {
             let rank = group.rank() as i64;
-            let all = group.gather(&Tensor::from_slice(&[rank, 10 * rank])).unwrap();
+            let all = Tensor::cat(&group.gather(&Tensor::from_slice(&[rank, 10 * rank])).unwrap(), 0);
             let bytes = group.gather_bytes(&vec![7; group.rank()]).unwrap();
             let first = group.bytes_of_first(format!("of {rank}").as_bytes()).unwrap();
             let shared = Tensor::from_slice(&[rank as f32 + 1.0]);
             group.take_from_first(&shared).unwrap();
             group.wait_for_all().unwrap();
-            let values: Vec<i64> = Vec::try_from(all.reshape([-1])).unwrap();
+            let values: Vec<i64> = Vec::try_from(all).unwrap();
             (values, bytes, first, f64::try_from(shared).unwrap())
         });
         for (values, bytes, first, shared) in gathered {
@@ -396,7 +264,7 @@ mod tests {
     #[test]
     fn one_process_needs_nobody() {
         let group = Group::alone();
-        assert_eq!(group.gather(&Tensor::from_slice(&[3i64])).unwrap().size(), [1, 1]);
+        assert_eq!(group.gather(&Tensor::from_slice(&[3i64])).unwrap().len(), 1);
         assert_eq!(group.gather_bytes(b"x").unwrap(), [b"x"]);
         group.ensure_same("a = 1").unwrap();
     }
@@ -409,17 +277,6 @@ mod tests {
         });
         let told = "the process of rank 1 differs: it has epochs = 1, where the first process has epochs = 0";
         assert_eq!(faults, [told, told]);
-    }
-
-    #[test]
-    fn a_rank_that_comes_twice_and_one_that_does_not_come_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = Place::on_this_machine(3, &folder.path().join("meeting"));
-        let fault = |rank: usize| {
-            join(&places[rank], Device::Cpu, Duration::from_millis(200)).unwrap_err().to_string()
-        };
-        assert_eq!(fault(1), "of 3 processes, ranks 0, 2 are missing after 200ms");
-        assert_eq!(fault(1), "there is another process of rank 1");
     }
 
     #[test]

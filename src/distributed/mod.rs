@@ -2,6 +2,7 @@
 //! go from each to all, and in which order sums over them are added. The room knows ranks, bytes and tensors; it
 //! must not know what is trained.
 
+mod arrival;
 #[cfg(all(feature = "distributed", target_os = "linux"))]
 #[allow(unsafe_code)]
 mod c10d;
@@ -12,6 +13,9 @@ mod c10d;
 mod exchanges;
 mod fault;
 mod group;
+#[cfg(all(feature = "distributed", target_os = "linux"))]
+#[allow(unsafe_code)]
+mod memory;
 #[cfg(all(feature = "distributed", target_os = "linux"))]
 #[allow(unsafe_code)]
 mod nccl;

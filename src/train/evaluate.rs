@@ -76,12 +76,12 @@ fn in_order_of_batches(own: &[Tensor], samples: usize, batch_size: usize, group:
         let own = Tensor::f_cat(own, 0)?;
         sent.f_narrow(0, 0, own.size()[0])?.f_copy_(&own)?;
     }
-    let all = group.gather(&sent)?.f_view([group.size() as i64, most, 2])?;
+    let all = group.gather(&sent)?;
     let mut starts = vec![0; group.size()]; // of the next batch of each
     let of_batch = |batch: usize| {
         let rank = batch % group.size();
         starts[rank] += size(batch);
-        all.f_get(rank as i64)?.f_narrow(0, starts[rank] - size(batch), size(batch))
+        all[rank].f_view([most, 2])?.f_narrow(0, starts[rank] - size(batch), size(batch))
     };
     Ok(Tensor::f_cat(&(0..batches).map(of_batch).collect::<Result<Vec<_>, _>>()?, 0)?)
 }
@@ -163,8 +163,8 @@ fn add_of_all(
     let all = group.gather(&Tensor::f_cat(&own, 0)?)?;
     let metrics = none.numel() as i64;
     for batch in 0..batches {
-        let (turn, rank) = ((batch / group.size()) as i64, (batch % group.size()) as i64);
-        let sums = all.f_get(rank)?.f_narrow(0, turn * metrics, metrics)?;
+        let (turn, rank) = ((batch / group.size()) as i64, batch % group.size());
+        let sums = all[rank].f_narrow(0, turn * metrics, metrics)?;
         // The samples are counted with the first.
         means.add_sums(Sums::from_tensor(&sums)?, if batch == 0 { samples } else { 0 })?;
     }

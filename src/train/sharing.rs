@@ -135,9 +135,9 @@ impl<'a> Sharing<'a> {
                 }
                 let all =
                     group.gather(&if most == 1 { sent.swap_remove(0) } else { Tensor::f_cat(&sent, 0)? })?;
-                for rank in 0..group.size() {
+                for (rank, row) in all.iter().enumerate() {
                     for (index, part) in self.parts_of(rank).into_iter().enumerate() {
-                        let packed = all.f_get(rank as i64)?.f_narrow(0, index as i64 * length, length)?;
+                        let packed = row.f_narrow(0, index as i64 * length, length)?;
                         known.insert((part.start, part.end), ShardSums { packed, sums, values });
                     }
                 }
