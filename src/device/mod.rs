@@ -55,7 +55,7 @@ pub fn choose(choice: DeviceChoice) -> Result<ChosenDevice, Fault> {
 /// As [`choose`].
 pub fn choose_for_process(choice: DeviceChoice, local_rank: usize) -> Result<ChosenDevice, Fault> {
     choose_by(choice, &|| {
-        let count = cuda_devices().map_err(|cause| Fault { index: None, cause })?;
+        let count = count_cuda()?;
         let found = device_of_process(local_rank, count);
         try_device(found.index).map_err(|cause| Fault { index: Some(found.index), cause })?;
         Ok(found)
@@ -94,6 +94,14 @@ fn choose_by(
     }
 }
 
+/// The number of CUDA devices that this process can see. None of them is used yet.
+///
+/// # Errors
+/// Why there is none.
+pub fn count_cuda() -> Result<usize, Fault> {
+    cuda_devices().map_err(|cause| Fault { index: None, cause })
+}
+
 /// Whether there is a CUDA device of that index.
 ///
 /// # Errors
@@ -108,7 +116,7 @@ pub(crate) fn check_cuda(index: usize) -> Result<(), Fault> {
 
 /// The CUDA device with the most free memory among those that work.
 fn any_cuda_device() -> Result<FirstThatWorks, Fault> {
-    let count = cuda_devices().map_err(|cause| Fault { index: None, cause })?;
+    let count = count_cuda()?;
     let mut free: Vec<Option<u64>> = gpus().iter().map(|gpu| gpu.free_memory).collect();
     if free.len() != count {
         // Then the driver's numbers are not libtorch's.

@@ -29,6 +29,7 @@ pub fn meet(
     wait_for_server(meeting, rank, &mut patience)?;
     let store = Store::open(meeting, rank, size, timeout)?;
     announce(device, &store)?;
+    announce_size(size, &store)?;
     ensure!(store.add(&key(rank), 1)? == 1, Fault::SameRank { rank });
     loop {
         let mut missing = Vec::new();
@@ -37,6 +38,7 @@ pub fn meet(
                 missing.push(other);
             }
         }
+        check_sizes(size, &store)?;
         if missing.is_empty() {
             break;
         }
@@ -90,6 +92,22 @@ fn wait_for_server(meeting: &Meeting, rank: usize, patience: &mut Patience) -> R
             bail!("rank 0 does not answer at {host}:{port} after {after:?} ({fault})");
         }
     }
+}
+
+/// What all processes were told of their number: in the lowest bits how many have said it, above them the sum.
+const SIZES: &str = "fitch/sizes";
+const SUM: u32 = 24;
+
+fn announce_size(size: usize, store: &Store) -> Result<()> {
+    store.add(SIZES, ((size as i64) << SUM) + 1).map(drop)
+}
+
+/// Fails if a process that has come was told another number of processes.
+fn check_sizes(size: usize, store: &Store) -> Result<()> {
+    let sizes = store.add(SIZES, 0)?;
+    let (sum, count) = (sizes >> SUM, sizes & ((1 << SUM) - 1));
+    ensure!(sum == count * size as i64, Fault::SizesDiffer { size });
+    Ok(())
 }
 
 /// How many processes use a CUDA device.
@@ -172,5 +190,19 @@ mod tests {
         };
         assert_eq!(fault(1), "of 3 processes, ranks 0, 2 are missing after 200ms");
         assert_eq!(fault(1), "there is another process of rank 1");
+    }
+
+    #[test]
+    fn processes_that_were_told_different_numbers_learn_it_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("meeting");
+        let places = [Place::on_this_machine(2, &file).remove(0), Place::on_this_machine(3, &file).remove(1)];
+        let faults = thread::scope(|scope| {
+            let member = |place| scope.spawn(move || meet(place, Device::Cpu, DEFAULT_TIMEOUT).unwrap_err());
+            places.each_ref().map(member).map(|member| member.join().unwrap().to_string())
+        });
+        let told =
+            |size| format!("another process was told that there are not {size} processes, as this one was");
+        assert_eq!(faults, [told(2), told(3)]);
     }
 }

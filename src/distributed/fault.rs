@@ -31,6 +31,11 @@ pub enum Fault {
         /// That rank.
         rank: usize,
     },
+    /// Processes were told different numbers of processes.
+    SizesDiffer {
+        /// What this one was told.
+        size: usize,
+    },
     /// Only some processes can use a CUDA device.
     DevicesDiffer {
         /// How many can.
@@ -81,6 +86,9 @@ impl fmt::Display for Fault {
                 write!(out, "of {size} processes, {noun} {} {verb} missing after {after:?}", ranks.join(", "))
             }
             Fault::SameRank { rank } => write!(out, "there is another process of rank {rank}"),
+            Fault::SizesDiffer { size } => {
+                write!(out, "another process was told that there are not {size} processes, as this one was")
+            }
             Fault::DevicesDiffer { on_cuda, size } => {
                 write!(out, "only {on_cuda} of {size} processes can use a GPU")
             }

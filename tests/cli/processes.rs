@@ -274,6 +274,29 @@ fn a_rank_that_does_not_come_is_missed() {
 }
 
 #[test]
+fn no_process_is_started_for_gpus_that_are_not_there() {
+    let place = Place::new();
+    let mut command = place.command(&["train", "--device", "cuda", "--processes", "2", "--out", "run"]);
+    let finished: Finished = command.env("CUDA_VISIBLE_DEVICES", "").output().unwrap().into();
+    let finished = finished.with_fault(1, &["error: cannot use cuda: "]);
+    assert!(!finished.stderr.contains("rank"), "{finished:?}");
+}
+
+#[test]
+fn processes_that_were_told_different_numbers_say_so() {
+    let place = Place::new();
+    let port = free_port().to_string();
+    let start = |rank: &str, size: &str| {
+        let mut command = place.command(&["train", "--out", "run"]);
+        command.env("RANK", rank).env("WORLD_SIZE", size).env("MASTER_ADDR", "127.0.0.1");
+        command.env("MASTER_PORT", &port).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start("0", "2"), start("1", "3")];
+    let [first, _]: [Finished; 2] = both.map(|child| child.wait_with_output().unwrap().into());
+    first.with_fault(1, &["rank 0: another process was told that there are not 2 processes"]);
+}
+
+#[test]
 fn a_first_process_that_is_not_there_is_named_without_noise() {
     let place = Place::new();
     for host in ["127.0.0.1", "no.such.host.invalid"] {

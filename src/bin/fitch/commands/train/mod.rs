@@ -100,7 +100,13 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     check_device(configuration.machine.device, local_processes)?;
     match (place, configuration.processes) {
         (None, 1) => {}
-        (None, processes) => return processes::run(processes, terminal),
+        (None, processes) => {
+            if configuration.machine.device == DeviceChoice::AnyCuda {
+                // Once, not by each process.
+                device::count_cuda()?;
+            }
+            return processes::run(processes, terminal);
+        }
         (Some(place), processes) => {
             check_processes(place, processes)?;
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
