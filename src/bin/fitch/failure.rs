@@ -124,8 +124,11 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     if let Some(UsageError(lines)) = fault.downcast_ref() {
         lines.iter().for_each(|line| terminal.error(line));
         // Each line states the rule it breaks; several of them suggest that the command is not well known.
-        if lines.len() > 1 {
-            terminal.hint(&format!("fitch {command} --help lists the options"));
+        if let [first @ .., last] = options_of(lines).as_slice()
+            && !first.is_empty()
+        {
+            let options = format!("{} and {last}", first.join(", "));
+            terminal.hint(&format!("`fitch {command} --help` describes {options}"));
         }
         return Exit::Usage;
     }
@@ -142,6 +145,16 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     }
     hints(fault).iter().for_each(|hint| terminal.hint(hint));
     Exit::Failure
+}
+
+/// The options that begin the lines of a usage error, each once.
+fn options_of(lines: &[String]) -> Vec<&str> {
+    let mut options = Vec::new();
+    for line in lines {
+        let option = line.split([' ', ':']).next().filter(|word| word.starts_with("--"));
+        options.extend(option.filter(|option| !options.contains(option)));
+    }
+    options
 }
 
 /// Whether the reader of the results has closed the pipe, as in `fitch runs | head`: that is no error.

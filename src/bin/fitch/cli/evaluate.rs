@@ -10,7 +10,11 @@ pub struct EvaluateOptions {
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
 
-    /// The data set with the test set [default: the run's; required for a file]
+    /// The data set with the test set, a name or a path [default: the run's; required for a file]
+    #[arg(value_name = "DATA")]
+    pub data_argument: Option<String>,
+
+    /// The data set as an option, the same as DATA
     #[arg(long, value_name = "NAME or PATH")]
     pub dataset: Option<String>,
 
@@ -26,7 +30,7 @@ pub struct EvaluateOptions {
     pub matrix: bool,
 
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(short, long, value_name = "DEVICE")]
     pub device: Option<String>,
 
     /// CPU threads [default: the run's; one a core for a file]

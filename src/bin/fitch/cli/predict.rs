@@ -45,7 +45,7 @@ pub struct PredictOptions {
     pub transpose: Option<bool>,
 
     /// auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(short, long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
 
     /// CPU threads [default: one a core]

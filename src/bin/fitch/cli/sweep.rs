@@ -34,7 +34,7 @@ pub struct SweepOptions {
     pub plan: PathBuf,
 
     /// The folder of the sweep [default: sweeps/ and the plan's name]
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
     /// Runs to train at the same time, on CPU and GPUs together [default: on the CPU 2, or 1 on a single core;

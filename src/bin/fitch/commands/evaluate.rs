@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
 
-pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
+pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
+    options.dataset = config::one_dataset(options.data_argument.take(), options.dataset)?;
     if options.reading.maximum.is_some() {
         let fault = "--maximum: a model is evaluated on values that are scaled as those it was trained on";
         return Err(UsageError(vec![fault.to_string()]).into());
