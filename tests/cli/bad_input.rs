@@ -213,7 +213,14 @@ fn faults_of_a_config_file_name_its_options_as_users_write_them() {
             "options.toml: learning-rate: invalid type: string \"fast\", expected a number",
         ],
     );
-    place.write(".", "options.toml", b"layers = ['dense 16', 'relu']\nepochs = 1\nout = 'run'\n");
+    place.write(
+        ".",
+        "options.toml",
+        b"layers = ['dense 16', 'relu']\nbatch_size = 64\nepochs = 1\nout = 'run'\n",
+    );
     place.train(&["--config", "options.toml"]).well();
     assert_eq!(place.record("run")["config"]["layers"], "dense 16, relu");
+    // A run that is resumed with its file is the same run.
+    place.train(&["--config", "options.toml", "--resume", "run", "--epochs", "2"]).well();
+    assert_eq!(place.record("run")["epochs_run"], 2);
 }

@@ -21,7 +21,8 @@ pub struct EvaluateOptions {
     #[command(flatten)]
     pub reading: DataOptions,
 
-    /// The format of the results
+    /// The format of the results: table, for people; csv, a row for each class with its scores and how many of
+    /// its images were predicted as each class; json, one object with everything
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: EvaluateFormat,
 
@@ -40,10 +41,7 @@ pub struct EvaluateOptions {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EvaluateFormat {
-    /// For people
     Table,
-    /// One row a class: its scores, and how many of its images were predicted as each class
     Csv,
-    /// One object with everything
     Json,
 }

@@ -3,6 +3,7 @@
 
 mod brief;
 mod choices;
+mod completions;
 mod data;
 mod data_options;
 mod doctor;
@@ -10,6 +11,7 @@ mod evaluate;
 mod export;
 mod help;
 mod keyword;
+mod man;
 mod other_names;
 mod plot;
 mod predict;
@@ -20,6 +22,7 @@ mod sweep;
 mod train;
 
 pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
+pub use completions::CompletionsOptions;
 pub use data::{DataCommand, FetchOptions, InspectOptions};
 pub use data_options::DataOptions;
 pub use doctor::DoctorOptions;
@@ -27,6 +30,7 @@ pub use evaluate::{EvaluateFormat, EvaluateOptions};
 pub use export::ExportOptions;
 pub use help::HelpOptions;
 pub use keyword::OneOf;
+pub use man::ManOptions;
 pub use other_names::{instead_of, same_as};
 pub use plot::PlotOptions;
 pub use predict::{InvertOption, PredictFormat, PredictOptions};
@@ -80,6 +84,12 @@ pub enum Command {
     /// Show what a bug report needs: versions, libraries, GPUs, CPU, caches; try the devices
     #[command(after_help = doctor::NOTES)]
     Doctor(DoctorOptions),
+    /// Print a script that makes a shell complete commands and options
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(CompletionsOptions),
+    /// Print a manual page, or write all of them
+    #[command(after_help = man::EXAMPLES)]
+    Man(ManOptions),
     /// Print a guide or the help of a command
     Help(HelpOptions),
 }

@@ -15,12 +15,13 @@ use std::sync::LazyLock;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  fitch train                                   the built-in digits, a few seconds
-  fitch train mnist --device cuda               MNIST on a GPU, downloaded once
-  fitch train ./images --model cnn              a folder with one folder of images per class
+  fitch train                          the built-in digits, a few seconds
+  fitch train mnist -d cuda            MNIST on a GPU, downloaded once
+  fitch train ./images --model cnn     a folder with a folder for each class
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
-  fitch train --resume runs/NAME                continue an interrupted run
-  fitch train --processes 4 --out runs/job --resume-if-any   start or continue it, in 4 processes
+  fitch train --resume runs/NAME       continue an interrupted run
+  fitch train --processes 4 -o runs/job --resume-if-any
+                                       start it in 4 processes, or continue it
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with everything trained so far saved.";
 

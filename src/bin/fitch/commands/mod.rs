@@ -3,6 +3,7 @@
 mod built_model;
 mod checkpoints;
 mod children;
+mod completions;
 mod data;
 mod data_guard;
 mod doctor;
@@ -10,6 +11,8 @@ mod evaluate;
 mod export;
 mod help;
 mod ignored_options;
+mod json;
+mod man;
 mod plot;
 mod plots;
 mod predict;
@@ -83,6 +86,8 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),
         Command::Doctor(options) => doctor::run(&options, terminal),
+        Command::Completions(options) => completions::run(&options, terminal),
+        Command::Man(options) => man::run(&options, terminal),
         Command::Help(options) => help::run(&options, terminal),
     }
 }
