@@ -77,14 +77,14 @@ const LAYERS_ELSEWHERE: [(&str, &str); 8] = [
 ];
 
 fn with_suggestion(fault: ParseError) -> ParseError {
-    let typed = fault.text.get(fault.place.clone()).unwrap_or_default().to_lowercase();
+    let typed = fault.text.get(fault.place.clone()).unwrap_or_default();
     let known: Vec<&str> = Layers::examples().filter_map(|example| example.split(' ').next()).collect();
-    if known.contains(&typed.as_str()) {
+    if known.contains(&typed) {
         return fault;
     }
-    let elsewhere = LAYERS_ELSEWHERE.iter().find(|(name, _)| *name == typed).map(|(_, name)| *name);
+    let elsewhere = LAYERS_ELSEWHERE.iter().find(|(name, _)| name.eq_ignore_ascii_case(typed)).map(|(_, name)| *name);
     let suggestion = elsewhere.map_or_else(
-        || did_you_mean(&typed, known.iter().copied()),
+        || did_you_mean(typed, known.iter().copied()),
         |name| format!("; did you mean {name}?"),
     );
     ParseError { message: fault.message + &suggestion, ..fault }
