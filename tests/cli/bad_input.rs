@@ -159,6 +159,9 @@ fn wrong_options_end_with_2_and_write_nothing() {
         .with_fault(2, &["'int8' for '--input <TYPE>'", "uint8, float"]);
     place.run(&["trian"]).with_fault(2, &["subcommand 'trian'\nhint: did you mean `fitch train`?\n"]);
     place.run(&["mnist"]).with_fault(2, &["hint: `fitch train mnist` trains on it\n"]);
+    let conflict = place.run(&["plot", "run", "--terminal", "--to", "a.svg"]);
+    let conflict = conflict.with_fault(2, &["'--terminal' cannot be used with '--to <FILE>'"]);
+    assert!(!conflict.stderr.contains("hint"), "the message says it all: {conflict:?}");
     place
         .run(&["evaluate"])
         .with_fault(2, &["  <MODEL>\nhint: usage: fitch evaluate [OPTIONS] <MODEL> [DATA]\n"]);

@@ -25,9 +25,9 @@ pub fn parse(terminal: &Terminal) -> (Cli, String) {
         if !fault.use_stderr() || fault.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             fault.exit();
         }
-        let Fault { message, hints } = Fault::of(&fault, &command, &words);
+        let Fault { message, hint } = Fault::of(&fault, &command, &words);
         terminal.error(&message);
-        hints.iter().for_each(|hint| terminal.hint(hint));
+        hint.iter().for_each(|hint| terminal.hint(hint));
         Exit::Usage.leave()
     })
 }
@@ -40,7 +40,8 @@ fn name_of(matches: &ArgMatches) -> String {
 /// What is wrong with a command line, and what to do.
 struct Fault {
     message: String,
-    hints: Vec<String>,
+    /// None if the message says it all.
+    hint: Option<String>,
 }
 
 impl Fault {
@@ -60,9 +61,10 @@ impl Fault {
                 let usage = command.clone().bin_name(path.clone()).render_usage().to_string();
                 usage.replacen("Usage: ", "usage: ", 1)
             }
+            ErrorKind::ArgumentConflict => return Fault { message, hint: None },
             _ => for_value(command, &path, invalid, context(ContextKind::SuggestedValue)),
         };
-        Fault { message, hints: vec![hint] }
+        Fault { message, hint: Some(hint) }
     }
 }
 

@@ -335,7 +335,8 @@ const fn machine(name: &'static str) -> OptionFacts {
     OptionFacts { name, may_change: true, is_of_machine: true }
 }
 
-/// All options that are recorded and that files may have, which excludes the argument DATA, `--resume` and `--config`.
+/// All options that are recorded and that files may have, which excludes `--resume`, `--config` and the argument
+/// DATA, which is `--dataset`.
 pub const OPTIONS: &[OptionFacts] = &[
     fixed("dataset"),
     machine("data_dir"),

@@ -82,11 +82,10 @@ fn with_suggestion(fault: ParseError) -> ParseError {
     if known.contains(&typed) {
         return fault;
     }
-    let elsewhere = LAYERS_ELSEWHERE.iter().find(|(name, _)| name.eq_ignore_ascii_case(typed)).map(|(_, name)| *name);
-    let suggestion = elsewhere.map_or_else(
-        || did_you_mean(typed, known.iter().copied()),
-        |name| format!("; did you mean {name}?"),
-    );
+    let elsewhere =
+        LAYERS_ELSEWHERE.iter().find(|(name, _)| name.eq_ignore_ascii_case(typed)).map(|(_, name)| *name);
+    let suggestion = elsewhere
+        .map_or_else(|| did_you_mean(typed, known.iter().copied()), |name| format!("; did you mean {name}?"));
     ParseError { message: fault.message + &suggestion, ..fault }
 }
 
