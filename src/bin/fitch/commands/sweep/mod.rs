@@ -159,7 +159,7 @@ impl Sweep {
     fn report(&self, terminal: &Terminal) -> Result<Exit> {
         let results = results::Results::of(self)?;
         write_whole(&self.folder.join("results.csv"), &results.as_csv()?)?;
-        terminal.result(&results.as_table())?;
+        terminal.result(&results.as_table(terminal.result_columns()))?;
         terminal.result(&results.best())?;
         terminal.say(&format!("written to {}", self.folder.join("results.csv").display()));
         Ok(Exit::Success)
