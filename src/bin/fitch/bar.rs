@@ -29,8 +29,8 @@ pub fn run_line(
 ) -> String {
     let count = |done: usize, of: usize| format!("{done:>width$}/{of}", width = of.to_string().len());
     let left = |name: &str, seconds: Option<f64>| {
-        let time = seconds.map_or(String::new(), rough_duration);
-        format!("{name}{time:>DURATION$} left")
+        let time = seconds.map_or(String::new(), |seconds| format!("{name}{} left", rough_duration(seconds)));
+        format!("{time:>width$}", width = name.len() + DURATION + " left".len())
     };
     let by_run = run.epochs_are_short;
     let total = (run.epochs * run.steps).max(1) as f64;

@@ -18,6 +18,7 @@ mod signals;
 mod suggestion;
 mod terminal;
 mod working_folder;
+mod wrap;
 
 fn main() {
     signals::survive_size_limits();

@@ -4,6 +4,7 @@ use crate::bar::busy_line;
 use crate::exit::Exit;
 use crate::live::{self, LiveLine, Screen};
 use crate::patient_writer::{Stream, write_all};
+use crate::wrap::wrap;
 use anyhow::{Context, Result};
 use console::{Style, Term};
 use fitch::text::printable;
@@ -63,6 +64,14 @@ impl Terminal {
         live::columns()
     }
 
+    /// Prints a result in sentences.
+    ///
+    /// # Errors
+    /// As [`Terminal::result`].
+    pub fn result_in_words(&self, text: &str) -> Result<()> {
+        self.result(&self.result_columns().map_or(text.to_string(), |columns| wrap(text, columns)))
+    }
+
     /// Prints a result, which ends a line at the bottom.
     ///
     /// # Errors
@@ -80,7 +89,7 @@ impl Terminal {
 
     /// Prints a message, above the progress bar if there is one.
     pub fn say(&self, line: &str) {
-        self.tell(&shown(line));
+        self.tell(&self.wrapped(&shown(line)));
     }
 
     /// Prints a message of this program's own, which may have colours.
@@ -105,7 +114,8 @@ impl Terminal {
 
     /// Prints a message that should not be missed.
     pub fn warn(&self, line: &str) {
-        self.tell(&format!("{} {}", bold().yellow().apply_to("warning:"), shown(line)));
+        let line = format!("{} {}", bold().yellow().apply_to("warning:"), shown(line));
+        self.tell(&self.wrapped(&line));
     }
 
     /// Prints what went wrong.
@@ -116,6 +126,11 @@ impl Terminal {
     /// Prints what to do about it.
     pub fn hint(&self, line: &str) {
         self.print(&format!("{} {}", bold().cyan().apply_to("hint:"), shown(line)));
+    }
+
+    /// Sentences in lines of the terminal. Errors and hints stay as they are: they have commands to be copied.
+    fn wrapped(&self, text: &str) -> String {
+        if self.is_interactive { wrap(text, self.columns()) } else { text.to_string() }
     }
 
     /// Draws a line at the bottom, again and again, until what is returned is dropped. `painter` makes its text for

@@ -1,5 +1,6 @@
 //! Plain tables for results: aligned columns without borders, easy to read and to parse.
 
+use crate::wrap::wrap;
 use console::{Alignment, measure_text_width, pad_str};
 
 /// Between two columns.
@@ -44,18 +45,25 @@ impl Table {
     /// The table in `columns` columns, if there is a limit: with fewer decimals, shorter names, fewer columns, in this
     /// order. A last line names the columns that are left out.
     pub fn fit(self, columns: Option<usize>) -> String {
-        let (mut table, mut left_out) = (self, Vec::new());
-        let Some(room) = columns else { return table.text() };
+        let Some(room) = columns else { return self.text() };
+        let (mut exact, mut table, mut left_out) = (self.clone(), self, Vec::new());
         if table.width() > room {
             table.shorten_numbers();
         }
-        while table.width() > room && table.least_width() > room && table.ranks.len() > 1 {
+        while table.least_width() > room && table.ranks.len() > 1 {
+            exact.remove_last_ranked();
             left_out.insert(0, table.remove_last_ranked());
+        }
+        if exact.least_width() <= room {
+            table = exact;
         }
         table.shorten_names(room);
         match left_out.is_empty() {
             true => table.text(),
-            false => format!("{}(no room for {})\n", table.text(), left_out.join(", ")),
+            false => {
+                let note = wrap(&format!("(no room for {})", left_out.join(", ")), room);
+                format!("{}{note}\n", table.text())
+            }
         }
     }
 
@@ -181,7 +189,7 @@ mod tests {
             row(&[name, time, "early_stopping", "39", "0.067385 in 34", "0.9780"]),
             row(&["runs/a", time, "completed", "3", "0.00001 in 2", "0.1234"]),
         ];
-        table(head, rows).first(&["run", "best", "test accuracy", "epochs"])
+        table(head, rows).first(&["run", "best", "test accuracy", "epochs", "ended"])
     }
 
     #[test]
@@ -192,14 +200,28 @@ mod tests {
 
     #[test]
     fn a_table_fits_by_fewer_digits_then_shorter_names_then_fewer_columns() {
-        assert!(runs().fit(None).starts_with("run                               started "));
+        assert!(runs().fit(None).starts_with("run                                           started "));
         assert!(runs().fit(Some(200)).contains("0.067385 in 34"));
         let lines = |columns| runs().fit(Some(columns)).lines().map(str::to_string).collect::<Vec<_>>();
         assert_eq!(
             lines(80),
-            ["run                       ended  epochs          best  test accuracy", "", "", ""]
+            [
+                "run                                 ended  epochs            best  test accuracy",
+                "runs/digits-…26T13-31-44Z  early_stopping      39  0.067385 in 34         0.9780",
+                "runs/a                          completed       3    0.00001 in 2         0.1234",
+                "(no room for started)",
+            ]
         );
-        assert_eq!(lines(40), [""]);
+        assert_eq!(
+            lines(44),
+            [
+                "run                                     best",
+                "runs/digits-20…-26T13-31-44Z  0.067385 in 34",
+                "runs/a                          0.00001 in 2",
+                "(no room for test accuracy, epochs, ended,",
+                "started)",
+            ]
+        );
     }
 
     #[test]

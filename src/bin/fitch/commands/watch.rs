@@ -29,7 +29,7 @@ pub fn run(options: &WatchOptions, terminal: &Terminal) -> Result<Exit> {
     let is_live = terminal.is_interactive && terminal.shows_results;
     let state = if is_live { watched.follow(terminal)? } else { watched.print(terminal)? };
     if let Some(state) = state {
-        terminal.result(&format!("{}\n", state.describe(&options.run)))?;
+        terminal.result_in_words(&format!("{}\n", state.describe(&options.run)))?;
     }
     Ok(Exit::Success)
 }

@@ -160,7 +160,7 @@ impl Sweep {
         let results = results::Results::of(self)?;
         write_whole(&self.folder.join("results.csv"), &results.as_csv()?)?;
         terminal.result(&results.as_table(terminal.result_columns()))?;
-        terminal.result(&results.best())?;
+        terminal.result_in_words(&results.best())?;
         terminal.say(&format!("written to {}", self.folder.join("results.csv").display()));
         Ok(Exit::Success)
     }

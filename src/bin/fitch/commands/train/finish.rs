@@ -64,8 +64,8 @@ pub fn finish(
     if let Some(fault) = &outcome.checkpoint_fault {
         terminal.warn(&format!("the last checkpoint is not kept, so that the run cannot go on: {fault:#}"));
     }
-    let printed =
-        report(outcome, &record, &folder, terminal.result_columns()).and_then(|text| terminal.result(&text));
+    let printed = report(outcome, &record, &folder, terminal.result_columns())
+        .and_then(|text| terminal.result_in_words(&text));
     if let Some(fault) = printed.err().filter(|fault| !is_broken_pipe(fault)) {
         terminal.warn(&format!("the results are not printed: {fault:#}"));
     }

@@ -1,0 +1,63 @@
+use crate::place::{Place, wait_until};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+/// Everything in a folder: names with their contents.
+fn content(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.path().is_file());
+    let mut files: Vec<_> = files
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A training of epochs of more than a second.
+fn start(place: &Place) -> Child {
+    let slow =
+        ["train", "--threads", "1", "--layers", "dense 300, dense 300", "--batch-size", "1", "--out", "run"];
+    let mut command = place.command(&[&slow[..], &["--epochs", "1000"]].concat());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_run_tells_what_it_is_doing_while_it_is_and_afterwards() {
+    let place = Place::new();
+    let mut child = start(&place);
+    let watch = || place.run(&["watch", "run"]);
+    wait_until("told step", || watch().stdout.contains("run is in progress: epoch "));
+    wait_until("epoch", || watch().stdout.starts_with("   epoch  accuracy    loss  val_accuracy  val_loss"));
+    let finished = watch().well();
+    assert!(finished.stdout.lines().nth(1).unwrap().trim().starts_with("1/1000 "), "{finished:?}");
+    assert!(finished.stdout.contains(" of 1000, step ") && !finished.stdout.contains('\x1b'), "{finished:?}");
+    // Whoever wants the folder is still told which process has it, in one line.
+    let refused = place.run(&["train", "--resume", "run"]);
+    refused.with_fault(1, &[&format!("run is in use by process {}; two", child.id())]);
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let before = content(&place.path("run"));
+    let finished = watch().well();
+    assert!(finished.stdout.contains("run is not in progress, and has not ended"), "{finished:?}");
+    assert!(finished.stdout.contains("fitch train --resume run continues it"), "{finished:?}");
+    assert_eq!(content(&place.path("run")), before, "it changes nothing");
+}
+
+#[test]
+fn of_a_run_that_has_ended_the_last_epochs_and_the_results_are_shown() {
+    let place = Place::new();
+    place.train_quickly("run", &["--epochs", "12"]).well();
+    let finished = place.run(&["watch", "run"]).well();
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    assert_eq!(lines.len(), 12, "a head, ten epochs and the end: {finished:?}");
+    assert!(lines[1].starts_with(" 3/12 ") && lines[10].starts_with("12/12 "), "{finished:?}");
+    let accuracy = format!("test accuracy {:.4}", place.record("run")["test_accuracy"].as_f64().unwrap());
+    assert!(
+        lines[11].starts_with("run has ended: completed after 12 epochs, best val_loss "),
+        "{finished:?}"
+    );
+    assert!(lines[11].contains(&accuracy), "{finished:?}");
+    place.run(&["watch", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+}
