@@ -30,6 +30,8 @@ pub struct RunProgress {
     pub step: usize,
     /// The steps of an epoch.
     pub steps: usize,
+    /// The part of the run that is done, from 0 to 1.
+    pub run_part: f64,
     /// The seconds that are left of the epoch; none before its first step.
     pub epoch_left: Option<f64>,
     /// The seconds that are left of the run, if nothing ends it early; none before its first step.

@@ -33,9 +33,7 @@ pub fn run_line(
         format!("{time:>width$}", width = name.len() + DURATION + " left".len())
     };
     let by_run = run.epochs_are_short;
-    let total = (run.epochs * run.steps).max(1) as f64;
-    let done = (run.epoch.saturating_sub(1) * run.steps + run.step) as f64;
-    let part = if by_run { done / total } else { run.step as f64 / run.steps.max(1) as f64 };
+    let part = if by_run { run.run_part } else { run.step as f64 / run.steps.max(1) as f64 };
     let mut pieces = vec![(format!("epoch {}", count(run.epoch, run.epochs)), 0)];
     let front = pieces.len();
     match run.phase {
@@ -151,6 +149,7 @@ mod tests {
             step: 211,
             steps: 422,
             epoch_left: Some(4.2),
+            run_part: 0.115,
             run_left: Some(720.0),
             step_seconds: Some(0.0166),
             metrics: [("accuracy".to_string(), 0.96741), ("loss".to_string(), 0.10234)].into(),

@@ -150,7 +150,8 @@ impl State {
         if is_drawn {
             return None;
         }
-        let painted = format!("\r{text}\x1b[J\r");
+        // The terminal may be narrower already than it tells: then the line is cut, not broken.
+        let painted = format!("\r\x1b[?7l{text}\x1b[J\x1b[?7h\r");
         self.drawn = Some((text, columns));
         Some(painted)
     }

@@ -77,7 +77,13 @@ impl Position {
         let run_left = self.start.elapsed().as_secs_f64() / done as f64 * left;
         let until_limit =
             self.deadline.map(|end| end.saturating_duration_since(Instant::now()).as_secs_f64());
+        let part = (self.steps_before + done) as f64 / (epochs * steps).max(1) as f64;
+        let part_of_time = until_limit.map_or(0.0, |left| {
+            let passed = self.start.elapsed().as_secs_f64();
+            passed / (passed + left)
+        });
         RunProgress {
+            run_part: part.max(part_of_time),
             epoch_left: (step > 0).then_some(epoch_left),
             run_left: (done > 0).then_some(run_left.min(until_limit.unwrap_or(f64::INFINITY))),
             step_seconds: (step > 0).then_some(seconds_per_step),
@@ -266,9 +272,11 @@ mod tests {
         assert_eq!((run.step_seconds, run.epoch_left), (Some(1.6), Some(10.0)));
         // 20 steps in 20 s, and 75 are left.
         assert!((run.run_left.unwrap() - 75.0).abs() < 1.0, "{run:?}");
+        assert_eq!(run.run_part, 0.25);
         let limited =
             Position { deadline: Some(Instant::now() + Duration::from_secs(30)), ..position.clone() };
-        assert!((limited.estimate().run_left.unwrap() - 30.0).abs() < 1.0);
+        let run = limited.estimate();
+        assert!((run.run_left.unwrap() - 30.0).abs() < 1.0 && (run.run_part - 0.4).abs() < 0.05, "{run:?}");
         let mut begun = position;
         begun.run.step = 0;
         begun.steps_before = 20;
