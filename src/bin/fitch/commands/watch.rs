@@ -12,6 +12,7 @@ use crate::numbers::rough_duration;
 use crate::progress::EpochLines;
 use crate::terminal::Terminal;
 use anyhow::Result;
+use console::strip_ansi_codes;
 use fitch::run::{Look, Phase, RunFolder, RunLock, RunProgress, RunRecord};
 use fitch::train::callbacks::HistoryFile;
 use fitch::train::{History, StopReason};
@@ -117,7 +118,7 @@ impl Watched {
     fn print(&mut self, terminal: &Terminal) -> Result<Option<State>> {
         let state = self.state()?;
         for row in self.new_rows(terminal.result_columns().unwrap_or(usize::MAX)) {
-            terminal.result(&format!("{row}\n"))?;
+            terminal.result(&format!("{}\n", strip_ansi_codes(&row)))?;
         }
         Ok(Some(state))
     }
