@@ -231,6 +231,7 @@ impl LockedFile {
     }
 
     /// The file, open for reading and writing.
+    #[cfg_attr(not(feature = "download"), allow(dead_code))]
     pub fn file(&mut self) -> &mut File {
         &mut self.file
     }

@@ -21,8 +21,8 @@ impl Tmux<'_> {
             return None;
         }
         let terminal = Tmux { place };
-        // The end stays on the screen.
-        let script = format!("{command}; echo \"<exit $?>\"; exec sleep 100");
+        // The end stays on the screen, after Ctrl-C as well.
+        let script = format!("trap : INT; {command}; echo \"<exit $?>\"; exec sleep 100");
         let size = ["-x", &columns.to_string(), "-y", "40"];
         terminal.tmux(&[&["new-session", "-d"], &size[..], &[&script]].concat());
         Some(terminal)
