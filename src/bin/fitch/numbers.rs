@@ -14,11 +14,14 @@ pub fn number(value: f64, decimals: usize, width: usize) -> String {
     fitting.unwrap_or_else(|| format!("{value:.0e}"))
 }
 
-/// A time in at most 6 characters: `0.2 s`, `45 s`, `12 min`, `3.5 h`, `120 d`.
+/// A time in at most 6 characters: `38 ms`, `0.2 s`, `45 s`, `12 min`, `3.5 h`, `120 d`.
 pub fn duration(seconds: f64) -> String {
     const UNITS: [(&str, f64, usize); 4] =
         [("s", 99.5, 1), ("min", 99.5, 0), ("h", 48.0, 1), ("d", f64::MAX, 0)];
     let mut amount = seconds.max(0.0);
+    if amount < 0.0995 {
+        return format!("{:.0} ms", amount * 1e3);
+    }
     for ((unit, limit, decimals), larger) in UNITS.into_iter().zip([60.0, 60.0, 24.0, 1.0]) {
         if amount < limit {
             return format!("{amount:.decimals$} {unit}");
@@ -73,7 +76,8 @@ mod tests {
     #[test]
     fn times_are_short_at_every_size() {
         for (seconds, text) in [
-            (0.04, "0.0 s"),
+            (0.038, "38 ms"),
+            (0.0996, "0.1 s"),
             (59.96, "60.0 s"),
             (99.49, "99.5 s"),
             (99.5, "2 min"),

@@ -95,14 +95,14 @@ impl Watched {
     /// Shows the run until it ends, or a key ends this.
     fn follow(&mut self, terminal: &Terminal) -> Result<Option<State>> {
         let keys = Keys::take();
-        terminal.say(&format!(
-            "{}: q ends the display, and leaves the run as it is",
-            self.folder.path().display()
-        ));
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let _line = self.draw(&seen, terminal)?;
+        let mut line = None;
         loop {
             let state = self.state()?;
+            if line.is_none() && matches!(state, State::InProgress { .. }) {
+                terminal.say(&format!("{}: q ends this display, not the run", self.folder.path().display()));
+                line = Some(self.draw(&seen, terminal)?);
+            }
             for row in self.new_rows(terminal.columns()) {
                 terminal.say_styled(&row);
             }
