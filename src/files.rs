@@ -6,7 +6,8 @@ use same_file::Handle;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::thread;
+use std::time::{Duration, UNIX_EPOCH};
 use tempfile::NamedTempFile;
 
 /// Writes a file whole or not at all: a temporary file in the same folder, flushed to the disk, renamed.
@@ -170,7 +171,7 @@ impl LockedFile {
     /// # Errors
     /// The file cannot be written.
     pub fn try_lock(path: &Path) -> Result<Option<LockedFile>> {
-        LockedFile::take(path, |file| match file.try_lock() {
+        LockedFile::take(path, |file| match file.try_lock().or_else(|_| after_onlookers(file)) {
             Ok(()) => Ok(Attempt::Locked),
             Err(TryLockError::WouldBlock) => Ok(Attempt::Taken),
             Err(TryLockError::Error(fault)) if has_no_locks(&fault) => Ok(Attempt::NoLocks),
@@ -230,14 +231,42 @@ impl LockedFile {
     }
 
     /// The file, open for reading and writing.
+    #[cfg_attr(not(feature = "download"), allow(dead_code))]
     pub fn file(&mut self) -> &mut File {
         &mut self.file
+    }
+
+    /// Makes the file hold that text. It is neither flushed nor whole at every moment.
+    pub fn write(&self, text: &[u8]) -> std::io::Result<()> {
+        let mut file = &self.file;
+        file.rewind()?;
+        file.write_all(text)?;
+        // What is there is written over first, so that a reader finds the beginning at any moment.
+        file.set_len(text.len() as u64)
+    }
+
+    /// Whether a process has locked a file; none where the file system has no locks. That is found out by a lock that
+    /// this process shares for an instant; [`LockedFile::try_lock`] outwaits it.
+    pub fn is_held(path: &Path) -> Option<bool> {
+        let Ok(file) = File::open(path) else { return Some(false) };
+        match file.try_lock_shared() {
+            Ok(()) => Some(false),
+            Err(TryLockError::WouldBlock) => Some(true),
+            Err(TryLockError::Error(_)) => None,
+        }
     }
 
     /// Removes the file while it is locked, where that is possible.
     pub fn remove(self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Tries to lock a file that another process has, perhaps only to look whether it is held.
+fn after_onlookers(file: &File) -> Result<(), TryLockError> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    thread::sleep(PAUSE);
+    file.try_lock()
 }
 
 /// Whether a fault says that the file system has no locks: the system has no such call, or there is none for

@@ -1,11 +1,10 @@
 //! One process at a time on a run folder. The operating system releases the lock when its process ends,
 //! however it does.
 
-use super::RunFolder;
+use super::{RunFolder, RunProgress};
 use crate::files::LockedFile;
 use anyhow::{Result, bail};
 use std::fs;
-use std::io::{Seek, Write};
 use std::path::Path;
 
 pub(super) const FILE_NAME: &str = "run.lock";
@@ -36,15 +35,32 @@ impl RunLock {
     /// # Errors
     /// The file cannot be written.
     pub fn take_file(path: &Path) -> Result<Result<RunLock, String>> {
-        let Some(mut locked) = LockedFile::try_lock(path)? else {
+        let Some(locked) = LockedFile::try_lock(path)? else {
             let holder = fs::read_to_string(path).unwrap_or_default();
-            return Ok(Err(if holder.is_empty() { "another process" } else { holder.trim() }.to_string()));
+            return Ok(Err(holder.lines().next().unwrap_or("another process").trim().to_string()));
         };
         // For people, and for the message to a process that is refused.
-        let file = locked.file();
-        let _ = file.rewind().and_then(|()| file.set_len(0));
-        let _ = writeln!(file, "process {}", std::process::id());
+        let _ = locked.write(holder_line().as_bytes());
         Ok(Ok(RunLock(Some(locked))))
+    }
+
+    /// Tells onlookers how far the run is, in the file that stands for the lock. That costs a short write to memory,
+    /// nothing is flushed to the disk. Where it fails, they know less.
+    pub fn tell(&self, progress: &RunProgress) {
+        if let (Some(locked), Ok(text)) = (&self.0, serde_json::to_string(progress)) {
+            let _ = locked.write(format!("{}{text}\n", holder_line()).as_bytes());
+        }
+    }
+
+    /// Whether a process holds the folder now, and how far it has told that it is. Nothing is changed by looking. None
+    /// where the file system has no locks.
+    pub fn look(folder: &RunFolder) -> Option<Look> {
+        let path = folder.file(FILE_NAME);
+        let is_held = LockedFile::is_held(&path)?;
+        let told = fs::read_to_string(&path).ok().filter(|_| is_held);
+        // While it is written, the line may not be whole.
+        let progress = told.and_then(|told| serde_json::from_str(told.lines().nth(1)?).ok());
+        Some(Look { is_held, progress })
     }
 
     /// Whether other processes cannot take the folder: not where the file system has no locks, as some network
@@ -62,6 +78,19 @@ impl Drop for RunLock {
     }
 }
 
+/// What an onlooker sees of a run folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// Whether a process holds it.
+    pub is_held: bool,
+    /// How far that is, if it has told.
+    pub progress: Option<RunProgress>,
+}
+
+fn holder_line() -> String {
+    format!("process {}\n", std::process::id())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,10 +102,22 @@ mod tests {
         let lock = RunLock::take(&folder).unwrap();
         let fault = RunLock::take(&folder).unwrap_err().to_string();
         assert!(fault.contains(&format!("is in use by process {}", std::process::id())), "{fault}");
+        assert_eq!(RunLock::look(&folder), Some(Look { is_held: true, progress: None }));
+        let mut progress = RunProgress { epoch: 12, step: 3, ..RunProgress::default() };
+        for epoch in [12, 1] {
+            progress.epoch = epoch;
+            lock.tell(&progress);
+            assert_eq!(RunLock::look(&folder).unwrap().progress, Some(progress.clone()));
+        }
+        let fault = RunLock::take(&folder).unwrap_err().to_string();
+        assert!(fault.contains(&format!("process {}; two", std::process::id())), "{fault}");
         drop(lock);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        assert_eq!(RunLock::look(&folder), Some(Look { is_held: false, progress: None }));
         // The file of a killed process is not a lock.
-        fs::write(folder.file(FILE_NAME), "process 1\n").unwrap();
+        fs::write(folder.file(FILE_NAME), "process 1\n{}\n").unwrap();
+        assert_eq!(RunLock::look(&folder), Some(Look { is_held: false, progress: None }));
+        assert!(folder.file(FILE_NAME).exists(), "looking changes nothing");
         RunLock::take(&folder).unwrap();
     }
 }

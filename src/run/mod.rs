@@ -3,12 +3,14 @@
 mod checkpoints;
 mod growing_text;
 mod lock;
+mod progress;
 mod record;
 mod weights;
 
 pub use checkpoints::{CheckpointFolder, KeptCheckpoint, UnwrittenCheckpoint, is_writing_checkpoint};
 pub use growing_text::{GrowingText, Growth};
-pub use lock::RunLock;
+pub use lock::{Look, RunLock};
+pub use progress::{Phase, RunProgress};
 pub use record::{DatasetRecord, RunRecord};
 pub use weights::{load_weights, save_weights};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TOPICS: [&str; 6] = ["training", "data", "keras", "library", "performance", "contributing"];
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "train",
     "evaluate",
     "predict",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 16] = [
     "plot",
     "report",
     "runs",
+    "watch",
     "sweep",
     "summary",
     "doctor",

@@ -25,4 +25,6 @@ mod signals;
 mod summary;
 mod sweep;
 mod tables;
+mod terminal;
 mod train;
+mod watch;

@@ -16,6 +16,23 @@ pub const IDX_FILES: [&str; 4] = [
     "t10k-labels-idx1-ubyte",
 ];
 
+/// A training whose epochs last long enough to be looked at, and that goes on until it is stopped. The limit is for a
+/// test that fails to.
+pub const ENDLESS: [&str; 12] = [
+    "train",
+    "--threads",
+    "1",
+    "--layers",
+    "dense 200",
+    "--batch-size",
+    "1",
+    "--epochs",
+    "9999",
+    "--time-limit",
+    "100s",
+    "--no-early-stopping",
+];
+
 /// An empty folder, the working directory and home of the program.
 pub struct Place {
     folder: TempDir,

@@ -1,5 +1,6 @@
 //! The `fitch` program: reads the command line, runs the command, reports failures, sets the exit code.
 
+mod bar;
 mod cli;
 mod command_line;
 mod commands;
@@ -7,6 +8,9 @@ mod config;
 mod exit;
 mod failure;
 mod hints;
+mod keys;
+mod live;
+mod numbers;
 mod patient_writer;
 mod precision;
 mod progress;
@@ -14,6 +18,7 @@ mod signals;
 mod suggestion;
 mod terminal;
 mod working_folder;
+mod wrap;
 
 fn main() {
     signals::survive_size_limits();

@@ -48,7 +48,7 @@ impl Requests {
     fn take(&mut self, is_interrupt: bool) {
         let is_first = !REQUESTED.swap(true, Ordering::Relaxed);
         match self.interrupted {
-            Some(before) if is_interrupt && before.elapsed() > ONE_PRESS => end_at_once(),
+            Some(before) if is_interrupt && before.elapsed() > ONE_PRESS => end_at_once(&self.terminal),
             None if is_interrupt => self.interrupted = Some(Instant::now()),
             _ => {}
         }
@@ -62,8 +62,9 @@ impl Requests {
 
 /// Ends the process, after the checkpoint that is being written if there is one. The next Ctrl-C does not wait
 /// for that either.
-fn end_at_once() {
+fn end_at_once(terminal: &Terminal) {
     static IS_ENDING: AtomicBool = AtomicBool::new(false);
+    terminal.clear_at_once();
     if !is_writing_checkpoint() || IS_ENDING.swap(true, Ordering::Relaxed) {
         Exit::Interrupted.leave_at_once();
     }

@@ -20,6 +20,7 @@ mod runs;
 mod summary;
 mod sweep;
 mod train;
+mod watch;
 
 pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
 pub use completions::CompletionsOptions;
@@ -39,6 +40,7 @@ pub use runs::RunsOptions;
 pub use summary::{DiagramFlags, StyleOption, SummaryOptions};
 pub use sweep::SweepOptions;
 pub use train::{OPTIONS, OptionFacts, TrainOptions};
+pub use watch::WatchOptions;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -73,6 +75,8 @@ pub enum Command {
     Report(ReportOptions),
     /// List the runs in a folder with their results, newest first
     Runs(RunsOptions),
+    /// Follow a run that another process trains; into a pipe, print its state once
+    Watch(WatchOptions),
     /// Train with every combination of some options, several at a time, and name the best
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(SweepOptions),

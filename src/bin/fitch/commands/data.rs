@@ -48,7 +48,8 @@ fn list(folder: &Path, terminal: &Terminal) -> Result<()> {
             if is_here { place } else { "not fetched yet".to_string() },
         ]);
     }
-    terminal.result(&table(["data set", "images", "pixels", "classes", "where"], rows))
+    let table = table(["data set", "images", "pixels", "classes", "where"], rows);
+    terminal.result(&table.first(&["data set", "where"]).fit(terminal.result_columns()))
 }
 
 fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
@@ -77,7 +78,8 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     ignored_options(&source, &options, &dataset).iter().for_each(|fault| terminal.warn(fault));
-    terminal.result(&describe(&dataset, source.format_name().unwrap_or_default(), &dataset.inspect()?))?;
+    let format = source.format_name().unwrap_or_default();
+    terminal.result(&describe(&dataset, format, &dataset.inspect()?, terminal.result_columns()))?;
     if let Some(to) = to {
         write_whole(&to, &sheet(&dataset)?)?;
         terminal.result(&format!("\nwritten to {}\n", to.display()))?;
@@ -85,7 +87,7 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
-fn describe(dataset: &Dataset, format: &str, found: &Inspection) -> String {
+fn describe(dataset: &Dataset, format: &str, found: &Inspection, columns: Option<usize>) -> String {
     let count = |count: usize| with_separators(count as i64);
     let shape: Vec<String> = dataset.shape().iter().map(i64::to_string).collect();
     let kind = match shape.len() {
@@ -122,7 +124,7 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection) -> String {
         dataset.maximum,
         count(found.repeated),
         repeated.collect::<String>(),
-        table(head, rows.collect())
+        table(head, rows.collect()).fit(columns)
     )
 }
 

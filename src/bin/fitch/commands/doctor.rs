@@ -307,7 +307,8 @@ fn compare(gpus: &[usize], terminal: &Terminal) -> Result<Exit> {
         (true, 0) => "no GPU to compare the CPU with\n".to_string(),
         (true, _) => format!("the losses agree within {} %\n", 100.0 * TOLERANCE),
     };
-    let table = table(["device", "final loss", "test accuracy", "seconds"], rows);
+    let table =
+        table(["device", "final loss", "test accuracy", "seconds"], rows).fit(terminal.result_columns());
     terminal.result(&format!("\n{EPOCHS} epochs of the digits with {LAYERS}:\n\n{table}\n{conclusion}"))?;
     faults.iter().for_each(|fault| terminal.error(fault));
     Ok(if faults.is_empty() { Exit::Success } else { Exit::Failure })

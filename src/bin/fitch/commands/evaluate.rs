@@ -49,12 +49,16 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let dataset = model.fitted(dataset, terminal)?;
     model.check_fit(&dataset)?;
     let samples = dataset.test_samples()?.to_device(chosen.device)?;
+    let testing = terminal.busy("testing");
     let evaluation = evaluate(&*model.network, &samples, configuration.batch_size)?;
+    drop(testing);
 
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     terminal.result(&match options.format {
-        EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix, options.matrix),
+        EvaluateFormat::Table => {
+            as_table(&dataset, &evaluation, &matrix, options.matrix, terminal.result_columns())
+        }
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
         EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix),
     })?;
@@ -270,6 +274,7 @@ fn as_table(
     evaluation: &Evaluation,
     matrix: &ConfusionMatrix,
     is_asked_for: bool,
+    columns: Option<usize>,
 ) -> String {
     const MAX_CLASSES: usize = 30;
     let classes = &dataset.classes;
@@ -283,7 +288,9 @@ fn as_table(
             [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
         std::iter::once(name).chain(numbers).collect()
     });
-    let scores = table(["class", "images", "precision", "recall", "f1"], rows.collect());
+    let scores = table(["class", "images", "precision", "recall", "f1"], rows.collect())
+        .first(&["class", "f1", "precision", "recall"])
+        .fit(columns);
     // The averages stand below the classes, not among them.
     let of_classes = scores.split_inclusive('\n').take(1 + classes.len()).map(str::len).sum();
     let (of_classes, averages) = scores.split_at(of_classes);
@@ -310,7 +317,8 @@ fn as_table(
             _ => table(
                 std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),
                 counts().collect()
-            ),
+            )
+            .fold(columns),
         }
     )
 }

@@ -25,6 +25,7 @@ mod sweep;
 mod table;
 mod train;
 mod understood;
+mod watch;
 
 use crate::cli::Command;
 use crate::config::Machine;
@@ -82,6 +83,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Plot(options) => plot::run(&options, terminal),
         Command::Report(options) => report::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
+        Command::Watch(options) => watch::run(&options, terminal),
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),

@@ -26,7 +26,8 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
     if options.terminal {
         for run in &runs {
             for metric in &metrics {
-                let drawn = terminal_chart(run, metric, terminal.result_columns(), TERMINAL_ROWS);
+                let drawn =
+                    terminal_chart(run, metric, terminal.result_columns().unwrap_or(80), TERMINAL_ROWS);
                 terminal.result(&format!("{}\n{drawn}\n", run.name))?;
             }
         }

@@ -84,7 +84,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let written = files.write(&mut run.record, &is_wanted, terminal)?;
     names.extend(written.names);
     let shown = folder.path().display();
-    terminal.result(&match &names[..] {
+    terminal.result_in_words(&match &names[..] {
         [] if data.is_none() => format!("nothing could be made in {shown}\n"),
         [] => format!("{shown} lacks none of its files\n"),
         names => format!("written to {shown}: {}\n", names.join(", ")),

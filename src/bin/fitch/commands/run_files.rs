@@ -63,6 +63,7 @@ impl RunFiles<'_> {
             || ["confusion.csv", "confusion.svg", "confusion.png", "mistakes.png"]
                 .iter()
                 .any(|name| is_wanted(name));
+        let testing = terminal.busy("testing");
         let test = data.filter(|_| needs_test).and_then(|(dataset, samples)| {
             let tested = failure::guard(|| {
                 let samples = samples.to_device(self.device)?;
@@ -79,6 +80,8 @@ impl RunFiles<'_> {
                 .ok()
                 .map(|test| (dataset, test))
         });
+        drop(testing);
+        let _writing = terminal.busy("writing");
         if let Some((_, test)) = &test {
             record.test_loss = Some(test.loss);
             record.test_accuracy = Some(test.accuracy);

@@ -39,7 +39,9 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<Exit> {
         "test loss",
         "seconds",
     ];
-    terminal.result(&table(head, rows))?;
+    let table =
+        table(head, rows).first(&["run", "best", "test accuracy", "epochs", "ended", "started", "data"]);
+    terminal.result(&table.fit(terminal.result_columns()))?;
     Ok(Exit::Success)
 }
 

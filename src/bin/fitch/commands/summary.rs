@@ -32,7 +32,7 @@ pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let style = match options.style {
-        StyleOption::Keras3 => SummaryStyle::Keras3 { columns: terminal.result_columns() },
+        StyleOption::Keras3 => SummaryStyle::Keras3 { columns: terminal.result_columns().unwrap_or(80) },
         StyleOption::Keras1 => SummaryStyle::Keras1,
     };
     terminal.result(&summary(&model, style))?;

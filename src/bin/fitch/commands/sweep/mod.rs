@@ -159,8 +159,8 @@ impl Sweep {
     fn report(&self, terminal: &Terminal) -> Result<Exit> {
         let results = results::Results::of(self)?;
         write_whole(&self.folder.join("results.csv"), &results.as_csv()?)?;
-        terminal.result(&results.as_table())?;
-        terminal.result(&results.best())?;
+        terminal.result(&results.as_table(terminal.result_columns()))?;
+        terminal.result_in_words(&results.best())?;
         terminal.say(&format!("written to {}", self.folder.join("results.csv").display()));
         Ok(Exit::Success)
     }

@@ -62,8 +62,8 @@ impl Results<'_> {
         Ok(writer.into_inner()?)
     }
 
-    /// One row a run, for people.
-    pub fn as_table(&self) -> String {
+    /// One row a run, for people, in that width if it is limited.
+    pub fn as_table(&self, columns: Option<usize>) -> String {
         let row = |(run, record): &(&PlannedRun, Option<RunRecord>)| {
             let number = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.4}"));
             let of = |value: fn(&RunRecord) -> Option<f64>| number(record.as_ref().and_then(value));
@@ -77,10 +77,16 @@ impl Results<'_> {
             cells.push(of(|record| record.test_accuracy));
             cells
         };
-        let varied = self.sweep.plan.varied.iter().map(String::as_str);
+        let varied: Vec<&str> = self.sweep.plan.varied.iter().map(String::as_str).collect();
         let best = self.monitor().map_or("best".to_string(), |monitor| format!("best {monitor}"));
-        let head = ["run"].into_iter().chain(varied).chain(["ended", "epochs", &best, "test accuracy"]);
-        table(head, self.runs.iter().map(row).collect())
+        let head = ["run"].into_iter().chain(varied.iter().copied()).chain([
+            "ended",
+            "epochs",
+            &best,
+            "test accuracy",
+        ]);
+        let first = [&["run", &best], &varied[..], &["test accuracy", "epochs"]].concat();
+        table(head, self.runs.iter().map(row).collect()).first(&first).fit(columns)
     }
 
     /// The run with the best monitored metric: the test set does not choose.

@@ -64,7 +64,8 @@ pub fn finish(
     if let Some(fault) = &outcome.checkpoint_fault {
         terminal.warn(&format!("the last checkpoint is not kept, so that the run cannot go on: {fault:#}"));
     }
-    let printed = report(outcome, &record, &folder).and_then(|text| terminal.result(&text));
+    let printed = report(outcome, &record, &folder, terminal.result_columns())
+        .and_then(|text| terminal.result_in_words(&text));
     if let Some(fault) = printed.err().filter(|fault| !is_broken_pipe(fault)) {
         terminal.warn(&format!("the results are not printed: {fault:#}"));
     }
@@ -109,14 +110,19 @@ fn diverged(outcome: &Outcome, weights: &str) -> Hint {
 }
 
 /// The results as a table and a few lines.
-fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> Result<String> {
+fn report(
+    outcome: &Outcome,
+    record: &RunRecord,
+    folder: &RunFolder,
+    columns: Option<usize>,
+) -> Result<String> {
     let Outcome { history, .. } = outcome;
     let rows = history.metric_names.iter().filter_map(|name| {
         let (epoch, best) = history.best(name, config::direction_of(name))?;
         let last = history.epochs.last()?.metrics.get(name)?;
         Some(vec![name.clone(), format!("{best:.4}"), epoch.to_string(), format!("{last:.4}")])
     });
-    let mut text = table(["metric", "best", "in epoch", "last"], rows.collect());
+    let mut text = table(["metric", "best", "in epoch", "last"], rows.collect()).fit(columns);
     let weights = match record.weights_epoch {
         Some(epoch) => format!("the weights of epoch {epoch}"),
         None => "the weights of an unfinished epoch".to_string(),
@@ -127,6 +133,6 @@ fn report(outcome: &Outcome, record: &RunRecord, folder: &RunFolder) -> Result<S
             with_separators(record.dataset.test as i64)
         );
     }
-    text += &format!("\nwritten to {}: {}\n", folder.path().display(), folder.names()?.join(", "));
+    text += &format!("\nwritten to {} ({} files)\n", folder.path().display(), folder.names()?.len());
     Ok(text)
 }

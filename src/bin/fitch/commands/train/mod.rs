@@ -19,7 +19,7 @@ use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::{self, AtRank, Hint, UsageError};
 use crate::precision::Precision;
-use crate::progress::{DownloadProgress, ProgressKind, TrainingProgress};
+use crate::progress::{DownloadProgress, ProgressKind, Shown, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
@@ -52,6 +52,20 @@ struct Work {
     network: Network,
     /// The processes that train together; this one alone as a rule.
     group: Group,
+}
+
+impl Work {
+    /// What is shown of the training.
+    fn shown(&self, terminal: &Terminal) -> Shown {
+        let Work { configuration, splits, .. } = self;
+        Shown {
+            style: configuration.progress.on(terminal),
+            monitor: configuration.monitor.clone(),
+            direction: configuration.direction(),
+            validates: splits.validation.is_some(),
+            time_limit: configuration.time_limit,
+        }
+    }
 }
 
 pub fn run(mut flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
@@ -130,7 +144,9 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     check_folder(&work.configuration)?;
     let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
     let mut stopper = stopper(&work.configuration);
-    let mut progress = TrainingProgress::new(terminal, work.configuration.progress);
+    let shown = work.shown(terminal);
+    let terminal = &terminal.with_live_line(shown.style == ProgressKind::Bar);
+    let mut progress = TrainingProgress::new(terminal, shown, Some(&run.lock));
     let records = Some(&run);
     let outcome = failure::guard(|| train(&work, records, checkpoint, &mut stopper, &mut progress, terminal))
         .map_err(|fault| explain(fault, &run.folder, &work.configuration))?;
@@ -141,6 +157,7 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     if outcome.stop.reason != StopReason::Completed {
         terminal.say(&outcome.stop.message);
     }
+    progress.tell_of_end();
     progress.draw_curve(&outcome.history);
     finish::finish(&work, run, &outcome, stopper.as_deref(), terminal)
 }
@@ -148,7 +165,8 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
 /// Trains with the first process, which writes and prints.
 fn follow(work: &Work, terminal: &Terminal) -> Result<Exit> {
     let mut stopper = stopper(&work.configuration);
-    let mut progress = TrainingProgress::new(terminal, ProgressKind::None);
+    let shown = Shown { style: ProgressKind::None, ..work.shown(terminal) };
+    let mut progress = TrainingProgress::new(terminal, shown, None);
     let outcome = failure::guard(|| train(work, None, None, &mut stopper, &mut progress, terminal))?;
     if finish::shares_test(&outcome) {
         let test = work.splits.test.to_device(work.device)?;
