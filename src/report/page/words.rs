@@ -1,0 +1,108 @@
+//! What a run was and how it ended, in sentences.
+
+use super::rows::number;
+use super::{Confusion, PageContent};
+use crate::text::with_separators;
+
+/// The sentences of the summary.
+pub(super) fn summary(content: &PageContent) -> Vec<String> {
+    let mut sentences = vec![data(content), training(content)];
+    sentences.extend(best(content));
+    sentences.extend(content.confusion.as_ref().and_then(worst));
+    sentences
+}
+
+fn count(number: usize) -> String {
+    with_separators(number as i64)
+}
+
+/// `1 epoch`, `1,000 epochs`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", count(number))
+}
+
+fn data(content: &PageContent) -> String {
+    let set = &content.record.dataset;
+    let size = match set.shape[..] {
+        [height, width] => format!("grey images of {height} x {width} pixels"),
+        [3, height, width] => format!("colour images of {height} x {width} pixels"),
+        [values] => format!("rows of {}", counted(values as usize, "value")),
+        _ => "samples".to_string(),
+    };
+    let classes = format!("{} classes", count(set.classes.len()));
+    let validation = match set.validation {
+        0 => "no validation set".to_string(),
+        validation => format!("{} for validation", count(validation)),
+    };
+    format!(
+        "The data are {}: {size} in {}, {} to train on, {validation}, {} to test with.",
+        set.name,
+        classes,
+        count(set.train),
+        count(set.test)
+    )
+}
+
+fn training(content: &PageContent) -> String {
+    let record = content.record;
+    let epochs = content.history.epochs.len();
+    let ran = counted(epochs, "epoch");
+    let model = format!("The model has {}.", counted(record.parameters.max(0) as usize, "parameter"));
+    let took = record.seconds.map_or(String::new(), |seconds| format!(" in {}", duration(seconds)));
+    let end = match record.stop_reason.as_deref() {
+        None => format!("Training has not ended; {ran} so far."),
+        Some("completed") => format!("It was trained for {ran}{took}, as many as were asked for."),
+        Some("early_stopping") => {
+            format!("It was trained for {ran}{took}, until {} no longer improved.", record.monitor)
+        }
+        Some("interrupted") => format!("Training was interrupted after {ran}{took}."),
+        Some("time_limit") => format!("Training reached its time limit after {ran}{took}."),
+        Some("non_finite") => format!("Training diverged after {ran}{took}."),
+        Some(other) => format!("Training ended after {ran}{took} ({other})."),
+    };
+    format!("{model} {end}")
+}
+
+fn best(content: &PageContent) -> Option<String> {
+    let record = content.record;
+    let (epoch, value) = (record.best_epoch?, record.best_value?);
+    let weights = match record.weights_epoch {
+        Some(saved) if saved == epoch => "; its weights were saved".to_string(),
+        Some(saved) => format!("; the weights of epoch {saved} were saved"),
+        None => String::new(),
+    };
+    Some(format!("The best epoch was {epoch}, with {} {}{weights}.", record.monitor, number(value)))
+}
+
+fn worst(confusion: &Confusion) -> Option<String> {
+    let &(truth, predicted, count) = confusion.pairs().first()?;
+    let class = |class: usize| &confusion.classes[class];
+    Some(format!(
+        "The most frequent mistake on the test set: {} taken for {}, {}.",
+        class(truth),
+        class(predicted),
+        counted(count as usize, "time")
+    ))
+}
+
+/// `4.2 s`, `3 min 20 s`, `2 h 5 min`.
+pub(super) fn duration(seconds: f64) -> String {
+    let whole = seconds.round().max(0.0) as u64;
+    match whole {
+        _ if seconds < 59.95 => format!("{seconds:.1} s"),
+        ..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let told = [0.04, 4.25, 59.97, 200.4, 7_530.0].map(duration);
+        assert_eq!(told, ["0.0 s", "4.2 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]);
+    }
+}
