@@ -2,6 +2,7 @@
 
 mod arrays;
 mod bad_input;
+mod browser;
 mod data;
 mod doctor;
 mod downloads;
@@ -12,6 +13,7 @@ mod help;
 mod interop;
 mod models;
 mod number_types;
+mod page;
 mod pictures;
 mod place;
 mod plot;

@@ -11,6 +11,8 @@ use std::fmt::Write;
 /// Of more classes than this, those with the most mistakes are shown.
 const MAX_CLASSES: usize = 60;
 const MAX_PAIRS: usize = 12;
+/// Of more classes than this, the scores of those in the matrix are shown.
+const MAX_SCORES: usize = 1_000;
 
 /// How often each class was taken for each.
 pub struct Confusion<'a> {
@@ -51,7 +53,7 @@ impl Confusion<'_> {
         let matrix = self.table(&shown, &part);
         let how = "<p>A row for each true class, a column for each predicted one. A count of mistakes is a button \
                    that shows them.</p>\n";
-        format!("{how}{}{}{}", scrolling("Confusion matrix", &matrix), self.most_frequent(), self.scores())
+        format!("{how}{}{}{}", scrolling("Confusion matrix", &matrix), self.most_frequent(), self.scores(&shown))
     }
 
     fn table(&self, shown: &[usize], part: &str) -> String {
@@ -94,15 +96,10 @@ impl Confusion<'_> {
 
     fn button(&self, truth: usize, predicted: usize, shown: &str) -> String {
         let count = self.matrix.counts[truth][predicted];
-        let label = format!(
-            "{} taken for {}: {}",
-            self.classes[truth],
-            self.classes[predicted],
-            counted(count as usize, "mistake")
-        );
-        let label = text(&label);
+        let [of_class, taken_for] = [truth, predicted].map(|class| shortened(&self.classes[class]));
+        let label = text(&format!("{of_class} taken for {taken_for}: {}", counted(count as usize, "mistake")));
         format!(
-            "<button data-cell=\"{truth},{predicted}\" aria-label=\"{label}\" title=\"{label}\">{shown}</button>"
+            "<button data-cell=\"{truth},{predicted}\" aria-label=\"{label}\">{shown}</button>"
         )
     }
 
@@ -120,7 +117,10 @@ impl Confusion<'_> {
         list + "</ol>\n"
     }
 
-    fn scores(&self) -> String {
+    fn scores(&self, worst: &[usize]) -> String {
+        let scores = self.matrix.scores();
+        let all: Vec<usize> = (0..scores.len()).collect();
+        let shown = if all.len() > MAX_SCORES { worst } else { &all };
         let mut table =
             "<table class=\"sortable\"><caption>Each class on the test set</caption>\n<thead><tr>"
                 .to_string();
@@ -128,7 +128,7 @@ impl Confusion<'_> {
             let _ = write!(table, "<th scope=\"col\">{name}</th>");
         }
         table += "</tr></thead>\n<tbody>\n";
-        for (class, scores) in self.classes.iter().zip(self.matrix.scores()) {
+        for (class, scores) in shown.iter().map(|&class| (&self.classes[class], scores[class])) {
             let _ = write!(table, "<tr><th scope=\"row\">{}</th><td>{}</td>", text(class), scores.samples);
             for score in [scores.precision, scores.recall, scores.f1] {
                 match score.is_nan() {
@@ -140,5 +140,15 @@ impl Confusion<'_> {
         }
         table += "</tbody></table>\n";
         scrolling("Scores of each class", &table)
+    }
+}
+
+/// A name without its middle if it is long.
+fn shortened(name: &str) -> String {
+    const KEPT: usize = 12;
+    let letters: Vec<char> = name.chars().collect();
+    match letters.len() > 2 * KEPT + 1 {
+        true => letters[..KEPT].iter().chain(&['…']).chain(&letters[letters.len() - KEPT..]).collect(),
+        false => name.to_string(),
     }
 }

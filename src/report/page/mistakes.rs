@@ -12,7 +12,7 @@ use std::fmt::Write;
 
 const MAX_MISTAKES: usize = 400;
 /// The bytes that all pictures of a page may have.
-const MAX_PICTURE_BYTES: usize = 1_000_000;
+const MAX_PICTURE_BYTES: usize = 700_000;
 /// Larger pictures are made smaller.
 const MAX_SIDE: usize = 64;
 /// So many are shown until a reader asks for more.
@@ -198,7 +198,7 @@ mod tests {
         let classes = ["a\"", "<b>"].map(String::from);
         let page = html(&mistakes, &classes, &noise).unwrap();
         let pictures = page.matches("<img ").count();
-        assert!((40..200).contains(&pictures) && page.len() < 1_200_000, "{pictures} {}", page.len());
+        assert!((30..200).contains(&pictures) && page.len() < 900_000, "{pictures} {}", page.len());
         assert_eq!(page.matches("<li ").count(), 300);
         assert!(!page.contains("<b><b>") && page.contains("<b>&lt;b&gt;</b>"));
         assert!(html(&mistakes, &classes, &|_| Ok(None)).unwrap().contains("300 mistakes"));
