@@ -53,7 +53,12 @@ impl Confusion<'_> {
         let matrix = self.table(&shown, &part);
         let how = "<p>A row for each true class, a column for each predicted one. A count of mistakes is a button \
                    that shows them.</p>\n";
-        format!("{how}{}{}{}", scrolling("Confusion matrix", &matrix), self.most_frequent(), self.scores(&shown))
+        format!(
+            "{how}{}{}{}",
+            scrolling("Confusion matrix", &matrix),
+            self.most_frequent(),
+            self.scores(&shown)
+        )
     }
 
     fn table(&self, shown: &[usize], part: &str) -> String {
@@ -97,10 +102,9 @@ impl Confusion<'_> {
     fn button(&self, truth: usize, predicted: usize, shown: &str) -> String {
         let count = self.matrix.counts[truth][predicted];
         let [of_class, taken_for] = [truth, predicted].map(|class| shortened(&self.classes[class]));
-        let label = text(&format!("{of_class} taken for {taken_for}: {}", counted(count as usize, "mistake")));
-        format!(
-            "<button data-cell=\"{truth},{predicted}\" aria-label=\"{label}\">{shown}</button>"
-        )
+        let label =
+            text(&format!("{of_class} taken for {taken_for}: {}", counted(count as usize, "mistake")));
+        format!("<button data-cell=\"{truth},{predicted}\" aria-label=\"{label}\">{shown}</button>")
     }
 
     fn most_frequent(&self) -> String {

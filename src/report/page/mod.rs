@@ -41,6 +41,8 @@ pub struct PageContent<'a> {
     pub mistakes: &'a [Mistake],
     /// Their pictures.
     pub picture: &'a Picture<'a>,
+    /// A script that runs after the page's own.
+    pub script: &'a str,
 }
 
 /// The page of a run. The same content gives the same bytes.
@@ -49,14 +51,16 @@ pub struct PageContent<'a> {
 /// Those of `picture`; too little memory.
 pub fn page(content: &PageContent) -> Result<String> {
     let name = text(content.name);
-    let (sections, data) = (sections(content)?, json(&curves(content))?);
+    let (sections, data) =
+        (sections(content)?, json(&curves(content.name, content.record, content.history))?);
     Ok(format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<title>{name}</title>\n\
          <link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}</style>\n</head>\n<body>\n{sections}\
          <script type=\"application/json\" id=\"data\">{data}</script>\n\
-         <script>\n{CURVES_SCRIPT}{TABLES_SCRIPT}{PAGE_SCRIPT}</script>\n</body>\n</html>\n"
+         <script>\n{CURVES_SCRIPT}{TABLES_SCRIPT}{PAGE_SCRIPT}{}</script>\n</body>\n</html>\n",
+        content.script
     ))
 }
 
@@ -76,7 +80,7 @@ fn sections(content: &PageContent) -> Result<String> {
         parts.push(("mistakes", "Mistakes", list));
     }
     if !content.history.epochs.is_empty() {
-        let table = rows::table(content.history, &shown_rows(content), record.best_epoch);
+        let table = rows::table(content.history, &shown_rows(record, content.history), record.best_epoch);
         parts.push(("history", "History", table));
     }
     if !content.model.is_empty() {
@@ -125,16 +129,14 @@ fn text_of_lines(lines: &str) -> String {
 }
 
 /// The indices of the epochs that the page shows.
-fn shown_rows(content: &PageContent) -> Vec<usize> {
-    let best = content.record.best_epoch;
-    let best = content.history.epochs.iter().position(|row| Some(row.epoch) == best);
-    rows::shown(content.history, best.as_slice())
+fn shown_rows(record: &RunRecord, history: &History) -> Vec<usize> {
+    let best = history.epochs.iter().position(|row| Some(row.epoch) == record.best_epoch);
+    rows::shown(history, best.as_slice())
 }
 
-/// What the script draws the curves from.
-fn curves(content: &PageContent) -> Value {
-    let PageContent { name, record, history, .. } = content;
-    let rows = shown_rows(content);
+/// What scripts draw the curves from.
+pub fn curves(name: &str, record: &RunRecord, history: &History) -> Value {
+    let rows = shown_rows(record, history);
     let column = |value: &dyn Fn(usize) -> Option<f64>| -> Vec<Option<f64>> {
         rows.iter().map(|&row| value(row).filter(|value| value.is_finite())).collect()
     };

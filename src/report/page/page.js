@@ -25,6 +25,8 @@
     }
   }
 
+  globalThis.drawCurves = drawCurves;
+
   function pickMistakes() {
     const list = document.querySelector(".mistakes");
     if (!list) return;

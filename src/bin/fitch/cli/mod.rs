@@ -1,6 +1,7 @@
 //! The command line, declared: one file a command with its names and help. What the values mean is checked
 //! in [`config`](crate::config).
 
+mod board;
 mod choices;
 mod data;
 mod data_options;
@@ -17,6 +18,7 @@ mod summary;
 mod sweep;
 mod train;
 
+pub use board::BoardOptions;
 pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
 pub use data::{DataCommand, FetchOptions, InspectOptions};
 pub use data_options::DataOptions;
@@ -66,6 +68,8 @@ pub enum Command {
     Report(ReportOptions),
     /// List the runs in a folder with their results, newest first
     Runs(RunsOptions),
+    /// Show the runs below a folder in a browser, live
+    Board(BoardOptions),
     /// Train with every combination of some options, several at a time, and name the best
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(SweepOptions),

@@ -1,5 +1,6 @@
 //! The subcommands, one file or folder each.
 
+mod board;
 mod built_model;
 mod checkpoints;
 mod children;
@@ -81,6 +82,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Plot(options) => plot::run(&options, terminal),
         Command::Report(options) => report::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
+        Command::Board(options) => board::run(&options, terminal),
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),

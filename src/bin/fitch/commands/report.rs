@@ -5,7 +5,7 @@ use super::built_model::{RecordedRun, without_weights};
 use super::output_file::check_writable;
 use super::run_files::{RunFiles, SUMMARY_COLUMNS};
 use super::run_lock::take_lock;
-use super::run_page::{page_of, page_of_files};
+use super::run_page::{page_of, page_of_files, recorded_history};
 use super::{checkpoints, start_libtorch};
 use crate::cli::ReportOptions;
 use crate::config;
@@ -47,7 +47,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let has_whole_weights = whole.is_some();
     let history_file = HistoryFile::new(run.folder.history_file()).form(config::csv_form(&run.options)?);
     let (network, history) = match whole {
-        Some(network) => (network, recorded_history(&history_file, &run, terminal)?),
+        Some(network) => (network, history_or_checkpoint(&history_file, &run, terminal)?),
         None => {
             let network = run.network(chosen.device)?;
             let history = end_here(&mut run, &network, terminal)?;
@@ -104,11 +104,10 @@ fn write_page(run: &RecordedRun, options: &ReportOptions, to: &Path, terminal: &
             let chosen = device(run, options)?;
             let network = run.load(chosen.device)?;
             let test = evaluate(&network, &test.to_device(chosen.device)?, batch_size(run))?;
-            let history =
-                HistoryFile::new(run.folder.history_file()).form(config::csv_form(&run.options)?).read()?;
+            let history = recorded_history(run)?;
             page_of(&run.folder, &run.record, &history, network.model(), Some((&dataset, &test)))?
         }
-        None => page_of_files(run)?,
+        None => page_of_files(run, "")?,
     };
     write_whole(to, page.as_bytes())?;
     terminal.result(&format!("written to {}\n", to.display()))?;
@@ -160,7 +159,7 @@ fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Re
 }
 
 /// The history of a run that has ended; if its file cannot be read, that of its last checkpoint.
-fn recorded_history(file: &HistoryFile, run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
+fn history_or_checkpoint(file: &HistoryFile, run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
     let fault = match file.read() {
         Ok(history) => return Ok(Arc::new(history)),
         Err(fault) => fault,

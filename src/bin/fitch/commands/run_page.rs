@@ -24,7 +24,7 @@ pub fn page_of(
     test: Option<(&Dataset, &Evaluation)>,
 ) -> Result<String> {
     let model = summary(model, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
-    let Some((dataset, test)) = test else { return page_without_images(folder, record, history, &model) };
+    let Some((dataset, test)) = test else { return page_without_images(folder, record, history, &model, "") };
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, dataset.classes.len())?;
     let (indices, mistakes) = mistakes(dataset, test);
     page(&PageContent {
@@ -35,19 +35,26 @@ pub fn page_of(
         confusion: Some(Confusion { matrix: &matrix, classes: &dataset.classes }),
         mistakes: &mistakes,
         picture: &|mistake| dataset.rgb_image(&dataset.test, indices[mistake]),
+        script: "",
     })
 }
 
 /// The page of a run from its files alone: while it is running, or where its images are not available.
-pub fn page_of_files(run: &RecordedRun) -> Result<String> {
+/// `script` runs after the page's own.
+pub fn page_of_files(run: &RecordedRun, script: &str) -> Result<String> {
+    let (history, folder) = (recorded_history(run)?, &run.folder);
+    let model = fs::read_to_string(folder.summary_file()).unwrap_or_default();
+    page_without_images(folder, &run.record, &history, &model, script)
+}
+
+/// The history so far.
+pub fn recorded_history(run: &RecordedRun) -> Result<History> {
     let form = config::csv_form(&run.options)?;
     let file = run.folder.history_file();
-    let history = match file.exists() {
-        true => HistoryFile::new(file).form(form).read()?,
-        false => History::default(),
-    };
-    let model = fs::read_to_string(run.folder.summary_file()).unwrap_or_default();
-    page_without_images(&run.folder, &run.record, &history, &model)
+    match file.exists() {
+        true => HistoryFile::new(file).form(form).read(),
+        false => Ok(History::default()),
+    }
 }
 
 fn page_without_images(
@@ -55,6 +62,7 @@ fn page_without_images(
     record: &RunRecord,
     history: &History,
     model: &str,
+    script: &str,
 ) -> Result<String> {
     let (path, classes) = (folder.file("confusion.csv"), &record.dataset.classes);
     // Until a run ends, the matrix is that of an earlier end.
@@ -68,6 +76,7 @@ fn page_without_images(
         confusion: matrix.as_ref().map(|matrix| Confusion { matrix, classes }),
         mistakes: &[],
         picture: &|_| Ok(None),
+        script,
     })
 }
 
