@@ -2,6 +2,7 @@
 
 mod arrays;
 mod bad_input;
+mod board;
 mod browser;
 mod data;
 mod doctor;

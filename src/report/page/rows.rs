@@ -44,7 +44,8 @@ pub(super) fn table(history: &History, shown: &[usize], best: Option<usize>) -> 
     let mut table = "<table class=\"sortable\" id=\"epochs\"><caption>".to_string();
     let epochs = history.epochs.len();
     match shown.len() == epochs {
-        true => table += "Every epoch; the best one is marked",
+        true if best.is_some() => table += "Every epoch; the best one is marked",
+        true => table += "Every epoch",
         false => {
             let (shown, all) = (with_separators(shown.len() as i64), with_separators(epochs as i64));
             let _ = write!(table, "{shown} of {all} epochs; <code>history.csv</code> has all of them");

@@ -3,8 +3,10 @@
   const INTERVAL = 1000, MAX_CHOSEN = 40;
   const at = id => document.getElementById(id);
   const runs = new Map(), rows = new Map(), curves = new Map(), charts = new Map();
-  const chosen = new Set(decodeURIComponent(location.hash.slice(1)).split("\n").filter(Boolean));
-  let version = 0, hasBegun = chosen.size > 0, options = [], sort = () => {};
+  // What is shown is in the address, so that it can be kept as a bookmark.
+  const asked = new URLSearchParams(location.hash.slice(1));
+  const chosen = new Set(asked.getAll("run"));
+  let version = 0, hasBegun = location.hash.length > 1, options = [], sort = () => {};
 
   const plain = value => (value === null || value === undefined ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
   const measured = value => (value === null || value === undefined ? "" : shortNumber(value));
@@ -18,7 +20,7 @@
   const COLUMNS = [
     { title: "state", text: run => run.state, isText: true },
     { title: "data", text: run => run.data, isText: true },
-    { title: "epochs", text: run => (run.of ? `${run.epochs} of ${run.of}` : plain(run.epochs)), value: run => run.epochs },
+    { title: "epochs", text: run => (run.of ? `${run.epochs.toLocaleString("en")} of ${run.of.toLocaleString("en")}` : plain(run.epochs)), value: run => run.epochs },
     { title: "monitored", text: run => run.monitor, isText: true },
     { title: "best", text: run => measured(run.best), value: run => run.best },
     { title: "in epoch", text: run => plain(run.best_epoch) },
@@ -57,7 +59,12 @@
     }
     const row = rows.get(run.id);
     columns().forEach((column, index) => fill(row.cells[index + 2], column, run));
-    row.cells[0].firstChild.checked = chosen.has(run.id);
+    mark(row, chosen.has(run.id));
+  }
+
+  function mark(row, isChosen) {
+    row.cells[0].firstChild.checked = isChosen;
+    row.cells[0].dataset.value = isChosen ? 0 : 1;
   }
 
   // The head anew, and all rows: the options that differ in a folder are columns when it is chosen.
@@ -66,10 +73,9 @@
     options = folder === "*" ? [] : [...new Set([...runs.values()].filter(run => run.group === folder)
       .flatMap(run => Object.keys(run.options || {})))].sort();
     head.replaceChildren();
-    for (const title of ["", "run", ...columns().map(column => column.title)]) {
-      element("th", { scope: "col", textContent: title }, head);
+    for (const { title, isText } of [{ title: "drawn" }, { title: "run", isText: true }, ...columns()]) {
+      element("th", { scope: "col", textContent: title, className: isText ? "text" : "" }, head);
     }
-    head.cells[0].textContent = "drawn";
     sort = makeSortable(table);
     rows.clear();
     table.tBodies[0].replaceChildren();
@@ -108,9 +114,16 @@
   function choose(id, isChosen) {
     if (isChosen) chosen.add(id); else chosen.delete(id);
     hasBegun = true;
-    history.replaceState(null, "", `#${encodeURIComponent([...chosen].join("\n"))}`);
-    if (rows.has(id)) rows.get(id).cells[0].firstChild.checked = isChosen;
+    keepInAddress();
+    if (rows.has(id)) mark(rows.get(id), isChosen);
     fetchCurves();
+  }
+
+  function keepInAddress() {
+    const kept = new URLSearchParams([...chosen].map(id => ["run", id]));
+    if (at("filter").value) kept.set("filter", at("filter").value);
+    if (at("folder").value !== "*") kept.set("folder", at("folder").value);
+    history.replaceState(null, "", `#${kept}`);
   }
 
   async function ask(path) {
@@ -182,6 +195,9 @@
       }
       const before = at("folder").value;
       showFolders();
+      if (isFirst && asked.has("folder") && [...at("folder").options].some(one => one.value === asked.get("folder"))) {
+        at("folder").value = asked.get("folder");
+      }
       const isNew = news.runs.some(run => !rows.has(run.id) || Object.keys(run.options || {}).some(name => !options.includes(name)));
       if (news.all || news.removed.length || before !== at("folder").value
         || (isNew && (at("folder").value !== "*" || news.runs.some(run => !rows.has(run.id))))) {
@@ -206,8 +222,9 @@
   }
 
   at("filters").addEventListener("submit", event => event.preventDefault());
-  at("filter").addEventListener("input", filter);
-  at("folder").addEventListener("change", rebuildKeepingSort);
+  at("filter").value = asked.get("filter") || "";
+  at("filter").addEventListener("input", () => { filter(); keepInAddress(); });
+  at("folder").addEventListener("change", () => { rebuildKeepingSort(); keepInAddress(); });
   at("training").addEventListener("change", fetchCurves);
   at("none").addEventListener("click", () => [...chosen].forEach(id => choose(id, false)));
   document.addEventListener("visibilitychange", update);
