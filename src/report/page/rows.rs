@@ -111,7 +111,7 @@ pub(super) fn number(value: f64) -> String {
     match value.abs() {
         _ if !value.is_finite() => format!("{value}"),
         0.0 => "0".to_string(),
-        size if size >= 1e6 || size < 1e-4 => format!("{value:.3e}"),
+        size if !(1e-4..1e6).contains(&size) => format!("{value:.3e}"),
         size if size < 0.1 => {
             let decimals = (3.0 - size.log10().floor()) as usize;
             let text = format!("{value:.decimals$}");

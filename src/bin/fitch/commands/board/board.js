@@ -94,7 +94,7 @@
       shown += !row.hidden;
     }
     const running = [...runs.values()].filter(run => run.state === "running").length;
-    const words_of = count => `${count} ${count === 1 ? "run" : "runs"}`;
+    const words_of = count => `${count.toLocaleString("en")} ${count === 1 ? "run" : "runs"}`;
     const status = `${words_of(runs.size)}, ${running} in progress${shown < runs.size ? `; ${words_of(shown)} shown` : ""}`;
     if (at("status").textContent !== status) at("status").textContent = status;
   }

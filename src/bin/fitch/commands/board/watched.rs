@@ -88,6 +88,7 @@ impl Watched {
         let searches = start >= self.next_search;
         if searches {
             self.search();
+            self.next_search = Instant::now() + MIN_INTERVAL.max(start.elapsed() * SHARE);
         }
         let mut has_new_records = false;
         for run in self.runs.values_mut() {
@@ -97,9 +98,6 @@ impl Watched {
             }
         }
         self.tell(has_new_records);
-        if searches {
-            self.next_search = Instant::now() + MIN_INTERVAL.max(start.elapsed() * SHARE);
-        }
     }
 
     /// Finds new runs, and forgets those that are gone.
