@@ -42,7 +42,7 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
 }
 
 /// The classes with the most mistakes, whether they were taken for others or others for them, in their order.
-pub(super) fn worst_classes(matrix: &ConfusionMatrix) -> Vec<usize> {
+fn worst_classes(matrix: &ConfusionMatrix) -> Vec<usize> {
     let mut mistakes = vec![0u64; matrix.counts.len()];
     for (truth, counts) in matrix.counts.iter().enumerate() {
         for (prediction, &count) in counts.iter().enumerate().filter(|(prediction, _)| *prediction != truth) {

@@ -99,6 +99,30 @@ fn a_browser_shows_curves_sorts_the_history_and_picks_the_mistakes_of_a_cell() {
 }
 
 #[test]
+fn without_the_images_the_page_has_what_the_folder_knows() {
+    let place = Place::new();
+    run_with_hostile_names(&place);
+    fs::rename(place.path("<i>.csv"), place.path("moved.csv")).unwrap();
+    let mistakes = "row,true,predicted,probability\n7,plain,</script><b>,0.875\n";
+    place.write("r<b>&\"", "mistakes.csv", mistakes.as_bytes());
+    let said = place.run(&["report", "r<b>&\"", "--to", "page.html"]).well();
+    assert!(said.stderr.contains("--dataset PATH says where they are now"), "{said:?}");
+    let page = place.read("page.html");
+    let mistake =
+        "<b>plain</b> taken for <b>&lt;/script&gt;&lt;b&gt;</b></span><small>87.5 % sure, row 7</small>";
+    assert!(
+        page.contains(mistake) && page.contains("class=\"wrong\"") && !page.contains("data:image"),
+        "{page}"
+    );
+    place.write("r<b>&\"", "mistakes.csv", b"row,true,predicted,probability\n7,plain,other,0.875\n");
+    let refused = place.run(&["report", "r<b>&\"", "--to", "page.html"]);
+    refused.with_fault(1, &["mistakes.csv", "the run has no class other"]);
+    // With the images, from where they are now.
+    place.run(&["report", "r<b>&\"", "--to", "page.html", "--dataset", "moved.csv"]).well();
+    assert!(place.read("page.html").contains("data:image"));
+}
+
+#[test]
 fn the_page_of_a_run_in_progress_says_so_and_its_folder_stays_as_it_is() {
     let place = Place::new();
     let endless = ["train", "--threads", "1", "--epochs", "1000000", "--no-early-stopping", "--out", "run"];

@@ -3,7 +3,6 @@
 use super::html::{scrolling, text};
 use super::words::counted;
 use crate::metrics::ConfusionMatrix;
-use crate::report::heat_map::worst_classes;
 use crate::text::with_separators;
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -39,7 +38,7 @@ impl Confusion<'_> {
     pub(super) fn html(&self) -> String {
         let all = self.classes.len();
         let shown = match all > MAX_CLASSES {
-            true => worst_classes(self.matrix),
+            true => self.matrix.worst_classes(MAX_CLASSES),
             false => (0..all).collect(),
         };
         let part = match shown.len() == all {

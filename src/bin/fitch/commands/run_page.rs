@@ -11,6 +11,7 @@ use fitch::report::page::{Confusion, Mistake, PageContent, page};
 use fitch::run::{RunFolder, RunRecord};
 use fitch::train::Evaluation;
 use fitch::train::callbacks::HistoryFile;
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
@@ -68,13 +69,18 @@ fn page_without_images(
     // Until a run ends, the matrix is that of an earlier end.
     let has_ended = record.stop_reason.is_some();
     let matrix = (has_ended && path.exists()).then(|| read_confusion(&path, classes.len())).transpose()?;
+    let path = folder.file("mistakes.csv");
+    let mistakes = match has_ended && path.exists() {
+        true => read_mistakes(&path, classes)?,
+        false => Vec::new(),
+    };
     page(&PageContent {
         name: &folder.name(),
         record,
         history,
         model,
         confusion: matrix.as_ref().map(|matrix| Confusion { matrix, classes }),
-        mistakes: &[],
+        mistakes: &mistakes,
         picture: &|_| Ok(None),
         script,
     })
@@ -91,6 +97,33 @@ fn mistakes(dataset: &Dataset, test: &Evaluation) -> (Vec<usize>, Vec<Mistake>) 
         probability: test.confidences[index],
     };
     wrong.map(|index| (index, mistake(index))).unzip()
+}
+
+/// Reads mistakes.csv: the file or the row of each mistake, the true and the predicted class, the probability.
+fn read_mistakes(path: &Path, classes: &[String]) -> Result<Vec<Mistake>> {
+    let read = || -> Result<Vec<Mistake>> {
+        let mut rows = csv::Reader::from_path(path)?;
+        let lead = if rows.headers()?.get(0) == Some("row") { "row " } else { "" };
+        let class_of: HashMap<&str, usize> =
+            classes.iter().enumerate().map(|(index, class)| (class.as_str(), index)).collect();
+        let mistake = |row: csv::Result<csv::StringRecord>| -> Result<Mistake> {
+            let row = row?;
+            let cell = |column: usize| row.get(column).context("has too few columns");
+            let class = |column| {
+                let name = cell(column)?;
+                class_of.get(name).copied().with_context(|| format!("the run has no class {name}"))
+            };
+            let (truth, predicted) = (class(1)?, class(2)?);
+            Ok(Mistake {
+                name: format!("{lead}{}", cell(0)?),
+                truth,
+                predicted,
+                probability: cell(3)?.parse()?,
+            })
+        };
+        rows.records().map(mistake).collect()
+    };
+    read().with_context(|| path.display().to_string())
 }
 
 /// Reads confusion.csv.
