@@ -1,7 +1,7 @@
 //! The confusion matrix as a table whose cells lead to their mistakes.
 
 use super::html::{scrolling, text};
-use super::words::counted;
+use super::numbers::counted;
 use crate::metrics::ConfusionMatrix;
 use crate::text::with_separators;
 use std::cmp::Reverse;

@@ -2,18 +2,22 @@
 //! everything without its script; the script draws the curves, sorts tables and picks mistakes.
 
 mod confusion;
+mod content;
 mod html;
 mod mistakes;
+mod numbers;
 mod rows;
 mod words;
 
 pub use confusion::Confusion;
+pub use content::PageContent;
 pub use mistakes::{Mistake, Picture};
 
 use crate::metrics::History;
 use crate::run::RunRecord;
 use anyhow::Result;
 use html::{facts, json, scrolling, section, text};
+use numbers::{duration, number};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -24,26 +28,6 @@ pub const CURVES_SCRIPT: &str = include_str!("curves.js");
 /// Sorts tables.
 pub const TABLES_SCRIPT: &str = include_str!("tables.js");
 const PAGE_SCRIPT: &str = include_str!("page.js");
-
-/// What a page tells.
-pub struct PageContent<'a> {
-    /// What the run is called.
-    pub name: &'a str,
-    /// Its settings and results.
-    pub record: &'a RunRecord,
-    /// Its epochs.
-    pub history: &'a History,
-    /// The layers of the model, as text in lines.
-    pub model: &'a str,
-    /// The confusion matrix of the test set, if it is known.
-    pub confusion: Option<Confusion<'a>>,
-    /// The test images that were classified wrongly, if they are known.
-    pub mistakes: &'a [Mistake],
-    /// Their pictures.
-    pub picture: &'a Picture<'a>,
-    /// A script that runs after the page's own.
-    pub script: &'a str,
-}
 
 /// The page of a run. The same content gives the same bytes.
 ///
@@ -109,10 +93,10 @@ fn summary(content: &PageContent) -> String {
     if let Some(accuracy) = record.test_accuracy {
         results.push(("test accuracy", format!("{:.2} %", 100.0 * accuracy)));
     }
-    results.extend(record.test_loss.map(|loss| ("test loss", rows::number(loss))));
-    results.extend(record.best_value.map(|best| (record.monitor.as_str(), rows::number(best))));
+    results.extend(record.test_loss.map(|loss| ("test loss", number(loss))));
+    results.extend(record.best_value.map(|best| (record.monitor.as_str(), number(best))));
     results.push(("epochs", content.history.epochs.len().to_string()));
-    results.extend(record.seconds.map(|seconds| ("training time", words::duration(seconds))));
+    results.extend(record.seconds.map(|seconds| ("training time", duration(seconds))));
     let mut html = "<dl class=\"results\">\n".to_string();
     for (index, (name, value)) in results.iter().enumerate() {
         let best = if *name == record.monitor && index > 0 { "best " } else { "" };

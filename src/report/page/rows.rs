@@ -1,6 +1,7 @@
 //! The epochs that a page has room for, and the history as a table of them.
 
 use super::html::{scrolling, text};
+use super::numbers::number;
 use crate::metrics::History;
 use crate::text::with_separators;
 use std::collections::BTreeSet;
@@ -104,21 +105,6 @@ fn aligned(values: &[Option<f64>]) -> Vec<String> {
     let cut = if common == decimals { common + 1 } else { common };
     texts.iter_mut().filter(|text| text.contains('.')).for_each(|text| text.truncate(text.len() - cut));
     texts
-}
-
-/// A measured value in four significant digits or four decimals, whichever are more.
-pub(super) fn number(value: f64) -> String {
-    match value.abs() {
-        _ if !value.is_finite() => format!("{value}"),
-        0.0 => "0".to_string(),
-        size if !(1e-4..1e6).contains(&size) => format!("{value:.3e}"),
-        size if size < 0.1 => {
-            let decimals = (3.0 - size.log10().floor()) as usize;
-            let text = format!("{value:.decimals$}");
-            text.trim_end_matches('0').to_string()
-        }
-        _ => format!("{value:.4}"),
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What a run was and how it ended, in sentences.
 
-use super::rows::number;
-use super::{Confusion, PageContent};
-use crate::text::with_separators;
+use super::confusion::Confusion;
+use super::content::PageContent;
+use super::numbers::{count, counted, duration, number};
 
 /// The sentences of the summary.
 pub(super) fn summary(content: &PageContent) -> Vec<String> {
@@ -10,16 +10,6 @@ pub(super) fn summary(content: &PageContent) -> Vec<String> {
     sentences.extend(best(content));
     sentences.extend(content.confusion.as_ref().and_then(worst));
     sentences
-}
-
-fn count(number: usize) -> String {
-    with_separators(number as i64)
-}
-
-/// `1 epoch`, `1,000 epochs`.
-pub(super) fn counted(number: usize, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {what}{ending}", count(number))
 }
 
 fn data(content: &PageContent) -> String {
@@ -84,25 +74,4 @@ fn worst(confusion: &Confusion) -> Option<String> {
         class(predicted),
         counted(count as usize, "time")
     ))
-}
-
-/// `4.2 s`, `3 min 20 s`, `2 h 5 min`.
-pub(super) fn duration(seconds: f64) -> String {
-    let whole = seconds.round().max(0.0) as u64;
-    match whole {
-        _ if seconds < 59.95 => format!("{seconds:.1} s"),
-        ..3600 => format!("{} min {} s", whole / 60, whole % 60),
-        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_told_as_people_tell_them() {
-        let told = [0.04, 4.25, 59.97, 200.4, 7_530.0].map(duration);
-        assert_eq!(told, ["0.0 s", "4.2 s", "1 min 0 s", "3 min 20 s", "2 h 5 min"]);
-    }
 }
