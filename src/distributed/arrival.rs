@@ -13,7 +13,7 @@ use tch::Device;
 /// The time between two looks at who has come.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Meets the other processes and connects with them, as [`Group::join`](super::Group::join) tells.
+/// Meets the other processes and connects with them, as `Group::join` tells.
 ///
 /// # Errors
 /// As there.
@@ -146,7 +146,8 @@ fn key(rank: usize) -> String {
 mod tests {
     use super::*;
     use crate::device;
-    use crate::distributed::DEFAULT_TIMEOUT;
+
+    const LONG: Duration = Duration::from_secs(600);
 
     fn meet(place: &Place, device: Device, timeout: Duration) -> Result<(Store, Links)> {
         super::meet(place, device, timeout, &mut |_| ())
@@ -156,7 +157,7 @@ mod tests {
     fn a_device_that_is_not_there_is_refused_before_the_others_are_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let place = &Place::on_this_machine(2, &folder.path().join("meeting"))[0];
-        let fault = meet(place, Device::Cuda(99), DEFAULT_TIMEOUT).unwrap_err();
+        let fault = meet(place, Device::Cuda(99), LONG).unwrap_err();
         let fault = fault.downcast_ref::<device::Fault>();
         assert!(fault.is_some_and(|fault| fault.index == Some(99)), "{fault:?}");
     }
@@ -167,7 +168,7 @@ mod tests {
         let faults = |announced: [(i64, i64); 2]| {
             let folder = tempfile::tempdir().unwrap();
             let places = Place::on_this_machine(2, &folder.path().join("meeting"));
-            let store = Store::open(&places[0].meeting, 0, 2, DEFAULT_TIMEOUT).unwrap();
+            let store = Store::open(&places[0].meeting, 0, 2, LONG).unwrap();
             for (on_cuda, gpus) in announced {
                 store.add(ON_CUDA, on_cuda).unwrap();
                 store.add(GPUS, gpus).unwrap();
@@ -198,7 +199,7 @@ mod tests {
         let file = folder.path().join("meeting");
         let places = [Place::on_this_machine(2, &file).remove(0), Place::on_this_machine(3, &file).remove(1)];
         let faults = thread::scope(|scope| {
-            let member = |place| scope.spawn(move || meet(place, Device::Cpu, DEFAULT_TIMEOUT).unwrap_err());
+            let member = |place| scope.spawn(move || meet(place, Device::Cpu, LONG).unwrap_err());
             places.each_ref().map(member).map(|member| member.join().unwrap().to_string())
         });
         let told =

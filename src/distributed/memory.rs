@@ -12,6 +12,8 @@ use tch::{Kind, Tensor};
 
 /// Where the second half of a file begins. What lies between holds no memory.
 const HALF: u64 = 1 << 40;
+/// In bytes: larger tensors go in several pieces, each through memory that is still in the processor's cache.
+const PIECE: i64 = 1 << 23;
 
 /// A file in memory for each process, which it writes and the others read.
 #[derive(Debug)]
@@ -19,8 +21,8 @@ pub struct SharedMemory {
     /// In the order of the ranks.
     files: Vec<File>,
     rank: usize,
-    /// The half that is written next: while others may still read the last tensor, this process may write one
-    /// more, but no second one before all have come to the next exchange.
+    /// The half that is written next: while others may still read the last piece, this process may write one
+    /// more, but no second one before all have come to the next one.
     next: Cell<u64>,
 }
 
@@ -71,32 +73,48 @@ impl Offer {
 }
 
 impl SharedMemory {
-    /// The contiguous tensors of every process, all of one size, in the order of their ranks; that of this one
+    /// The contiguous tensors [n] of every process, all of one size, in the order of their ranks; that of this one
     /// is `mine` itself. `wait_for_all` returns once it has been called in all of them.
     ///
     /// # Errors
     /// Those of `wait_for_all`; too little memory.
-    pub fn gather(&self, mine: &Tensor, wait_for_all: impl FnOnce() -> Result<()>) -> Result<Vec<Tensor>> {
-        const TOO_LITTLE: &str = "too little memory to share with the other processes";
-        let half = self.next.replace(HALF - self.next.get());
-        let bytes = mine.f_view_dtype(Kind::Uint8)?;
-        match as_slice::<u8>(&bytes) {
-            Some(bytes) => self.files[self.rank].write_all_at(bytes, half),
-            None => self.files[self.rank].write_all_at(&Vec::<u8>::try_from(&bytes)?, half),
+    pub fn gather(&self, mine: &Tensor, wait_for_all: impl Fn() -> Result<()>) -> Result<Vec<Tensor>> {
+        let mut pieces: Vec<Vec<Tensor>> = self.files.iter().map(|_| Vec::new()).collect();
+        for piece in mine.f_view_dtype(Kind::Uint8)?.f_split(PIECE, 0)? {
+            let half = self.next.replace(HALF - self.next.get());
+            self.write(&piece, half).context("too little memory to share with the other processes")?;
+            wait_for_all()?;
+            for (rank, pieces) in pieces.iter_mut().enumerate().filter(|(rank, _)| *rank != self.rank) {
+                pieces.push(read(&self.files[rank], half, piece.numel())?);
+            }
         }
-        .context(TOO_LITTLE)?;
-        wait_for_all()?;
-        let read = |(rank, file): (usize, &File)| {
+        let whole = |(rank, pieces): (usize, Vec<Tensor>)| {
             if rank == self.rank {
                 return Ok(mine.shallow_clone());
             }
-            let mut outcome = Ok(());
-            let bytes = filled::<u8>(&bytes.size(), |bytes| outcome = file.read_exact_at(bytes, half))?;
-            outcome.context("the memory of another process cannot be read")?;
+            let bytes = match pieces.as_slice() {
+                [piece] => piece.shallow_clone(),
+                pieces => Tensor::f_cat(pieces, 0)?,
+            };
             Ok(bytes.f_view_dtype(mine.kind())?)
         };
-        self.files.iter().enumerate().map(read).collect()
+        pieces.into_iter().enumerate().map(whole).collect()
     }
+
+    fn write(&self, bytes: &Tensor, place: u64) -> Result<()> {
+        let file = &self.files[self.rank];
+        match as_slice::<u8>(bytes) {
+            Some(bytes) => Ok(file.write_all_at(bytes, place)?),
+            None => Ok(file.write_all_at(&Vec::<u8>::try_from(bytes)?, place)?),
+        }
+    }
+}
+
+fn read(file: &File, place: u64, count: usize) -> Result<Tensor> {
+    let mut outcome = Ok(());
+    let bytes = filled::<u8>(&[count as i64], |bytes| outcome = file.read_exact_at(bytes, place))?;
+    outcome.context("the memory of another process cannot be read")?;
+    Ok(bytes)
 }
 
 /// What tells this start of this machine from all others.
@@ -118,7 +136,7 @@ mod tests {
 
     #[test]
     fn large_tensors_are_handed_on_through_memory() {
-        let sizes = [7, 300_000, 20, 300_001];
+        let sizes = [7, 300_000, 20, PIECE / 8 * 2 + 1];
         let offers = [Offer::new().unwrap(), Offer::new().unwrap()];
         let addresses = offers.each_ref().map(|offer| offer.address().unwrap());
         let barrier = Barrier::new(2);

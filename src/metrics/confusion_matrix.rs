@@ -79,6 +79,37 @@ impl ConfusionMatrix {
         });
         scores.collect()
     }
+
+    /// The mean of the scores of all classes that occur, as a true class or as a predicted one. A score that is
+    /// undefined, such as the precision of a class that was never predicted, counts as 0, as in scikit-learn.
+    pub fn macro_average(&self) -> ClassScores {
+        self.average(|_| 1.0)
+    }
+
+    /// The mean of the scores of the classes, each weighted by its samples; as in [`Self::macro_average`], what
+    /// is undefined counts as 0.
+    pub fn weighted_average(&self) -> ClassScores {
+        self.average(|scores| scores.samples as f64)
+    }
+
+    fn average(&self, weight: impl Fn(&ClassScores) -> f64) -> ClassScores {
+        let scores: Vec<ClassScores> =
+            self.scores().into_iter().filter(|scores| !scores.f1.is_nan()).collect();
+        let total: f64 = scores.iter().map(&weight).sum();
+        let mean = |score: fn(&ClassScores) -> f64| {
+            let of_class = |scores: &ClassScores| {
+                let score = score(scores);
+                if score.is_nan() { 0.0 } else { weight(scores) * score }
+            };
+            scores.iter().map(of_class).sum::<f64>() / total
+        };
+        ClassScores {
+            samples: scores.iter().map(|scores| scores.samples).sum(),
+            precision: mean(|scores| scores.precision),
+            recall: mean(|scores| scores.recall),
+            f1: mean(|scores| scores.f1),
+        }
+    }
 }
 
 impl fmt::Display for ConfusionMatrix {
@@ -106,6 +137,19 @@ mod tests {
         assert_eq!(scores[0], ClassScores { samples: 3, precision: 1.0, recall: 2.0 / 3.0, f1: 0.8 });
         assert_eq!(scores[1], ClassScores { samples: 1, precision: 0.5, recall: 1.0, f1: 2.0 / 3.0 });
         assert!(scores[2].precision.is_nan() && scores[2].recall.is_nan() && scores[2].f1.is_nan());
+    }
+
+    /// The numbers are those of scikit-learn 1.9: `precision_recall_fscore_support(y_true, y_pred,
+    /// average="macro")` and `"weighted"`.
+    #[test]
+    fn averages_leave_out_classes_that_do_not_occur_and_count_what_is_undefined_as_0() {
+        let rounded = |scores: ClassScores| {
+            [scores.precision, scores.recall, scores.f1].map(|score| (score * 1e6).round() / 1e6)
+        };
+        let matrix = ConfusionMatrix::count(&[0, 0, 0, 1, 2], &[0, 0, 1, 1, 1], 4).unwrap();
+        assert_eq!(rounded(matrix.macro_average()), [0.444444, 0.555556, 0.433333]);
+        assert_eq!(rounded(matrix.weighted_average()), [0.666667, 0.6, 0.58]);
+        assert_eq!(matrix.macro_average().samples, 5);
     }
 
     #[test]

@@ -179,6 +179,7 @@ fn the_workbook_is_the_same_every_time() {
         facts: vec![
             ("seed".to_string(), Fact::Number(0.0)),
             ("device".to_string(), Fact::Text("cpu".to_string())),
+            ("skips".to_string(), Fact::Truth(false)),
         ],
     };
     let bytes = workbook(&content).unwrap();
@@ -191,7 +192,19 @@ fn the_workbook_is_the_same_every_time() {
         std::io::Read::read_to_string(&mut part, parts.entry(name).or_default()).unwrap();
     }
     let sheet = &parts["xl/worksheets/sheet1.xml"];
-    assert!(sheet.contains("<c r=\"B3\"><v>0.25</v></c>"), "numbers are numbers: {sheet}");
+    assert!(sheet.contains("><v>0.25</v></c>"), "numbers are numbers: {sheet}");
     let chart = &parts["xl/charts/chart1.xml"];
+    assert!(!parts.contains_key("xl/charts/chart2.xml"), "the learning rate does not change");
+    let styles = &parts["xl/styles.xml"];
+    for format in ["0.0000", "0.000000"] {
+        assert!(styles.contains(&format!("formatCode=\"{format}\"")), "no {format} in {styles}");
+    }
+    assert!(parts["xl/worksheets/sheet2.xml"].contains(" t=\"b\"><v>0</v></c>"), "truths are truths");
+    for sheet in ["xl/worksheets/sheet1.xml", "xl/worksheets/sheet2.xml"] {
+        assert!(
+            parts[sheet].contains("ySplit=\"1\"") && parts[sheet].contains("state=\"frozen\""),
+            "{sheet}"
+        );
+    }
     assert!(chart.contains("History!$B$2:$B$3") && chart.contains("History!$C$2:$C$3"), "{chart}");
 }

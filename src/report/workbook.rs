@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rust_xlsxwriter::{Chart, ChartLegendPosition, ChartLine, ChartMarker, ChartMarkerType, ChartType};
-use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, Workbook, Worksheet};
+use rust_xlsxwriter::{DocProperties, ExcelDateTime, Format, FormatAlign, Workbook, Worksheet};
 use std::collections::BTreeMap;
 
 /// A history as a table, and facts about its run.
@@ -21,6 +21,8 @@ pub struct WorkbookContent {
 pub enum Fact {
     /// A number, which stays one in the workbook.
     Number(f64),
+    /// Yes or no, which Excel knows, too.
+    Truth(bool),
     /// Anything else.
     Text(String),
 }
@@ -35,37 +37,51 @@ pub fn workbook(content: &WorkbookContent) -> Result<Vec<u8>> {
     // A fixed date, so that the same content gives the same bytes.
     let created = ExcelDateTime::from_ymd(2000, 1, 1)?;
     book.set_properties(&DocProperties::new().set_creation_datetime(&created));
-    let bold = Format::new().set_bold();
-    write_history(book.add_worksheet(), content, &bold)?;
-    write_facts(book.add_worksheet(), content, &bold)?;
+    write_history(book.add_worksheet(), content)?;
+    write_facts(book.add_worksheet(), content)?;
     Ok(book.save_to_buffer()?)
 }
 
 const HISTORY: &str = "History";
 
-fn write_history(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format) -> Result<()> {
+const LEARNING_RATE: &str = "learning_rate";
+
+fn write_history(sheet: &mut Worksheet, content: &WorkbookContent) -> Result<()> {
     sheet.set_name(HISTORY)?;
+    // Above numbers, which are on the right.
+    let head = Format::new().set_bold().set_align(FormatAlign::Right);
     for (column, name) in content.columns.iter().enumerate() {
-        sheet.write_with_format(0, column as u16, name, bold)?;
-        sheet.set_column_width(column as u16, name.len().max(10) as f64 + 2.0)?;
-    }
-    for (row, values) in content.rows.iter().enumerate() {
-        for (column, value) in values.iter().enumerate() {
-            if let Some(value) = value {
-                sheet.write(row as u32 + 1, column as u16, *value)?;
+        sheet.write_with_format(0, column as u16, name, &head)?;
+        sheet.set_column_width(column as u16, name.len().max(8) as f64 + 2.0)?;
+        let format = Format::new().set_num_format(number_format(name, values(content, column)));
+        for (row, value) in content.rows.iter().enumerate() {
+            if let Some(value) = value[column] {
+                sheet.write_with_format(row as u32 + 1, column as u16, value, &format)?;
             }
         }
     }
     sheet.set_freeze_panes(1, 1)?;
     sheet.set_landscape().set_print_fit_to_pages(1, 0);
 
-    // A chart for each metric, training and validation together; loss first.
-    let mut pairs: BTreeMap<(bool, &str), Vec<usize>> = BTreeMap::new();
+    // A chart for each metric, training and validation together; loss first. A learning rate that changes is
+    // the last one.
+    let mut pairs: BTreeMap<(u8, &str), Vec<usize>> = BTreeMap::new();
     for (column, name) in content.columns.iter().enumerate() {
-        let has_values = content.rows.iter().any(|row| row.get(column).is_some_and(Option::is_some));
-        if !["epoch", "learning_rate", "seconds"].contains(&name.as_str()) && has_values {
+        let is_drawn = match name.as_str() {
+            "epoch" | "seconds" => false,
+            LEARNING_RATE => {
+                values(content, column).any(|value| Some(value) != values(content, column).next())
+            }
+            _ => values(content, column).next().is_some(),
+        };
+        if is_drawn {
             let metric = name.strip_prefix("val_").unwrap_or(name);
-            pairs.entry((metric != "loss", metric)).or_default().push(column);
+            let rank = match metric {
+                "loss" => 0,
+                LEARNING_RATE => 2,
+                _ => 1,
+            };
+            pairs.entry((rank, metric)).or_default().push(column);
         }
     }
     for (index, ((_, metric), columns)) in pairs.into_iter().enumerate() {
@@ -75,13 +91,30 @@ fn write_history(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format
     Ok(())
 }
 
+/// The values of a column that are there.
+fn values(content: &WorkbookContent, column: usize) -> impl Iterator<Item = f64> {
+    content.rows.iter().filter_map(move |row| row[column])
+}
+
+/// How a column shows its numbers: with an exponent where some are too small to be read otherwise.
+fn number_format(name: &str, values: impl Iterator<Item = f64>) -> &'static str {
+    let smallest = values.map(f64::abs).filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
+    match name {
+        "epoch" => "0",
+        "seconds" => "0.00",
+        LEARNING_RATE if smallest >= 1e-5 => "0.000000",
+        _ if smallest < 1e-3 => "0.000E+00",
+        _ => "0.0000",
+    }
+}
+
 fn line_chart(content: &WorkbookContent, metric: &str, columns: &[usize]) -> Chart {
     let last = content.rows.len() as u32;
     let mut chart = Chart::new(ChartType::Line);
     chart.title().set_name(metric);
     chart.x_axis().set_name("epoch");
     chart.legend().set_position(ChartLegendPosition::Bottom);
-    let values = || columns.iter().flat_map(|&column| content.rows.iter().filter_map(move |row| row[column]));
+    let values = || columns.iter().flat_map(|&column| values(content, column));
     if values().all(|value| (0.0..=1.0).contains(&value)) && values().any(|value| value > 0.5) {
         chart.y_axis().set_max(1.0); // a share; Excel would go on to 1.2
     }
@@ -118,18 +151,26 @@ fn cell_text(text: &str) -> String {
     kept.collect::<String>() + END
 }
 
-fn write_facts(sheet: &mut Worksheet, content: &WorkbookContent, bold: &Format) -> Result<()> {
+fn write_facts(sheet: &mut Worksheet, content: &WorkbookContent) -> Result<()> {
     sheet.set_name("Run")?;
+    let bold = Format::new().set_bold();
+    // One under the other they are read as a list, not compared as numbers.
+    let left = Format::new().set_align(FormatAlign::Left);
+    sheet.write_with_format(0, 0, "name", &bold)?.write_with_format(0, 1, "value", &bold)?;
     for (row, (name, fact)) in content.facts.iter().enumerate() {
-        let row = row as u32;
-        sheet.write_with_format(row, 0, name, bold)?;
+        let row = row as u32 + 1;
+        sheet.write(row, 0, name)?;
         match fact {
-            Fact::Number(number) => sheet.write(row, 1, *number)?,
+            Fact::Number(number) => sheet.write_with_format(row, 1, *number, &left)?,
+            Fact::Truth(truth) => sheet.write_with_format(row, 1, *truth, &left)?,
             Fact::Text(text) => sheet.write(row, 1, cell_text(text))?,
         };
     }
-    sheet.set_column_width(0, 24)?;
+    let longest = content.facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    sheet.set_column_width(0, longest as f64 + 2.0)?;
     sheet.set_column_width(1, 60)?;
+    sheet.set_freeze_panes(1, 1)?;
+    sheet.set_print_fit_to_pages(1, 0);
     Ok(())
 }
 

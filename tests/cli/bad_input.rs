@@ -129,7 +129,18 @@ fn wrong_options_end_with_2_and_write_nothing() {
     for (arguments, parts) in [
         (&["--epochs", "0"][..], &["--epochs 0: must be a whole number of at least 1"][..]),
         (&["--epochs", "x"], &["'x' for '--epochs <N>'"]),
-        (&["--batchsize", "3"], &["unexpected argument '--batchsize'", "--batch-size"]),
+        (&["--epochs"], &["'--epochs <N>'", "hint: --epochs <N>: Maximum number of epochs [default: 100]\n"]),
+        (&["--seed", "x"], &["'x' for '--seed <N>': must be a whole number\n"]),
+        (
+            &["--batchsize", "3"],
+            &["unexpected argument '--batchsize'", "hint: did you mean --batch-size? `fitch train"],
+        ),
+        (&["--imgsz", "28"], &["unexpected argument '--imgsz' found\nhint: --image-size 28x28 scales"]),
+        (&["mnist", "epochs=3"], &["hint: options begin with two hyphens: --epochs 3\n"]),
+        (&["minst"], &["--dataset minst: ", "did you mean mnist?"]),
+        (&["mnist", "--dataset", "digits"], &["--dataset digits: the data set is given as mnist already"]),
+        (&["--skip-bad", "true"], &["--dataset true: ", "--skip-bad=true"]),
+        (&["--layers", "Linear 5"], &["'Linear' is not a layer kind", "did you mean dense?"]),
         (&["--dataset", "nowhere"], &["--dataset nowhere: ", "digits, mnist, fashion-mnist, kmnist"]),
         (&["--dataset", "minst"], &["--dataset minst: ", "did you mean mnist?"]),
         (&["--monitor", "val_acc"], &["--monitor val_acc: must be one of", "did you mean val_accuracy?"]),
@@ -146,7 +157,15 @@ fn wrong_options_end_with_2_and_write_nothing() {
     place
         .run(&["export", "run", "--input", "int8"])
         .with_fault(2, &["'int8' for '--input <TYPE>'", "uint8, float"]);
-    place.run(&["trian"]).with_fault(2, &["unrecognized subcommand 'trian'"]);
+    place.run(&["trian"]).with_fault(2, &["subcommand 'trian'\nhint: did you mean `fitch train`?\n"]);
+    place.run(&["mnist"]).with_fault(2, &["hint: `fitch train mnist` trains on it\n"]);
+    let conflict = place.run(&["plot", "run", "--terminal", "--to", "a.svg"]);
+    let conflict = conflict.with_fault(2, &["'--terminal' cannot be used with '--to <FILE>'"]);
+    assert!(!conflict.stderr.contains("hint"), "the message says it all: {conflict:?}");
+    place
+        .run(&["evaluate"])
+        .with_fault(2, &["  <MODEL>\nhint: usage: fitch evaluate [OPTIONS] <MODEL> [DATA]\n"]);
+    place.run(&["data", "fetch", "minst"]).with_fault(2, &["did you mean mnist?"]);
     assert!(place.names(".").is_empty());
 }
 
@@ -188,15 +207,23 @@ fn a_model_too_large_for_the_memory_is_an_error_without_a_dump() {
 #[test]
 fn faults_of_a_config_file_name_its_options_as_users_write_them() {
     let place = Place::new();
-    place.write(".", "options.toml", b"datset = 'mnist'\nlearning_rate = 'fast'\n");
+    place.write(".", "options.toml", b"datset = 'mnist'\nlr = 1\nlearning_rate = 'fast'\n");
     place.train(&["--config", "options.toml"]).with_fault(
         2,
         &[
             "options.toml: unknown option 'datset'; did you mean dataset?",
+            "options.toml: unknown option 'lr'; did you mean learning-rate?",
             "options.toml: learning-rate: invalid type: string \"fast\", expected a number",
         ],
     );
-    place.write(".", "options.toml", b"layers = ['dense 16', 'relu']\nepochs = 1\nout = 'run'\n");
+    place.write(
+        ".",
+        "options.toml",
+        b"layers = ['dense 16', 'relu']\nbatch_size = 64\nepochs = 1\nout = 'run'\n",
+    );
     place.train(&["--config", "options.toml"]).well();
     assert_eq!(place.record("run")["config"]["layers"], "dense 16, relu");
+    // A run that is resumed with its file is the same run.
+    place.train(&["--config", "options.toml", "--resume", "run", "--epochs", "2"]).well();
+    assert_eq!(place.record("run")["epochs_run"], 2);
 }

@@ -34,7 +34,12 @@ fn every_form_tells_the_same_of_a_run_and_of_its_file() {
     for format in ["table", "csv", "json"] {
         assert_eq!(in_form(&["run"], format), in_form(&file, format));
     }
-    let json: serde_json::Value = serde_json::from_str(&in_form(&["run"], "json")).unwrap();
+    let text = in_form(&["run"], "json");
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    // A row of the matrix is a line, and so is a class.
+    let row: Vec<String> = json["confusion"][3].as_array().unwrap().iter().map(ToString::to_string).collect();
+    assert!(text.contains(&format!("\n    [{}],\n", row.join(", "))), "{text}");
+    assert!(text.lines().count() < 40, "{text}");
     let record = place.record("run");
     assert_eq!((&json["accuracy"], &json["loss"]), (&record["test_accuracy"], &record["test_loss"]));
 
@@ -59,7 +64,13 @@ fn every_form_tells_the_same_of_a_run_and_of_its_file() {
         assert!(close(&row[3], count(class, class) as f64 / of_class as f64), "recall {row:?}");
         assert!((0..10).all(|other| row[5 + other] == count(class, other).to_string()), "{row:?}");
     }
-    assert!(in_form(&["run"], "table").contains("\ntrue \\ predicted "));
+    let table = in_form(&["run"], "table");
+    assert!(table.contains("\ntrue \\ predicted "));
+    // The recall of all images is the accuracy.
+    let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
+    let recall = |name: &str| line(name).split_whitespace().nth(4).unwrap().to_string();
+    assert_eq!(recall("weighted average"), format!("{:.4}", json["accuracy"].as_f64().unwrap()));
+    assert_eq!(recall("macro average"), format!("{:.4}", json["macro_average"]["recall"].as_f64().unwrap()));
 }
 
 #[test]

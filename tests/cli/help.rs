@@ -1,10 +1,11 @@
-use crate::place::Place;
+use crate::place::{Place, skipped};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const TOPICS: [&str; 6] = ["training", "data", "keras", "library", "performance", "contributing"];
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 16] = [
     "train",
     "evaluate",
     "predict",
@@ -15,6 +16,8 @@ const COMMANDS: [&str; 14] = [
     "sweep",
     "summary",
     "doctor",
+    "completions",
+    "man",
     "help",
     "data list",
     "data fetch",
@@ -98,6 +101,76 @@ fn help_of_a_command_is_that_of_its_option() {
 }
 
 #[test]
+fn the_short_help_is_short_and_points_to_the_whole() {
+    let place = Place::new();
+    let help = |words: &[&str], flag: &str| place.run(&[words, &[flag]].concat()).well().stdout;
+    for (command, lines, hint) in [
+        ("train", 30, "`fitch train --help` lists all options."),
+        ("evaluate", 25, "`fitch evaluate --help` lists all options."),
+        ("summary", 25, "`fitch summary --help` lists all options."),
+        ("data inspect", 15, "`fitch data inspect --help` lists all options."),
+        ("sweep", 30, "`fitch sweep --help` says more."),
+    ] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let (short, whole) = (help(&words, "-h"), help(&words, "--help"));
+        assert!(short.lines().count() <= lines && short.len() * 5 < whole.len() * 4, "{short}");
+        assert!(short.trim_end().ends_with(hint), "{short}");
+        assert!(options(&short).is_subset(&options(&whole)), "{short}");
+        assert!(!whole.contains(" (see "), "one form of help for all commands: {whole}");
+    }
+    let short = help(&["train"], "-h");
+    for part in
+        ["  -e, --epochs <N> ", "  -b, --batch-size <N> ", "  -l, --learning-rate <X> ", "[default: digits]"]
+    {
+        assert!(short.contains(part), "no {part} in {short}");
+    }
+}
+
+#[test]
+fn a_shell_can_complete_commands_and_options() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = place.run(&["completions", shell]).well().stdout;
+        for part in ["validation-split", "evaluate", "stratified"] {
+            assert!(script.contains(part), "no {part} for {shell}");
+        }
+        assert!(!script.contains("lr0"), "names of other programs are not offered in {shell}");
+    }
+    let completed = "source <(\"$0\" completions bash); COMP_WORDS=(fitch train --val); COMP_CWORD=2
+        COMP_TYPE=9 _fitch fitch --val train; echo \"${COMPREPLY[*]}\"";
+    let mut bash = Command::new("bash");
+    let output = bash.args(["-c", completed, env!("CARGO_BIN_EXE_fitch")]).output();
+    match output {
+        Ok(output) => {
+            assert_eq!(String::from_utf8(output.stdout).unwrap(), "--validation --validation-split\n")
+        }
+        Err(fault) => {
+            skipped("part of a_shell_can_complete_commands_and_options", &format!("no bash: {fault}"))
+        }
+    }
+    place.run(&["completions", "tcsh"]).with_fault(2, &["'tcsh' for '<SHELL>'", "bash, elvish, fish"]);
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let place = Place::new();
+    let finished = place.run(&["man", "--to", "man1"]).well();
+    let pages = place.names("man1");
+    assert_eq!(finished.stdout, format!("{} pages written to man1\n", pages.len()));
+    for command in COMMANDS {
+        let name = format!("fitch-{}.1", command.replace(' ', "-"));
+        let page = place.read(&format!("man1/{name}"));
+        assert_eq!(
+            page,
+            place.run(&[&["man"], &command.split(' ').collect::<Vec<_>>()[..]].concat()).well().stdout
+        );
+        let title = format!(".TH {} 1", name.trim_end_matches(".1"));
+        assert!(page.contains(&title) && page.contains(".SH SYNOPSIS"), "{title}: {page}");
+    }
+    place.run(&["man", "trian"]).with_fault(2, &["there is no command 'trian'; did you mean train?"]);
+}
+
+#[test]
 fn a_topic_wins_over_the_command_of_its_name_and_says_so() {
     let finished = Place::new().run(&["help", "data"]).well();
     assert!(finished.stdout.ends_with("For the command: fitch data --help\n"), "{finished:?}");
@@ -145,8 +218,17 @@ fn the_training_guide_has_every_option_of_train_and_no_other() {
     assert!(missing.is_empty(), "missing in the guide: {missing:?}");
     let known: BTreeSet<_> =
         [train, of("sweep"), of("summary"), of("doctor")].into_iter().flatten().collect();
-    // Of torchrun and srun, and a group of options.
-    let other = ["--max-restarts", "--no-python", "--nproc-per-node", "--ntasks", "--plateau-"];
+    // Other names of options, options of torchrun and srun, and a group of options.
+    let other = [
+        "--batch",
+        "--lr",
+        "--max",
+        "--max-restarts",
+        "--no-python",
+        "--nproc-per-node",
+        "--ntasks",
+        "--plateau-",
+    ];
     let unknown: Vec<_> =
         guide.difference(&known).filter(|option| !other.contains(&option.as_str())).collect();
     assert!(unknown.is_empty(), "unknown in the guide: {unknown:?}");

@@ -253,14 +253,14 @@ fn colours_follow_the_usual_variables() {
 }
 
 #[test]
-fn help_is_pointed_to_by_name_where_several_options_are_wrong() {
+fn help_is_pointed_to_where_several_options_are_wrong_by_their_names() {
     let place = Place::new();
     let one = place.run(&["train", "--epochs", "0"]).with_fault(2, &["--epochs 0: must be"]);
     assert!(!one.stderr.contains("hint:"), "the message says it all: {one:?}");
     place
         .run(&["train", "--epochs", "0", "--batch-size", "0"])
-        .with_fault(2, &["hint: fitch train --help lists the options"]);
+        .with_fault(2, &["hint: `fitch train --help` describes --epochs and --batch-size\n"]);
     place
         .run(&["data", "inspect", "digits", "--test-split", "2", "--image-size", "x"])
-        .with_fault(2, &["hint: fitch data inspect --help lists the options"]);
+        .with_fault(2, &["hint: `fitch data inspect --help` describes --image-size and --test-split\n"]);
 }

@@ -110,6 +110,41 @@ fn a_folder_of_pictures_is_learnt() {
     assert_eq!(record["dataset"]["classes"], serde_json::json!(["0", "1"]));
 }
 
+/// The names of options in run.json and in files stay what they are.
+#[test]
+fn the_data_are_an_argument_and_options_have_short_and_other_names() {
+    let place = Place::new();
+    place.write_idx_set("pictures");
+    let run = |words: &[&str]| {
+        let whole = [&["train", "--threads", "1"], words].concat();
+        place.run(&whole).well();
+        let out = words.last().unwrap();
+        let mut record = place.record(out)["config"].clone();
+        record.as_object_mut().unwrap().remove("out");
+        record
+    };
+    let long = "--dataset pictures --epochs 2 --batch-size 16 --learning-rate 0.01 --device cpu --out a";
+    let short = "-e 2 pictures -b 16 -l 0.01 -d cpu -o b";
+    let other = "--max_epochs 2 --data pictures --batch 16 --lr 0.01 --device cpu --output c";
+    let [long, short, other] = [long, short, other].map(|line| line.split(' ').collect::<Vec<_>>());
+    let record = run(&long);
+    assert_eq!((&record["epochs"], &record["batch_size"]), (&2.into(), &16.into()));
+    assert_eq!((run(&short), run(&other)), (record.clone(), record));
+    assert_eq!(place.history("a"), place.history("b"));
+    // A run that is resumed may name its data as well.
+    place.run(&["train", "pictures", "--resume", "a", "-e", "3"]).well();
+    assert_eq!(place.history("a").len(), 4);
+    place.run(&["train", "digits", "--resume", "a", "-e", "4"]).with_fault(2, &["cannot change"]);
+    // Flags win over a file.
+    place.write(".", "options.toml", b"dataset = 'digits'\nepochs = 1\nout = 'd'\n");
+    place.train(&["--config", "options.toml", "pictures"]).well();
+    assert_eq!(place.record("d")["dataset"]["name"], "pictures");
+    let finished = place.run(&["evaluate", "d", "pictures"]).well();
+    assert!(finished.stdout.starts_with("test set of pictures: 20 images\n"), "{finished:?}");
+    let finished = place.run(&["summary", "pictures", "--layers", "dense 3, gelu"]).well();
+    assert!(finished.stdout.contains("Total params: 59 "), "{finished:?}");
+}
+
 #[test]
 fn every_kind_of_split_says_its_name() {
     let place = Place::new();

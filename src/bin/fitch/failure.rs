@@ -6,6 +6,7 @@
 //! is a [`Hint`], or the program derives it from the type of the library's fault, since the library knows no
 //! options.
 
+use crate::cli;
 use crate::exit::Exit;
 use crate::hints::{hint_for_data_fault, hint_for_device_fault, hint_for_group_fault};
 use crate::terminal::Terminal;
@@ -124,8 +125,11 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     if let Some(UsageError(lines)) = fault.downcast_ref() {
         lines.iter().for_each(|line| terminal.error(line));
         // Each line states the rule it breaks; several of them suggest that the command is not well known.
-        if lines.len() > 1 {
-            terminal.hint(&format!("fitch {command} --help lists the options"));
+        if let [first @ .., last] = options_of(lines).as_slice()
+            && !first.is_empty()
+        {
+            let options = format!("{} and {last}", first.join(", "));
+            terminal.hint(&format!("`fitch {command} --help` describes {options}"));
         }
         return Exit::Usage;
     }
@@ -140,8 +144,18 @@ pub fn report(fault: &Error, command: &str, terminal: &Terminal) -> Exit {
     if is_follower && fault.is::<distributed::Fault>() {
         return Exit::Failure;
     }
-    hints(fault).iter().for_each(|hint| terminal.hint(hint));
+    hints(fault).iter().filter(|hint| is_for(command, hint)).for_each(|hint| terminal.hint(hint));
     Exit::Failure
+}
+
+/// The options that begin the lines of a usage error, each once.
+fn options_of(lines: &[String]) -> Vec<&str> {
+    let mut options = Vec::new();
+    for line in lines {
+        let option = line.split([' ', ':']).next().filter(|word| word.starts_with("--"));
+        options.extend(option.filter(|option| !options.contains(option)));
+    }
+    options
 }
 
 /// Whether the reader of the results has closed the pipe, as in `fitch runs | head`: that is no error.
@@ -162,6 +176,19 @@ fn hints(fault: &Error) -> Vec<String> {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }
     hints
+}
+
+/// Whether a command has the options that a hint advises; a hint may also name another command.
+fn is_for(command: &str, hint: &str) -> bool {
+    let whole = cli::command();
+    let words = command.split(' ');
+    let Some(command) = words.into_iter().try_fold(&whole, |command, word| command.find_subcommand(word))
+    else {
+        return true;
+    };
+    let has = |name: &str| command.get_arguments().any(|option| option.get_long() == Some(name));
+    let words = hint.split(|letter: char| !letter.is_ascii_lowercase() && letter != '-');
+    hint.contains("fitch") || words.filter_map(|word| word.strip_prefix("--")).all(has)
 }
 
 /// All causes, outermost first; libtorch's are cut to their first line.
@@ -203,6 +230,16 @@ mod tests {
         });
         let _ = panic::take_hook();
         message(&fault.unwrap_err())
+    }
+
+    #[test]
+    fn a_command_is_not_advised_options_of_another() {
+        let memory = "a smaller --batch-size or smaller --layers need less memory";
+        assert!(is_for("train", memory) && !is_for("evaluate", memory));
+        let sizes = "--image-size 28x28 scales all images to one size";
+        assert!(is_for("data inspect", sizes) && is_for("evaluate", sizes) && !is_for("predict", sizes));
+        assert!(is_for("predict", "`fitch doctor` says what is missing; --device cpu trains on CPUs"));
+        assert!(is_for("predict", "change to another one") && is_for("", sizes));
     }
 
     #[test]

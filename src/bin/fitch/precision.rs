@@ -8,7 +8,7 @@ use tch::Kind;
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     Float32,
-    /// float32 whose products CUDA devices round to 10 bits of mantissa.
+    // float32 whose products CUDA devices round to 10 bits of mantissa.
     Tf32,
     Bf16,
 }

@@ -5,7 +5,8 @@ const LEAST_SIMILARITY: f64 = 0.7;
 
 /// The word most like `typed`, if one is alike at all.
 pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let similarity = |word: &'a str| (word, strsim::jaro_winkler(typed, word));
+    let typed = typed.to_lowercase();
+    let similarity = |word: &'a str| (word, strsim::jaro_winkler(&typed, &word.to_lowercase()));
     let alike = known.into_iter().map(similarity).filter(|(_, alike)| *alike > LEAST_SIMILARITY);
     alike.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(word, _)| word)
 }
@@ -24,6 +25,7 @@ mod tests {
         for (typed, expected) in [
             ("minst", Some("mnist")),
             ("kminst", Some("kmnist")),
+            ("MNIST", Some("mnist")),
             ("val_acc", Some("val_accuracy")),
             ("los", Some("loss")),
             ("imagenet", None),

@@ -10,14 +10,19 @@ pub struct EvaluateOptions {
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
 
-    /// The data set with the test set [default: the run's; required for a file]
+    /// The data set with the test set, a name or a path [default: the run's; required for a file]
+    #[arg(value_name = "DATA")]
+    pub data_argument: Option<String>,
+
+    /// The data set as an option, the same as DATA
     #[arg(long, value_name = "NAME or PATH")]
     pub dataset: Option<String>,
 
     #[command(flatten)]
     pub reading: DataOptions,
 
-    /// The format of the results
+    /// The format of the results: table, for people; csv, a row for each class with its scores and how many of
+    /// its images were predicted as each class; json, one object with everything
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: EvaluateFormat,
 
@@ -26,7 +31,7 @@ pub struct EvaluateOptions {
     pub matrix: bool,
 
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(short, long, value_name = "DEVICE")]
     pub device: Option<String>,
 
     /// CPU threads [default: the run's; one a core for a file]
@@ -36,10 +41,7 @@ pub struct EvaluateOptions {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EvaluateFormat {
-    /// For people
     Table,
-    /// One row a class: its scores, and how many of its images were predicted as each class
     Csv,
-    /// One object with everything
     Json,
 }

@@ -2,7 +2,9 @@
 //! in [`config`](crate::config).
 
 mod board;
+mod brief;
 mod choices;
+mod completions;
 mod data;
 mod data_options;
 mod doctor;
@@ -10,6 +12,8 @@ mod evaluate;
 mod export;
 mod help;
 mod keyword;
+mod man;
+mod other_names;
 mod plot;
 mod predict;
 mod report;
@@ -20,6 +24,7 @@ mod train;
 
 pub use board::BoardOptions;
 pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
+pub use completions::CompletionsOptions;
 pub use data::{DataCommand, FetchOptions, InspectOptions};
 pub use data_options::DataOptions;
 pub use doctor::DoctorOptions;
@@ -27,6 +32,8 @@ pub use evaluate::{EvaluateFormat, EvaluateOptions};
 pub use export::ExportOptions;
 pub use help::HelpOptions;
 pub use keyword::OneOf;
+pub use man::ManOptions;
+pub use other_names::{instead_of, same_as};
 pub use plot::PlotOptions;
 pub use predict::{InvertOption, PredictFormat, PredictOptions};
 pub use report::ReportOptions;
@@ -35,7 +42,7 @@ pub use summary::{DiagramFlags, StyleOption, SummaryOptions};
 pub use sweep::SweepOptions;
 pub use train::{OPTIONS, OptionFacts, TrainOptions};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// fit for tch: trains image classifiers on libtorch
 #[derive(Debug, Parser)]
@@ -81,23 +88,51 @@ pub enum Command {
     /// Show what a bug report needs: versions, libraries, GPUs, CPU, caches; try the devices
     #[command(after_help = doctor::NOTES)]
     Doctor(DoctorOptions),
+    /// Print a script that makes a shell complete commands and options
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(CompletionsOptions),
+    /// Print a manual page, or write all of them
+    #[command(after_help = man::EXAMPLES)]
+    Man(ManOptions),
     /// Print a guide or the help of a command
     Help(HelpOptions),
+}
+
+/// The whole command line.
+pub fn command() -> clap::Command {
+    for_all(Cli::command(), "fitch", &|command, _| command.mut_args(other_names::with_other_names))
+}
+
+/// The whole command line, with the help that `-h` prints.
+pub fn brief_command() -> clap::Command {
+    for_all(command(), "fitch", &brief::brief)
+}
+
+/// Changes a command, which is typed as `path`, and those below it.
+fn for_all(
+    command: clap::Command,
+    path: &str,
+    change: &dyn Fn(clap::Command, &str) -> clap::Command,
+) -> clap::Command {
+    change(command, path).mut_subcommands(|command| {
+        let path = format!("{path} {}", command.get_name());
+        for_all(command, &path, change)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_declaration_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+        brief_command().debug_assert();
     }
 
     #[test]
     fn help_shows_every_default_as_it_is() {
-        let command = Cli::command();
+        let command = command();
         let train = command.find_subcommand("train").unwrap();
         let defaults = serde_json::to_value(TrainOptions::defaults()).unwrap();
         for argument in train.get_arguments().filter(|argument| argument.get_id() != "help") {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  fitch predict runs/NAME digit.png scans/            a table in a terminal, CSV elsewhere
+  fitch predict runs/NAME digit.png scans/
   fitch predict model.pt t10k-images-idx3-ubyte.gz --format jsonl --top 3
 
 Exit codes: 0 done; 1 failed, or an input could not be read; 2 wrong usage.";
@@ -21,7 +21,8 @@ pub struct PredictOptions {
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
 
-    /// The format of the results; auto is a table in a terminal and CSV elsewhere
+    /// The format of the results: table, for people; csv; json, one array of objects; jsonl, an object a line;
+    /// auto, a table in a terminal and CSV elsewhere
     #[arg(long, value_name = "FORMAT", default_value = "auto")]
     pub format: PredictFormat,
 
@@ -45,7 +46,7 @@ pub struct PredictOptions {
     pub transpose: Option<bool>,
 
     /// auto, cpu, cuda or cuda:N
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    #[arg(short, long, value_name = "DEVICE", default_value = "auto")]
     pub device: String,
 
     /// CPU threads [default: one a core]
@@ -56,12 +57,9 @@ pub struct PredictOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PredictFormat {
     Auto,
-    /// For people
     Table,
     Csv,
-    /// One array of objects
     Json,
-    /// One object a line
     Jsonl,
 }
 

@@ -18,7 +18,7 @@ pub struct ReportOptions {
     pub dataset: Option<String>,
 
     /// auto, cpu, cuda or cuda:N [default: the run's]
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(short, long, value_name = "DEVICE")]
     pub device: Option<String>,
 
     /// CPU threads [default: the run's]

@@ -7,9 +7,13 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub struct SummaryOptions {
-    /// The data set that the model classifies
-    #[arg(long, value_name = "NAME or PATH", default_value = "digits")]
-    pub dataset: String,
+    /// The data set that the model classifies, a name or a path [default: digits]
+    #[arg(value_name = "DATA")]
+    pub data_argument: Option<String>,
+
+    /// The data set as an option, the same as DATA
+    #[arg(long, value_name = "NAME or PATH")]
+    pub dataset: Option<String>,
 
     #[command(flatten)]
     pub reading: DataOptions,

@@ -14,16 +14,14 @@ The plan is a TOML file with options of `train`:
   layers = [\"dense 128, relu\", \"dense 512, relu, dropout 0.2\"]
   seed = [0, 1, 2]
 
-With search = \"random\" and runs = 50 above [options], every run samples each
-option independently, from a list or from a range such as
-{ range = [16, 256] } or { log-range = [0.0001, 0.01] }; another seed = 1
-there samples others.
+With search = \"random\" and runs = 50 above [options], every run samples each option independently, from a \
+list or from a range such as { range = [16, 256] } or { log-range = [0.0001, 0.01] }; another seed = 1 there \
+samples others.
 
-With GPUs that work, one run at a time trains on each; device = \"cpu\"
-in the plan keeps runs on the CPU, device = \"cuda:1\" on that GPU.
+With GPUs that work, one run at a time trains on each; device = \"cpu\" in the plan keeps runs on the CPU, \
+device = \"cuda:1\" on that GPU.
 
-Runs are written to DIR/001 and so on. After an interruption, the same command
-continues the sweep.
+Runs are written to DIR/001 and so on. After an interruption, the same command continues the sweep.
 
 Exit codes: 0 done; 1 a run failed; 2 wrong usage; 130 interrupted.";
 
@@ -34,7 +32,7 @@ pub struct SweepOptions {
     pub plan: PathBuf,
 
     /// The folder of the sweep [default: sweeps/ and the plan's name]
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
     /// Runs to train at the same time, on CPU and GPUs together [default: on the CPU 2, or 1 on a single core;

@@ -15,12 +15,13 @@ use std::sync::LazyLock;
 
 pub const EXAMPLES: &str = "\
 Examples:
-  fitch train                                   the built-in digits, a few seconds
-  fitch train --dataset mnist --device cuda     MNIST on a GPU, downloaded once
-  fitch train --dataset ./images --model cnn    a folder with one folder of images per class
+  fitch train                          the built-in digits, a few seconds
+  fitch train mnist -d cuda            MNIST on a GPU, downloaded once
+  fitch train ./images --model cnn     a folder with a folder for each class
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
-  fitch train --resume runs/NAME                continue an interrupted run
-  fitch train --processes 4 --out runs/job --resume-if-any   start or continue it, in 4 processes
+  fitch train --resume runs/NAME       continue an interrupted run
+  fitch train --processes 4 -o runs/job --resume-if-any
+                                       start it in 4 processes, or continue it
 
 Exit codes: 0 done; 1 failed; 2 wrong usage; 130 interrupted, with everything trained so far saved.";
 
@@ -41,6 +42,11 @@ pub struct TrainOptions {
     /// folder with one folder of images per class; a folder of IDX files, raw or .gz; CSV rows of pixels with
     /// a label, .csv or .csv.gz; a NumPy archive with x_train, y_train, x_test, y_test, .npz; Parquet files
     /// of images with a label, .parquet [default: digits]
+    #[arg(value_name = "DATA")]
+    #[serde(skip)]
+    pub data_argument: Option<String>,
+
+    /// The data as an option, the same as DATA [default: digits]
     #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
     pub dataset: Option<String>,
 
@@ -76,15 +82,15 @@ pub struct TrainOptions {
     pub layers: Option<String>,
 
     /// Maximum number of epochs [default: 100]
-    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    #[arg(short = 'e', long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub epochs: Option<i64>,
 
     /// Images per step [default: 128]
-    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    #[arg(short = 'b', long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub batch_size: Option<i64>,
 
     /// The optimizer's learning rate [default: 0.001]
-    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    #[arg(short = 'l', long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
 
     /// The optimizer [default: adam]
@@ -226,7 +232,7 @@ pub struct TrainOptions {
 
     /// cpu, cuda:N, cuda for the GPU with the most free memory, or auto: that one, else the CPU
     /// [default: auto]
-    #[arg(long, value_name = "DEVICE", help_heading = "Machine")]
+    #[arg(short = 'd', long, value_name = "DEVICE", help_heading = "Machine")]
     pub device: Option<String>,
 
     /// CPU threads of each process [default: one a core]
@@ -269,7 +275,7 @@ pub struct TrainOptions {
     pub keep: Option<i64>,
 
     /// The run folder; it must be new or empty [default: runs/DATASET-TIME]
-    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    #[arg(short = 'o', long, value_name = "DIR", help_heading = "Output")]
     pub out: Option<PathBuf>,
 
     /// Separator in history.csv: a comma, a semicolon or tab [default: ,]
@@ -329,7 +335,8 @@ const fn machine(name: &'static str) -> OptionFacts {
     OptionFacts { name, may_change: true, is_of_machine: true }
 }
 
-/// All options that are recorded and that files may have, which excludes `--resume` and `--config`.
+/// All options that are recorded and that files may have, which excludes `--resume`, `--config` and the argument
+/// DATA, which is `--dataset`.
 pub const OPTIONS: &[OptionFacts] = &[
     fixed("dataset"),
     machine("data_dir"),
@@ -474,8 +481,9 @@ mod tests {
         let command = crate::cli::Cli::command();
         let train = command.find_subcommand("train").unwrap();
         let ids = train.get_arguments().map(|argument| argument.get_id().as_str());
-        let declared: Vec<&str> =
-            ids.filter(|id| !["help", "resume", "resume_if_any", "config"].contains(id)).collect();
+        let declared: Vec<&str> = ids
+            .filter(|id| !["help", "data_argument", "resume", "resume_if_any", "config"].contains(id))
+            .collect();
         let known: Vec<&str> = OPTIONS.iter().map(|option| option.name).collect();
         assert_eq!(known, declared);
         for name in known {

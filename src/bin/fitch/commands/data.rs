@@ -7,6 +7,7 @@ use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
+use crate::suggestion::did_you_mean;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
@@ -53,10 +54,11 @@ fn list(folder: &Path, terminal: &Terminal) -> Result<()> {
 fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
     let source = Source::find(&options.name).ok().filter(|source| !matches!(source, Source::Path { .. }));
     let source = source.ok_or_else(|| {
-        let known = catalogue::names().join(", ");
+        let (name, known) = (&options.name, catalogue::names());
+        let suggestion = did_you_mean(name, known.iter().copied());
+        let known = known.join(", ");
         UsageError(vec![format!(
-            "{}: is not a data set that can be fetched; there are {known}",
-            options.name
+            "{name}: is not a data set that can be fetched; there are {known}{suggestion}"
         )])
     })?;
     let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);

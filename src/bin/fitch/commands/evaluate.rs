@@ -1,6 +1,7 @@
 //! `fitch evaluate`: a run, or a model in a file, on a test set.
 
 use super::built_model::RecordedRun;
+use super::json::json_text;
 use super::start_libtorch;
 use super::table::table;
 use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
@@ -12,7 +13,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::data::{Dataset, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
-use fitch::metrics::ConfusionMatrix;
+use fitch::metrics::{ClassScores, ConfusionMatrix};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
 
-pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
+pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
+    options.dataset = config::one_dataset(options.data_argument.take(), options.dataset)?;
     if options.reading.maximum.is_some() {
         let fault = "--maximum: a model is evaluated on values that are scaled as those it was trained on";
         return Err(UsageError(vec![fault.to_string()]).into());
@@ -54,7 +56,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     terminal.result(&match options.format {
         EvaluateFormat::Table => as_table(&dataset, &evaluation, &matrix, options.matrix),
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
-        EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix)?,
+        EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix),
     })?;
     Ok(Exit::Success)
 }
@@ -271,12 +273,20 @@ fn as_table(
 ) -> String {
     const MAX_CLASSES: usize = 30;
     let classes = &dataset.classes;
-    let scores = classes.iter().zip(matrix.scores()).map(|(class, scores)| {
+    let averages = [
+        ("macro average".to_string(), matrix.macro_average()),
+        ("weighted average".to_string(), matrix.weighted_average()),
+    ];
+    let rows = classes.iter().cloned().zip(matrix.scores()).chain(averages).map(|(name, scores)| {
         let share = |value: f64| if value.is_nan() { "-".to_string() } else { format!("{value:.4}") };
         let numbers =
             [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
-        std::iter::once(class.clone()).chain(numbers).collect()
+        std::iter::once(name).chain(numbers).collect()
     });
+    let scores = table(["class", "images", "precision", "recall", "f1"], rows.collect());
+    // The averages stand below the classes, not among them.
+    let of_classes = scores.split_inclusive('\n').take(1 + classes.len()).map(str::len).sum();
+    let (of_classes, averages) = scores.split_at(of_classes);
     let counts = || {
         classes.iter().zip(&matrix.counts).map(|(class, counts)| {
             // Most counts are zero: printed as dots they let the mistakes stand out.
@@ -285,12 +295,11 @@ fn as_table(
         })
     };
     format!(
-        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{}\n{}",
+        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{of_classes}\n{averages}\n{}",
         dataset.name,
         with_separators(dataset.test.len() as i64),
         evaluation.loss,
         evaluation.accuracy,
-        table(["class", "images", "precision", "recall", "f1"], scores.collect()),
         match classes.len() {
             count if count > MAX_CLASSES && !is_asked_for => {
                 format!(
@@ -323,19 +332,21 @@ fn as_csv(classes: &[String], matrix: &ConfusionMatrix) -> Result<String> {
     String::from_utf8(writer.into_inner()?).context("a class name is not UTF-8")
 }
 
-fn as_json(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> Result<String> {
+fn as_json(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> String {
     let classes = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         // NaN, where there is nothing to divide by, becomes null.
         json!({ "class": class, "images": scores.samples, "precision": scores.precision,
                 "recall": scores.recall, "f1": scores.f1 })
     });
-    let whole = json!({
+    let average = |scores: ClassScores| json!({ "precision": scores.precision, "recall": scores.recall, "f1": scores.f1 });
+    json_text(&json!({
         "dataset": dataset.name,
         "images": dataset.test.len(),
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
+        "macro_average": average(matrix.macro_average()),
+        "weighted_average": average(matrix.weighted_average()),
         "classes": classes.collect::<Vec<Value>>(),
         "confusion": matrix.counts,
-    });
-    Ok(serde_json::to_string_pretty(&whole)? + "\n")
+    }))
 }

@@ -1,11 +1,10 @@
 //! `fitch help`: the guides of `src/guide`, and what clap says of each command.
 
-use crate::cli::{Cli, HelpOptions};
+use crate::cli::{self, HelpOptions};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
-use clap::CommandFactory;
 use clap::error::ErrorKind;
 use std::fmt::Write;
 
@@ -69,7 +68,7 @@ fn overview() -> String {
         let _ = writeln!(text, "  {:<14}{}", topic.name, topic.about);
     }
     text.push_str("\nCommands:\n");
-    for command in Cli::command().get_subcommands() {
+    for command in cli::command().get_subcommands() {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let _ = writeln!(text, "  {:<14}{about}", command.get_name());
     }
@@ -78,7 +77,7 @@ fn overview() -> String {
 
 /// The guide, and the way to the help of a command of the same name.
 fn page(topic: &Topic) -> String {
-    match Cli::command().find_subcommand(topic.name) {
+    match cli::command().find_subcommand(topic.name) {
         Some(_) => {
             format!("{}\nThis is the guide. For the command: fitch {} --help\n", topic.text, topic.name)
         }
@@ -92,7 +91,7 @@ fn page(topic: &Topic) -> String {
 /// There is no such command: a usage error that lists the topics.
 fn command_help(words: &[String]) -> Result<String> {
     let arguments = ["fitch"].into_iter().chain(words.iter().map(String::as_str)).chain(["--help"]);
-    match Cli::command().try_get_matches_from(arguments) {
+    match cli::command().try_get_matches_from(arguments) {
         Err(answer) if answer.kind() == ErrorKind::DisplayHelp => Ok(answer.render().to_string()),
         _ => {
             let (subject, topics) = (words.join(" "), TOPICS.map(|topic| topic.name).join(", "));

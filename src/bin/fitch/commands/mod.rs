@@ -4,6 +4,7 @@ mod board;
 mod built_model;
 mod checkpoints;
 mod children;
+mod completions;
 mod data;
 mod data_guard;
 mod doctor;
@@ -11,6 +12,8 @@ mod evaluate;
 mod export;
 mod help;
 mod ignored_options;
+mod json;
+mod man;
 mod output_file;
 mod plot;
 mod plots;
@@ -87,6 +90,8 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),
         Command::Doctor(options) => doctor::run(&options, terminal),
+        Command::Completions(options) => completions::run(&options, terminal),
+        Command::Man(options) => man::run(&options, terminal),
         Command::Help(options) => help::run(&options, terminal),
     }
 }

@@ -276,7 +276,7 @@ fn collect_facts(path: &str, value: &Value, facts: &mut Vec<(String, Fact)>) {
         }
         Value::Number(number) => Fact::Number(number.as_f64().unwrap_or(f64::NAN)),
         Value::String(text) => Fact::Text(text.clone()),
-        Value::Bool(truth) => Fact::Text(truth.to_string()),
+        Value::Bool(truth) => Fact::Truth(*truth),
     };
     facts.push((path.to_string(), fact));
 }

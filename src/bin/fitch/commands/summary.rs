@@ -2,14 +2,14 @@
 
 use super::plots::DrawingFormat;
 use crate::cli::{DiagramFlags, StyleOption, SummaryOptions, TrainOptions};
-use crate::config::{self, layers_of};
+use crate::config::{self, layers_of, parse_layers};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::files::write_whole;
 use fitch::model::presets::PRESETS;
-use fitch::model::{Layers, Model, SummaryStyle, summary};
+use fitch::model::{Model, SummaryStyle, summary};
 use fitch::report::{self, DiagramOptions};
 use std::path::Path;
 
@@ -19,8 +19,10 @@ pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
         Some(layers) => layers.clone(),
         None => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
     };
-    let hidden = Layers::parse(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
-    let data = TrainOptions { dataset: Some(options.dataset), ..TrainOptions::default() };
+    let hidden = parse_layers(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
+    let dataset = config::one_dataset(options.data_argument, options.dataset)?;
+    let data =
+        TrainOptions { dataset: dataset.or(TrainOptions::defaults().dataset), ..TrainOptions::default() };
     let (source, reading) = config::check_data(&config::with_reading(data, options.reading))?;
     let (shape, classes) = source.shape_and_classes(&reading)?;
     let model = Model::classifier(&shape, hidden, classes)?;

@@ -2,6 +2,7 @@
 
 use super::{Checker, given_or_none};
 use crate::cli::{DataOptions, TrainOptions};
+use crate::failure::UsageError;
 use crate::suggestion::did_you_mean;
 use anyhow::Result;
 use fitch::data::{self, Fault, LoadOptions, Source, catalogue};
@@ -24,6 +25,20 @@ pub fn with_reading(options: TrainOptions, given: DataOptions) -> TrainOptions {
     TrainOptions { data: given.or(options.data), ..options }
 }
 
+/// The data set, which may be given as an argument, as `--dataset`, or as both.
+///
+/// # Errors
+/// A [`UsageError`] if they name two.
+pub fn one_dataset(argument: Option<String>, option: Option<String>) -> Result<Option<String>> {
+    match (&argument, &option) {
+        (Some(argument), Some(option)) if argument != option => {
+            let fault = format!("--dataset {option}: the data set is given as {argument} already");
+            Err(UsageError(vec![fault]).into())
+        }
+        _ => Ok(argument.or(option)),
+    }
+}
+
 /// What `--dataset` names, in the format of `--data-format`.
 pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Source> {
     let dataset = options.dataset.as_deref()?;
@@ -33,6 +48,9 @@ pub fn check_source(options: &TrainOptions, checker: &mut Checker) -> Option<Sou
             let names = once("digits").chain(catalogue::names());
             let remedy = match fault.downcast_ref() {
                 Some(Fault::ForeignKind { remedy, .. }) => format!("; {remedy}"),
+                _ if ["true", "false"].contains(&dataset) => {
+                    format!("; an option takes it after an equals sign, as in --skip-bad={dataset}")
+                }
                 _ => did_you_mean(dataset, names),
             };
             let fault = fault.chain().last().map_or(String::new(), ToString::to_string);

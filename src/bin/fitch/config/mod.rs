@@ -14,9 +14,9 @@ mod schedule;
 mod settings;
 mod stopping;
 
-pub use data::{check_data, with_reading};
+pub use data::{check_data, one_dataset, with_reading};
 pub use machine::{Machine, check_machine};
-pub use model::layers_of;
+pub use model::{layers_of, parse_layers};
 pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
 pub use output::csv_form;

@@ -5,8 +5,8 @@ use crate::cli::TrainOptions;
 use crate::failure::UsageError;
 use crate::suggestion::did_you_mean;
 use anyhow::{Context, Result};
-use fitch::model::Layers;
 use fitch::model::presets::{PRESETS, preset};
+use fitch::model::{Layers, ParseError};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -53,8 +53,57 @@ pub fn layers_of(model: &str) -> Result<String> {
 
 /// The hidden layers.
 pub fn check_layers(options: &TrainOptions, checker: &mut Checker) -> Option<Layers> {
-    match Layers::parse(options.layers.as_deref()?) {
+    match parse_layers(options.layers.as_deref()?) {
         Ok(layers) => Some(layers),
         Err(fault) => checker.fault_in("layers", fault),
+    }
+}
+
+/// Reads layers; a fault names the layer that was probably meant.
+pub fn parse_layers(text: &str) -> Result<Layers, ParseError> {
+    Layers::parse(text).map_err(with_suggestion)
+}
+
+/// What other libraries call a layer, and its name here.
+const LAYERS_ELSEWHERE: [(&str, &str); 8] = [
+    ("linear", "dense"),
+    ("fc", "dense"),
+    ("conv", "conv2d"),
+    ("convolution", "conv2d"),
+    ("maxpooling2d", "maxpool2d"),
+    ("averagepooling2d", "avgpool2d"),
+    ("batchnormalization", "batchnorm"),
+    ("layernormalization", "layernorm"),
+];
+
+fn with_suggestion(fault: ParseError) -> ParseError {
+    let typed = fault.text.get(fault.place.clone()).unwrap_or_default();
+    let known: Vec<&str> = Layers::examples().filter_map(|example| example.split(' ').next()).collect();
+    if known.contains(&typed) {
+        return fault;
+    }
+    let elsewhere =
+        LAYERS_ELSEWHERE.iter().find(|(name, _)| name.eq_ignore_ascii_case(typed)).map(|(_, name)| *name);
+    let suggestion = elsewhere
+        .map_or_else(|| did_you_mean(typed, known.iter().copied()), |name| format!("; did you mean {name}?"));
+    ParseError { message: fault.message + &suggestion, ..fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_layer_that_is_not_known_is_suggested_by_its_name_here() {
+        let fault = |text: &str| parse_layers(text).unwrap_err().message;
+        for (text, name) in [("dens 5", "dense"), ("dense 5, Relu", "relu"), ("batch_norm", "batchnorm")] {
+            assert!(fault(text).ends_with(&format!("; did you mean {name}?")), "{}", fault(text));
+        }
+        for (elsewhere, name) in LAYERS_ELSEWHERE {
+            assert!(fault(elsewhere).ends_with(&format!("; did you mean {name}?")), "{}", fault(elsewhere));
+            assert!(!parse_layers(name).is_err_and(|fault| fault.message.contains("did you mean")), "{name}");
+        }
+        assert!(!fault("dense").contains("did you mean"), "{}", fault("dense"));
+        assert!(!fault("lstm 5").contains("did you mean"), "{}", fault("lstm 5"));
     }
 }

@@ -1,7 +1,7 @@
 //! Options of `train` in a table of TOML or JSON: a `--config` file, the plan of a sweep, the record of a
 //! run.
 
-use crate::cli::{OPTIONS, OptionFacts, TrainOptions};
+use crate::cli::{OPTIONS, OptionFacts, TrainOptions, same_as};
 use crate::failure::UsageError;
 use crate::suggestion::nearest;
 use anyhow::{Context, Result};
@@ -62,8 +62,8 @@ pub fn find(key: &str) -> Option<&'static OptionFacts> {
 
 fn unknown(key: &str) -> String {
     let flags: Vec<String> = OPTIONS.iter().map(OptionFacts::flag).collect();
-    let names = flags.iter().map(String::as_str);
-    match nearest(&key.replace('_', "-"), names) {
+    let typed = key.replace('_', "-");
+    match same_as(&typed).or_else(|| nearest(&typed, flags.iter().map(String::as_str)).map(str::to_string)) {
         Some(name) => format!("unknown option '{key}'; did you mean {name}?"),
         None => format!("unknown option '{key}'; there are {}", flags.join(", ")),
     }

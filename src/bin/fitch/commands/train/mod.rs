@@ -54,8 +54,9 @@ struct Work {
     group: Group,
 }
 
-pub fn run(flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
+pub fn run(mut flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     restart_with_short_spins();
+    flags.dataset = config::one_dataset(flags.data_argument.take(), flags.dataset)?;
     let Some(place) = Place::from_env()? else { return run_at(None, flags, terminal) };
     let of_others = terminal.for_errors();
     let terminal = if place.rank == 0 { terminal } else { &of_others };
