@@ -1,6 +1,7 @@
 //! The confusion matrix, and what it says about each class.
 
 use anyhow::{Result, ensure};
+use std::cmp::Reverse;
 use std::fmt;
 
 /// How often samples of each true class were predicted as each class. Its text is a table of the counts, a
@@ -43,6 +44,23 @@ impl ConfusionMatrix {
             counts[truth as usize][prediction as usize] += 1;
         }
         Ok(ConfusionMatrix { counts })
+    }
+
+    /// The classes with the most mistakes, at most `count` of them, whether they were taken for others or others
+    /// for them, in the order of the classes.
+    pub fn worst_classes(&self, count: usize) -> Vec<usize> {
+        let mut mistakes = vec![0u64; self.counts.len()];
+        for (truth, counts) in self.counts.iter().enumerate() {
+            for (prediction, &count) in counts.iter().enumerate().filter(|(class, _)| *class != truth) {
+                mistakes[truth] += count;
+                mistakes[prediction] += count;
+            }
+        }
+        let mut worst: Vec<usize> = (0..mistakes.len()).collect();
+        worst.sort_by_key(|&class| (Reverse(mistakes[class]), class));
+        worst.truncate(count);
+        worst.sort_unstable();
+        worst
     }
 
     /// The scores of each class.
@@ -132,6 +150,12 @@ mod tests {
         assert_eq!(rounded(matrix.macro_average()), [0.444444, 0.555556, 0.433333]);
         assert_eq!(rounded(matrix.weighted_average()), [0.666667, 0.6, 0.58]);
         assert_eq!(matrix.macro_average().samples, 5);
+    }
+
+    #[test]
+    fn the_worst_classes_are_those_in_most_mistakes() {
+        let matrix = ConfusionMatrix { counts: vec![vec![9, 0, 1], vec![0, 5, 0], vec![3, 0, 2]] };
+        assert_eq!([1, 2, 5].map(|count| matrix.worst_classes(count)), [vec![0], vec![0, 2], vec![0, 1, 2]]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! What people look at after a training: charts of its history, the diagram of the model, the confusion matrix,
-//! sheets of images, a workbook. It must not know how a model is trained.
+//! sheets of images, a workbook, a page of everything. It must not know how a model is trained.
 
 mod axis;
 mod chart;
@@ -9,6 +9,7 @@ mod font;
 mod heat_map;
 mod history_csv;
 mod history_curves;
+pub mod page;
 mod png;
 mod sheet;
 mod svg;

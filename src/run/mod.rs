@@ -100,6 +100,12 @@ impl RunFolder {
         &self.path
     }
 
+    /// What the run is called: the name of its folder.
+    pub fn name(&self) -> String {
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// `history.csv`: one row for each epoch.
     pub fn history_file(&self) -> PathBuf {
         self.path.join("history.csv")

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TOPICS: [&str; 6] = ["training", "data", "keras", "library", "performance", "contributing"];
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "train",
     "evaluate",
     "predict",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 17] = [
     "report",
     "runs",
     "watch",
+    "board",
     "sweep",
     "summary",
     "doctor",

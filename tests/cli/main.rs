@@ -2,6 +2,8 @@
 
 mod arrays;
 mod bad_input;
+mod board;
+mod browser;
 mod data;
 mod doctor;
 mod downloads;
@@ -12,6 +14,7 @@ mod help;
 mod interop;
 mod models;
 mod number_types;
+mod page;
 mod pictures;
 mod place;
 mod plot;

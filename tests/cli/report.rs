@@ -257,6 +257,8 @@ fn a_thousand_classes_of_long_names_leave_a_whole_run() {
     for name in ["confusion.png", "history.xlsx", "model.pt", "confusion.csv", "mistakes.png"] {
         assert!(place.path("run").join(name).exists(), "no {name}");
     }
+    let page = place.read("run/report.html");
+    assert!(page.contains("the 60 classes with the most mistakes, of 1,000") && page.len() < 2_000_000);
     let table = place.run(&["evaluate", "run"]).well().stdout;
     assert!(table.contains("the confusion matrix of 1,000 classes is left out; --matrix prints it\n"));
     assert!(table.len() < 400_000, "{}", table.len());

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 /// What a run folder holds when training has ended.
-const FILES: [&str; 18] = [
+const FILES: [&str; 19] = [
     "accuracy.png",
     "accuracy.svg",
     "checkpoint",
@@ -20,6 +20,7 @@ const FILES: [&str; 18] = [
     "model.png",
     "model.pt",
     "model.svg",
+    "report.html",
     "run.json",
     "summary.txt",
     "tensorboard",

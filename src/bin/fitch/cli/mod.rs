@@ -1,6 +1,7 @@
 //! The command line, declared: one file a command with its names and help. What the values mean is checked
 //! in [`config`](crate::config).
 
+mod board;
 mod brief;
 mod choices;
 mod completions;
@@ -22,6 +23,7 @@ mod sweep;
 mod train;
 mod watch;
 
+pub use board::BoardOptions;
 pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
 pub use completions::CompletionsOptions;
 pub use data::{DataCommand, FetchOptions, InspectOptions};
@@ -77,6 +79,8 @@ pub enum Command {
     Runs(RunsOptions),
     /// Follow a run that another process trains; into a pipe, print its state once
     Watch(WatchOptions),
+    /// Show the runs below a folder in a browser, live
+    Board(BoardOptions),
     /// Train with every combination of some options, several at a time, and name the best
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(SweepOptions),

@@ -9,6 +9,10 @@ pub struct ReportOptions {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
+    /// Write the page of the run to this file, and nothing into its folder
+    #[arg(long, value_name = "FILE")]
+    pub to: Option<PathBuf>,
+
     /// Where the data lie now, if they were moved
     #[arg(long, value_name = "NAME or PATH")]
     pub dataset: Option<String>,

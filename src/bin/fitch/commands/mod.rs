@@ -1,5 +1,6 @@
 //! The subcommands, one file or folder each.
 
+mod board;
 mod built_model;
 mod checkpoints;
 mod children;
@@ -13,12 +14,14 @@ mod help;
 mod ignored_options;
 mod json;
 mod man;
+mod output_file;
 mod plot;
 mod plots;
 mod predict;
 mod report;
 mod run_files;
 mod run_lock;
+mod run_page;
 mod runs;
 mod summary;
 mod sweep;
@@ -84,6 +87,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
         Command::Report(options) => report::run(&options, terminal),
         Command::Runs(options) => runs::run(&options, terminal),
         Command::Watch(options) => watch::run(&options, terminal),
+        Command::Board(options) => board::run(&options, terminal),
         Command::Sweep(options) => sweep::run(&options, terminal),
         Command::Data(command) => data::run(command, terminal),
         Command::Summary(options) => summary::run(options, terminal),

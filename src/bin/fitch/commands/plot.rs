@@ -1,12 +1,13 @@
 //! `fitch plot`: the curves of runs and of other programs' logs.
 
+use super::output_file::check_writable;
 use super::plots::{DrawingFormat, draw_curves, with_marks};
 use crate::cli::PlotOptions;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::suggestion::did_you_mean;
 use crate::terminal::Terminal;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use fitch::files::write_whole;
 use fitch::report::{HistoryCurves, chart, metric_names, read_curves, terminal_chart};
 use fitch::run::{RunFolder, RunRecord};
@@ -56,14 +57,6 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
 fn drawing_format(path: &Path) -> Result<DrawingFormat> {
     let fault = || UsageError(vec![format!("--to {}: the name must end in .svg or .png", path.display())]);
     Ok(DrawingFormat::of(path).ok_or_else(fault)?)
-}
-
-/// Fails before anything is drawn if the file cannot be written.
-fn check_writable(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    ensure!(!path.is_dir(), "cannot write {}: it is a folder", path.display());
-    tempfile::tempfile_in(folder).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(())
 }
 
 fn read_run(path: &Path) -> Result<HistoryCurves> {

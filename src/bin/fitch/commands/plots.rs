@@ -1,5 +1,6 @@
 //! The plots of a run folder: drawn while training runs, and when it has ended.
 
+use super::run_page::page_of;
 use crate::failure;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
@@ -45,7 +46,7 @@ impl Callback for LivePlots<'_> {
         if !self.has_failed && self.last_drawn.elapsed() >= DRAWING_INTERVAL.max(self.cost * DRAWING_SHARE) {
             let start = Instant::now();
             let curves =
-                HistoryCurves { name: run_name(self.folder), ..HistoryCurves::from(training.history()) };
+                HistoryCurves { name: self.folder.name(), ..HistoryCurves::from(training.history()) };
             if let Err(fault) = failure::guard(|| draw_curves(self.folder, &curves)) {
                 // Training goes on without pictures.
                 self.has_failed = true;
@@ -86,6 +87,7 @@ impl Subject<'_> {
             pages.write("mistakes.png", || draw_mistakes(dataset, test));
         }
         pages.write("history.xlsx", || Ok(Some(report::workbook(&workbook_content(history, record)?)?)));
+        pages.write("report.html", || Ok(Some(page_of(folder, record, history, model, test)?.into_bytes())));
         pages.warn(terminal);
         pages.written
     }
@@ -203,16 +205,11 @@ fn write_drawing(folder: &RunFolder, name: &str, drawing: &Drawing) -> Result<()
 pub fn with_marks(curves: HistoryCurves, folder: &RunFolder, record: &RunRecord) -> HistoryCurves {
     let stopped_early = record.stop_reason.as_deref() == Some(StopReason::EarlyStopping.name());
     HistoryCurves {
-        name: run_name(folder),
+        name: folder.name(),
         best: record.best_epoch.map(|epoch| (epoch as f64, record.monitor.clone())),
         stopped_early: curves.epochs.last().copied().filter(|_| stopped_early),
         ..curves
     }
-}
-
-fn run_name(folder: &RunFolder) -> String {
-    let path = folder.path().canonicalize().unwrap_or_else(|_| folder.path().to_path_buf());
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A row for each true class, a column for each predicted one.

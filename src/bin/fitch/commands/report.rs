@@ -1,9 +1,11 @@
 //! `fitch report`: the files that a run lacks, because it was killed, or because they could not be written when
-//! it ended, or were removed since.
+//! it ended, or were removed since; or its page, to another place.
 
 use super::built_model::{RecordedRun, without_weights};
+use super::output_file::check_writable;
 use super::run_files::{RunFiles, SUMMARY_COLUMNS};
 use super::run_lock::take_lock;
+use super::run_page::{page_of, page_of_files, recorded_history};
 use super::{checkpoints, start_libtorch};
 use crate::cli::ReportOptions;
 use crate::config;
@@ -13,12 +15,13 @@ use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::{Dataset, Samples};
+use fitch::device::ChosenDevice;
 use fitch::distributed::Group;
 use fitch::export::ScriptModel;
 use fitch::files::write_whole;
 use fitch::model::{Network, SummaryStyle, summary};
 use fitch::train::callbacks::HistoryFile;
-use fitch::train::{History, StopReason};
+use fitch::train::{History, StopReason, evaluate};
 use std::path::Path;
 use std::sync::Arc;
 use tch::Device;
@@ -26,11 +29,12 @@ use tch::Device;
 pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let mut run = RecordedRun::open(&options.run)?;
     run.options.dataset = options.dataset.clone().or(run.options.dataset);
+    if let Some(to) = &options.to {
+        return write_page(&run, options, to, terminal);
+    }
     let _lock = take_lock(&run.folder, terminal)?;
     run.folder.remove_unfinished();
-    let device = options.device.as_ref().or(run.options.device.as_ref()).map_or("auto", String::as_str);
-    let threads = options.threads.or(Some(run.record.threads as i64));
-    let chosen = start_libtorch(config::check_machine(device, threads)?)?;
+    let chosen = device(&run, options)?;
     // The weights of a run that was resumed and then killed are those of before.
     let is_finished = run.record.stop_reason.is_some();
     let whole = match is_finished && run.folder.weights_file().exists() {
@@ -43,18 +47,14 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     let has_whole_weights = whole.is_some();
     let history_file = HistoryFile::new(run.folder.history_file()).form(config::csv_form(&run.options)?);
     let (network, history) = match whole {
-        Some(network) => (network, recorded_history(&history_file, &run, terminal)?),
+        Some(network) => (network, history_or_checkpoint(&history_file, &run, terminal)?),
         None => {
             let network = run.network(chosen.device)?;
             let history = end_here(&mut run, &network, terminal)?;
             (network, history)
         }
     };
-    let data = failure::guard(|| images(&run, terminal)).unwrap_or_else(|fault| {
-        terminal.warn(&format!("nothing that shows images or their predictions is made: {fault:#}"));
-        None
-    });
-    let batch_size = run.options.batch_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1);
+    let data = images_if_there(&run, terminal);
     let alone = Group::alone();
     let files = RunFiles {
         folder: &run.folder,
@@ -62,7 +62,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         history: &history,
         data: data.as_ref().map(|(dataset, test)| (dataset, test)),
         device: chosen.device,
-        batch_size,
+        batch_size: batch_size(&run),
         group: &alone,
     };
     let folder = &run.folder;
@@ -93,6 +93,36 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         Some(fault) => Err(fault.context("model.pt is not written")),
         None => Ok(Exit::Success),
     }
+}
+
+/// Writes the page of a run to a file. The run may be in progress, and nothing in its folder changes.
+fn write_page(run: &RecordedRun, options: &ReportOptions, to: &Path, terminal: &Terminal) -> Result<Exit> {
+    check_writable(to)?;
+    let has_weights = run.record.stop_reason.is_some() && run.folder.weights_file().exists();
+    let page = match images_if_there(run, terminal).filter(|_| has_weights) {
+        Some((dataset, test)) => {
+            let chosen = device(run, options)?;
+            let network = run.load(chosen.device)?;
+            let test = evaluate(&network, &test.to_device(chosen.device)?, batch_size(run))?;
+            let history = recorded_history(run)?;
+            page_of(&run.folder, &run.record, &history, network.model(), Some((&dataset, &test)))?
+        }
+        None => page_of_files(run, "")?,
+    };
+    write_whole(to, page.as_bytes())?;
+    terminal.result(&format!("written to {}\n", to.display()))?;
+    Ok(Exit::Success)
+}
+
+/// The device for a run, which libtorch computes on from now on.
+fn device(run: &RecordedRun, options: &ReportOptions) -> Result<ChosenDevice> {
+    let device = options.device.as_ref().or(run.options.device.as_ref()).map_or("auto", String::as_str);
+    let threads = options.threads.or(Some(run.record.threads as i64));
+    start_libtorch(config::check_machine(device, threads)?)
+}
+
+fn batch_size(run: &RecordedRun) -> usize {
+    run.options.batch_size.and_then(|size| usize::try_from(size).ok()).unwrap_or(1)
 }
 
 /// Whether a file is not there or holds nothing.
@@ -129,7 +159,7 @@ fn end_here(run: &mut RecordedRun, network: &Network, terminal: &Terminal) -> Re
 }
 
 /// The history of a run that has ended; if its file cannot be read, that of its last checkpoint.
-fn recorded_history(file: &HistoryFile, run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
+fn history_or_checkpoint(file: &HistoryFile, run: &RecordedRun, terminal: &Terminal) -> Result<Arc<History>> {
     let fault = match file.read() {
         Ok(history) => return Ok(Arc::new(history)),
         Err(fault) => fault,
@@ -139,6 +169,14 @@ fn recorded_history(file: &HistoryFile, run: &RecordedRun, terminal: &Terminal) 
     };
     terminal.warn(&format!("{fault:#}; the history of the last checkpoint is drawn"));
     Ok(checkpoint.state.history)
+}
+
+/// The images that the run was trained on, with a warning if they cannot be had.
+fn images_if_there(run: &RecordedRun, terminal: &Terminal) -> Option<(Dataset, Samples)> {
+    failure::guard(|| images(run, terminal)).unwrap_or_else(|fault| {
+        terminal.warn(&format!("nothing that shows images or their predictions is made: {fault:#}"));
+        None
+    })
 }
 
 /// The images that the run was trained on, if they are there still.

@@ -46,7 +46,7 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<Exit> {
 }
 
 /// Finds every run in a folder and below it; a run is not searched for further runs.
-fn find_runs(folder: &Path, found: &mut Vec<RunFolder>) -> std::io::Result<()> {
+pub fn find_runs(folder: &Path, found: &mut Vec<RunFolder>) -> std::io::Result<()> {
     if let Ok(run) = RunFolder::open(folder) {
         found.push(run);
         return Ok(());
