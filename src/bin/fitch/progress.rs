@@ -4,7 +4,7 @@ use crate::terminal::Terminal;
 use anyhow::Result;
 use clap::ValueEnum;
 use fitch::data::Progress;
-use fitch::report::{HistoryCurves, terminal_chart};
+use fitch::report::{HistoryCurves, Scale, terminal_chart};
 use fitch::train::{Callback, History, Training};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
@@ -56,7 +56,7 @@ impl TrainingProgress<'_> {
         const ROWS: usize = 9;
         if self.style == ProgressKind::Bar {
             let columns = self.terminal.columns().min(72);
-            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", columns, ROWS);
+            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", Scale::Auto, columns, ROWS);
             self.terminal.say(&format!("\n{drawn}"));
         }
     }
