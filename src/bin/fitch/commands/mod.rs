@@ -13,6 +13,7 @@ mod help;
 mod ignored_options;
 mod json;
 mod man;
+mod mistakes;
 mod plot;
 mod plots;
 mod predict;
