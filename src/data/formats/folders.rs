@@ -65,18 +65,32 @@ fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<Ra
 }
 
 /// The names of the files of each split from the folder on, in the order in which they are decoded, without those
-/// that are left out.
+/// that were left out then; none if it is not certain which those are.
 fn names(folder: &Path, files: &[ListedFile], left_out: &[String]) -> [Vec<String>; 3] {
-    let mut missing: HashSet<&str> = HashSet::new();
-    for line in left_out {
-        // `PATH: REASON`; either may have a colon.
-        missing.extend(line.match_indices(": ").map(|(end, _)| &line[..end]));
+    let name = |file: &ListedFile| file.path.strip_prefix(folder).unwrap_or(&file.path).to_path_buf();
+    let mut missing: HashSet<PathBuf> = HashSet::new();
+    if !left_out.is_empty() {
+        let known: HashSet<PathBuf> = files.iter().map(name).collect();
+        for line in left_out {
+            // `PATH: REASON`, and either may have a colon. The path is as the folder was named at that time.
+            let paths = line.match_indices(": ").map(|(end, _)| Path::new(&line[..end]));
+            let mut found = paths.flat_map(|path| {
+                let parts: Vec<_> = path.components().collect();
+                let ends = (0..parts.len()).map(|start| parts[start..].iter().collect::<PathBuf>());
+                ends.filter(|end| known.contains(end)).collect::<Vec<PathBuf>>()
+            });
+            let first = found.next();
+            if found.next().is_some() {
+                return Default::default();
+            }
+            missing.extend(first);
+        }
     }
     let mut names: [Vec<String>; 3] = Default::default();
-    for ListedFile { path, split, .. } in files {
-        if missing.is_empty() || !missing.contains(path.display().to_string().as_str()) {
-            let name = path.strip_prefix(folder).unwrap_or(path);
-            names[*split as usize].push(printable_file_name(name.as_os_str()));
+    for file in files {
+        let name = name(file);
+        if !missing.contains(&name) {
+            names[file.split as usize].push(printable_file_name(name.as_os_str()));
         }
     }
     names
