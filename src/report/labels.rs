@@ -42,7 +42,7 @@ pub(super) fn labels(font: Font, names: &[String], width: f64) -> Vec<String> {
             let rest: String = name.chars().skip(same).collect();
             let start = format!("{start}{ELLIPSIS}");
             let room = width - font.width(&start);
-            labels[index] = start + &rest_shortened(font, &rest, room);
+            labels[index] = start + &font.fit(&rest, room);
         }
     }
     for alike in groups_of_alike(&labels) {
@@ -52,11 +52,6 @@ pub(super) fn labels(font: Font, names: &[String], width: f64) -> Vec<String> {
         }
     }
     labels
-}
-
-/// Cut at its end.
-fn rest_shortened(font: Font, rest: &str, width: f64) -> String {
-    if font.width(rest) <= width { rest.to_string() } else { font.fit(rest, width) }
 }
 
 /// The indices of equal labels, in groups of several.
