@@ -1,6 +1,5 @@
 //! What the colours mean.
 
-use super::grid::Grid;
 use super::{NOTE, percent};
 use crate::report::drawing::{Drawing, FAINT, Style};
 use crate::report::font::Anchor;
@@ -27,8 +26,9 @@ pub(super) struct ColorScale {
 }
 
 impl ColorScale {
-    pub fn beside(grid: &Grid) -> ColorScale {
-        ColorScale { left: grid.edge() + 36.0, top: grid.top + 40.0 }
+    /// Beside cells that end at `edge` and begin at `top`.
+    pub fn beside(edge: f64, top: f64) -> ColorScale {
+        ColorScale { left: edge + 36.0, top: top + 40.0 }
     }
 
     pub fn right(&self) -> f64 {

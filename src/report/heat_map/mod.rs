@@ -37,7 +37,7 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
     };
     let note = accuracy_note(matrix);
     let grid = Grid::new(&shown.iter().map(|&class| classes[class].clone()).collect::<Vec<_>>());
-    let scale = ColorScale::beside(&grid);
+    let scale = ColorScale::beside(grid.edge(), grid.top);
     let pairs = WorstPairs::below(&scale, matrix, classes, grid.bottom());
     let head_width = MARGIN + TITLE.width(&title) + 24.0 + NOTE.width(&note);
     let width = grid.right().max(scale.right()).max(pairs.right()).max(head_width) + MARGIN;
