@@ -4,6 +4,7 @@ use super::Samples;
 use crate::files::FileStamp;
 use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
+use std::sync::Arc;
 use tch::{Kind, Tensor};
 
 /// Images with their labels: all that a tensor holds, or a choice of its rows.
@@ -21,6 +22,29 @@ pub struct Images {
     labels: Vec<i64>,
     /// The file that the pixels are mapped from, as it was then.
     mapped_from: Option<MappedFile>,
+    /// Of every stored row: where the image was found, if it was not at that row.
+    origins: Origins,
+}
+
+/// Where images were found.
+#[derive(Clone, Debug, Default)]
+enum Origins {
+    /// One after another, as they are stored.
+    #[default]
+    InOrder,
+    /// In these rows.
+    Rows(Arc<[usize]>),
+    /// In files of these names.
+    Files(Arc<[String]>),
+}
+
+/// Where an image was found, to find it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageOrigin<'a> {
+    /// In a file of its own, named from the folder of the data.
+    File(&'a str),
+    /// Among others: its number in their order, from 0.
+    Row(usize),
 }
 
 /// A file that images are mapped from.
@@ -39,7 +63,47 @@ impl Images {
     pub fn new(pixels: Tensor, labels: Vec<i64>) -> Result<Images> {
         let count = pixels.size().first().copied().unwrap_or(0);
         ensure!(count == labels.len() as i64, "there are {count} images but {} labels", labels.len());
-        Ok(Images { stored: pixels, rows: None, labels, mapped_from: None })
+        Ok(Images { stored: pixels, rows: None, labels, mapped_from: None, origins: Origins::InOrder })
+    }
+
+    /// The same images, found in files of these names: one for each image, or they stay without.
+    #[cfg_attr(not(feature = "images"), allow(dead_code))]
+    pub(super) fn found_in(self, names: Vec<String>) -> Images {
+        if self.rows.is_some() || names.len() != self.len() {
+            return self;
+        }
+        Images { origins: Origins::Files(names.into()), ..self }
+    }
+
+    /// Where an image was found.
+    ///
+    /// # Panics
+    /// The index is beyond the images.
+    pub fn origin(&self, index: usize) -> ImageOrigin<'_> {
+        let row = match &self.rows {
+            Some(rows) => rows[index] as usize,
+            None => index,
+        };
+        match &self.origins {
+            Origins::InOrder => ImageOrigin::Row(row),
+            Origins::Rows(rows) => ImageOrigin::Row(rows[row]),
+            Origins::Files(names) => ImageOrigin::File(&names[row]),
+        }
+    }
+
+    /// The same images with all of their pixels anew.
+    fn with_pixels(self, pixels: Tensor) -> Result<Images> {
+        let origins = match (&self.rows, &self.origins) {
+            (None, origins) => origins.clone(),
+            (Some(rows), Origins::Files(names)) => {
+                Origins::Files(rows.iter().map(|&row| names[row as usize].clone()).collect())
+            }
+            (Some(rows), Origins::Rows(known)) => {
+                Origins::Rows(rows.iter().map(|&row| known[row as usize]).collect())
+            }
+            (Some(rows), Origins::InOrder) => Origins::Rows(rows.iter().map(|&row| row as usize).collect()),
+        };
+        Ok(Images { origins, ..Images::new(pixels, self.labels)? })
     }
 
     /// The same images, noted as mapped from a file.
@@ -134,6 +198,7 @@ impl Images {
             rows: Some(rows),
             labels: indices.iter().map(|&index| self.labels[index as usize]).collect(),
             mapped_from: self.mapped_from.clone(),
+            origins: self.origins.clone(),
         }
     }
 
@@ -150,6 +215,7 @@ impl Images {
             rows: self.rows.clone(),
             labels: self.labels.clone(),
             mapped_from: self.mapped_from.clone(),
+            origins: self.origins.clone(),
         }
     }
 
@@ -160,7 +226,8 @@ impl Images {
     pub(super) fn in_colour(self) -> Result<Images> {
         let &[height, width] = self.shape().as_slice() else { return Ok(self) };
         let grey = self.pixels()?.f_unsqueeze(1)?;
-        Images::new(grey.f_expand([-1, 3, height, width], false)?.f_contiguous()?, self.labels)
+        let colour = grey.f_expand([-1, 3, height, width], false)?.f_contiguous()?;
+        self.with_pixels(colour)
     }
 
     /// Images in colour made grey by their brightness (Rec. 709), as image files are; others as they are.
@@ -181,7 +248,8 @@ impl Images {
             sum = sum.f_add(&wide.f_select(1, channel)?.f_mul_scalar(BRIGHTNESS[channel as usize])?)?;
         }
         let grey = if is_float { sum.f_div_scalar(10_000.0)? } else { sum.f_floor_divide_scalar(10_000)? };
-        Images::new(grey.f_to_kind(pixels.kind())?, self.labels)
+        let grey = grey.f_to_kind(pixels.kind())?;
+        self.with_pixels(grey)
     }
 
     /// Images with their rows and columns exchanged; anything but images as it is.
@@ -190,7 +258,10 @@ impl Images {
     /// Too little memory.
     pub(super) fn transposed(self) -> Result<Images> {
         match self.shape().len() {
-            2 | 3 => Images::new(self.pixels()?.f_transpose(-2, -1)?.f_contiguous()?, self.labels),
+            2 | 3 => {
+                let turned = self.pixels()?.f_transpose(-2, -1)?.f_contiguous()?;
+                self.with_pixels(turned)
+            }
             _ => Ok(self),
         }
     }
@@ -203,7 +274,8 @@ impl Images {
         if self.kind() == kind {
             return Ok(self);
         }
-        Images::new(self.pixels()?.f_to_kind(kind)?, self.labels)
+        let converted = self.pixels()?.f_to_kind(kind)?;
+        self.with_pixels(converted)
     }
 
     /// The bytes of what is stored, contiguous, and the rows of it in use; none means all.
@@ -243,5 +315,26 @@ pub(super) fn shape_of_row(values: i64) -> Vec<i64> {
         (Some(side), _) => vec![side, side],
         (None, Some(side)) => vec![3, side, side],
         (None, None) => vec![values],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_is_found_again_whatever_was_done_to_its_set() {
+        let images =
+            || Images::new(Tensor::arange(8, (Kind::Uint8, tch::Device::Cpu)).view([4, 1, 2]), vec![0; 4]);
+        let done =
+            |images: Images| images.choose(&[3, 1]).in_colour().unwrap().choose(&[1]).transposed().unwrap();
+        assert_eq!(done(images().unwrap()).origin(0), ImageOrigin::Row(1));
+        let names = ["a", "b", "c", "d"].map(str::to_string).to_vec();
+        let named = done(images().unwrap().found_in(names.clone()));
+        assert_eq!(named.origin(0), ImageOrigin::File("b"));
+        assert_eq!(named.pixels().unwrap().size(), [1, 3, 2, 1]);
+        // Names that are not those of the images say nothing.
+        let unnamed = images().unwrap().found_in(names[1..].to_vec());
+        assert_eq!(unnamed.origin(3), ImageOrigin::Row(3));
     }
 }

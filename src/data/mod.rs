@@ -68,7 +68,7 @@ pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
-pub use images::Images;
+pub use images::{ImageOrigin, Images};
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
 #[cfg(feature = "images")]

@@ -344,8 +344,7 @@ fn load_validation(
     );
     if main.train.kind() == Kind::Float && raw.train.kind() != Kind::Float {
         // Whole numbers where others have fractions.
-        let labels = raw.train.labels().to_vec();
-        raw.train = Images::new(raw.train.pixels()?.f_to_kind(Kind::Float)?, labels)?;
+        raw.train = raw.train.of_kind(Kind::Float)?;
     }
     let (kind, kind_of_train) = (raw.train.kind(), main.train.kind());
     let is_float = |kind| matches!(kind, Kind::Half | Kind::Float | Kind::Double);

@@ -119,6 +119,9 @@ impl Drawing {
         anchor: Anchor,
         degrees: f64,
     ) {
+        if text.is_empty() {
+            return;
+        }
         // An SVG file cannot have control characters, in whatever form.
         let text = text.replace(
             |letter: char| letter.is_control() || ('\u{fffe}'..='\u{ffff}').contains(&letter),

@@ -18,12 +18,21 @@ pub struct HistoryCurves {
     pub best: Option<(f64, String)>,
     /// The epoch after which early stopping ended the run.
     pub stopped_early: Option<f64>,
+    /// The results on the test set by metric, if it was tested.
+    pub test: BTreeMap<String, f64>,
 }
 
 impl HistoryCurves {
     /// The values of a metric, unless all of them are missing.
     pub fn values(&self, metric: &str) -> Option<&[Option<f64>]> {
         self.metrics.get(metric).filter(|values| values.iter().any(Option::is_some)).map(Vec::as_slice)
+    }
+
+    /// Its best epoch, and what a curve of it has there.
+    pub(super) fn at_best(&self, values: &[Option<f64>]) -> Option<(f64, f64)> {
+        let (epoch, _) = self.best.as_ref()?;
+        let index = self.epochs.iter().position(|known| known == epoch)?;
+        Some((*epoch, values[index]?))
     }
 }
 

@@ -9,6 +9,7 @@ mod font;
 mod heat_map;
 mod history_csv;
 mod history_curves;
+mod labels;
 pub mod page;
 mod png;
 mod sheet;
@@ -16,13 +17,14 @@ mod svg;
 mod terminal_chart;
 mod workbook;
 
-pub use chart::chart;
+pub use axis::Scale;
+pub use chart::{ChartOptions, chart};
 pub use diagram::{DiagramOptions, Orientation, diagram, dot};
 pub use drawing::Drawing;
 pub use heat_map::heat_map;
 pub use history_csv::read_curves;
 pub use history_curves::{HistoryCurves, metric_names};
-pub use sheet::{SheetImage, image_sheet};
+pub use sheet::{SheetImage, SheetLine, SheetRow, class_sheet, image_sheet};
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};
 

@@ -1,10 +1,12 @@
-//! A sheet of images, each with a few lines of text below it.
+//! Sheets of images: a grid with a few lines of text below each image, or a row of images for each class.
 
 use super::drawing::{Drawing, GREY, INK, Style};
 use super::font::{Anchor, Font};
+use super::labels::labels;
 use super::png::png;
 use crate::data::RgbImage;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use tiny_skia::{Pixmap, PremultipliedColorU8};
 
 /// An image with its lines of text.
@@ -12,54 +14,145 @@ use tiny_skia::{Pixmap, PremultipliedColorU8};
 pub struct SheetImage {
     /// The image.
     pub image: RgbImage,
-    /// At most three; the first one stands out, the last one stands back.
-    pub lines: Vec<String>,
+    /// At most four; the first one stands out, the last one stands back.
+    pub lines: Vec<SheetLine>,
 }
 
-const COLUMNS: usize = 5;
-const CELL_WIDTH: f64 = 150.0;
+/// A line of text below an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SheetLine {
+    /// Before the text; never shortened.
+    pub lead: &'static str,
+    /// What is shortened if the line is too long.
+    pub text: String,
+}
+
+impl From<String> for SheetLine {
+    /// A text without a lead.
+    fn from(text: String) -> SheetLine {
+        SheetLine { lead: "", text }
+    }
+}
+
+/// Images of a class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SheetRow {
+    /// The name of the class.
+    pub heading: String,
+    /// Its images.
+    pub images: Vec<SheetImage>,
+}
+
+const CELL_WIDTH: f64 = 190.0;
 const IMAGE: f64 = 112.0;
 const LINE: f64 = 16.0;
 const HEAD: f64 = 52.0;
 const MARGIN: f64 = 18.0;
 const SCALE: f32 = 2.0;
+/// Of a sheet of classes.
+const SMALL_CELL: f64 = 118.0;
+const SMALL_IMAGE: f64 = 96.0;
+const MAX_HEADING: f64 = 180.0;
 
 const TITLE: Font = Font::new(19.0, INK).bold();
 const LABEL: Font = Font::new(13.0, INK);
 const NOTE: Font = Font::new(11.5, GREY);
 
-/// Draws the images as a PNG file, five a row.
+/// Draws the images as a PNG file, `columns` a row.
 ///
 /// # Errors
 /// Too little memory.
-pub fn image_sheet(title: &str, note: &str, images: &[SheetImage]) -> Result<Vec<u8>> {
-    let lines = images.iter().map(|image| image.lines.len()).max().unwrap_or(0);
-    let cell_height = IMAGE + 26.0 + LINE * lines as f64;
-    let rows = images.len().div_ceil(COLUMNS);
-    let sheet_width = COLUMNS as f64 * CELL_WIDTH + 2.0 * MARGIN;
-    let mut drawing = Drawing::new(sheet_width, HEAD + rows as f64 * cell_height + MARGIN);
-    drawing.text(MARGIN, 32.0, title, TITLE, Anchor::Start);
-    drawing.text(sheet_width - MARGIN, 32.0, note, NOTE, Anchor::End);
-    let corner = |index: usize| {
-        let (column, row) = (index % COLUMNS, index / COLUMNS);
-        (MARGIN + column as f64 * CELL_WIDTH + (CELL_WIDTH - IMAGE) / 2.0, HEAD + row as f64 * cell_height)
-    };
-    for (index, image) in images.iter().enumerate() {
-        let (x, y) = corner(index);
-        drawing.rectangle(x - 1.0, y - 1.0, IMAGE + 2.0, IMAGE + 2.0, Style::fill("#bdbdbd"));
-        for (line, text) in image.lines.iter().enumerate() {
-            let below = y + IMAGE + 18.0 + LINE * line as f64;
-            let font = [LABEL.bold(), LABEL, NOTE][line.min(2)];
-            drawing.text(x + IMAGE / 2.0, below, &font.fit(text, CELL_WIDTH - 6.0), font, Anchor::Middle);
+pub fn image_sheet(title: &str, note: &str, images: &[SheetImage], columns: usize) -> Result<Vec<u8>> {
+    let rows: Vec<Vec<&SheetImage>> = images.chunks(columns.max(1)).map(|row| row.iter().collect()).collect();
+    Sheet { title, note, headings: &[], rows, cell: CELL_WIDTH, image: IMAGE }.draw()
+}
+
+/// Draws the images as a PNG file, the name of each class at the left and its images beside it.
+///
+/// # Errors
+/// Too little memory.
+pub fn class_sheet(title: &str, note: &str, classes: &[SheetRow]) -> Result<Vec<u8>> {
+    let headings: Vec<String> = classes.iter().map(|class| class.heading.clone()).collect();
+    let rows = classes.iter().map(|class| class.images.iter().collect()).collect();
+    Sheet { title, note, headings: &headings, rows, cell: SMALL_CELL, image: SMALL_IMAGE }.draw()
+}
+
+struct Sheet<'a> {
+    title: &'a str,
+    note: &'a str,
+    /// Of the rows; may be none.
+    headings: &'a [String],
+    rows: Vec<Vec<&'a SheetImage>>,
+    /// The width of a cell, and the side of its image.
+    cell: f64,
+    image: f64,
+}
+
+impl Sheet<'_> {
+    fn draw(&self) -> Result<Vec<u8>> {
+        let &Sheet { title, note, cell, image: side, .. } = self;
+        let images = || self.rows.iter().flatten();
+        let lines = images().map(|image| image.lines.len()).max().unwrap_or(0);
+        let cell_height = side + 26.0 + LINE * lines as f64;
+        let headings = labels(LABEL.bold(), self.headings, MAX_HEADING);
+        let heading_width = headings.iter().map(|name| LABEL.bold().width(name)).fold(0.0, f64::max);
+        let left = MARGIN + if headings.is_empty() { 0.0 } else { heading_width + 10.0 };
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let head_width = TITLE.width(title) + 30.0 + NOTE.width(note) + 2.0 * MARGIN;
+        let width = (left + columns as f64 * cell + MARGIN).max(head_width);
+        let mut drawing = Drawing::new(width, HEAD + self.rows.len() as f64 * cell_height + MARGIN);
+        drawing.text(MARGIN, 32.0, title, TITLE, Anchor::Start);
+        drawing.text(width - MARGIN, 32.0, note, NOTE, Anchor::End);
+        for (row, heading) in headings.iter().enumerate() {
+            let middle = HEAD + row as f64 * cell_height + side / 2.0;
+            drawing.text(left - 10.0, middle + 4.5, heading, LABEL.bold(), Anchor::End);
+        }
+        let shortened: Vec<BTreeMap<&str, String>> = (0..lines).map(|line| self.shortened(line)).collect();
+        let mut places = Vec::new();
+        for (row, images) in self.rows.iter().enumerate() {
+            for (column, image) in images.iter().enumerate() {
+                let x = left + column as f64 * cell + (cell - side) / 2.0;
+                let y = HEAD + row as f64 * cell_height;
+                drawing.rectangle(x - 1.0, y - 1.0, side + 2.0, side + 2.0, Style::fill("#bdbdbd"));
+                for (line, SheetLine { lead, text }) in image.lines.iter().enumerate() {
+                    let below = y + side + 18.0 + LINE * line as f64;
+                    let font = self.font(line, image.lines.len());
+                    let text = format!("{lead}{}", shortened[line][text.as_str()]);
+                    drawing.text(x + side / 2.0, below, &text, font, Anchor::Middle);
+                }
+                places.push((*image, [x, y, side, side]));
+            }
+        }
+        let mut pixels = drawing.to_pixels(SCALE)?;
+        for (image, place) in places {
+            let place = place.map(|length| (length * f64::from(SCALE)).round() as usize);
+            draw_image(&mut pixels, place, &image.image);
+        }
+        png(&pixels)
+    }
+
+    /// The first line of a grid stands out; the last one, of a file or a row, stands back.
+    fn font(&self, line: usize, of: usize) -> Font {
+        match line {
+            _ if line + 1 == of && (of > 1 || !self.headings.is_empty()) => NOTE,
+            0 => LABEL.bold(),
+            _ => LABEL,
         }
     }
-    let mut pixels = drawing.to_pixels(SCALE)?;
-    for (index, image) in images.iter().enumerate() {
-        let (x, y) = corner(index);
-        let place = [x, y, IMAGE, IMAGE].map(|length| (length * f64::from(SCALE)).round() as usize);
-        draw_image(&mut pixels, place, &image.image);
+
+    /// The texts of a line of all images, shortened so that different ones stay different.
+    fn shortened(&self, line: usize) -> BTreeMap<&str, String> {
+        let lines = || self.rows.iter().flatten().filter_map(|image| image.lines.get(line));
+        let mut texts: Vec<String> = lines().map(|line| line.text.clone()).collect();
+        texts.sort_unstable();
+        texts.dedup();
+        // The widest font that the line may have.
+        let font = LABEL.bold();
+        let lead = lines().map(|line| font.width(line.lead)).fold(0.0, f64::max);
+        let labels = labels(font, &texts, self.cell - 8.0 - lead);
+        let label = |text: &str| texts.binary_search_by(|known| known.as_str().cmp(text)).ok();
+        lines().filter_map(|line| Some((line.text.as_str(), labels[label(&line.text)?].clone()))).collect()
     }
-    png(&pixels)
 }
 
 /// Puts an image into a square, each of its pixels as a block, its proportions kept.

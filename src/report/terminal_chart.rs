@@ -1,11 +1,17 @@
 //! Curves as lines of text, for a terminal.
 
-use super::axis::Axis;
+use super::axis::{Axis, Scale, range};
 use super::history_curves::HistoryCurves;
 
 /// Draws a metric's training (`•`) and validation (`○`) of a run, `◉` where both meet, in `rows` rows of at most
 /// `columns` characters. The text is empty if there is nothing to draw.
-pub fn terminal_chart(curves: &HistoryCurves, metric: &str, columns: usize, rows: usize) -> String {
+pub fn terminal_chart(
+    curves: &HistoryCurves,
+    metric: &str,
+    scale: Scale,
+    columns: usize,
+    rows: usize,
+) -> String {
     let validation = format!("val_{metric}");
     let series: Vec<(&[Option<f64>], char)> = [(metric, '•'), (validation.as_str(), '○')]
         .into_iter()
@@ -15,12 +21,12 @@ pub fn terminal_chart(curves: &HistoryCurves, metric: &str, columns: usize, rows
     let (Some(&first), Some(&last)) = (curves.epochs.first(), curves.epochs.last()) else {
         return String::new();
     };
-    if values.is_empty() || rows < 2 {
-        return String::new();
-    }
-    let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let min = values.iter().copied().fold(f64::INFINITY, f64::min);
-    let axis = Axis::covering(min, max, (rows / 3).max(2));
+    let Some((min, max)) = range(values.iter().copied()).filter(|_| rows > 1) else { return String::new() };
+    let ticks = (rows / 3).max(2);
+    let axis = match scale.is_logarithmic(&values) {
+        true => Axis::logarithmic(min, max, ticks),
+        false => Axis::covering(min, max, ticks),
+    };
     let labels: Vec<String> = axis.ticks.iter().map(|&tick| axis.label(tick)).collect();
     let margin = labels.iter().map(String::len).max().unwrap_or_default();
     let width = columns.saturating_sub(margin + 3).clamp(8, 100);
@@ -81,7 +87,7 @@ mod tests {
     #[test]
     fn both_curves_are_drawn_with_their_scale() {
         let curves = curves(&[Some(1.0), Some(0.5), Some(0.0)], &[Some(0.5), Some(0.5), Some(0.5)]);
-        let text = terminal_chart(&curves, "loss", 24, 5);
+        let text = terminal_chart(&curves, "loss", Scale::Linear, 24, 5);
         assert_eq!(
             text,
             "      • loss   ○ val_loss\n\
@@ -97,12 +103,12 @@ mod tests {
 
     #[test]
     fn one_epoch_hundreds_and_gaps_fit() {
-        let one = terminal_chart(&curves(&[Some(0.5)], &[None]), "loss", 60, 8);
+        let one = terminal_chart(&curves(&[Some(0.5)], &[None]), "loss", Scale::Auto, 60, 8);
         assert!(one.contains("• loss\n") && !one.contains("val_loss") && one.matches('•').count() == 2);
         let many: Vec<Option<f64>> =
             (0..400).map(|epoch| (epoch % 7 != 0).then(|| 1.0 / f64::from(epoch + 1))).collect();
-        let text = terminal_chart(&curves(&many, &many), "loss", 60, 8);
+        let text = terminal_chart(&curves(&many, &many), "loss", Scale::Auto, 60, 8);
         assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
-        assert_eq!(terminal_chart(&curves(&[None], &[None]), "loss", 60, 8), "");
+        assert_eq!(terminal_chart(&curves(&[None], &[None]), "loss", Scale::Auto, 60, 8), "");
     }
 }

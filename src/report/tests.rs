@@ -47,13 +47,16 @@ fn run(name: &str, epochs: usize, floor: f64) -> HistoryCurves {
 }
 
 fn loss(runs: &[HistoryCurves]) -> Drawing {
-    chart(runs, &["loss".to_string()])
+    chart(runs, &["loss".to_string()], ChartOptions::default())
 }
 
 #[test]
 fn golden_curves() {
     assert_is_golden("loss.svg", &loss(&[mnist_run()]).to_svg());
-    assert_is_golden("accuracy.svg", &chart(&[mnist_run()], &["accuracy".to_string()]).to_svg());
+    assert_is_golden(
+        "accuracy.svg",
+        &chart(&[mnist_run()], &["accuracy".to_string()], ChartOptions::default()).to_svg(),
+    );
 }
 
 #[test]
@@ -73,8 +76,44 @@ fn golden_diagram() {
     let only_types =
         DiagramOptions { names: false, shapes: false, parameters: false, direction: Orientation::Right };
     let drawn = diagram(&model, only_types).to_svg();
-    assert!(drawn.contains(">Dense 512<") && !drawn.contains("dense_1") && !drawn.contains("784"));
+    assert!(drawn.contains(">Dense 512 + ReLU<") && !drawn.contains("dense_1") && !drawn.contains("784"));
     assert!(!drawn.contains("parameters"));
+}
+
+/// The size of a drawing.
+fn size(drawn: &str) -> [f64; 2] {
+    ["width", "height"].map(|side| attributes(drawn, side)[0])
+}
+
+/// One of 18 layers was more than 7,000 pixels long.
+#[test]
+fn a_deep_network_fits_a_page() {
+    let mut layers = "conv2d 64 3 padding same, batchnorm, relu".to_string();
+    for width in [64, 128, 256, 512] {
+        for index in 0..4 {
+            let kind = if index == 0 && width > 64 { "4 stride 2" } else { "3 padding same" };
+            layers += &format!(", conv2d {width} {kind}, batchnorm, relu");
+        }
+    }
+    let model = Model::classifier(&[64, 64], Layers::parse(&layers).unwrap(), 200).unwrap();
+    for direction in Orientation::ALL {
+        let drawn = diagram(&model, DiagramOptions { direction, ..DiagramOptions::default() }).to_svg();
+        let [width, height] = size(&drawn);
+        assert!(width < 1_700.0 && height < 1_300.0, "{width} x {height}");
+        for part in [
+            ">1 × 64 × 64<",
+            ">Conv2D 64, 3 × 3, padding same<",
+            ">Conv2D 128, 4 × 4, stride 2<",
+            ">BatchNormalization + ReLU<",
+            ">4 times, ",
+            ">3 times, ",
+        ] {
+            assert!(drawn.contains(part), "no {part} in {drawn}");
+        }
+        // The first of a block that repeats stands for the others.
+        assert!(drawn.contains(">conv2d_2<") && !drawn.contains(">conv2d_3<"));
+        assert!(drawn.contains(">conv2d_6<"), "the next one is another");
+    }
 }
 
 #[test]
@@ -84,6 +123,46 @@ fn golden_confusion_matrix() {
     let predictions = [vec![0; 49], vec![1; 31], vec![0; 10], vec![2; 1_000]].concat();
     let matrix = ConfusionMatrix::count(&truths, &predictions, 3).unwrap();
     assert_is_golden("confusion.svg", &heat_map(&matrix, &classes).to_svg());
+}
+
+/// So many classes with names that differ in their middle, each of 20 images, of which those of the last classes
+/// are taken for the first.
+fn confused(classes: usize, wrong: usize) -> String {
+    let names: Vec<String> = (0..classes)
+        .map(|class| format!("Lesser black-backed gull {class:03}, adult, photographed in winter"))
+        .collect();
+    let truths: Vec<i64> = (0..classes as i64).flat_map(|class| [class; 20]).collect();
+    let predictions: Vec<i64> = truths
+        .iter()
+        .enumerate()
+        .map(|(index, &truth)| if truth as usize >= classes - wrong && index % 20 < 3 { 0 } else { truth })
+        .collect();
+    let matrix = ConfusionMatrix::count(&truths, &predictions, classes).unwrap();
+    heat_map(&matrix, &names).to_svg()
+}
+
+/// They were cut at their end, and all looked the same; no cell had a number.
+#[test]
+fn the_matrix_of_47_classes_has_distinct_names_numbers_and_its_worst_pairs() {
+    let drawn = confused(47, 2);
+    for class in 0..47 {
+        assert!(drawn.matches(&format!("{class:03}, adult")).count() >= 2, "no {class}: {drawn}");
+    }
+    assert_eq!(drawn.matches(">20</text>").count(), 45);
+    assert_eq!(drawn.matches(">3</text>").count(), 4, "in two cells and in two rows of the list");
+    for part in [">Most frequent mistakes<", ">15 %<", ">share of the true class<", ">right<", ">wrong<"] {
+        assert!(drawn.contains(part), "no {part}");
+    }
+}
+
+#[test]
+fn of_200_classes_the_worst_alone_are_drawn() {
+    let drawn = confused(200, 30);
+    assert!(drawn.contains(">Confusion matrix: the 40 of 200 classes with the most mistakes<"));
+    for (class, is_drawn) in [(0, true), (9, true), (10, false), (169, false), (170, true), (199, true)] {
+        assert_eq!(drawn.contains(&format!("{class:03}, adult")), is_drawn, "{class}");
+    }
+    assert_eq!(drawn.matches(">17</text>").count(), 30);
 }
 
 /// Every number in an attribute of that name.
@@ -111,14 +190,67 @@ fn curves_stay_below_the_legend_whatever_they_do() {
     }
 }
 
+fn count(drawn: &str, start: &str) -> usize {
+    drawn.lines().filter(|line| line.starts_with(start)).count()
+}
+
 #[test]
-fn few_epochs_have_all_markers_and_hundreds_are_thinned_out() {
-    let circles = |epochs| {
-        let drawn = loss(&[run("a", epochs, 0.1)]).to_svg();
-        drawn.lines().filter(|line| line.starts_with("<circle")).count() - 1 // the legend's
+fn above_60_epochs_lines_are_solid_and_have_no_markers() {
+    let drawn = |epochs| loss(&[run("a", epochs, 0.1)]).to_svg();
+    // The legend has one.
+    assert_eq!([1, 5, 60].map(|epochs| count(&drawn(epochs), "<circle")), [2, 6, 61]);
+    for epochs in [62, 300] {
+        let drawn = drawn(epochs);
+        assert_eq!((count(&drawn, "<circle"), drawn.contains("dasharray")), (0, false));
+        let widths: Vec<Vec<f64>> = drawn
+            .lines()
+            .filter(|line| line.starts_with("<polyline"))
+            .map(|line| attributes(line, "stroke-width"))
+            .collect();
+        assert_eq!(widths, [[1.3], [2.0]], "they differ in more than colour");
+    }
+    // A short run beside a long one has no more markers than that.
+    let both = loss(&[run("short", 30, 0.1), run("long", 300, 0.1)]).to_svg();
+    assert_eq!(count(&both, "<circle"), 0);
+}
+
+#[test]
+fn several_runs_are_compared_by_validation_with_one_line_each_in_the_legend() {
+    let best = |name: &str, epochs: usize| HistoryCurves {
+        best: Some((epochs as f64, "val_loss".to_string())),
+        ..run(name, epochs, 0.25)
     };
-    assert_eq!([circles(1), circles(5), circles(40)], [1, 5, 40]);
-    assert!((30..100).contains(&circles(400)), "{}", circles(400));
+    let mut runs = vec![best("a", 10), best("b", 20), best("c", 80)];
+    runs[1].metrics.remove("val_loss");
+    let drawn = |compares_training| {
+        let options = ChartOptions { compares_training, ..ChartOptions::default() };
+        chart(&runs, &["loss".to_string()], options).to_svg()
+    };
+    let usual = drawn(false);
+    for part in [">validation<", ">a<", ">0.2600, epoch 10<", ">b (training)<", ">0.2650, epoch 20<"] {
+        assert!(usual.contains(part), "no {part} in {usual}");
+    }
+    assert_eq!(count(&usual, "<polyline"), 3);
+    let with_training = drawn(true);
+    assert_eq!(count(&with_training, "<polyline"), 5, "{with_training}");
+    assert!(with_training.contains(">validation (thin: training)<"));
+    assert_eq!(with_training.matches(", epoch ").count(), 3);
+}
+
+#[test]
+fn the_best_value_and_the_test_are_told_in_every_panel() {
+    let test = [("loss".to_string(), 0.0701), ("accuracy".to_string(), 0.98)];
+    let curves = HistoryCurves { test: test.into(), ..mnist_run() };
+    let drawn = chart(&[curves], &["loss", "accuracy"].map(str::to_string), ChartOptions::default()).to_svg();
+    for part in [
+        ">best val_loss 0.",
+        ", epoch 6<",
+        " at the best val_loss, epoch 6<",
+        ">test 0.0701<",
+        ">test 0.9800<",
+    ] {
+        assert!(drawn.contains(part), "no {part}");
+    }
 }
 
 #[test]
@@ -129,11 +261,8 @@ fn a_gap_divides_a_line_and_a_lone_point_is_marked() {
     values[101..150].fill(None);
     curves.metrics.remove("val_loss");
     let drawn = loss(&[curves]).to_svg();
-    assert_eq!(drawn.lines().filter(|line| line.starts_with("<polyline")).count(), 2);
-    let every = 3;
-    let marked = (0..50).step_by(every).count() + (150..200).filter(|index| index % every == 0).count();
-    let circles = drawn.lines().filter(|line| line.starts_with("<circle")).count() - 1;
-    assert_eq!(circles, marked + 1, "epoch 101 stands alone");
+    assert_eq!(count(&drawn, "<polyline"), 2);
+    assert_eq!(count(&drawn, "<circle"), 1, "epoch 101 stands alone");
 }
 
 #[test]
@@ -161,11 +290,16 @@ fn every_drawing_becomes_pixels() {
         assert!(drawing.to_png().unwrap().len() > 10_000);
     }
     let color = [112, 3, 90];
-    let lines = vec!["a".to_string(), "b".repeat(100), "c".to_string()];
+    let lines = ["a".to_string(), "b".repeat(100), "c".to_string()].map(SheetLine::from).to_vec();
     let image = SheetImage { image: crate::data::RgbImage { size: [3, 2], pixels: vec![color; 6] }, lines };
-    let sheet = image_sheet("Title", "note", &[image.clone(), image]).unwrap();
-    let sheet = image::load_from_memory(&sheet).unwrap().to_rgb8();
-    assert!(sheet.pixels().filter(|pixel| pixel.0 == color).count() > 10_000, "the image is there");
+    let row = SheetRow { heading: "a".repeat(90), images: vec![image.clone()] };
+    for sheet in [
+        image_sheet("Title", "note", &[image.clone(), image.clone()], 1).unwrap(),
+        class_sheet("Title", "note", &[row.clone(), row]).unwrap(),
+    ] {
+        let sheet = image::load_from_memory(&sheet).unwrap().to_rgb8();
+        assert!(sheet.pixels().filter(|pixel| pixel.0 == color).count() > 10_000, "the image is there");
+    }
 }
 
 #[test]

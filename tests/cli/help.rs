@@ -218,8 +218,12 @@ fn the_training_guide_has_every_option_of_train_and_no_other() {
     let (guide, train) = (options(&guide), of("train"));
     let missing: Vec<_> = train.difference(&guide).collect();
     assert!(missing.is_empty(), "missing in the guide: {missing:?}");
-    let known: BTreeSet<_> =
-        [train, of("sweep"), of("summary"), of("doctor")].into_iter().flatten().collect();
+    let known: BTreeSet<_> = ["sweep", "summary", "doctor", "plot", "evaluate"]
+        .map(of)
+        .into_iter()
+        .chain([train])
+        .flatten()
+        .collect();
     // Other names of options, options of torchrun and srun, and a group of options.
     let other = [
         "--batch",

@@ -52,6 +52,65 @@ fn a_folder_of_pictures_is_trained_on_and_its_classes_keep_their_names() {
     }
 }
 
+/// "image 41" of a folder could not be found.
+#[test]
+fn mistakes_are_told_by_the_names_of_their_files() {
+    let place = Place::with_pictures(true);
+    let copy = |from: &str, to: &str| fs::copy(place.path(from), place.path(to)).unwrap();
+    // One picture in the wrong folder, behind one that cannot be read.
+    fs::write(place.path("pictures/test/down/00a: broken.png"), "no picture").unwrap();
+    copy("pictures/test/up/07.png", "pictures/test/down/09, in truth up.png");
+    let told = ["file,true,predicted,probability", "\"test/down/09, in truth up.png\",down,up,0."];
+    // Decoded at first, then from the cache.
+    for run in ["one", "two"] {
+        let arguments = ["--dataset", "pictures", "--data-dir", "kept", "--skip-bad", "--out", run];
+        place.train(&[&QUICK[..], &arguments].concat()).well();
+        let mistakes = place.read(&format!("{run}/mistakes.csv"));
+        let lines: Vec<&str> = mistakes.lines().collect();
+        assert_eq!(lines.len(), 2, "{mistakes}");
+        assert!(lines[0] == told[0] && lines[1].starts_with(told[1]), "{mistakes}");
+    }
+    let mistakes = place.read("one/mistakes.csv");
+    let sheet = fs::read(place.path("one/mistakes.png")).unwrap();
+    for name in ["mistakes.csv", "mistakes.png"] {
+        fs::remove_file(place.path("one").join(name)).unwrap();
+    }
+    place.run(&["report", "one"]).well();
+    assert_eq!(place.read("one/mistakes.csv"), mistakes);
+    assert!(fs::read(place.path("one/mistakes.png")).unwrap() == sheet);
+    place.run(&["evaluate", "one", "--mistakes", "wrong.csv"]).well();
+    assert_eq!(place.read("wrong.csv"), mistakes);
+    // A model without a mistake has a table without rows.
+    fs::remove_file(place.path("pictures/test/down/09, in truth up.png")).unwrap();
+    place.run(&["evaluate", "one", "--mistakes", "wrong.csv"]).well();
+    assert_eq!(place.read("wrong.csv"), "file,true,predicted,probability\n");
+}
+
+#[test]
+fn mistakes_in_a_table_are_told_by_their_rows() {
+    let place = Place::new();
+    // Nothing can be learnt from these values.
+    let labels: Vec<&str> = (0..200u32).map(|row| ["left", "right"][(row * row / 7 % 2) as usize]).collect();
+    let rows: String =
+        labels.iter().enumerate().map(|(row, label)| format!("{label},{},{}\n", row % 3, row % 5)).collect();
+    fs::write(place.path("rows.csv"), format!("label,a,b\n{rows}")).unwrap();
+    place.train_quickly("run", &["--dataset", "rows.csv", "--data-dir", "kept"]).well();
+    let mistakes = place.read("run/mistakes.csv");
+    let mut lines = mistakes.lines();
+    assert_eq!(lines.next(), Some("row,true,predicted,probability"));
+    let told: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    let record = place.record("run");
+    let wrong =
+        (1.0 - record["test_accuracy"].as_f64().unwrap()) * record["dataset"]["test"].as_f64().unwrap();
+    assert_eq!(told.len(), wrong.round() as usize);
+    assert!(told.len() > 2, "the test needs a model that makes mistakes");
+    for mistake in &told {
+        assert_eq!(labels[mistake[0].parse::<usize>().unwrap()], mistake[1], "{mistakes}");
+        assert!(mistake[2] != mistake[1] && mistake[3].parse::<f64>().unwrap() >= 0.5, "{mistakes}");
+    }
+    assert!(told.is_sorted_by(|one, next| one[3].parse::<f64>().unwrap() >= next[3].parse().unwrap()));
+}
+
 #[test]
 fn a_convolution_takes_colour() {
     let place = Place::with_pictures(true);

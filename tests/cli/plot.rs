@@ -10,14 +10,35 @@ fn a_run_gets_its_pictures_again_and_several_are_compared() {
     fs::remove_file(place.path("a/loss.svg")).unwrap();
     place.run(&["plot", "a"]).well();
     assert_eq!(place.read("a/loss.svg"), drawn);
-    assert!(drawn.contains("best val_loss: epoch 3"), "{drawn}");
+    for part in [">best val_loss ", ", epoch 3<", ">test "] {
+        assert!(drawn.contains(part), "no {part} in {drawn}");
+    }
 
     let finished = place.run(&["plot", "a", "b", "--to", "both.svg"]).well();
     assert_eq!(finished.stdout, "written to both.svg\n");
     let both = place.read("both.svg");
-    for part in [">Loss<", ">Accuracy<", ">a, training<", ">b, validation<"] {
+    for part in [">Loss<", ">Accuracy<", ">validation<", ">a<", ">b<", ", epoch 3<"] {
         assert!(both.contains(part), "no {part}");
     }
+    let lines = |file: &str| place.read(file).matches("<polyline").count();
+    let compare = |more: &[&str]| {
+        place.run(&[&["plot", "a", "b", "--metric", "loss", "--to", "more.svg"], more].concat()).well();
+    };
+    compare(&["--training"]);
+    assert_eq!((lines("both.svg"), lines("more.svg")), (4, 4), "two metrics; two curves a run");
+    for (option, is_logarithmic) in [("--log", true), ("--linear", false)] {
+        compare(&[option]);
+        assert_eq!(place.read("more.svg").contains(">validation, logarithmic axis<"), is_logarithmic);
+    }
+    place.run(&["plot", "a", "--log"]).well();
+    assert!(place.read("a/accuracy.svg").contains(">logarithmic axis<"));
+    place.run(&["plot", "a", "--log", "--linear"]).with_fault(2, &["--linear"]);
+
+    // Two of one name.
+    fs::create_dir(place.path("more")).unwrap();
+    fs::rename(place.path("b"), place.path("more/a")).unwrap();
+    place.run(&["plot", "a", "more/a", "--to", "same.svg"]).well();
+    assert!(place.read("same.svg").contains(">more/a<"));
     place.run(&["plot", "a", "--metric", "accuracy", "--to", "one.png"]).well();
     assert!(fs::read(place.path("one.png")).unwrap().starts_with(b"\x89PNG"));
 }

@@ -252,7 +252,7 @@ fn a_thousand_classes_of_long_names_leave_a_whole_run() {
     assert!(!finished.stderr.contains("cannot make"), "{finished:?}");
     assert_eq!(place.record("run")["stop_reason"], "completed");
     let confusion = place.read("run/confusion.svg");
-    assert!(confusion.contains("the 60 of 1,000 classes with the most mistakes"));
+    assert!(confusion.contains("the 40 of 1,000 classes with the most mistakes"));
     assert!(confusion.len() < 2_000_000 && !confusion.contains('\u{1b}'));
     for name in ["confusion.png", "history.xlsx", "model.pt", "confusion.csv", "mistakes.png"] {
         assert!(place.path("run").join(name).exists(), "no {name}");

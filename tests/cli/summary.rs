@@ -37,7 +37,7 @@ fn a_model_is_drawn_into_a_file() {
         assert!(std::fs::read(place.path(name)).unwrap().starts_with(start), "{name}");
     }
     let drawn = place.read("a.svg");
-    for part in ["dense_1", "64 in, 3 out", "195 parameters", "gelu_1", "softmax_1"] {
+    for part in ["dense_1", "Dense 3 + GELU", "64 in, 3 out", "195 parameters", "Dense 10 + Softmax"] {
         assert!(drawn.contains(part), "no {part}");
     }
     place.run(&["summary", "--to", "a.pdf"]).with_fault(2, &["--to a.pdf: the name must end in"]);

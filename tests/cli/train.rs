@@ -5,7 +5,7 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 /// What a run folder holds when training has ended.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "accuracy.png",
     "accuracy.svg",
     "checkpoint",
@@ -16,6 +16,7 @@ const FILES: [&str; 19] = [
     "history.xlsx",
     "loss.png",
     "loss.svg",
+    "mistakes.csv",
     "mistakes.png",
     "model.png",
     "model.pt",

@@ -228,8 +228,8 @@ fn read_history(bytes: &[u8], path: &Path) -> bool {
     let curves = [curves];
     let metrics = metric_names(&curves);
     if !metrics.is_empty() {
-        fitch::report::terminal_chart(&curves[0], &metrics[0], 60, 8);
-        fitch::report::chart(&curves, &metrics).to_svg();
+        fitch::report::terminal_chart(&curves[0], &metrics[0], fitch::report::Scale::Auto, 60, 8);
+        fitch::report::chart(&curves, &metrics, fitch::report::ChartOptions::default()).to_svg();
     }
     true
 }

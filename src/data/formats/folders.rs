@@ -5,16 +5,17 @@ mod layout;
 mod listing;
 
 use super::reader::{FolderForm, Reader};
-use crate::data::Fault;
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
 use crate::data::label_encoding::sort_names;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
+use crate::data::{Fault, Images};
+use crate::text::printable_file_name;
 use anyhow::{Context, Result, bail, ensure};
 use layout::{Layout, name_of};
 use listing::{Listing, foreign_images};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub(super) const READER: Reader = Reader {
@@ -51,10 +52,48 @@ fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<Ra
             decode_all(files.len(), || Ok(entries()), options, writer, progress).with_context(name)?;
         Ok(Manifest { classes, notes: notes.into_iter().collect() })
     })?;
+    let mut names = names(folder, &files, &raw.left_out);
+    let mut named =
+        |split: Split, images: Images| images.found_in(std::mem::take(&mut names[split as usize]));
+    raw.train = named(Split::Train, raw.train);
+    raw.validation = raw.validation.map(|images| named(Split::Validation, images));
+    raw.test = raw.test.map(|images| named(Split::Test, images));
     // What lies beside the images may change without them.
     raw.notes.splice(0..0, notes);
     raw.left_out.splice(0..0, left_out);
     Ok(raw)
+}
+
+/// The names of the files of each split from the folder on, in the order in which they are decoded, without those
+/// that were left out then; none if it is not certain which those are.
+fn names(folder: &Path, files: &[ListedFile], left_out: &[String]) -> [Vec<String>; 3] {
+    let name = |file: &ListedFile| file.path.strip_prefix(folder).unwrap_or(&file.path).to_path_buf();
+    let mut missing: HashSet<PathBuf> = HashSet::new();
+    if !left_out.is_empty() {
+        let known: HashSet<PathBuf> = files.iter().map(name).collect();
+        for line in left_out {
+            // `PATH: REASON`, and either may have a colon. The path is as the folder was named at that time.
+            let paths = line.match_indices(": ").map(|(end, _)| Path::new(&line[..end]));
+            let mut found = paths.flat_map(|path| {
+                let parts: Vec<_> = path.components().collect();
+                let ends = (0..parts.len()).map(|start| parts[start..].iter().collect::<PathBuf>());
+                ends.filter(|end| known.contains(end)).collect::<Vec<PathBuf>>()
+            });
+            let first = found.next();
+            if found.next().is_some() {
+                return Default::default();
+            }
+            missing.extend(first);
+        }
+    }
+    let mut names: [Vec<String>; 3] = Default::default();
+    for file in files {
+        let name = name(file);
+        if !missing.contains(&name) {
+            names[file.split as usize].push(printable_file_name(name.as_os_str()));
+        }
+    }
+    names
 }
 
 /// What there is to load.

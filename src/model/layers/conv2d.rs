@@ -104,6 +104,12 @@ impl Layer for Conv2d {
         format!("{} {}{stride}{padding}", self.filters, self.size)
     }
 
+    fn settings(&self) -> String {
+        let stride = if self.stride == 1 { String::new() } else { format!(", stride {}", self.stride) };
+        let padding = if self.keeps_size { ", padding same" } else { "" };
+        format!("{}, {} × {}{stride}{padding}", self.filters, self.size, self.size)
+    }
+
     fn input_kind(&self) -> super::InputKind {
         super::InputKind::Images
     }

@@ -37,6 +37,11 @@ pub trait Layer: Debug + Send + Sync {
         String::new()
     }
 
+    /// The arguments as a drawing shows them: `16, 3 × 3`.
+    fn settings(&self) -> String {
+        self.arguments()
+    }
+
     /// Whether the layer only applies a function to each value.
     fn is_activation(&self) -> bool {
         false

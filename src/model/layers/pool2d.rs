@@ -68,6 +68,10 @@ impl Layer for Pool2d {
         self.size.to_string()
     }
 
+    fn settings(&self) -> String {
+        format!("{} × {}", self.size, self.size)
+    }
+
     fn input_kind(&self) -> InputKind {
         InputKind::Images
     }

@@ -38,7 +38,9 @@ pub(super) fn draw(runs: &[HistoryCurves], drawing: &mut Drawing, epochs: &Axis,
     let right = WIDTH - RIGHT;
     drawing.line((LEFT, top), (right, top), Style::stroke(FAINT, 1.0));
     drawing.text(right, top - 5.0, "learning rate", NOTE, Anchor::End);
-    for rate in [max, min] {
+    // Two rates that are close have no room for both labels.
+    let labelled = if y_of(min) - y_of(max) < 13.0 { &[max][..] } else { &[max, min] };
+    for &rate in labelled {
         drawing.text(LEFT - 8.0, y_of(rate) + 4.0, &short(rate), NOTE, Anchor::End);
     }
     for (index, run) in runs.iter().enumerate() {

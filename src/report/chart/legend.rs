@@ -1,50 +1,72 @@
 //! The legend of a panel.
 
-use super::curve::Curve;
-use super::{LABEL, LEFT, ROW, WIDTH};
-use crate::report::drawing::Drawing;
+use super::curve::Look;
+use super::{LABEL, LEFT, NOTE, RIGHT, ROW, WIDTH};
+use crate::report::drawing::{Drawing, Style};
 use crate::report::font::Anchor;
 
-/// The curves of a panel in rows, as many in each as fit.
+/// The length of the piece of line before a label, with the gap after it.
+const SAMPLE: f64 = 40.0;
+const GAP: f64 = 10.0;
+
+/// A line of a legend.
+pub(super) struct Entry {
+    pub label: String,
+    /// Behind the label, in the background; may be empty.
+    pub note: String,
+    pub sample: Sample,
+}
+
+/// What a curve looks like.
+pub(super) enum Sample {
+    Curve(Look),
+    MarkedCurve(Look),
+    Line(Style),
+}
+
+/// Entries in columns of one width, as many as fit side by side.
 pub(super) struct Legend {
-    /// Indices of curves.
-    rows: Vec<Vec<usize>>,
+    entries: Vec<Entry>,
+    columns: usize,
+    label_width: f64,
+    note_width: f64,
 }
 
 impl Legend {
-    pub fn new(curves: &[Curve]) -> Legend {
-        let mut rows: Vec<Vec<usize>> = vec![Vec::new()];
-        let mut x = LEFT;
-        for (index, curve) in curves.iter().enumerate() {
-            let width = entry_width(curve);
-            if x + width > WIDTH && rows.last().is_some_and(|row| !row.is_empty()) {
-                rows.push(Vec::new());
-                x = LEFT;
-            }
-            x += width;
-            rows.last_mut().into_iter().for_each(|row| row.push(index));
-        }
-        Legend { rows }
+    pub fn new(entries: Vec<Entry>) -> Legend {
+        let widest = |width: &dyn Fn(&Entry) -> f64| entries.iter().map(width).fold(0.0, f64::max);
+        let label_width = widest(&|entry| LABEL.width(&entry.label));
+        let note_width = widest(&|entry| NOTE.width(&entry.note));
+        let mut legend = Legend { entries, columns: 1, label_width, note_width };
+        legend.columns = (((WIDTH - LEFT - RIGHT) / legend.entry_width()) as usize).max(1);
+        legend
+    }
+
+    fn entry_width(&self) -> f64 {
+        let gap = if self.note_width > 0.0 { GAP } else { 0.0 };
+        SAMPLE + self.label_width + gap + self.note_width + 22.0
     }
 
     pub fn height(&self) -> f64 {
-        ROW * self.rows.len() as f64
+        ROW * self.entries.len().div_ceil(self.columns).max(1) as f64
     }
 
-    pub fn draw(&self, curves: &[Curve], drawing: &mut Drawing, top: f64) {
-        for (row, indices) in self.rows.iter().enumerate() {
-            let mut x = LEFT;
-            let y = top + ROW * row as f64 + 9.0;
-            for curve in indices.iter().map(|&index| &curves[index]) {
-                drawing.line((x, y), (x + 34.0, y), curve.stroke());
-                curve.draw_marker(drawing, (x + 17.0, y));
-                drawing.text(x + 40.0, y + 4.5, &curve.label, LABEL, Anchor::Start);
-                x += entry_width(curve);
+    pub fn draw(&self, drawing: &mut Drawing, top: f64) {
+        for (index, entry) in self.entries.iter().enumerate() {
+            let x = LEFT + (index % self.columns) as f64 * self.entry_width();
+            let y = top + ROW * (index / self.columns) as f64 + 9.0;
+            let mut line = |style| drawing.line((x, y), (x + 34.0, y), style);
+            match &entry.sample {
+                Sample::Curve(look) => line(look.stroke()),
+                Sample::MarkedCurve(look) => {
+                    line(look.stroke());
+                    look.draw_marker(drawing, (x + 17.0, y));
+                }
+                Sample::Line(style) => line(style.clone()),
             }
+            let x = x + SAMPLE;
+            drawing.text(x, y + 4.5, &entry.label, LABEL, Anchor::Start);
+            drawing.text(x + self.label_width + GAP, y + 4.5, &entry.note, NOTE, Anchor::Start);
         }
     }
-}
-
-fn entry_width(curve: &Curve) -> f64 {
-    40.0 + LABEL.width(&curve.label) + 26.0
 }

@@ -30,6 +30,11 @@ pub struct EvaluateOptions {
     #[arg(long)]
     pub matrix: bool,
 
+    /// Write the images that were predicted wrongly into this file, .csv: their file or row, true and
+    /// predicted class, probability
+    #[arg(long, value_name = "FILE")]
+    pub mistakes: Option<PathBuf>,
+
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
     #[arg(short, long, value_name = "DEVICE")]
     pub device: Option<String>,

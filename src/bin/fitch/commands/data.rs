@@ -1,6 +1,7 @@
 //! `fitch data`: lists the known sets, fetches them, and describes a set.
 
 use super::ignored_options::ignored_options;
+use super::mistakes::caption;
 use super::table::table;
 use crate::cli::{DataCommand, FetchOptions, InspectOptions, TrainOptions};
 use crate::config;
@@ -13,12 +14,15 @@ use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
 use fitch::data::{Dataset, Inspection, LoadOptions, Source};
 use fitch::files::write_whole;
-use fitch::report::{SheetImage, image_sheet};
+use fitch::report::{SheetImage, SheetRow, class_sheet, image_sheet};
 use fitch::text::with_separators;
 use std::path::{Path, PathBuf};
 
-/// How many images a sheet shows.
-const SHEET_IMAGES: usize = 50;
+/// A sheet has a row of its own for each of so few classes, with this many images.
+const CLASSES_WITH_ROWS: usize = 20;
+const ROW_IMAGES: usize = 8;
+/// With more classes it is a grid with an image of each.
+const GRID_COLUMNS: usize = 8;
 
 pub fn run(command: DataCommand, terminal: &Terminal) -> Result<Exit> {
     match command {
@@ -128,25 +132,40 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection, columns: Option
     )
 }
 
-/// Training images of all classes in turn.
+/// Training images of every class: a row for each of a few classes, else a grid with one image of each.
 fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
-    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
+    let count = dataset.classes.len();
+    let has_rows = count <= CLASSES_WITH_ROWS;
+    let of_each = if has_rows { ROW_IMAGES } else { 1 };
+    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); count];
     for (row, &label) in dataset.train.labels().iter().enumerate() {
         let rows = &mut by_class[label as usize];
-        if rows.len() < SHEET_IMAGES {
+        if rows.len() < of_each {
             rows.push(row);
         }
     }
-    let in_turn = (0..SHEET_IMAGES).flat_map(|index| by_class.iter().filter_map(move |rows| rows.get(index)));
-    let mut images = Vec::new();
-    for &row in in_turn.take(SHEET_IMAGES) {
-        let Some(image) = dataset.rgb_image(&dataset.train, row)? else {
-            let fault = format!("--to: {} holds no images", dataset.name);
-            return Err(UsageError(vec![fault]).into());
-        };
-        let class = dataset.classes[dataset.train.labels()[row] as usize].clone();
-        images.push(SheetImage { image, lines: vec![class, format!("image {row}")] });
+    let mut classes = Vec::new();
+    for (rows, class) in by_class.iter().zip(&dataset.classes) {
+        let mut images = Vec::new();
+        for &row in rows {
+            let Some(image) = dataset.rgb_image(&dataset.train, row)? else {
+                let fault = format!("--to: {} holds no images", dataset.name);
+                return Err(UsageError(vec![fault]).into());
+            };
+            let caption = caption(&dataset.train, row);
+            let lines = if has_rows { vec![caption] } else { vec![class.clone().into(), caption] };
+            images.push(SheetImage { image, lines });
+        }
+        classes.push(SheetRow { heading: class.clone(), images });
     }
-    let note = format!("{} of {} training images", images.len(), with_separators(dataset.train.len() as i64));
-    image_sheet(&dataset.name, &note, &images)
+    let shown: usize = by_class.iter().map(Vec::len).sum();
+    let total = with_separators(dataset.train.len() as i64);
+    let note = format!("{} of {total} training images", with_separators(shown as i64));
+    match has_rows {
+        true => class_sheet(&dataset.name, &note, &classes),
+        false => {
+            let images: Vec<SheetImage> = classes.into_iter().flat_map(|class| class.images).collect();
+            image_sheet(&dataset.name, &note, &images, GRID_COLUMNS)
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::built_model::RecordedRun;
 use super::json::json_text;
+use super::mistakes::mistakes_csv;
 use super::start_libtorch;
 use super::table::table;
 use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
@@ -13,6 +14,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Result, ensure};
 use fitch::data::{Dataset, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
+use fitch::files::write_whole;
 use fitch::metrics::{ClassScores, ConfusionMatrix};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
@@ -53,6 +55,10 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let evaluation = evaluate(&*model.network, &samples, configuration.batch_size)?;
     drop(testing);
 
+    if let Some(to) = &options.mistakes {
+        write_whole(to, &mistakes_csv(&dataset, &evaluation)?)?;
+        terminal.say(&format!("the wrong predictions are written to {}", to.display()));
+    }
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     terminal.result(&match options.format {

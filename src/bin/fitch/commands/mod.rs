@@ -14,6 +14,7 @@ mod help;
 mod ignored_options;
 mod json;
 mod man;
+mod mistakes;
 mod output_file;
 mod plot;
 mod plots;

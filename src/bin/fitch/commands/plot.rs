@@ -3,15 +3,16 @@
 use super::output_file::check_writable;
 use super::plots::{DrawingFormat, draw_curves, with_marks};
 use crate::cli::PlotOptions;
+use crate::config;
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::suggestion::did_you_mean;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
 use fitch::files::write_whole;
-use fitch::report::{HistoryCurves, chart, metric_names, read_curves, terminal_chart};
+use fitch::report::{ChartOptions, HistoryCurves, Scale, chart, metric_names, read_curves, terminal_chart};
 use fitch::run::{RunFolder, RunRecord};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The height of a chart in the terminal.
 const TERMINAL_ROWS: usize = 14;
@@ -21,14 +22,22 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
     if let Some(to) = &options.to {
         check_writable(to)?;
     }
-    let runs: Vec<HistoryCurves> = options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
+    let mut runs: Vec<HistoryCurves> =
+        options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
+    tell_apart(&mut runs, &options.runs);
+    let scale = match (options.log, options.linear) {
+        (true, _) => Scale::Logarithmic,
+        (_, true) => Scale::Linear,
+        _ => Scale::Auto,
+    };
+    let how = ChartOptions { scale, compares_training: options.training };
     let metrics = chosen_metrics(&options.metrics, &runs)?;
 
     if options.terminal {
         for run in &runs {
             for metric in &metrics {
-                let drawn =
-                    terminal_chart(run, metric, terminal.result_columns().unwrap_or(80), TERMINAL_ROWS);
+                let columns = terminal.result_columns().unwrap_or(80);
+                let drawn = terminal_chart(run, metric, scale, columns, TERMINAL_ROWS);
                 terminal.result(&format!("{}\n{drawn}\n", run.name))?;
             }
         }
@@ -36,12 +45,12 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
     }
     match (&options.to, format, &options.runs[..]) {
         (Some(to), Some(format), _) => {
-            let bytes = format.bytes(&chart(&runs, &metrics))?;
+            let bytes = format.bytes(&chart(&runs, &metrics, how))?;
             write_whole(to, &bytes)?;
             terminal.result(&format!("written to {}\n", to.display()))?;
         }
         (_, _, [folder]) if folder.is_dir() && options.metrics.is_empty() => {
-            draw_curves(&RunFolder::open(folder)?, &runs[0])?;
+            draw_curves(&RunFolder::open(folder)?, &runs[0], how)?;
             let written = "loss.svg, loss.png, accuracy.svg, accuracy.png";
             terminal.result(&format!("written to {}: {written}\n", folder.display()))?;
         }
@@ -61,12 +70,39 @@ fn drawing_format(path: &Path) -> Result<DrawingFormat> {
 
 fn read_run(path: &Path) -> Result<HistoryCurves> {
     if !path.is_dir() {
-        return read_curves(path);
+        let curves = read_curves(path)?;
+        return Ok(HistoryCurves { best: best_of(&curves), ..curves });
     }
     let folder = RunFolder::open(path)?;
     let file = folder.history_file();
     ensure!(file.exists(), "{} has no history.csv, so there is nothing to draw", path.display());
     Ok(with_marks(read_curves(&file)?, &folder, &RunRecord::load(&folder)?))
+}
+
+/// Runs of the same name are called by their paths.
+fn tell_apart(runs: &mut [HistoryCurves], paths: &[PathBuf]) {
+    let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
+    for (run, path) in runs.iter_mut().zip(paths) {
+        if names.iter().filter(|name| **name == run.name).count() > 1 {
+            run.name = path.display().to_string();
+        }
+    }
+}
+
+/// The best epoch of a history without a record, by the usual monitor.
+fn best_of(curves: &HistoryCurves) -> Option<(f64, String)> {
+    let (monitor, values) = ["val_loss", "val_accuracy", "loss", "accuracy"]
+        .into_iter()
+        .find_map(|name| Some((name, curves.values(name)?)))?;
+    let direction = config::direction_of(monitor);
+    let mut best: Option<(f64, f64)> = None;
+    for (&epoch, &value) in curves.epochs.iter().zip(values) {
+        let Some(value) = value else { continue };
+        if best.is_none_or(|(_, known)| direction.is_better(value, known)) {
+            best = Some((epoch, value));
+        }
+    }
+    best.map(|(epoch, _)| (epoch, monitor.to_string()))
 }
 
 /// The metrics that were asked for; by default loss and accuracy, or whatever there is.

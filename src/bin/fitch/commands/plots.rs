@@ -1,5 +1,6 @@
 //! The plots of a run folder: drawn while training runs, and when it has ended.
 
+use super::mistakes::{draw_mistakes, mistakes_csv};
 use super::run_page::page_of;
 use crate::failure;
 use crate::terminal::Terminal;
@@ -10,7 +11,7 @@ use fitch::metrics::ConfusionMatrix;
 use fitch::model::Model;
 use fitch::report::Drawing;
 use fitch::report::{
-    self, DiagramOptions, Fact, HistoryCurves, SheetImage, WorkbookContent, chart, heat_map, image_sheet,
+    self, ChartOptions, DiagramOptions, Fact, HistoryCurves, WorkbookContent, chart, heat_map,
 };
 use fitch::run::{RunFolder, RunRecord};
 use fitch::train::{Callback, Evaluation, History, StopReason, Training};
@@ -19,8 +20,6 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// A sheet of mistakes shows at most this many.
-const MAX_MISTAKES: usize = 25;
 /// Curves are redrawn no sooner than this,
 const DRAWING_INTERVAL: Duration = Duration::from_secs(3);
 /// and so rarely that drawing takes at most one part in this many of the time.
@@ -47,7 +46,8 @@ impl Callback for LivePlots<'_> {
             let start = Instant::now();
             let curves =
                 HistoryCurves { name: self.folder.name(), ..HistoryCurves::from(training.history()) };
-            if let Err(fault) = failure::guard(|| draw_curves(self.folder, &curves)) {
+            if let Err(fault) = failure::guard(|| draw_curves(self.folder, &curves, ChartOptions::default()))
+            {
                 // Training goes on without pictures.
                 self.has_failed = true;
                 training.note(format!("the curves are not drawn any more: {fault:#}"));
@@ -78,7 +78,7 @@ impl Subject<'_> {
         for metric in ["loss", "accuracy"] {
             pages.draw(metric, || {
                 let curves = with_marks(HistoryCurves::from(history), folder, record);
-                Ok(chart(&[curves], &[metric.to_string()]))
+                Ok(chart(&[curves], &[metric.to_string()], ChartOptions::default()))
             });
         }
         pages.draw("model", || Ok(report::diagram(model, DiagramOptions::default())));
@@ -97,6 +97,12 @@ impl Subject<'_> {
         let Some((dataset, test)) = self.test else { return Ok(()) };
         let confusion = confusion_csv(&matrix_of(dataset, test)?, &dataset.classes)?;
         write_whole(&self.folder.file("confusion.csv"), &confusion)
+    }
+
+    /// Writes mistakes.csv.
+    pub fn write_mistakes(&self) -> Result<()> {
+        let Some((dataset, test)) = self.test else { return Ok(()) };
+        write_whole(&self.folder.file("mistakes.csv"), &mistakes_csv(dataset, test)?)
     }
 }
 
@@ -188,9 +194,9 @@ impl DrawingFormat {
 }
 
 /// Draws the curves of a run: loss in one file, accuracy in another.
-pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves) -> Result<()> {
+pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves, how: ChartOptions) -> Result<()> {
     for metric in ["loss", "accuracy"] {
-        let drawing = chart(std::slice::from_ref(curves), &[metric.to_string()]);
+        let drawing = chart(std::slice::from_ref(curves), &[metric.to_string()], how);
         write_drawing(folder, metric, &drawing)?;
     }
     Ok(())
@@ -201,11 +207,14 @@ fn write_drawing(folder: &RunFolder, name: &str, drawing: &Drawing) -> Result<()
     write_whole(&folder.file(&format!("{name}.png")), &drawing.to_png()?)
 }
 
-/// Adds the name of the run, its best epoch and its early stop.
+/// Adds the name of the run, its best epoch, its early stop and its test.
 pub fn with_marks(curves: HistoryCurves, folder: &RunFolder, record: &RunRecord) -> HistoryCurves {
     let stopped_early = record.stop_reason.as_deref() == Some(StopReason::EarlyStopping.name());
+    let test = [("loss", record.test_loss), ("accuracy", record.test_accuracy)];
+    let test = test.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
     HistoryCurves {
         name: folder.name(),
+        test: test.filter(|(_, value)| value.is_finite()).collect(),
         best: record.best_epoch.map(|epoch| (epoch as f64, record.monitor.clone())),
         stopped_early: curves.epochs.last().copied().filter(|_| stopped_early),
         ..curves
@@ -221,32 +230,6 @@ fn confusion_csv(matrix: &ConfusionMatrix, classes: &[String]) -> Result<Vec<u8>
         writer.write_record(std::iter::once(class.clone()).chain(counts.iter().map(u64::to_string)))?;
     }
     Ok(writer.into_inner()?)
-}
-
-/// Draws the images that the model was most confidently wrong about, if it made a mistake.
-fn draw_mistakes(dataset: &Dataset, test: &Evaluation) -> Result<Option<Vec<u8>>> {
-    let labels = dataset.test.labels();
-    let mut wrong: Vec<usize> =
-        (0..labels.len()).filter(|&index| labels[index] != test.predictions[index]).collect();
-    if wrong.is_empty() {
-        return Ok(None);
-    }
-    let total = wrong.len();
-    wrong.sort_by(|&a, &b| test.confidences[b].total_cmp(&test.confidences[a]));
-    wrong.truncate(MAX_MISTAKES);
-    let mut mistakes = Vec::new();
-    for index in wrong {
-        let Some(image) = dataset.rgb_image(&dataset.test, index)? else { return Ok(None) };
-        let class = |class: i64| &dataset.classes[class as usize];
-        let lines = vec![
-            class(labels[index]).clone(),
-            format!("predicted {}", class(test.predictions[index])),
-            format!("{:.1} % sure, image {index}", 100.0 * test.confidences[index]),
-        ];
-        mistakes.push(SheetImage { image, lines });
-    }
-    let note = format!("{} of {total} wrong test images", mistakes.len());
-    Ok(Some(image_sheet("Most confident mistakes", &note, &mistakes)?))
 }
 
 fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookContent> {

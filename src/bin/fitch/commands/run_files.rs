@@ -60,7 +60,7 @@ impl RunFiles<'_> {
             names.push("weights.safetensors".to_string());
         }
         let needs_test = record.test_loss.is_none()
-            || ["confusion.csv", "confusion.svg", "confusion.png", "mistakes.png"]
+            || ["confusion.csv", "confusion.svg", "confusion.png", "mistakes.csv", "mistakes.png"]
                 .iter()
                 .any(|name| is_wanted(name));
         let testing = terminal.busy("testing");
@@ -94,11 +94,17 @@ impl RunFiles<'_> {
             }
         }
         let test = test.as_ref().map(|(dataset, test)| (*dataset, test));
-        let confusion = Subject { folder, record, history, model: network.model(), test };
-        if is_wanted("confusion.csv") && test.is_some() {
-            match failure::guard(|| confusion.write_confusion()) {
-                Ok(()) => names.push("confusion.csv".to_string()),
-                Err(fault) => terminal.warn(&format!("{fault:#}")),
+        let results = Subject { folder, record, history, model: network.model(), test };
+        let tables: [(&str, &dyn Fn() -> Result<()>); 2] = [
+            ("confusion.csv", &|| results.write_confusion()),
+            ("mistakes.csv", &|| results.write_mistakes()),
+        ];
+        for (name, write) in tables {
+            if is_wanted(name) && test.is_some() {
+                match failure::guard(write) {
+                    Ok(()) => names.push(name.to_string()),
+                    Err(fault) => terminal.warn(&format!("{fault:#}")),
+                }
             }
         }
         // A run whose record has a stop reason has everything but pictures and pages.

@@ -7,7 +7,7 @@ use crate::live::LiveLine;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::metrics::Better;
-use fitch::report::{HistoryCurves, terminal_chart};
+use fitch::report::{HistoryCurves, Scale, terminal_chart};
 use fitch::run::{Phase, RunLock, RunProgress};
 use fitch::train::{Callback, History, Training};
 use std::fmt;
@@ -133,7 +133,7 @@ impl TrainingProgress<'_> {
         const ROWS: usize = 9;
         if self.shown.style == ProgressKind::Bar {
             let columns = self.terminal.columns().min(72);
-            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", columns, ROWS);
+            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", Scale::Auto, columns, ROWS);
             self.terminal.say(&format!("\n{drawn}"));
         }
     }
