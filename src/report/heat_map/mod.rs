@@ -11,7 +11,6 @@ use crate::metrics::ConfusionMatrix;
 use crate::text::with_separators;
 use color_scale::ColorScale;
 use grid::Grid;
-use std::cmp::Reverse;
 use worst_pairs::WorstPairs;
 
 const TITLE: Font = Font::new(19.0, INK).bold();
@@ -30,7 +29,7 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
         count => {
             let count = with_separators(count as i64);
             (
-                worst_classes(matrix),
+                matrix.worst_classes(WORST_CLASSES),
                 format!("Confusion matrix: the {WORST_CLASSES} of {count} classes with the most mistakes"),
             )
         }
@@ -56,22 +55,6 @@ pub fn heat_map(matrix: &ConfusionMatrix, classes: &[String]) -> Drawing {
     scale.draw(&mut drawing);
     pairs.draw(&mut drawing);
     drawing
-}
-
-/// The classes with the most mistakes, whether they were taken for others or others for them, in their order.
-fn worst_classes(matrix: &ConfusionMatrix) -> Vec<usize> {
-    let mut mistakes = vec![0u64; matrix.counts.len()];
-    for (truth, counts) in matrix.counts.iter().enumerate() {
-        for (prediction, &count) in counts.iter().enumerate().filter(|(prediction, _)| *prediction != truth) {
-            mistakes[truth] += count;
-            mistakes[prediction] += count;
-        }
-    }
-    let mut worst: Vec<usize> = (0..mistakes.len()).collect();
-    worst.sort_by_key(|&class| (Reverse(mistakes[class]), class));
-    worst.truncate(WORST_CLASSES);
-    worst.sort_unstable();
-    worst
 }
 
 fn accuracy_note(matrix: &ConfusionMatrix) -> String {

@@ -45,6 +45,14 @@ fn place(images: &Images, index: usize) -> String {
     }
 }
 
+/// What an image is called where there is room: the name of its file in the data set, or `row 7`.
+pub fn full_caption(images: &Images, index: usize) -> String {
+    match images.origin(index) {
+        ImageOrigin::File(name) => name.to_string(),
+        ImageOrigin::Row(row) => format!("row {row}"),
+    }
+}
+
 /// What an image is called on a sheet: the name of its file, without the folders, or `row 7`.
 pub fn caption(images: &Images, index: usize) -> SheetLine {
     match images.origin(index) {

@@ -1,6 +1,7 @@
 //! The page of a run: from what is known when it has ended, or from the files in its folder.
 
 use super::built_model::RecordedRun;
+use super::mistakes::full_caption;
 use super::run_files::SUMMARY_COLUMNS;
 use crate::config;
 use anyhow::{Context, Result, ensure};
@@ -91,7 +92,7 @@ fn mistakes(dataset: &Dataset, test: &Evaluation) -> (Vec<usize>, Vec<Mistake>) 
     let labels = dataset.test.labels();
     let wrong = (0..labels.len()).filter(|&index| labels[index] != test.predictions[index]);
     let mistake = |index: usize| Mistake {
-        name: format!("image {index}"),
+        name: full_caption(&dataset.test, index),
         truth: labels[index] as usize,
         predicted: test.predictions[index] as usize,
         probability: test.confidences[index],
