@@ -109,7 +109,7 @@ fn without_the_images_the_page_has_what_the_folder_knows() {
     assert!(said.stderr.contains("--dataset PATH says where they are now"), "{said:?}");
     let page = place.read("page.html");
     let mistake =
-        "<b>plain</b> taken for <b>&lt;/script&gt;&lt;b&gt;</b></span><small>87.5 % sure, row 7</small>";
+        "<b>plain</b> predicted as <b>&lt;/script&gt;&lt;b&gt;</b></span><small>87.5 % sure, row 7</small>";
     assert!(
         page.contains(mistake) && page.contains("class=\"wrong\"") && !page.contains("data:image"),
         "{page}"

@@ -139,8 +139,12 @@ fn a_watched_run_is_shown_live_until_q() {
     let Some(terminal) = Tmux::start(&place, 80, &watch) else { return };
     let mut command = place.command(&[&ENDLESS[..], &["--out", "run"]].concat());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    terminal.wait_for("   1/9999 ");
-    terminal.wait_for("epoch    2/9999  ");
+    let has = |is_live: bool| {
+        let lines = terminal.lines();
+        lines.iter().any(|line| line.contains("/9999 ") && line.starts_with("epoch ") == is_live)
+    };
+    wait_until("finished epoch", || has(false));
+    wait_until("epoch in progress", || has(true));
     terminal.tmux(&["send-keys", "q"]);
     terminal.wait_for("<exit 0>");
     assert!(!terminal.lines().iter().any(|line| line.contains('━')), "{:#?}", terminal.lines());

@@ -13,7 +13,7 @@ const MAX_PAIRS: usize = 12;
 /// Of more classes than this, the scores of those in the matrix are shown.
 const MAX_SCORES: usize = 1_000;
 
-/// How often each class was taken for each.
+/// How often each class was predicted as each.
 pub struct Confusion<'a> {
     /// The counts.
     pub matrix: &'a ConfusionMatrix,
@@ -100,9 +100,9 @@ impl Confusion<'_> {
 
     fn button(&self, truth: usize, predicted: usize, shown: &str) -> String {
         let count = self.matrix.counts[truth][predicted];
-        let [of_class, taken_for] = [truth, predicted].map(|class| shortened(&self.classes[class]));
+        let [of_class, prediction] = [truth, predicted].map(|class| shortened(&self.classes[class]));
         let label =
-            text(&format!("{of_class} taken for {taken_for}: {}", counted(count as usize, "mistake")));
+            text(&format!("{of_class} predicted as {prediction}: {}", counted(count as usize, "mistake")));
         format!("<button data-cell=\"{truth},{predicted}\" aria-label=\"{label}\">{shown}</button>")
     }
 

@@ -25,7 +25,7 @@ pub struct Mistake {
     pub name: String,
     /// Its class.
     pub truth: usize,
-    /// The class it was taken for.
+    /// The class that was predicted.
     pub predicted: usize,
     /// The probability that the model gave to that class.
     pub probability: f64,
@@ -75,7 +75,7 @@ pub(super) fn html(mistakes: &[Mistake], classes: &[String], picture: &Picture) 
     let mut room = MAX_PICTURE_BYTES;
     for index in listed {
         let Mistake { name, truth, predicted, probability } = &mistakes[index];
-        let (of_class, taken_for) = (text(&classes[*truth]), text(&classes[*predicted]));
+        let (of_class, prediction) = (text(&classes[*truth]), text(&classes[*predicted]));
         let _ = write!(list, "<li data-cell=\"{truth},{predicted}\">");
         if room > 0
             && let Some(image) = picture(index)?
@@ -96,7 +96,7 @@ pub(super) fn html(mistakes: &[Mistake], classes: &[String], picture: &Picture) 
         }
         let _ = writeln!(
             list,
-            "<span><b>{of_class}</b> taken for <b>{taken_for}</b></span><small>{:.1} % sure, {}</small></li>",
+            "<span><b>{of_class}</b> predicted as <b>{prediction}</b></span><small>{:.1} % sure, {}</small></li>",
             100.0 * probability,
             text(name)
         );

@@ -69,7 +69,7 @@ fn worst(confusion: &Confusion) -> Option<String> {
     let &(truth, predicted, count) = confusion.pairs().first()?;
     let class = |class: usize| &confusion.classes[class];
     Some(format!(
-        "The most frequent mistake on the test set: {} taken for {}, {}.",
+        "The most frequent mistake on the test set: {} predicted as {}, {}.",
         class(truth),
         class(predicted),
         counted(count as usize, "time")
