@@ -38,6 +38,7 @@ pub trait Layer: Debug + Send + Sync {
     }
 
     /// The arguments as a drawing shows them: `16, 3 × 3`.
+    #[cfg_attr(not(feature = "report"), allow(dead_code))]
     fn settings(&self) -> String {
         self.arguments()
     }
