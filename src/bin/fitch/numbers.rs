@@ -1,6 +1,6 @@
 //! Numbers as text in the width that there is: fewer digits rather than a broken number.
 
-/// A number in `width` characters, with so many decimals if they fit, else with fewer, else with an exponent. What
+/// A number in `width` characters, with all `decimals` if they fit, else with fewer, else with an exponent. What
 /// does not fit even so is whole all the same. A number that these decimals would show as zero has an exponent.
 pub fn number(value: f64, decimals: usize, width: usize) -> String {
     if !value.is_finite() {

@@ -2,7 +2,7 @@
 
 use console::measure_text_width;
 
-/// A text whose lines have at most so many columns, but for words that are longer: names of files are left whole.
+/// Breaks a text into lines that fit the columns. Longer words stay whole: they may be names of files.
 pub fn wrap(text: &str, columns: usize) -> String {
     text.split('\n').map(|line| wrap_line(line, columns)).collect::<Vec<_>>().join("\n")
 }

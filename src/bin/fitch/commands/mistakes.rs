@@ -10,7 +10,7 @@ const MAX_SHOWN: usize = 25;
 const COLUMNS: usize = 5;
 
 /// The test images that were predicted wrongly, those of which the model was most confident first.
-fn wrong(dataset: &Dataset, test: &Evaluation) -> Vec<usize> {
+pub fn wrong(dataset: &Dataset, test: &Evaluation) -> Vec<usize> {
     let labels = dataset.test.labels();
     let mut wrong: Vec<usize> =
         (0..labels.len()).filter(|&index| labels[index] != test.predictions[index]).collect();

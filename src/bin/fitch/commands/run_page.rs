@@ -1,7 +1,7 @@
 //! The page of a run: from what is known when it has ended, or from the files in its folder.
 
 use super::built_model::RecordedRun;
-use super::mistakes::full_caption;
+use super::mistakes::{full_caption, wrong};
 use super::run_files::SUMMARY_COLUMNS;
 use crate::config;
 use anyhow::{Context, Result, ensure};
@@ -28,7 +28,8 @@ pub fn page_of(
     let model = summary(model, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
     let Some((dataset, test)) = test else { return page_without_images(folder, record, history, &model, "") };
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, dataset.classes.len())?;
-    let (indices, mistakes) = mistakes(dataset, test);
+    let wrong = wrong(dataset, test);
+    let mistakes: Vec<Mistake> = wrong.iter().map(|&index| mistake(dataset, test, index)).collect();
     page(&PageContent {
         name: &folder.name(),
         record,
@@ -36,7 +37,7 @@ pub fn page_of(
         model: &model,
         confusion: Some(Confusion { matrix: &matrix, classes: &dataset.classes }),
         mistakes: &mistakes,
-        picture: &|mistake| dataset.rgb_image(&dataset.test, indices[mistake]),
+        picture: &|mistake| dataset.rgb_image(&dataset.test, wrong[mistake]),
         script: "",
     })
 }
@@ -87,17 +88,13 @@ fn page_without_images(
     })
 }
 
-/// The test images that were classified wrongly: their indices, and what is told of them.
-fn mistakes(dataset: &Dataset, test: &Evaluation) -> (Vec<usize>, Vec<Mistake>) {
-    let labels = dataset.test.labels();
-    let wrong = (0..labels.len()).filter(|&index| labels[index] != test.predictions[index]);
-    let mistake = |index: usize| Mistake {
+fn mistake(dataset: &Dataset, test: &Evaluation, index: usize) -> Mistake {
+    Mistake {
         name: full_caption(&dataset.test, index),
-        truth: labels[index] as usize,
+        truth: dataset.test.labels()[index] as usize,
         predicted: test.predictions[index] as usize,
         probability: test.confidences[index],
-    };
-    wrong.map(|index| (index, mistake(index))).unzip()
+    }
 }
 
 /// Reads mistakes.csv: the file or the row of each mistake, the true and the predicted class, the probability.

@@ -160,7 +160,7 @@ fn with_few_decimals(cell: &str) -> String {
     }
 }
 
-/// A name in so many columns, with a gap in its middle if it is longer.
+/// A name that fits the columns: a longer one loses its middle.
 fn shortened(name: &str, columns: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut kept = letters.len();

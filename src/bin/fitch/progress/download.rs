@@ -86,7 +86,7 @@ impl DownloadProgress<'_> {
     }
 }
 
-/// The line of work that has gone on for so many seconds.
+/// A line that names the work and how long it has taken so far.
 fn work_line(work: Work, done: Done, seconds: f64, columns: usize) -> String {
     let amount = |amount: u64| match work {
         Work::Decoding => format!("{} images", with_separators(amount as i64)),

@@ -79,7 +79,7 @@ impl EpochLines {
         is_best
     }
 
-    /// An epoch as a row of at most so many columns, after the head if that is new.
+    /// An epoch as a row that fits the columns, preceded by the head if that is new.
     pub fn row(&mut self, record: &EpochRecord, step_seconds: Option<f64>, columns: usize) -> String {
         let is_best = self.note(record);
         let layout = self.fit(columns, step_seconds.is_some());

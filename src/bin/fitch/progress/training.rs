@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// The running metrics are read this often: reading them makes the host wait for the device.
 const METRICS_INTERVAL: Duration = Duration::from_millis(200);
-/// Onlookers are told this often.
+/// How often the progress is written for `fitch watch`.
 const TOLD_INTERVAL: Duration = Duration::from_secs(1);
 /// Epochs that take less have one bar for the whole run, in seconds.
 const SHORT_EPOCH: f64 = 1.0;

@@ -36,7 +36,7 @@ const FILE_POLICY: &str = "sandbox allow-scripts; default-src 'none'; script-src
 
 /// Curves are read again so rarely that it takes at most one part in this many of the time.
 const SHARE: u32 = 100;
-/// The curves of so many runs are kept.
+/// The number of runs whose curves are kept.
 const MAX_KEPT: usize = 256;
 
 pub struct Answers {
@@ -61,21 +61,23 @@ impl Answers {
     }
 
     fn route(&self, path: &str, query: &HashMap<String, String>) -> Result<Response> {
-        let own = |content_type, body: String| Response {
+        let own = |content_type, body: Vec<u8>| Response {
             status: "200 OK",
             content_type,
             policy: OWN_POLICY,
-            body: body.into_bytes(),
+            body,
         };
         let javascript = "text/javascript; charset=utf-8";
         Ok(match path {
-            "" => own("text/html; charset=utf-8", PAGE.to_string()),
-            "board.css" => own("text/css; charset=utf-8", format!("{}{STYLE}", page::STYLE)),
-            "board.js" => own(javascript, format!("{}{}{SCRIPT}", page::CURVES_SCRIPT, page::TABLES_SCRIPT)),
+            "" => own("text/html; charset=utf-8", PAGE.into()),
+            "board.css" => own("text/css; charset=utf-8", format!("{}{STYLE}", page::STYLE).into()),
+            "board.js" => {
+                own(javascript, format!("{}{}{SCRIPT}", page::CURVES_SCRIPT, page::TABLES_SCRIPT).into())
+            }
             "runs" => {
                 let since = query.get("since").and_then(|since| since.parse().ok()).unwrap_or(0);
                 let changes = self.watched.lock().unwrap_or_else(PoisonError::into_inner).changes(since);
-                own("application/json", changes.to_string())
+                own("application/json", changes.to_string().into())
             }
             "curves" | "run" => {
                 let id = query.get("run").map_or("", String::as_str);
@@ -85,9 +87,7 @@ impl Answers {
                     Some((folder, has_ended)) => {
                         check_plain(&folder)?;
                         match path {
-                            "curves" => {
-                                own("application/json", String::from_utf8(self.curves(id, &folder)?)?)
-                            }
+                            "curves" => own("application/json", self.curves(id, &folder)?),
                             _ => run_page(&folder, has_ended)?,
                         }
                     }

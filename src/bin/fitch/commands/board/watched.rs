@@ -41,7 +41,7 @@ struct Run {
     is_running: bool,
     /// Whether it may have another summary than before.
     has_changed: bool,
-    /// What browsers are told.
+    /// What the page shows of the run.
     summary: Value,
     /// When that changed last.
     version: u64,
