@@ -4,7 +4,7 @@ use super::axis::{Axis, Scale, range};
 use super::history_curves::HistoryCurves;
 
 /// Draws a metric's training (`•`) and validation (`○`) of a run, `◉` where both meet, in `rows` rows of at most
-/// `columns` characters. The text is empty if there is nothing to draw.
+/// `columns` characters, with the best epoch marked below. The text is empty if there is nothing to draw.
 pub fn terminal_chart(
     curves: &HistoryCurves,
     metric: &str,
@@ -52,11 +52,32 @@ pub fn terminal_chart(
     for (tick, label) in axis.ticks.iter().zip(labels) {
         labelled[row_of(*tick)] = label;
     }
-    let legend: Vec<String> = series
+    let mut legend: Vec<String> = series
         .iter()
         .map(|(_, sign)| format!("{sign} {}", if *sign == '•' { metric } else { &validation }))
         .collect();
-    let mut text = format!("{:margin$}   {}\n", "", legend.join("   "));
+    if cells.iter().flatten().any(|&cell| cell == '◉') {
+        legend.push("◉ both".to_string());
+    }
+    let mut bottom = vec!['─'; width];
+    if let Some((epoch, _)) = &curves.best {
+        bottom[column_of(*epoch)] = '▲';
+        legend.push(format!("▲ best epoch {epoch}"));
+    }
+    let mut text = String::new();
+    let mut line = 0;
+    for part in legend {
+        let length = part.chars().count();
+        // The legend goes on below where a line is full.
+        if line == 0 || margin + line + 3 + length > columns {
+            text += if line == 0 { "" } else { "\n" };
+            text += &" ".repeat(margin);
+            line = 0;
+        }
+        text += &format!("   {part}");
+        line += 3 + length;
+    }
+    text.push('\n');
     for (label, row) in labelled.iter().zip(&cells) {
         let line: String = row.iter().collect();
         let edge = if label.is_empty() { '│' } else { '┤' };
@@ -68,7 +89,8 @@ pub fn terminal_chart(
         format!("epoch {last}"),
         rest = width - first.to_string().len().min(width)
     );
-    text + &format!("{:margin$} └{}\n{:margin$}  {ends}\n", "", "─".repeat(width), "")
+    let bottom: String = bottom.into_iter().collect();
+    text + &format!("{:margin$} └{bottom}\n{:margin$}  {ends}\n", "", "")
 }
 
 #[cfg(test)]
@@ -79,6 +101,7 @@ mod tests {
         let metrics = [("loss".to_string(), loss.to_vec()), ("val_loss".to_string(), val_loss.to_vec())];
         HistoryCurves {
             epochs: (1..=loss.len()).map(|epoch| epoch as f64).collect(),
+            best: Some((loss.len() as f64, "val_loss".to_string())),
             metrics: metrics.into(),
             ..HistoryCurves::default()
         }
@@ -90,13 +113,16 @@ mod tests {
         let text = terminal_chart(&curves, "loss", Scale::Linear, 24, 5);
         assert_eq!(
             text,
-            "      • loss   ○ val_loss\n\
+            "      • loss\n\
+             \u{20}     ○ val_loss\n\
+             \u{20}     ◉ both\n\
+             \u{20}     ▲ best epoch 3\n\
              1.0 ┤•\n\
              \u{20}   │\n\
              0.5 ┤○        ◉       ○\n\
              \u{20}   │\n\
              0.0 ┤                 •\n\
-             \u{20}   └──────────────────\n\
+             \u{20}   └─────────────────▲\n\
              \u{20}    1          epoch 3\n"
         );
     }

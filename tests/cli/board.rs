@@ -203,3 +203,30 @@ fn a_browser_shows_the_runs_while_one_is_in_progress() {
         assert!(page.html.contains("class=\"curve validation\""), "{run}");
     }
 }
+
+#[test]
+fn the_page_of_a_running_training_follows_it() {
+    let Some(browser) = browser("the_page_of_a_running_training_follows_it") else { return };
+    let place = Place::new();
+    let _training = start_training(&place);
+    let board = Board::start(&place, &[]);
+    let mut page = browser.live(&format!("{}run?run=live", board.address), 380, 800);
+    page.value("globalThis.isSamePage = true; document.querySelector('#history th button').click()");
+    page.value("document.querySelector('#history th button').click()");
+    let rows = "[...document.querySelectorAll('#history tbody th')].map(cell => parseInt(cell.textContent))";
+    let newest = page.value(&format!("{rows}[0]")).as_u64().unwrap();
+    page.wait_for(&format!("{rows}[0] > {}", newest + 1));
+    let shown = page.value(rows);
+    let shown: Vec<u64> = shown.as_array().unwrap().iter().map(|epoch| epoch.as_u64().unwrap()).collect();
+    assert!(shown.is_sorted_by(|one, other| one > other), "the order is lost: {shown:?}");
+    assert_eq!(page.value("isSamePage"), true, "loaded anew");
+    // A phone has room for it, and for the board.
+    let is_wider = "document.scrollingElement.scrollWidth > innerWidth";
+    assert_eq!(page.value(is_wider), false);
+    assert!(page.faults.is_empty(), "{:?}", page.faults);
+    drop(page);
+    let mut page = browser.live(&board.address, 380, 800);
+    page.wait_for("document.body.textContent.includes('1 in progress')");
+    assert_eq!(page.value(is_wider), false);
+    assert!(page.faults.is_empty(), "{:?}", page.faults);
+}

@@ -56,6 +56,9 @@
   }
 
   if (curves) drawCurves(run);
-  document.querySelectorAll("table.sortable").forEach(table => makeSortable(table));
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const sort = makeSortable(table);
+    if (table.closest("#history")) globalThis.sortHistory = sort;
+  }
   pickMistakes();
 })();

@@ -133,7 +133,10 @@ impl TrainingProgress<'_> {
         const ROWS: usize = 9;
         if self.shown.style == ProgressKind::Bar {
             let columns = self.terminal.columns().min(72);
-            let drawn = terminal_chart(&HistoryCurves::from(history), "loss", Scale::Auto, columns, ROWS);
+            let Shown { monitor, direction, .. } = &self.shown;
+            let best = history.best(monitor, *direction).map(|(epoch, _)| (epoch as f64, monitor.clone()));
+            let curves = HistoryCurves { best, ..HistoryCurves::from(history) };
+            let drawn = terminal_chart(&curves, "loss", Scale::Auto, columns, ROWS);
             self.terminal.say(&format!("\n{drawn}"));
         }
     }

@@ -12,11 +12,14 @@
     if (sections(now) !== sections(document)) return location.reload();
     if (data === old.textContent) return;
     old.textContent = data;
-    for (const id of ["summary", "history"]) {
-      const section = document.getElementById(id);
-      if (section) section.replaceChildren(...now.getElementById(id).childNodes);
+    document.getElementById("summary").replaceChildren(...now.getElementById("summary").childNodes);
+    // The head of the history stays, with the order that was chosen and whatever has the focus there.
+    const table = document.querySelector("#history table");
+    if (table) {
+      for (const part of ["caption", "tbody"])
+        table.querySelector(part).replaceChildren(...now.querySelector(`#history ${part}`).childNodes);
+      sortHistory();
     }
-    document.querySelectorAll("#history table").forEach(table => makeSortable(table));
     drawCurves(JSON.parse(data));
   };
   setTimeout(again, 1000);
