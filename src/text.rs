@@ -28,6 +28,12 @@ pub(crate) fn size_text(parameters: i64) -> String {
     format!("{size:.2} {unit}")
 }
 
+/// `1 epoch`, `1,000 epochs`.
+pub fn counted(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {what}{ending}", with_separators(number as i64))
+}
+
 /// A number of bytes for people: `70 GiB`, `3.5 GiB`, `120 MiB`.
 pub fn byte_size(bytes: u64) -> String {
     let mut size = bytes as f64;

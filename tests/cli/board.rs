@@ -159,7 +159,7 @@ fn it_shows_nothing_else_and_to_nobody_else() {
     ] {
         assert_eq!(status(board.send(request)), answer, "{request}");
     }
-    place.run(&["board", "nowhere"]).with_fault(1, &["cannot look for runs below nowhere"]);
+    place.run(&["board", "nowhere"]).with_fault(1, &["there is no folder nowhere"]);
 }
 
 #[test]

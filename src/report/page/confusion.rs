@@ -1,9 +1,11 @@
 //! The confusion matrix as a table whose cells lead to their mistakes.
 
 use super::html::{scrolling, text};
-use super::numbers::counted;
 use crate::metrics::ConfusionMatrix;
-use crate::text::with_separators;
+use crate::report::drawing::INK;
+use crate::report::font::Font;
+use crate::report::labels::labels;
+use crate::text::{counted, with_separators};
 use std::cmp::Reverse;
 use std::fmt::Write;
 
@@ -61,19 +63,23 @@ impl Confusion<'_> {
     }
 
     fn table(&self, shown: &[usize], part: &str) -> String {
-        let numbers = if shown.len() > 24 { " dense" } else { "" };
+        let is_dense = shown.len() > 24;
+        let numbers = if is_dense { " dense" } else { "" };
+        let names: Vec<String> = shown.iter().map(|&class| self.classes[class].clone()).collect();
+        let row_names = headings(&names, ROW_WIDTH);
+        let column_names = headings(&names, if is_dense { DENSE_COLUMN_WIDTH } else { COLUMN_WIDTH });
         let mut table = format!(
             "<table class=\"confusion{numbers}\"><caption>Test images{part}</caption>\n<thead><tr>\
              <th scope=\"col\">true \\ predicted</th>"
         );
-        for &class in shown {
-            let _ = write!(table, "<th scope=\"col\"><span>{}</span></th>", text(&self.classes[class]));
+        for name in &column_names {
+            let _ = write!(table, "<th scope=\"col\"><span>{name}</span></th>");
         }
         table += "</tr></thead>\n<tbody>\n";
-        for &truth in shown {
+        for (&truth, name) in shown.iter().zip(&row_names) {
             let counts = &self.matrix.counts[truth];
             let total: u64 = counts.iter().sum();
-            let _ = write!(table, "<tr><th scope=\"row\">{}</th>", text(&self.classes[truth]));
+            let _ = write!(table, "<tr><th scope=\"row\">{name}</th>");
             for &predicted in shown {
                 let count = counts[predicted];
                 // The root of the share, so that a single mistake among thousands can still be seen; not so dark
@@ -113,7 +119,9 @@ impl Confusion<'_> {
         }
         let mut list = "<h3>Most frequent mistakes</h3>\n<ol class=\"pairs\">\n".to_string();
         for &(truth, predicted, count) in pairs.iter().take(MAX_PAIRS) {
-            let shown = format!("{} &rarr; {}", text(&self.classes[truth]), text(&self.classes[predicted]));
+            let [of_class, prediction] =
+                [truth, predicted].map(|class| text(&shortened(&self.classes[class])));
+            let shown = format!("{of_class} &rarr; {prediction}");
             let times = counted(count as usize, "time");
             let _ = writeln!(list, "<li>{} {times}</li>", self.button(truth, predicted, &shown));
         }
@@ -124,6 +132,7 @@ impl Confusion<'_> {
         let scores = self.matrix.scores();
         let all: Vec<usize> = (0..scores.len()).collect();
         let shown = if all.len() > MAX_SCORES { worst } else { &all };
+        let names: Vec<String> = shown.iter().map(|&class| self.classes[class].clone()).collect();
         let mut table =
             "<table class=\"sortable\"><caption>Each class on the test set</caption>\n<thead><tr>"
                 .to_string();
@@ -131,8 +140,9 @@ impl Confusion<'_> {
             let _ = write!(table, "<th scope=\"col\">{name}</th>");
         }
         table += "</tr></thead>\n<tbody>\n";
-        for (class, scores) in shown.iter().map(|&class| (&self.classes[class], scores[class])) {
-            let _ = write!(table, "<tr><th scope=\"row\">{}</th><td>{}</td>", text(class), scores.samples);
+        for (name, scores) in headings(&names, ROW_WIDTH).iter().zip(shown.iter().map(|&class| scores[class]))
+        {
+            let _ = write!(table, "<tr><th scope=\"row\">{name}</th><td>{}</td>", scores.samples);
             for score in [scores.precision, scores.recall, scores.f1] {
                 match score.is_nan() {
                     true => table += "<td></td>",
@@ -144,6 +154,23 @@ impl Confusion<'_> {
         table += "</tbody></table>\n";
         scrolling("Scores of each class", &table)
     }
+}
+
+/// In pixels: less than the page leaves, as the fonts of browsers differ.
+const ROW_WIDTH: f64 = 140.0;
+const COLUMN_WIDTH: f64 = 54.0;
+/// Turned upright.
+const DENSE_COLUMN_WIDTH: f64 = 90.0;
+
+/// Names for the head of a table, shortened so that they can be told apart; a pointer shows the whole name.
+fn headings(names: &[String], width: f64) -> Vec<String> {
+    const FONT: Font = Font::new(12.0, INK);
+    let shown = labels(FONT, names, width);
+    let heading = |(shown, name): (&String, &String)| match shown == name {
+        true => text(name),
+        false => format!("<abbr title=\"{}\">{}</abbr>", text(name), text(shown)),
+    };
+    shown.iter().zip(names).map(heading).collect()
 }
 
 /// A name without its middle if it is long.

@@ -1,6 +1,8 @@
 "use strict";
 // Curves over epochs, drawn as SVG. A pointer or the arrow keys choose an epoch, whose values are shown.
 const SVG = "http://www.w3.org/2000/svg";
+const COLORS = 7;
+const DASHES = [["none", "2 3", "10 3 2 3"], ["7 4", "4 2", "7 3 2 3 2 3"]];
 
 function shape(name, attributes, parent) {
   const node = document.createElementNS(SVG, name);
@@ -44,7 +46,8 @@ function scaleOf(min, max, isLogarithmic) {
   if (max - min <= Number.EPSILON * Math.abs(max)) {
     const room = Math.abs(max) * 0.1 || 0.5;
     min -= room;
-    max += room;
+    // A share stays one.
+    max = max <= 1 && max + room > 1 ? 1 : max + room;
   }
   if (min >= 0 && min < 0.35 * max) min = 0;
   const step = niceStep((max - min) / 5);
@@ -106,7 +109,9 @@ class Chart {
 
   look(one, attributes) {
     const kind = one.isValidation ? "curve validation" : "curve";
-    return { ...attributes, class: kind, style: `stroke: var(--c${one.color % 7})` };
+    // Of lines whose colour others have already.
+    const dash = DASHES[one.isValidation ? 1 : 0][Math.floor(one.color / COLORS) % 3];
+    return { ...attributes, class: kind, style: `stroke: var(--c${one.color % COLORS}); stroke-dasharray: ${dash}` };
   }
 
   draw() {
@@ -164,7 +169,7 @@ class Chart {
       const next = one.values[index + 1] ?? null;
       if (before === null && next === null) {
         const [cx, cy] = place.split(" ");
-        shape("circle", { cx, cy, r: 3, style: `fill: var(--c${one.color % 7})` }, svg);
+        shape("circle", { cx, cy, r: 3, style: `fill: var(--c${one.color % COLORS})` }, svg);
       } else path += (before === null ? "M" : "L") + place;
       before = value;
     });
@@ -216,12 +221,12 @@ class Chart {
     this.tip.replaceChildren(element("b", { textContent: `epoch ${epoch}` }));
     const values = this.at(epoch).sort((one, other) => other.value - one.value);
     for (const one of values) {
-      shape("circle", { cx: x, cy: this.y(one.value), r: 4, style: `fill: var(--c${one.color % 7})` }, this.cursor);
+      shape("circle", { cx: x, cy: this.y(one.value), r: 4, style: `fill: var(--c${one.color % COLORS})` }, this.cursor);
     }
     for (const one of values.slice(0, 12)) {
       const line = element("div", {}, this.tip);
       const name = element("span", { textContent: one.label }, line);
-      name.style.color = `var(--c${one.color % 7})`;
+      name.style.color = `var(--c${one.color % COLORS})`;
       element("span", { textContent: shortNumber(one.value) }, line);
     }
     if (values.length > 12) element("div", { textContent: `and ${values.length - 12} more` }, this.tip);

@@ -1,8 +1,8 @@
 //! The test images that were classified wrongly, with pictures of as many as a page has room for.
 
 use super::html::text;
-use super::numbers::counted;
 use crate::data::RgbImage;
+use crate::text::counted;
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

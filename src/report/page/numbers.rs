@@ -22,12 +22,6 @@ pub(super) fn count(number: usize) -> String {
     with_separators(number as i64)
 }
 
-/// `1 epoch`, `1,000 epochs`.
-pub(super) fn counted(number: usize, what: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
-    format!("{} {what}{ending}", count(number))
-}
-
 /// `4.2 s`, `3 min 20 s`, `2 h 5 min`.
 pub(super) fn duration(seconds: f64) -> String {
     let whole = seconds.round().max(0.0) as u64;

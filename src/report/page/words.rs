@@ -2,7 +2,8 @@
 
 use super::confusion::Confusion;
 use super::content::PageContent;
-use super::numbers::{count, counted, duration, number};
+use super::numbers::{count, duration, number};
+use crate::text::counted;
 
 /// The sentences of the summary.
 pub(super) fn summary(content: &PageContent) -> Vec<String> {

@@ -45,6 +45,10 @@ pub use train::{OPTIONS, OptionFacts, TrainOptions};
 pub use watch::WatchOptions;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use console::Term;
+
+/// In columns.
+const NARROW: u16 = 60;
 
 /// fit for tch: trains image classifiers on libtorch
 #[derive(Debug, Parser)]
@@ -104,7 +108,11 @@ pub enum Command {
 
 /// The whole command line.
 pub fn command() -> clap::Command {
-    for_all(Cli::command(), "fitch", &|command, _| command.mut_args(other_names::with_other_names))
+    // Beside the longest options, a narrow terminal has room for a word a line.
+    let is_narrow = Term::stdout().size_checked().is_some_and(|(_, columns)| columns < NARROW);
+    for_all(Cli::command(), "fitch", &|command, _| {
+        command.mut_args(other_names::with_other_names).next_line_help(is_narrow)
+    })
 }
 
 /// The whole command line, with the help that `-h` prints.

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
+use crate::wrap::wrap;
 use anyhow::{Context, Result, ensure};
 use fitch::data::{Dataset, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
@@ -315,10 +316,11 @@ fn as_table(
         evaluation.accuracy,
         match classes.len() {
             count if count > MAX_CLASSES && !is_asked_for => {
-                format!(
+                let left_out = format!(
                     "the confusion matrix of {} classes is left out; --matrix prints it\n",
                     with_separators(count as i64)
-                )
+                );
+                columns.map_or_else(|| left_out.clone(), |columns| wrap(&left_out, columns))
             }
             _ => table(
                 std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),

@@ -8,6 +8,7 @@ mod completions;
 mod data;
 mod data_guard;
 mod doctor;
+mod epochs_so_far;
 mod evaluate;
 mod export;
 mod help;

@@ -72,6 +72,10 @@ impl Table {
         let Some(room) = columns else { return self.text() };
         let mut table = self;
         table.shorten_names(room / 2);
+        let first = table.widths().first().copied().unwrap_or(0);
+        for head in table.rows.iter_mut().take(1).flat_map(|row| row.iter_mut().skip(1)) {
+            *head = shortened(head, room.saturating_sub(first + GAP).max(SHORT_NAME / 2));
+        }
         let widths = table.widths();
         let (first, rest) = widths.split_first().map_or((0, &[][..]), |(first, rest)| (*first, rest));
         let mut parts: Vec<Vec<usize>> = vec![vec![0]];
@@ -161,7 +165,7 @@ fn with_few_decimals(cell: &str) -> String {
 }
 
 /// A name that fits the columns: a longer one loses its middle.
-fn shortened(name: &str, columns: usize) -> String {
+pub fn shortened(name: &str, columns: usize) -> String {
     let letters: Vec<char> = name.chars().collect();
     let mut kept = letters.len();
     let mut text = name.to_string();
@@ -241,5 +245,8 @@ mod tests {
             "true  cat  dog\ncat    10    .\nbird    .    3\n\ntrue  bird\ncat      1\nbird     7\n"
         );
         assert_eq!(matrix.clone().fold(Some(20)), matrix.text());
+        let long = "a name that no terminal has room for, and that ends in its number 1";
+        let matrix = table(["true", long], vec![row(&[long, "10"])]);
+        assert!(matrix.fold(Some(40)).lines().all(|line| line.chars().count() <= 40));
     }
 }

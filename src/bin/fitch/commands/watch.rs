@@ -14,6 +14,7 @@ use crate::terminal::Terminal;
 use anyhow::Result;
 use console::strip_ansi_codes;
 use fitch::run::{Look, Phase, RunFolder, RunLock, RunProgress, RunRecord};
+use fitch::text::counted;
 use fitch::train::callbacks::HistoryFile;
 use fitch::train::{History, StopReason};
 use std::path::{Path, PathBuf};
@@ -224,16 +225,17 @@ impl State {
                     false => String::new(),
                 };
                 format!(
-                    "{name} has ended: {reason} after {} epochs{}{epoch}{}{}{again}",
-                    record.epochs_run.unwrap_or_default(),
+                    "{name} has ended: {reason} after {}{}{epoch}{}{}{again}",
+                    counted(record.epochs_run.unwrap_or_default(), "epoch"),
                     number(&format!("best {}", record.monitor), record.best_value),
                     number("test accuracy", record.test_accuracy),
                     number("test loss", record.test_loss),
                 )
             }
             State::Left { epochs } => format!(
-                "{name} is not in progress, and has not ended: its process is gone after {epochs} epochs; {resume} \
-                 continues it"
+                "{name} is not in progress, and has not ended: its process is gone after {}; {resume} \
+                 continues it",
+                counted(*epochs, "epoch")
             ),
         }
     }

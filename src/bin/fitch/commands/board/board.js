@@ -19,14 +19,14 @@
   // title, text, and the value to sort by if it is another one.
   const COLUMNS = [
     { title: "state", text: run => run.state, isText: true },
-    { title: "data", text: run => run.data, isText: true },
     { title: "epochs", text: run => (run.of ? `${run.epochs.toLocaleString("en")} of ${run.of.toLocaleString("en")}` : plain(run.epochs)), value: run => run.epochs },
-    { title: "monitored", text: run => run.monitor, isText: true },
     { title: "best", text: run => measured(run.best), value: run => run.best },
-    { title: "in epoch", text: run => plain(run.best_epoch) },
     { title: "test accuracy", text: run => measured(run.test_accuracy), value: run => run.test_accuracy },
     { title: "test loss", text: run => measured(run.test_loss), value: run => run.test_loss },
+    { title: "monitored", text: run => run.monitor, isText: true },
+    { title: "in epoch", text: run => plain(run.best_epoch) },
     { title: "time", text: run => time(run.seconds), value: run => run.seconds },
+    { title: "data", text: run => run.data, isText: true },
     { title: "started", text: run => plain(run.started).slice(0, 19).replace("T", " "), isText: true },
   ];
   const columns = () => [

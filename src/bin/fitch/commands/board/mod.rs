@@ -3,11 +3,11 @@
 
 mod answers;
 mod host;
-mod progress;
 mod server;
 mod watched;
 
 use crate::cli::BoardOptions;
+use crate::commands::runs::check_there;
 use crate::exit::Exit;
 use crate::failure::Hint;
 use crate::terminal::Terminal;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 pub fn run(options: &BoardOptions, terminal: &Terminal) -> Result<Exit> {
     let shown = options.folder.display();
+    check_there(&options.folder)?;
     let folder =
         options.folder.canonicalize().with_context(|| format!("cannot look for runs below {shown}"))?;
     ensure!(folder.is_dir(), "{shown} is not a folder");

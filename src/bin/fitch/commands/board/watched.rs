@@ -1,6 +1,6 @@
 //! The runs below a folder, looked at again only as far as they may have changed.
 
-use super::progress::Progress;
+use crate::commands::epochs_so_far::EpochsSoFar;
 use crate::commands::runs::find_runs;
 use crate::config;
 use anyhow::Result;
@@ -37,7 +37,7 @@ struct Run {
     record_stamp: Option<Stamp>,
     history_stamp: Option<Stamp>,
     record: Option<RunRecord>,
-    progress: Progress,
+    so_far: EpochsSoFar,
     is_running: bool,
     /// Whether it may have another summary than before.
     has_changed: bool,
@@ -160,7 +160,7 @@ impl Run {
             record_stamp: None,
             history_stamp: None,
             record: None,
-            progress: Progress::default(),
+            so_far: EpochsSoFar::default(),
             is_running: false,
             has_changed: true,
             summary: Value::Null,
@@ -175,7 +175,7 @@ impl Run {
         if is_new {
             self.record_stamp = record_stamp;
             self.record = RunRecord::load(&self.folder).ok().filter(|_| record_stamp.is_some());
-            self.progress = Progress::default();
+            self.so_far = EpochsSoFar::default();
             self.history_stamp = None;
             self.has_changed = true;
         }
@@ -187,7 +187,7 @@ impl Run {
             self.has_changed = true;
             let direction = config::direction_of(&record.monitor);
             // What cannot be read now is read when it changes.
-            let _ = self.progress.look(&history, &record.monitor, direction);
+            let _ = self.so_far.look(&history, &record.monitor, direction);
         }
         let is_running = record.stop_reason.is_none() && self.has_process();
         self.has_changed |= is_running != self.is_running;
@@ -215,17 +215,17 @@ impl Run {
             None if self.is_running => "running".to_string(),
             None => "unfinished".to_string(),
         };
-        let so_far = self.progress.best.unzip();
+        let (epoch_so_far, best_so_far) = self.so_far.best.unzip();
         json!({
             "id": id,
             "group": group(id),
             "state": state,
             "data": record.dataset.name,
-            "epochs": self.progress.epochs,
+            "epochs": self.so_far.epochs,
             "of": record.config["epochs"],
             "monitor": record.monitor,
-            "best": record.best_value.filter(|_| !self.is_running).or(so_far.1),
-            "best_epoch": record.best_epoch.filter(|_| !self.is_running).or(so_far.0),
+            "best": record.best_value.filter(|_| !self.is_running).or(best_so_far),
+            "best_epoch": record.best_epoch.filter(|_| !self.is_running).or(epoch_so_far),
             "test_accuracy": record.test_accuracy,
             "test_loss": record.test_loss,
             "seconds": record.seconds,

@@ -1,5 +1,6 @@
 //! `fitch predict`: classes for image files, IDX files and CSV rows.
 
+mod layout;
 mod output;
 
 use super::built_model::{RecordedRun, made_again, without_weights};
@@ -53,7 +54,8 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
         PredictFormat::Auto => PredictFormat::Csv,
         chosen => chosen,
     };
-    let output = Output::new(format, &model.card().classes, top, options.probabilities);
+    let columns = terminal.result_columns();
+    let output = Output::new(format, &model.card().classes, top, options.probabilities, columns);
     let mut classifier =
         Classifier { model: &model, device: chosen.device, terminal, output, batch: Vec::new(), inverted: 0 };
 

@@ -1,7 +1,10 @@
 //! Predictions as text in each format, a batch at a time.
 
+use super::layout::Layout;
 use crate::cli::PredictFormat;
+use crate::commands::table::shortened;
 use anyhow::{Context, Result};
+use console::{Alignment, pad_str};
 use fitch::data::inputs::Input;
 use fitch::text::printable;
 use serde::{Serialize, Serializer};
@@ -13,6 +16,8 @@ pub struct Output<'a> {
     classes: &'a [String],
     top: usize,
     all_probabilities: bool,
+    /// Of the table.
+    layout: Layout,
     /// The number of rows formatted so far.
     rows: usize,
 }
@@ -49,14 +54,18 @@ impl Serialize for ByClass<'_> {
 }
 
 impl<'a> Output<'a> {
-    /// Tells the `top` most likely classes of each input, and on request the probabilities of all classes.
+    /// Tells the `top` most likely classes of each input, and on request the probabilities of all classes. A table
+    /// is at most `columns` wide.
     pub fn new(
         format: PredictFormat,
         classes: &'a [String],
         top: usize,
         all_probabilities: bool,
+        columns: Option<usize>,
     ) -> Output<'a> {
-        Output { format, classes, top: top.min(classes.len()), all_probabilities, rows: 0 }
+        let top = top.min(classes.len());
+        let layout = Layout::new(classes, top, all_probabilities, columns);
+        Output { format, classes, top, all_probabilities, layout, rows: 0 }
     }
 
     /// What comes before the first row.
@@ -66,11 +75,13 @@ impl<'a> Output<'a> {
             PredictFormat::Jsonl => Ok(String::new()),
             PredictFormat::Table => {
                 let mut text = String::new();
-                for _ in 0..self.top {
-                    let _ = write!(text, "{:<width$}  probability  ", "class", width = self.class_width());
+                for _ in 0..self.layout.ranks {
+                    let _ = write!(text, "{:<width$}  probability  ", "class", width = self.layout.class);
                 }
-                let columns = self.classes.iter().filter(|_| self.all_probabilities);
-                columns.for_each(|class| text += &format!("{class:>width$}  ", width = column_width(class)));
+                for (class, width) in self.classes.iter().zip(&self.layout.probabilities) {
+                    text += &pad_str(&shortened(class, *width), *width, Alignment::Right, None);
+                    text += "  ";
+                }
                 Ok(text + "input\n")
             }
             PredictFormat::Auto | PredictFormat::Csv => {
@@ -118,7 +129,13 @@ impl<'a> Output<'a> {
 
     /// What comes after the last row.
     pub fn foot(&self) -> String {
-        if self.format == PredictFormat::Json { "\n]\n".to_string() } else { String::new() }
+        match self.format {
+            PredictFormat::Json => "\n]\n".to_string(),
+            PredictFormat::Table if self.layout.leaves_out => {
+                "(no room for all columns; --format csv has them)\n".to_string()
+            }
+            _ => String::new(),
+        }
     }
 
     /// The most likely classes, the first of equals first.
@@ -155,32 +172,23 @@ impl<'a> Output<'a> {
 
     fn line(&self, input: &Input, probabilities: &[f32]) -> String {
         let mut line = String::new();
-        for Ranked { class, probability } in self.ranked(probabilities) {
-            let _ = write!(line, "{class:<width$}  {probability:>11.4}  ", width = self.class_width());
+        let Layout { ranks, class: width, probabilities: widths, input: room, .. } = &self.layout;
+        for Ranked { class, probability } in self.ranked(probabilities).into_iter().take(*ranks) {
+            line += &pad_str(&shortened(class, *width), *width, Alignment::Left, None);
+            let _ = write!(line, "  {probability:>11.4}  ");
         }
-        for (class, probability) in self.classes.iter().zip(probabilities).filter(|_| self.all_probabilities)
-        {
-            let _ = write!(line, "{probability:>width$.4}  ", width = column_width(class));
+        for (probability, width) in probabilities.iter().zip(widths) {
+            let _ = write!(line, "{probability:>width$.4}  ");
         }
-        line += &printable(&input.file);
+        let mut name = printable(&input.file).to_string();
         if let Some(row) = input.row {
-            let _ = write!(line, " row {row}");
+            let _ = write!(name, " row {row}");
         }
         if input.is_inverted {
-            line += " (inverted)";
+            name += " (inverted)";
         }
-        line + "\n"
+        line + &room.map_or(name.clone(), |room| shortened(&name, room)) + "\n"
     }
-
-    fn class_width(&self) -> usize {
-        let widths = self.classes.iter().map(|class| class.chars().count());
-        widths.chain(["class".len()]).max().unwrap_or_default()
-    }
-}
-
-/// Of a column of probabilities with four decimals.
-fn column_width(class: &str) -> usize {
-    class.chars().count().max("0.0000".len())
 }
 
 fn csv_lines(rows: impl IntoIterator<Item = Vec<String>>) -> Result<String> {
@@ -202,7 +210,7 @@ mod tests {
             is_inverted,
             note: None,
         };
-        let mut output = Output::new(format, &classes, top, all);
+        let mut output = Output::new(format, &classes, top, all, None);
         let first = output.rows(&[input("a.png", None, true)], &[0.25, 0.5, 0.25]).unwrap();
         let second = output.rows(&[input("b.csv", Some(7), false)], &[1.0, 0.0, 0.0]).unwrap();
         output.head().unwrap() + &first + &second + &output.foot()

@@ -9,6 +9,7 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result, bail};
 use fitch::run::{RunFolder, RunLock};
+use fitch::text::counted;
 use std::fs::{self, OpenOptions};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -183,10 +184,10 @@ impl Workers {
             Ok(State::Finished(record)) if status.success() => {
                 let accuracy = record.test_accuracy.map(|accuracy| format!(", test accuracy {accuracy:.4}"));
                 terminal.say(&format!(
-                    "run {}: {} after {} epochs, {} {:.4}{}",
+                    "run {}: {} after {}, {} {:.4}{}",
                     sweep.name(run),
                     record.stop_reason.unwrap_or_default(),
-                    record.epochs_run.unwrap_or_default(),
+                    counted(record.epochs_run.unwrap_or_default(), "epoch"),
                     record.monitor,
                     record.best_value.unwrap_or(f64::NAN),
                     accuracy.unwrap_or_default()

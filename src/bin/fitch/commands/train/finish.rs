@@ -122,7 +122,10 @@ fn report(
         let last = history.epochs.last()?.metrics.get(name)?;
         Some(vec![name.clone(), format!("{best:.4}"), epoch.to_string(), format!("{last:.4}")])
     });
-    let mut text = table(["metric", "best", "in epoch", "last"], rows.collect()).fit(columns);
+    let mut text = match history.epochs.is_empty() {
+        true => String::new(),
+        false => table(["metric", "best", "in epoch", "last"], rows.collect()).fit(columns),
+    };
     let weights = match record.weights_epoch {
         Some(epoch) => format!("the weights of epoch {epoch}"),
         None => "the weights of an unfinished epoch".to_string(),

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What was read so far.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct EpochsSoFar {
     /// In bytes, to the end of the last whole line.
     offset: u64,
     separator: u8,
@@ -20,12 +20,12 @@ pub struct Progress {
     pub best: Option<(usize, f64)>,
 }
 
-impl Progress {
+impl EpochsSoFar {
     /// Reads what is new. A file that has become shorter is read anew.
     pub fn look(&mut self, path: &Path, monitor: &str, direction: Better) -> std::io::Result<()> {
         let mut file = File::open(path)?;
         if file.metadata()?.len() < self.offset {
-            *self = Progress::default();
+            *self = EpochsSoFar::default();
         }
         file.seek(SeekFrom::Start(self.offset))?;
         let mut text = Vec::new();
@@ -73,10 +73,10 @@ mod tests {
             let mut file = File::options().append(true).create(true).open(&path).unwrap();
             file.write_all(text.as_bytes()).unwrap();
         };
-        let mut progress = Progress::default();
+        let mut so_far = EpochsSoFar::default();
         let mut look = || {
-            progress.look(&path, "val_loss", Better::Lower).unwrap();
-            (progress.epochs, progress.best)
+            so_far.look(&path, "val_loss", Better::Lower).unwrap();
+            (so_far.epochs, so_far.best)
         };
         add("epoch;loss;val_loss\n");
         assert_eq!(look(), (0, None));
