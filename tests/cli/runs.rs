@@ -43,7 +43,7 @@ fn no_runs_and_no_folder_are_told_apart() {
         finished.stdout.is_empty() && finished.stderr.contains("there are no runs below ."),
         "{finished:?}"
     );
-    place.run(&["runs"]).with_fault(1, &["there is no folder runs", "No such file"]);
+    place.run(&["runs"]).with_fault(1, &["there is no folder runs", "hint: fitch train"]);
 }
 
 #[test]
