@@ -130,7 +130,11 @@ mod tests {
     #[test]
     fn one_epoch_hundreds_and_gaps_fit() {
         let one = terminal_chart(&curves(&[Some(0.5)], &[None]), "loss", Scale::Auto, 60, 8);
-        assert!(one.contains("• loss   ▲ best epoch 1\n") && !one.contains("val_loss") && one.matches('•').count() == 2);
+        assert!(
+            one.contains("• loss   ▲ best epoch 1\n")
+                && !one.contains("val_loss")
+                && one.matches('•').count() == 2
+        );
         let many: Vec<Option<f64>> =
             (0..400).map(|epoch| (epoch % 7 != 0).then(|| 1.0 / f64::from(epoch + 1))).collect();
         let text = terminal_chart(&curves(&many, &many), "loss", Scale::Auto, 60, 8);
