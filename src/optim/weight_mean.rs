@@ -87,7 +87,7 @@ impl WeightMean {
     ///
     /// # Errors
     /// A mean that is missing or has another shape.
-    pub fn load_state(&mut self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub fn load_state(&self, saved: &BTreeMap<String, Tensor>) -> Result<()> {
         assign(self.state(), saved)
     }
 

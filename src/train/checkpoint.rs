@@ -16,7 +16,8 @@ use toml::Table;
 pub struct Checkpoint {
     /// Numbers and texts.
     pub state: TrainingState,
-    /// Weights, their mean if there is one, the optimizer's state, sums of metrics, the tensors of callbacks: the live ones.
+    /// Weights, their mean if there is one, the optimizer's state, sums of metrics, the tensors of callbacks: the
+    /// live ones.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -142,7 +143,7 @@ impl Training<'_> {
         ensure!(were == are, "the checkpoint has the metrics {}, not {}", were.join(", "), are.join(", "));
         checkpoint.load_weights(self.variables())?;
         self.load_optimizer(&checkpoint.tensors_below("optimizer"))?;
-        if let Some(mean) = self.weight_mean_mut() {
+        if let Some(mean) = self.weight_mean() {
             mean.load_state(&checkpoint.tensors_below(MEAN))
                 .context("the mean of the weights in the checkpoint")?;
         }
@@ -245,8 +246,8 @@ impl Checkpoint {
     }
 
     /// Gives the variables of a store the weights that the training would leave if it ended here: the best so
-    /// far if a callback keeps them, else the mean of the weights if there is one, else those of the checkpoint. Returns their epoch, unless it was not
-    /// complete.
+    /// far if a callback keeps them, else the mean of the weights if there is one, else those of the checkpoint.
+    /// Returns their epoch, unless it was not complete.
     ///
     /// # Errors
     /// Weights that are missing or of another shape.

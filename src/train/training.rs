@@ -97,7 +97,7 @@ impl<'a> Training<'a> {
             epoch: 0,
             epochs,
             step: 0,
-            steps: samples.div_ceil(batch_size * accumulate),
+            steps: samples.div_ceil(batch_size.saturating_mul(accumulate)),
             samples,
             batch_size,
             accumulate,
@@ -226,8 +226,8 @@ impl<'a> Training<'a> {
 
     /// The number of samples in the current step, of all processes together.
     pub(super) fn size_of_step(&self) -> usize {
-        let most = self.batch_size * self.accumulate;
-        most.min(self.samples.saturating_sub(self.step * most))
+        let most = self.batch_size.saturating_mul(self.accumulate);
+        most.min(self.samples.saturating_sub(self.step.saturating_mul(most)))
     }
 
     /// The number of batches in the current step.
@@ -288,11 +288,6 @@ impl<'a> Training<'a> {
     /// The mean of the weights, if there is one.
     pub(super) fn weight_mean(&self) -> Option<&WeightMean> {
         self.weight_mean.as_ref()
-    }
-
-    /// The same, to go on from a checkpoint.
-    pub(super) fn weight_mean_mut(&mut self) -> Option<&mut WeightMean> {
-        self.weight_mean.as_mut()
     }
 
     /// Leaves the mean in the variables, when training has ended.

@@ -186,6 +186,8 @@ fn settings_of_steps_that_make_no_sense_are_errors() {
     for decay in [0.0, 1.0, -1.0, f64::NAN] {
         assert!(fault(&|fit| fit.ema(decay), momentum(&store)).contains("between 0 and 1"));
     }
+    let outcome = Fit::new(&model, &store, momentum(&store)).accumulate(usize::MAX).run(&points(300), None);
+    assert_eq!(outcome.unwrap().history.epochs.len(), 1, "a step of all batches");
     let opaque = Optimizer::opaque(&store, Sgd::default(), 0.1).unwrap();
     assert!(fault(&|fit| fit.accumulate(2), opaque).contains("Optimizer::new"));
 }

@@ -4,7 +4,6 @@ use clap::ValueEnum;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
-use std::num::ParseFloatError;
 use std::str::FromStr;
 
 const AUTO: &str = "auto";
@@ -52,10 +51,14 @@ pub enum StoppingOption {
 }
 
 impl FromStr for RateOption {
-    type Err = ParseFloatError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<RateOption, ParseFloatError> {
-        if text == AUTO { Ok(RateOption::Auto) } else { text.parse().map(RateOption::Rate) }
+    fn from_str(text: &str) -> Result<RateOption, String> {
+        match (text, text.parse()) {
+            (AUTO, _) => Ok(RateOption::Auto),
+            (_, Ok(rate)) => Ok(RateOption::Rate(rate)),
+            _ => Err(format!("must be a number or {AUTO}")),
+        }
     }
 }
 

@@ -432,7 +432,6 @@ impl TrainOptions {
             layers: Some(PRESETS[0].layers.to_string()),
             epochs: Some(100),
             batch_size: Some(128),
-            accumulate: Some(1),
             learning_rate: Some(RateOption::Rate(0.001)),
             optimizer: Some(OptimizerOption::Adam),
             weight_decay: Some(0.0),

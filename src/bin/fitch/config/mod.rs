@@ -105,7 +105,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let layers = model::check_layers(options, checker);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
-    let accumulate = checker.count("accumulate", options.accumulate, 1);
+    let accumulate = checker.count("accumulate", options.accumulate.or(Some(1)), 1);
     let optimization = optimization::check(options, checker);
     let augmentation = options.augment.as_deref().map(|changes| match changes.parse::<Augmentation>() {
         Ok(augmentation) => Some(augmentation),

@@ -243,6 +243,7 @@ fn checked(table: Table) -> Result<(TrainOptions, Configuration), Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::RateOption;
 
     fn values(plan: &str) -> Vec<String> {
         let plan = Plan::parse(plan).unwrap();
@@ -300,6 +301,14 @@ mod tests {
         assert!((16..=20).all(|size| sizes(size) > 10) && (16..=20).map(sizes).sum::<usize>() == 200);
         assert_eq!(values(&plan(200, 0))[..5], values(&plan(5, 0)));
         assert_ne!(values(&plan(5, 0)), values(&plan(5, 1)));
+    }
+
+    #[test]
+    fn a_learning_rate_may_be_one_that_each_run_tests() {
+        let runs = Plan::parse("[vary]\nlearning-rate = [0.01, 'auto', 1]\n").unwrap().runs;
+        let rates: Vec<_> = runs.iter().map(|run| run.options.learning_rate).collect();
+        let rate = |rate| Some(RateOption::Rate(rate));
+        assert_eq!(rates, [rate(0.01), Some(RateOption::Auto), rate(1.0)]);
     }
 
     #[test]

@@ -149,13 +149,11 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     }
     let mut rate_test = None;
     if work.configuration.optimization.learning_rate.is_none() {
-        let test = match RateTest::run(&work, terminal)? {
-            Ok(test) => rate_test.insert(test),
-            Err(exit) => return Ok(exit),
-        };
+        let Some(test) = RateTest::run(&work, terminal)? else { return Ok(Exit::Interrupted) };
         // As if it had been given.
         options.learning_rate = Some(RateOption::Rate(test.found));
         work.configuration.optimization.learning_rate = config::check(&options)?.optimization.learning_rate;
+        rate_test = Some(test);
     }
     if !work.group.is_first() {
         return follow(&work, terminal);

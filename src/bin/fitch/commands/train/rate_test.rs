@@ -2,8 +2,8 @@
 
 use super::{Work, fit_of, optimizer};
 use crate::commands::plots::write_drawing;
-use crate::exit::Exit;
 use crate::failure::{self, Hint};
+use crate::progress::ProgressKind;
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
@@ -31,9 +31,12 @@ pub struct RateTest {
 impl RateTest {
     /// Tries learning rates on the training images. The network has its initial weights again afterwards.
     ///
+    /// None if somebody asked for an end.
+    ///
     /// # Errors
-    /// No rate helps. Returns an exit if somebody asked for an end.
-    pub fn run(work: &Work, terminal: &Terminal) -> Result<Result<RateTest, Exit>> {
+    /// No rate helps; those of training.
+    pub fn run(work: &Work, terminal: &Terminal) -> Result<Option<RateTest>> {
+        let terminal = &terminal.with_live_line(work.shown(terminal).style == ProgressKind::Bar);
         let mut test = LearningRateTest::new();
         let mut stop_on_request = StopOnRequest::new(signals::listen(terminal)?);
         let working = terminal.busy("testing learning rates");
@@ -44,9 +47,9 @@ impl RateTest {
         drop(working);
         if outcome.stop.reason == StopReason::Interrupted {
             terminal.say("interrupted while learning rates were tested: nothing is saved");
-            return Ok(Err(Exit::Interrupted));
+            return Ok(None);
         }
-        let tried = test.tried().to_vec();
+        let tried = test.tried();
         let Some(found) = of_first(test.found(), &work.group)? else {
             return Err(Hint {
                 message: format!(
@@ -58,7 +61,7 @@ impl RateTest {
             .into());
         };
         terminal.say(&format!("learning rate: {found}, found by a test ({})", range(&tried)));
-        Ok(Ok(RateTest { found, tried }))
+        Ok(Some(RateTest { found, tried }))
     }
 
     /// Writes the rates with their losses, and a drawing of them.
