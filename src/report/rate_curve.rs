@@ -27,7 +27,7 @@ pub struct RatePoint {
 }
 
 /// Draws the losses of the steps as points, their smoothed course as a line, and the chosen rate as a line across both.
-/// What is not finite is left out.
+/// What is not finite or rises far above the first losses is left out.
 pub fn rate_curve(points: &[RatePoint], chosen: f64) -> Drawing {
     let finite = |point: &&RatePoint| point.loss.is_finite() && point.smoothed_loss.is_finite();
     let points: Vec<&RatePoint> = points.iter().filter(finite).collect();
@@ -36,12 +36,14 @@ pub fn rate_curve(points: &[RatePoint], chosen: f64) -> Drawing {
     drawing.text(LEFT, 48.0, "points: loss of each step; line: smoothed", NOTE, Anchor::Start);
     let rates = points.iter().map(|point| point.learning_rate).chain([chosen]);
     let (lowest, highest) = range(rates).unwrap_or((chosen, chosen));
-    let (min, max) = range(points.iter().map(|point| point.smoothed_loss)).unwrap_or((0.0, 1.0));
-    // Single batches may be far above.
-    let highest_loss =
-        points.iter().map(|point| point.loss).fold(max, f64::max).min(max + 0.25 * (max - min));
+    // How high the loss goes in the end tells nothing: room is for the fall.
+    let first = points.iter().take(20).map(|point| point.loss);
+    let (lowest_first, highest_first) = range(first).unwrap_or((0.0, 1.0));
+    let min = points.iter().map(|point| point.smoothed_loss).fold(lowest_first, f64::min);
+    let max = highest_first + 0.3 * (highest_first - min);
     let x = Axis::logarithmic(lowest, highest, 6);
-    let y = Axis::covering(if min < 0.35 * max { 0.0 } else { min }, highest_loss, 6);
+    let y = Axis::covering(if min < 0.35 * max { 0.0 } else { min }, max, 6);
+    let is_shown = |loss: f64| (y.range.0..=y.range.1).contains(&loss);
     let x_of = |rate: f64| LEFT + x.position(rate) * (WIDTH - LEFT - RIGHT);
     let y_of = |loss: f64| BOTTOM - y.position(loss) * (BOTTOM - TOP);
     for &tick in &y.ticks {
@@ -56,11 +58,12 @@ pub fn rate_curve(points: &[RatePoint], chosen: f64) -> Drawing {
     drawing.turned_text(20.0, (TOP + BOTTOM) / 2.0, "loss", LABEL, Anchor::Middle, -90.0);
     drawing.line((LEFT, TOP), (LEFT, BOTTOM), Style::stroke(AXIS, 1.0));
     drawing.line((LEFT, BOTTOM), (WIDTH - RIGHT, BOTTOM), Style::stroke(AXIS, 1.0));
-    for point in points.iter().filter(|point| (y.range.0..=y.range.1).contains(&point.loss)) {
+    for point in points.iter().filter(|point| is_shown(point.loss)) {
         drawing.circle((x_of(point.learning_rate), y_of(point.loss)), 2.2, Style::fill("#b5cfe0"));
     }
-    let line = points.iter().map(|point| (x_of(point.learning_rate), y_of(point.smoothed_loss))).collect();
-    drawing.polyline(line, Style::stroke(PALETTE[0], 2.0).with_round_joins());
+    let line = points.iter().take_while(|point| is_shown(point.smoothed_loss));
+    let line = line.map(|point| (x_of(point.learning_rate), y_of(point.smoothed_loss)));
+    drawing.polyline(line.collect(), Style::stroke(PALETTE[0], 2.0).with_round_joins());
     let (at, text) = (x_of(chosen), format!("chosen: {chosen}"));
     drawing.line((at, TOP), (at, BOTTOM), Style::stroke(PALETTE[1], 1.6).with_dash(Some([7.0, 4.0])));
     let half = LABEL.width(&text) / 2.0;
