@@ -235,14 +235,15 @@ mod tests {
 
     #[test]
     fn the_fall_is_found_whatever_follows() {
-        // From 2.3 down to 0.3 between 1e-4 and 1e-2, two thirds of it at 2.2e-3; then up again, little or much.
+        // From 2.3 down to 0.3 between 1e-4 and 1e-2, two thirds of it at 2.2e-3, which is between the rates of two
+        // steps; then up again, little or much.
         for top in [0.0, 0.5, 30.0] {
             let rate = found_in(steps(|rate| {
                 let fall = ((rate.log10() + 4.0) / 2.0).clamp(0.0, 1.0);
                 let rise = (rate.log10() + 1.0).clamp(0.0, 1.0);
                 2.3 - 2.0 * fall + top * rise
             }));
-            assert!((1.7e-3..2.5e-3).contains(&rate.unwrap()), "{rate:?} {top}");
+            assert!((1.7e-3..2.9e-3).contains(&rate.unwrap()), "{rate:?} {top}");
         }
     }
 

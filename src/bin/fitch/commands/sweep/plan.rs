@@ -292,7 +292,11 @@ mod tests {
             )
         };
         let runs = Plan::parse(&plan(200, 0)).unwrap().runs;
-        let rates: Vec<f64> = runs.iter().map(|run| run.values[1].as_float().unwrap()).collect();
+        let rate = |run: &PlannedRun| match run.options.learning_rate {
+            Some(RateOption::Rate(rate)) => rate,
+            other => panic!("{other:?}"),
+        };
+        let rates: Vec<f64> = runs.iter().map(rate).collect();
         assert!(rates.iter().all(|rate| (1e-4..=1.0).contains(rate)));
         // Half of them are below the geometric mean of the ends: 100 of 200, 7 being the deviation.
         let low = rates.iter().filter(|rate| **rate < 1e-2).count();
