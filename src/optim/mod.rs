@@ -8,13 +8,15 @@ mod rms_prop;
 mod rule;
 mod sgd;
 mod stateful;
+mod weight_mean;
 
 use anyhow::{Context, Result, bail, ensure};
 use rule::IntoRule;
 use stateful::{StatefulOptimizer, distinct_variables};
 use std::collections::{BTreeMap, HashSet};
-use tch::Tensor;
 use tch::nn::{self, OptimizerConfig};
+use tch::{Kind, Tensor};
+pub(crate) use weight_mean::WeightMean;
 
 /// Keras's epsilon; PyTorch's and tch's is 1e-8.
 pub const KERAS_EPSILON: f64 = 1e-7;
@@ -242,6 +244,25 @@ pub(crate) enum Gradients {
     Each(Vec<Tensor>),
     /// Those of a loss, which an optimizer of tch's own computes itself.
     Of(Tensor),
+}
+
+impl Gradients {
+    /// The sums with those of another batch, in float32.
+    ///
+    /// # Errors
+    /// Those of a loss; too little memory.
+    pub(crate) fn plus(self, other: Gradients) -> Result<Gradients> {
+        let (Gradients::Each(ours), Gradients::Each(others)) = (self, other) else {
+            bail!("an optimizer of tch's own takes the gradients of one batch only")
+        };
+        let _no_gradient = tch::no_grad_guard();
+        let sum = |(one, other): (Tensor, Tensor)| match (one.defined(), other.defined()) {
+            (true, true) => Ok(one.f_to_kind(Kind::Float)?.f_add(&other)?),
+            (true, false) => Ok(one),
+            (false, _) => Ok(other),
+        };
+        ours.into_iter().zip(others).map(sum).collect::<Result<_>>().map(Gradients::Each)
+    }
 }
 
 /// libtorch, asked for the gradients of such a loss by name, ends the process.

@@ -16,7 +16,8 @@ use toml::Table;
 pub struct Checkpoint {
     /// Numbers and texts.
     pub state: TrainingState,
-    /// Weights, the optimizer's state, sums of metrics, the tensors of callbacks: the live ones.
+    /// Weights, their mean if there is one, the optimizer's state, sums of metrics, the tensors of callbacks: the
+    /// live ones.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -68,6 +69,9 @@ pub struct Newest {
     pub settings: Option<Table>,
 }
 
+/// Where the mean of the weights is among the tensors, if there is one.
+const MEAN: &str = "ema";
+
 /// Callbacks as the loop holds them.
 pub(super) type Callbacks<'a> = Vec<&'a mut dyn Callback>;
 
@@ -83,6 +87,9 @@ impl Training<'_> {
         };
         add("weights", self.variables().variables().into_iter().collect());
         add("optimizer", optimizer);
+        if let Some(mean) = self.weight_mean() {
+            add(MEAN, mean.state());
+        }
         let mut kept = BTreeMap::new();
         for callback in callbacks {
             let Some(name) = callback.state_name() else { continue };
@@ -136,6 +143,10 @@ impl Training<'_> {
         ensure!(were == are, "the checkpoint has the metrics {}, not {}", were.join(", "), are.join(", "));
         checkpoint.load_weights(self.variables())?;
         self.load_optimizer(&checkpoint.tensors_below("optimizer"))?;
+        if let Some(mean) = self.weight_mean() {
+            mean.load_state(&checkpoint.tensors_below(MEAN))
+                .context("the mean of the weights in the checkpoint")?;
+        }
         let sums = checkpoint.tensors.get("means").context("the checkpoint has no sums of metrics")?;
         self.go_on_from(state, sums, state.samples)
     }
@@ -226,7 +237,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Gives the variables of a store the weights of the checkpoint.
+    /// Gives the variables of a store the weights of the checkpoint: those that are trained, not their mean.
     ///
     /// # Errors
     /// Weights that are missing or of another shape.
@@ -235,8 +246,8 @@ impl Checkpoint {
     }
 
     /// Gives the variables of a store the weights that the training would leave if it ended here: the best so
-    /// far if a callback keeps them, else those of the checkpoint. Returns their epoch, unless it was not
-    /// complete.
+    /// far if a callback keeps them, else the mean of the weights if there is one, else those of the checkpoint.
+    /// Returns their epoch, unless it was not complete.
     ///
     /// # Errors
     /// Weights that are missing or of another shape.
@@ -249,7 +260,10 @@ impl Checkpoint {
                 return Ok(best_epoch(progress));
             }
         }
-        self.load_weights(variables)?;
+        match self.tensors_below(MEAN) {
+            none if none.is_empty() => self.load_weights(variables)?,
+            mean => assign(names, &mean).context("the mean of the weights in the checkpoint")?,
+        }
         Ok((self.state.step == 0).then_some(self.state.history.epochs.len()))
     }
 

@@ -11,7 +11,6 @@ use crate::distributed::Group;
 use crate::metrics::{Loss, Metric};
 use crate::model::{Backpropagation, Network};
 use crate::optim::Optimizer;
-use crate::random::step_seeds;
 use anyhow::{Result, ensure};
 use tch::nn::{ModuleT, VarStore};
 use tch::{Kind, Tensor};
@@ -99,6 +98,8 @@ impl<'a> Fit<'a> {
             metrics: vec![Metric::accuracy()],
             epochs: 1,
             batch_size: 128,
+            accumulate: 1,
+            ema: None,
         };
         Fit {
             settings,
@@ -139,9 +140,33 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// The number of samples in a step.
+    /// The number of samples in a batch, which makes a step unless [`accumulate`](Fit::accumulate) says otherwise.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.settings.batch_size = batch_size;
+        self
+    }
+
+    /// Makes a step of so many batches: their gradients are added, each by its share of the samples, before the weights
+    /// move once. This equals one batch of all their samples, but for layers and losses that look at a batch as a whole:
+    /// batch normalisation and class weights see one batch at a time. The last step of an epoch takes the batches that
+    /// are left.
+    ///
+    /// Everything that counts steps counts these, and a training pauses and stops between them. This needs an optimizer
+    /// whose state can be saved.
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.settings.accumulate = batches;
+        self
+    }
+
+    /// Keeps an exponential mean of the weights, moved after each step by `mean = decay * mean + (1 - decay) * weight`,
+    /// and of buffers such as running means. In step n, counted from 1, the decay is n / (n + 9) as long as that is
+    /// less, so that the mean is of about the last tenth of the steps at first.
+    ///
+    /// The mean is what is validated, what [`Training::weights`] gives to callbacks that keep the best weights, and what
+    /// the variables hold when training ends. Until then they hold the weights that are trained, and so does the state
+    /// of the optimizer in the [`Outcome`]. Checkpoints have both. Metrics of training are those of the trained weights.
+    pub fn ema(mut self, decay: f64) -> Self {
+        self.settings.ema = Some(decay);
         self
     }
 
@@ -263,6 +288,7 @@ impl<'a> Fit<'a> {
         let mut training = Training::begin(settings, sharing, train.len(), validation)?;
         training.try_first_batch(&*train)?;
         let checkpoint = training.begin_alike(checkpoint, seed)?;
+        training.begin_mean()?;
         damaged.iter().for_each(|fault| training.note(format!("{fault:#}; going back to the one before it")));
 
         checkpoint.iter().try_for_each(|checkpoint| training.restore(checkpoint))?;
@@ -273,9 +299,8 @@ impl<'a> Fit<'a> {
             callbacks.iter_mut().try_for_each(|callback| callback.epoch_begin(&mut training))?;
             training.begin_steps();
 
-            let batches = training.batches(&*train, seed, epoch)?;
-            for (batch, step_seed) in batches.zip(step_seeds(seed, epoch).skip(training.step())) {
-                let step = training.compute(&batch?, step_seed)?;
+            let mut batches = training.batches(&*train, seed, epoch)?;
+            while let Some(step) = training.compute(&mut batches)? {
                 let step = training.exchange(step)?; // with the other processes, if there are any
                 training.update(step)?;
                 callbacks.iter_mut().try_for_each(|callback| callback.step_end(&mut training))?;
@@ -297,19 +322,30 @@ impl<'a> Fit<'a> {
         }
         let kept = store.map_or(Ok(()), |store| store.finish());
         kept.or_else(|fault| training.without_checkpoint(fault))?;
+        training.leave_mean()?;
         callbacks.iter_mut().try_for_each(|callback| callback.train_end(&mut training))?;
         Ok(training.finish())
     }
 
     fn check(&self, train: &dyn BatchSource, validation: Option<&dyn BatchSource>) -> Result<()> {
         let Settings { variables, optimizer, gradients, metrics, epochs, batch_size, .. } = &self.settings;
+        let Settings { accumulate, ema, .. } = &self.settings;
         ensure!(*epochs > 0, "there must be at least one epoch");
         ensure!(*batch_size > 0, "a batch must hold at least one sample");
+        ensure!(*accumulate > 0, "a step must have at least one batch");
+        ensure!(
+            ema.is_none_or(|decay| decay > 0.0 && decay < 1.0),
+            "the decay of the mean of the weights must be between 0 and 1"
+        );
         ensure!(!train.is_empty(), "there are no samples to train on");
         ensure!(validation.is_none_or(|samples| !samples.is_empty()), "the validation set is empty");
         ensure!(
             optimizer.state().is_some() || self.group.is_none() && self.shards.is_none(),
             "training in several processes or shards needs an optimizer whose state can be saved: Optimizer::new"
+        );
+        ensure!(
+            optimizer.state().is_some() || *accumulate == 1,
+            "a step of several batches needs an optimizer whose state can be saved: Optimizer::new"
         );
         ensure!(
             gradients.is_none() || optimizer.state().is_some(),

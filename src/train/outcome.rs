@@ -19,6 +19,7 @@ pub struct Outcome {
     /// Why the last checkpoint was not kept, if it was not: the training is whole, but cannot be resumed from
     /// its end.
     pub checkpoint_fault: Option<Error>,
-    /// The optimizer with its state, to train on with.
+    /// The optimizer with its state, to train on with. It is that of the last step, even if other weights were
+    /// restored since.
     pub optimizer: Optimizer,
 }

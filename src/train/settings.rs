@@ -21,4 +21,8 @@ pub struct Settings<'a> {
     pub metrics: Vec<Metric>,
     pub epochs: usize,
     pub batch_size: usize,
+    /// The number of batches whose gradients make a step.
+    pub accumulate: usize,
+    /// The decay of the mean of the weights, if there is to be one.
+    pub ema: Option<f64>,
 }

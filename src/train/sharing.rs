@@ -53,7 +53,11 @@ impl ShardSums {
         Ok(self.packed.f_narrow(0, 0, 2 * self.sums)?.f_view_dtype(Kind::Double)?)
     }
 
-    fn plus(self, other: ShardSums) -> Result<ShardSums> {
+    /// The sums of both.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn plus(self, other: ShardSums) -> Result<ShardSums> {
         let _ = self.values()?.f_add_(&other.values()?)?;
         let _ = self.sums()?.f_add_(&other.sums()?)?;
         Ok(self)
@@ -155,9 +159,18 @@ impl<'a> Sharing<'a> {
         self.group.map_or(Ok(()), Group::check)
     }
 
-    fn parts_of(&self, rank: usize) -> Vec<Range<usize>> {
+    /// The shards that this process computes.
+    pub fn own_shards(&self) -> Range<usize> {
+        self.shards_of(self.part().index)
+    }
+
+    fn shards_of(&self, rank: usize) -> Range<usize> {
         let each = self.shards / self.group.map_or(1, Group::size);
-        parts_of(&(rank * each..(rank + 1) * each), 0..self.shards)
+        rank * each..(rank + 1) * each
+    }
+
+    fn parts_of(&self, rank: usize) -> Vec<Range<usize>> {
+        parts_of(&self.shards_of(rank), 0..self.shards)
     }
 }
 

@@ -7,15 +7,15 @@ use crate::data::Batch;
 use crate::metrics::Sums;
 use crate::optim::Gradients;
 use crate::random::shard_seed;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tch::{Device, Kind, Tensor};
 
 /// What a step moves the weights by.
 #[derive(Debug)]
 pub enum Step {
-    /// Of a batch that is computed as a whole. Its metrics are added already.
+    /// Of batches that are computed as a whole. Their metrics are added already.
     Whole(Gradients),
-    /// Of shards of it: those of this process; once exchanged, of all.
+    /// Of shards of them: those of this process, each for itself until the last batch; once exchanged, of all.
     Shards(Vec<ShardSums>),
 }
 
@@ -26,37 +26,68 @@ const WISHES: usize = StopReason::ALL.len();
 const STEPS_BETWEEN_WISHES: usize = 16;
 
 impl Training<'_> {
-    /// The gradients of a batch, of which this is the part of this process. What is random follows from the
-    /// seed.
-    pub(super) fn compute(&mut self, batch: &Batch, seed: i64) -> Result<Step> {
+    /// The gradients of the batches of the next step, of which these are the parts of this process, each with the seed
+    /// of what is random in it. None after the last step.
+    pub(super) fn compute(
+        &mut self,
+        batches: &mut impl Iterator<Item = (Result<Batch>, i64)>,
+    ) -> Result<Option<Step>> {
+        let Some((batch, seed)) = batches.next() else { return Ok(None) };
         self.begin_step();
-        if !self.sharing().is_in_shards() {
-            tch::manual_seed(seed);
-            let (outputs, loss, gradients) = self.differentiate(batch, 1.0)?;
-            self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
-            return Ok(Step::Whole(gradients));
+        let mut step = self.with_batch(None, 0, &batch?, seed)?;
+        for index in 1..self.batches_in_step() {
+            let (batch, seed) = batches.next().context("the source gave fewer batches than are due")?;
+            step = self.with_batch(Some(step), index, &batch?, seed)?;
         }
+        Ok(Some(step))
+    }
+
+    /// A step with one more of its batches, counted from 0.
+    fn with_batch(&mut self, earlier: Option<Step>, index: usize, batch: &Batch, seed: i64) -> Result<Step> {
         let sharing = self.sharing();
-        let whole = self.size_of_step();
+        let is_alone = self.batches_in_step() == 1;
+        let whole = self.size_of_batch(index);
         let part = sharing.part().rows(whole);
         ensure!(
-            batch.size == part.len(),
+            batch.size == part.len() || is_alone && !sharing.is_in_shards(),
             "the source gave a batch of {} rows where {} are due",
             batch.size,
             part.len()
         );
-        let mut wishes = self.wishes();
-        let parts = sharing.compute(|shard| {
+        let samples = self.size_of_step() as f64;
+        if !sharing.is_in_shards() {
+            tch::manual_seed(seed);
+            let share = if is_alone { 1.0 } else { batch.size as f64 / samples };
+            let (outputs, loss, gradients) = self.differentiate(batch, share)?;
+            self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
+            return Ok(Step::Whole(match earlier {
+                Some(Step::Whole(earlier)) => earlier.plus(gradients)?,
+                _ => gradients,
+            }));
+        }
+        // They are those of the process: its first shard takes them along.
+        let mut wishes = if index == 0 { self.wishes() } else { Default::default() };
+        let is_last = index + 1 == self.batches_in_step();
+        let earlier = if let Some(Step::Shards(earlier)) = earlier { earlier } else { Vec::new() };
+        let mut earlier = earlier.into_iter();
+        let mut shard = |shard| {
             let rows = sharing.rows(shard, whole);
             let batch = batch.rows(rows.start - part.start..rows.end - part.start)?;
             tch::manual_seed(shard_seed(seed, shard));
-            // They are those of the process: its first shard takes them along.
-            self.shard(&batch, batch.size as f64 / whole as f64, std::mem::take(&mut wishes))
-        })?;
-        Ok(Step::Shards(parts))
+            let sums = self.shard(&batch, batch.size as f64 / samples, std::mem::take(&mut wishes))?;
+            // Whoever adds the shards first comes to other sums in another number of processes.
+            match earlier.next() {
+                Some(earlier) => earlier.plus(sums),
+                None => Ok(sums),
+            }
+        };
+        Ok(Step::Shards(match is_last {
+            true => sharing.compute(shard)?,
+            false => sharing.own_shards().map(&mut shard).collect::<Result<_>>()?,
+        }))
     }
 
-    /// What comes of a shard, which is that share of the batch.
+    /// What comes of a shard, which is that share of the step.
     fn shard(&mut self, batch: &Batch, share: f64, wishes: [f64; WISHES]) -> Result<ShardSums> {
         let _no_gradient = tch::no_grad_guard();
         let device = self.variables.device();
@@ -131,8 +162,7 @@ impl Training<'_> {
             Step::Whole(gradients) => self.optimizer.move_by(gradients)?,
             Step::Shards(sums) => sums.into_iter().try_for_each(|sums| self.move_by_shards(sums))?,
         }
-        self.end_step();
-        Ok(())
+        self.end_step()
     }
 
     fn move_by_shards(&mut self, shards: ShardSums) -> Result<()> {
@@ -160,3 +190,6 @@ impl Training<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,13 @@ use super::sharing::Sharing;
 use super::thread_count::{RestoredThreads, ThreadCount};
 use super::transform::Transform;
 use super::{EpochRecord, History, Outcome, Stop, StopReason, TrainingState, evaluation_batch_size};
-use crate::data::{Batch, BatchIterator, BatchSource};
+use crate::data::{Batch, BatchSource};
 use crate::kernels::has_own_code;
 use crate::kernels::process::keep_freed_memory;
 use crate::kernels::threads::threads;
 use crate::metrics::{Better, Loss, Metric, RunningMeans};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, WeightMean};
+use crate::random::step_seeds;
 use anyhow::{Context, Error, Result, bail};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Training<'a> {
     steps: usize,
     samples: usize,
     batch_size: usize,
+    /// The number of batches in a step.
+    accumulate: usize,
     pub(super) variables: &'a VarStore,
     /// Variables that training changes though they have no gradients, such as running means.
     pub(super) statistics: Vec<Tensor>,
@@ -43,6 +46,8 @@ pub struct Training<'a> {
     _threads: RestoredThreads,
     pub(super) optimizer: Optimizer,
     configured_learning_rate: f64,
+    ema: Option<f64>,
+    weight_mean: Option<WeightMean>,
     pub(super) loss: Loss,
     /// If it is another than that of training.
     validation_loss: Option<Loss>,
@@ -83,7 +88,7 @@ impl<'a> Training<'a> {
         validation: Option<Box<dyn BatchSource + 'a>>,
     ) -> Result<Training<'a>> {
         let Settings { model, variables, optimizer, loss, metrics, epochs, batch_size, .. } = settings;
-        let Settings { gradients, validation_loss, transform, .. } = settings;
+        let Settings { gradients, validation_loss, transform, accumulate, ema, .. } = settings;
         if has_own_code(variables.device()) {
             keep_freed_memory();
         }
@@ -92,9 +97,10 @@ impl<'a> Training<'a> {
             epoch: 0,
             epochs,
             step: 0,
-            steps: samples.div_ceil(batch_size),
+            steps: samples.div_ceil(batch_size.saturating_mul(accumulate)),
             samples,
             batch_size,
+            accumulate,
             variables,
             statistics: if sharing.is_in_shards() { statistics(variables) } else { Vec::new() },
             history: Arc::new(History::new(names)),
@@ -106,6 +112,8 @@ impl<'a> Training<'a> {
             _threads: RestoredThreads::now(),
             configured_learning_rate: optimizer.learning_rate(),
             optimizer,
+            ema,
+            weight_mean: None,
             loss,
             validation_loss,
             transform,
@@ -203,19 +211,33 @@ impl<'a> Training<'a> {
         self.sharing
     }
 
-    /// The batches of an epoch from the current step on: of each, the part of this process.
+    /// The batches of an epoch from the current step on: of each, the part of this process, with the seed of what is
+    /// random in it.
     pub(super) fn batches<'b>(
         &self,
         source: &'b dyn BatchSource,
         seed: u64,
         epoch: usize,
-    ) -> Result<BatchIterator<'b>> {
-        source.shuffled_parts(self.batch_size, seed, epoch, self.step, self.sharing.part())
+    ) -> Result<impl Iterator<Item = (Result<Batch>, i64)> + use<'b>> {
+        let done = self.step * self.accumulate;
+        let batches = source.shuffled_parts(self.batch_size, seed, epoch, done, self.sharing.part())?;
+        Ok(batches.zip(step_seeds(seed, epoch).skip(done)))
     }
 
-    /// The number of samples in the batch of the current step, of all processes together.
+    /// The number of samples in the current step, of all processes together.
     pub(super) fn size_of_step(&self) -> usize {
-        self.batch_size.min(self.samples - self.step * self.batch_size)
+        let most = self.batch_size.saturating_mul(self.accumulate);
+        most.min(self.samples.saturating_sub(self.step.saturating_mul(most)))
+    }
+
+    /// The number of batches in the current step.
+    pub(super) fn batches_in_step(&self) -> usize {
+        self.size_of_step().div_ceil(self.batch_size).max(1)
+    }
+
+    /// The number of samples in a batch of the current step, of all processes together.
+    pub(super) fn size_of_batch(&self, index: usize) -> usize {
+        self.batch_size.min(self.size_of_step().saturating_sub(index * self.batch_size))
     }
 
     /// What processes that train together must have in common, a line for each.
@@ -223,12 +245,14 @@ impl<'a> Training<'a> {
         let validation = self.validation.as_ref().map_or(0, |source| source.len());
         let mut lines = format!(
             "seed = {seed}\nepochs = {}\nbatch size = {}\nshards = {}\nsamples = {}\nvalidation samples = \
-             {validation}\nlearning rate = {}\n",
+             {validation}\nlearning rate = {}\nbatches in a step = {}\ndecay of the mean = {:?}\n",
             self.epochs,
             self.batch_size,
             self.sharing.shards(),
             self.samples,
             self.optimizer.learning_rate(),
+            self.accumulate,
+            self.ema,
         );
         let variables: BTreeMap<String, Tensor> = self.variables.variables().into_iter().collect();
         for (name, value) in variables {
@@ -242,12 +266,33 @@ impl<'a> Training<'a> {
         self.thread_count.use_chosen_threads();
     }
 
-    pub(super) fn end_step(&mut self) {
+    pub(super) fn end_step(&mut self) -> Result<()> {
+        let done = self.total_steps();
         self.step += 1;
+        if let Some(mean) = &mut self.weight_mean {
+            mean.update(done)?;
+        }
         // The results of autograd may depend on the number of threads.
         if self.gradients.is_some() && self.variables.device() == Device::Cpu {
             self.thread_count.step_done(self.step_start.elapsed());
         }
+        Ok(())
+    }
+
+    /// Begins the mean of the weights, once they are those that training begins with.
+    pub(super) fn begin_mean(&mut self) -> Result<()> {
+        self.weight_mean = self.ema.map(|decay| WeightMean::new(self.variables, decay)).transpose()?;
+        Ok(())
+    }
+
+    /// The mean of the weights, if there is one.
+    pub(super) fn weight_mean(&self) -> Option<&WeightMean> {
+        self.weight_mean.as_ref()
+    }
+
+    /// Leaves the mean in the variables, when training has ended.
+    pub(super) fn leave_mean(&self) -> Result<()> {
+        self.weight_mean.as_ref().map_or(Ok(()), WeightMean::assign_to_weights)
     }
 
     /// For which of the reasons this process wishes that all stop.
@@ -346,6 +391,15 @@ impl<'a> Training<'a> {
         self.variables
     }
 
+    /// The weights that validation evaluates and that remain when training ends, by their names: the mean with
+    /// [`Fit::ema`](super::Fit::ema), otherwise the variables. They are the live tensors, not copies.
+    pub fn weights(&self) -> BTreeMap<String, Tensor> {
+        match &self.weight_mean {
+            Some(mean) => mean.state(),
+            None => self.variables.variables().into_iter().collect(),
+        }
+    }
+
     /// The epochs that are complete.
     pub fn history(&self) -> &History {
         &self.history
@@ -396,8 +450,16 @@ impl<'a> Training<'a> {
         Ok(means[0])
     }
 
-    /// Evaluates the validation set with the current weights, by names that start with `val_`. This can be
-    /// done after any step and changes nothing.
+    /// The sum of the losses of this epoch's samples so far, and their number. This waits for the device.
+    pub(super) fn loss_sum(&self) -> Result<(f64, usize)> {
+        let (sums, samples) = self.means.parts();
+        let sum = sums.f_double_value(&[0])?;
+        self.sharing.check()?;
+        Ok((sum, samples))
+    }
+
+    /// Evaluates the validation set with the current [`weights`](Training::weights), by names that start with `val_`.
+    /// This can be done after any step and changes nothing.
     ///
     /// # Errors
     /// No validation set, or a fault of the device.
@@ -407,8 +469,12 @@ impl<'a> Training<'a> {
         let batch_size = self.evaluation_batch_size;
         let loss = self.validation_loss.as_ref().unwrap_or(&self.loss);
         let group = self.sharing.group();
-        let means =
-            evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, group, |_| Ok(()))?;
+        let evaluate =
+            || evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, group, |_| Ok(()));
+        let means = match &self.weight_mean {
+            Some(mean) => mean.in_place_of_weights(evaluate)?,
+            None => evaluate()?,
+        };
         Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())
     }
 

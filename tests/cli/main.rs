@@ -25,6 +25,7 @@ mod resume;
 mod runs;
 mod scripts;
 mod signals;
+mod steps;
 mod summary;
 mod sweep;
 mod tables;

@@ -10,7 +10,16 @@ use std::time::{Duration, Instant};
 /// What draws random numbers, keeps statistics, and depends on the order of sums.
 const NETWORKS: [&[&str]; 3] = [
     &["--layers", "dense 32, relu, dropout 0.3", "--optimizer", "adamw", "--weight-decay", "0.01"],
-    &["--layers", "conv2d 6 3, batchnorm, relu, maxpool2d 2, dropout 0.2", "--augment", "shift,rotate"],
+    &[
+        "--layers",
+        "conv2d 6 3, batchnorm, relu, maxpool2d 2, dropout 0.2",
+        "--augment",
+        "shift,rotate",
+        "--ema",
+        "0.9",
+        "--accumulate",
+        "2",
+    ],
     &[
         "--layers",
         "dense 16, batchnorm, tanh",

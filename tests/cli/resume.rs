@@ -29,7 +29,7 @@ const EVENTFUL: [&str; 16] = [
 ];
 
 /// Likewise, of what excludes those.
-const SCHEDULED: [&str; 24] = [
+const SCHEDULED: [&str; 28] = [
     "--layers",
     "dense 96, relu, dropout 0.3",
     "--epochs",
@@ -52,6 +52,10 @@ const SCHEDULED: [&str; 24] = [
     "balanced",
     "--augment",
     "shift,rotate",
+    "--ema",
+    "0.98",
+    "--accumulate",
+    "2",
     "--checkpoint-every",
     "7",
 ];

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use tch::Tensor;
 use tch::nn::VarStore;
 
-/// A copy of all variables, buffers included, on their device; nothing, if the last weights are to stay.
+/// A copy of all weights, buffers included, on their device; nothing, if the last weights are to stay.
 #[derive(Debug)]
 pub struct BestWeights {
     is_enabled: bool,
@@ -52,22 +52,21 @@ impl BestWeights {
         Ok(())
     }
 
-    /// Copies the variables as they are now, in place of what was kept before.
+    /// Copies [`Training::weights`] as they are now, in place of what was kept before.
     ///
     /// # Errors
     /// Too little memory.
-    pub fn keep(&mut self, variables: &VarStore) -> Result<()> {
+    pub fn keep(&mut self, weights: BTreeMap<String, Tensor>) -> Result<()> {
         if !self.is_enabled {
             return Ok(());
         }
         let _no_gradient = tch::no_grad_guard();
-        for (name, variable) in variables.variables() {
+        for (name, weight) in weights {
             match self.values.get_mut(&name) {
-                Some(kept) => kept.f_copy_(&variable)?,
+                Some(kept) => kept.f_copy_(&weight)?,
                 None => {
-                    let mut copy =
-                        variable.f_empty_like().context("cannot keep a copy of the best weights")?;
-                    copy.f_copy_(&variable)?;
+                    let mut copy = weight.f_empty_like().context("cannot keep a copy of the best weights")?;
+                    copy.f_copy_(&weight)?;
                     self.values.insert(name, copy);
                 }
             }
@@ -112,7 +111,7 @@ mod tests {
         let mut best = BestWeights::new(true);
         best.restore(&store).unwrap();
         assert_eq!(linear.ws, first, "nothing was kept yet");
-        best.keep(&store).unwrap();
+        best.keep(store.variables().into_iter().collect()).unwrap();
         store.freeze();
         let _ = linear.ws.shallow_clone().fill_(7.0);
         store.unfreeze();
@@ -126,7 +125,7 @@ mod tests {
         let store = VarStore::new(Device::Cpu);
         let weight = store.root().zeros("weight", &[2]);
         let mut best = BestWeights::new(false);
-        best.keep(&store).unwrap();
+        best.keep(store.variables().into_iter().collect()).unwrap();
         let _ = tch::no_grad(|| weight.shallow_clone().fill_(7.0));
         best.restore(&store).unwrap();
         assert_eq!(Vec::<f32>::try_from(&weight).unwrap(), [7.0, 7.0]);

@@ -134,7 +134,7 @@ impl Callback for EarlyStopping {
         let (Some(value), Some(rule)) = (value, self.rule.as_mut()) else { return Ok(()) };
         let verdict = rule.observe(training.epoch(), value);
         if rule.best.is_some_and(|best| best.epoch == training.epoch()) {
-            self.weights.keep(training.variables())?;
+            self.weights.keep(training.weights())?;
         }
         if verdict != Verdict::Continue {
             training.stop(StopReason::EarlyStopping, self.message(verdict, training.epoch(), value));

@@ -90,7 +90,7 @@ impl TheanoPatience {
             self.rule.observe(step, loss);
             if self.rule.best.is_some_and(|(best_step, _)| best_step == step) {
                 self.best_epoch = training.epoch();
-                self.weights.keep(training.variables())?;
+                self.weights.keep(training.weights())?;
             }
         }
         if self.rule.is_used_up(step) {

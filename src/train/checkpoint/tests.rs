@@ -34,6 +34,17 @@ fn train(
     checkpoint: Option<&(String, BTreeMap<String, Tensor>)>,
     store: &mut Everything,
 ) -> (Outcome, BTreeMap<String, Tensor>) {
+    train_with(|fit| fit, epochs, stopper, checkpoint, store)
+}
+
+/// The same, set otherwise.
+fn train_with(
+    set: fn(Fit) -> Fit,
+    epochs: usize,
+    stopper: &mut dyn Callback,
+    checkpoint: Option<&(String, BTreeMap<String, Tensor>)>,
+    store: &mut Everything,
+) -> (Outcome, BTreeMap<String, Tensor>) {
     let (variables, model) = classifier();
     // A metric that is NaN in some epochs must survive, too.
     let odd = Metric::new("odd", Better::Lower, |outputs, _| {
@@ -57,7 +68,7 @@ fn train(
         let tensors = tensors.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
         fit = fit.resume(Checkpoint { state: toml::from_str(state).unwrap(), tensors });
     }
-    let outcome = fit.run(&points(70), Some(&points(30))).unwrap();
+    let outcome = set(fit).run(&points(70), Some(&points(30))).unwrap();
     (outcome, variables.variables().into_iter().collect())
 }
 
@@ -71,16 +82,21 @@ fn bits(history: &History) -> Vec<Vec<u64>> {
 }
 
 fn assert_every_pause_is_without_trace(stopper: &dyn Fn() -> Box<dyn Callback>) {
+    assert_every_pause_with(|fit| fit, 5, stopper);
+}
+
+/// The same of a training that is set otherwise and has so many steps in an epoch.
+fn assert_every_pause_with(set: fn(Fit) -> Fit, steps: usize, stopper: &dyn Fn() -> Box<dyn Callback>) {
     const EPOCHS: usize = 9;
     let mut all = Everything::default();
-    let (whole, weights) = train(EPOCHS, stopper().as_mut(), None, &mut all);
-    // Within an epoch of five steps four times, and at its end.
-    assert!(all.kept.len() >= 5 * (whole.history.epochs.len() - 1), "{}", all.kept.len());
+    let (whole, weights) = train_with(set, EPOCHS, stopper().as_mut(), None, &mut all);
+    // After every step of an epoch but the last, and at its end.
+    assert!(all.kept.len() >= steps * (whole.history.epochs.len() - 1), "{}", all.kept.len());
     for checkpoint in &all.kept {
         let state: TrainingState = toml::from_str(&checkpoint.0).unwrap();
         let place = format!("epoch {}, step {}", state.epoch, state.step);
         let mut rest = Everything::default();
-        let (outcome, found) = train(EPOCHS, stopper().as_mut(), Some(checkpoint), &mut rest);
+        let (outcome, found) = train_with(set, EPOCHS, stopper().as_mut(), Some(checkpoint), &mut rest);
         assert_eq!(outcome.stop, whole.stop, "{place}");
         assert_eq!(outcome.unrecorded_steps, whole.unrecorded_steps, "{place}");
         assert_eq!(bits(&outcome.history), bits(&whole.history), "{place}");
@@ -105,6 +121,19 @@ fn a_pause_after_any_step_leaves_no_trace_with_early_stopping() {
 #[test]
 fn a_pause_after_any_step_leaves_no_trace_with_growing_patience() {
     assert_every_pause_is_without_trace(&|| Box::new(TheanoPatience::new("val_loss", 13)));
+}
+
+#[test]
+fn a_pause_leaves_no_trace_in_a_mean_of_the_weights_and_in_steps_of_several_batches() {
+    let stoppers: [&dyn Fn() -> Box<dyn Callback>; 3] = [
+        &|| Box::new(EarlyStopping::new("val_loss").patience(2)),
+        &|| Box::new(EarlyStopping::new("val_loss").patience(20).keep_last_weights()),
+        &|| Box::new(TheanoPatience::new("val_loss", 13)),
+    ];
+    for stopper in stoppers {
+        assert_every_pause_with(|fit| fit.ema(0.9), 5, stopper);
+        assert_every_pause_with(|fit| fit.ema(0.9).accumulate(2), 3, stopper);
+    }
 }
 
 #[test]

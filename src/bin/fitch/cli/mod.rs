@@ -24,7 +24,7 @@ mod train;
 mod watch;
 
 pub use board::BoardOptions;
-pub use choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
+pub use choices::{ModeOption, OptimizerOption, RateOption, ScheduleOption, StoppingOption};
 pub use completions::CompletionsOptions;
 pub use data::{DataCommand, FetchOptions, InspectOptions};
 pub use data_options::DataOptions;

@@ -1,7 +1,7 @@
 //! The options of `train`, declared: flags, and names in a TOML file. A new option is its field, its row in
 //! [`OPTIONS`], its default, and the check in [`config`](crate::config).
 
-use super::choices::{ModeOption, OptimizerOption, ScheduleOption, StoppingOption};
+use super::choices::{ModeOption, OptimizerOption, RateOption, ScheduleOption, StoppingOption};
 use super::{DataOptions, OneOf};
 use crate::precision::Precision;
 use crate::progress::ProgressKind;
@@ -85,13 +85,18 @@ pub struct TrainOptions {
     #[arg(short = 'e', long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub epochs: Option<i64>,
 
-    /// Images per step [default: 128]
+    /// Images per batch [default: 128]
     #[arg(short = 'b', long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub batch_size: Option<i64>,
 
-    /// The optimizer's learning rate [default: 0.001]
+    /// Add up the gradients of N batches before each step, as of one batch N times as large [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
+    pub accumulate: Option<i64>,
+
+    /// The optimizer's learning rate, or auto for one that is found by trying many before training
+    /// [default: 0.001]
     #[arg(short = 'l', long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
-    pub learning_rate: Option<f64>,
+    pub learning_rate: Option<RateOption>,
 
     /// The optimizer [default: adam]
     #[arg(long, value_name = "KIND", help_heading = "Training")]
@@ -108,6 +113,11 @@ pub struct TrainOptions {
     /// Clip the gradients to this global norm [default: never]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
     pub clip_norm: Option<f64>,
+
+    /// Validate and keep an exponential mean of the weights instead of the weights: mean = X * mean + (1 - X) *
+    /// weights after each step, such as 0.999; smaller in the first steps [default: none]
+    #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
+    pub ema: Option<f64>,
 
     /// Share of each label to spread over all classes, in the training loss only [default: 0]
     #[arg(long, value_name = "X", help_heading = "Training", allow_negative_numbers = true)]
@@ -358,11 +368,13 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("layers"),
     length("epochs"),
     model("batch_size"),
+    model("accumulate"),
     model("learning_rate"),
     model("optimizer"),
     model("weight_decay"),
     model("momentum"),
     model("clip_norm"),
+    model("ema"),
     model("label_smoothing"),
     model("class_weights"),
     model("augment"),
@@ -420,7 +432,7 @@ impl TrainOptions {
             layers: Some(PRESETS[0].layers.to_string()),
             epochs: Some(100),
             batch_size: Some(128),
-            learning_rate: Some(0.001),
+            learning_rate: Some(RateOption::Rate(0.001)),
             optimizer: Some(OptimizerOption::Adam),
             weight_decay: Some(0.0),
             momentum: Some(0.0),

@@ -202,7 +202,8 @@ pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves, how: ChartOptions
     Ok(())
 }
 
-fn write_drawing(folder: &RunFolder, name: &str, drawing: &Drawing) -> Result<()> {
+/// Writes a drawing as SVG and as PNG.
+pub fn write_drawing(folder: &RunFolder, name: &str, drawing: &Drawing) -> Result<()> {
     write_whole(&folder.file(&format!("{name}.svg")), drawing.to_svg().as_bytes())?;
     write_whole(&folder.file(&format!("{name}.png")), &drawing.to_png()?)
 }

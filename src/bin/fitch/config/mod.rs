@@ -49,6 +49,8 @@ pub struct Configuration {
     pub layers: Layers,
     pub epochs: usize,
     pub batch_size: usize,
+    /// The number of batches in a step.
+    pub accumulate: usize,
     pub seed: u64,
     pub time_limit: Option<Duration>,
     pub monitor: String,
@@ -103,6 +105,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let layers = model::check_layers(options, checker);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
+    let accumulate = checker.count("accumulate", options.accumulate.or(Some(1)), 1);
     let optimization = optimization::check(options, checker);
     let augmentation = options.augment.as_deref().map(|changes| match changes.parse::<Augmentation>() {
         Ok(augmentation) => Some(augmentation),
@@ -130,6 +133,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         layers: layers?,
         epochs: epochs?,
         batch_size: batch_size?,
+        accumulate: accumulate?,
         seed: seed? as u64,
         time_limit,
         monitor: monitor?,

@@ -1,7 +1,7 @@
 //! The optimizer and the training loss.
 
 use super::{Checker, given_or_none, schedule};
-use crate::cli::{OptimizerOption, TrainOptions};
+use crate::cli::{OptimizerOption, RateOption, TrainOptions};
 use anyhow::Result;
 use fitch::optim::{KERAS_EPSILON, MAX_LEARNING_RATE, Optimizer, is_learning_rate, keras_adam};
 use fitch::train::callbacks::StepSchedule;
@@ -10,9 +10,12 @@ use tch::nn;
 #[derive(Clone, Debug)]
 pub struct Optimization {
     pub optimizer: OptimizerChoice,
-    pub learning_rate: f64,
+    /// None if a test is to find it.
+    pub learning_rate: Option<f64>,
     /// The global norm that gradients are clipped to.
     pub clip_norm: Option<f64>,
+    /// The decay of the mean of the weights, if there is to be one.
+    pub ema: Option<f64>,
     pub label_smoothing: f64,
     pub class_weights: ClassWeights,
     /// None for a learning rate that changes on a plateau only, or never.
@@ -55,13 +58,19 @@ pub enum ClassWeights {
 }
 
 pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Optimization> {
-    let rate_rule = format!("must be a number above 0 and at most {MAX_LEARNING_RATE}");
-    let learning_rate = checker.number("learning-rate", options.learning_rate, &rate_rule, is_learning_rate);
+    let rate_rule = format!("must be a number above 0 and at most {MAX_LEARNING_RATE}, or auto");
+    let learning_rate = match options.learning_rate? {
+        RateOption::Auto => Some(None),
+        RateOption::Rate(rate) => {
+            checker.number("learning-rate", Some(rate), &rate_rule, is_learning_rate).map(Some)
+        }
+    };
     let optimizer = check_optimizer(options, checker);
     let clip_norm = options.clip_norm.map(|norm| {
         let rule = "must be a finite number above 0";
         checker.number("clip-norm", Some(norm), rule, |norm| norm > 0.0 && norm.is_finite())
     });
+    let ema = options.ema.map(|decay| checker.factor("ema", Some(decay)));
     let label_smoothing = checker.share("label-smoothing", options.label_smoothing);
     let class_weights = check_class_weights(options.class_weights.as_deref(), checker);
     let schedule = schedule::check(options, learning_rate, checker);
@@ -69,6 +78,7 @@ pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Optimizati
         optimizer: optimizer?,
         learning_rate: learning_rate?,
         clip_norm: given_or_none(clip_norm)?,
+        ema: given_or_none(ema)?,
         label_smoothing: label_smoothing?,
         class_weights: class_weights?,
         schedule: schedule?,

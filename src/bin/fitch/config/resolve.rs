@@ -3,7 +3,7 @@
 
 use super::model::layers_of;
 use super::options_file;
-use crate::cli::{OPTIONS, StoppingOption, TrainOptions};
+use crate::cli::{OPTIONS, RateOption, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
 use anyhow::{Context, Result, ensure};
 use fitch::data::Source;
@@ -59,11 +59,16 @@ pub fn had_reference_adam(config: &serde_json::Value) -> bool {
     config[RETIRED] == "reference"
 }
 
-/// The options of a run with those that are given now.
+/// The options of a run with those that are given now. `had_rate_test` is whether a test found its learning rate, so
+/// that `auto` means that one.
 ///
 /// # Errors
 /// An option that cannot change when a run is resumed, with both values.
-pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<TrainOptions> {
+pub fn resolve_resumed(
+    flags: &TrainOptions,
+    recorded: &TrainOptions,
+    had_rate_test: bool,
+) -> Result<TrainOptions> {
     let mut given = given(flags)?;
     given.dataset = given.dataset.map(|dataset| match Source::named(&dataset) {
         Some(_) => dataset,
@@ -75,6 +80,9 @@ pub fn resolve_resumed(flags: &TrainOptions, recorded: &TrainOptions) -> Result<
     if flags.resume_if_any {
         // It named this run, in whatever spelling.
         given.out = recorded.out.clone();
+    }
+    if given.learning_rate == Some(RateOption::Auto) && had_rate_test {
+        given.learning_rate = recorded.learning_rate;
     }
     if given.layers.as_deref().and_then(with_first_layer) == recorded.layers {
         given.layers = recorded.layers.clone();

@@ -7,7 +7,7 @@ use fitch::train::callbacks::{ReduceLearningRateOnPlateau, StepSchedule};
 /// The schedule; `Some(None)` for a learning rate that changes on a plateau only, or never.
 pub fn check(
     options: &TrainOptions,
-    learning_rate: Option<f64>,
+    learning_rate: Option<Option<f64>>,
     checker: &mut Checker,
 ) -> Option<Option<StepSchedule>> {
     let schedule = options.schedule?;
@@ -25,7 +25,7 @@ pub fn check(
     if schedule == ScheduleOption::OneCycle && warm_up > 0 {
         return checker.fault("warm-up", warm_up, "--schedule one-cycle has its own warm-up");
     }
-    if final_learning_rate > learning_rate {
+    if learning_rate.is_some_and(|rate| final_learning_rate > rate) {
         return checker.fault("final-learning-rate", final_learning_rate, "is above --learning-rate");
     }
     if schedule == ScheduleOption::Constant && warm_up == 0 {

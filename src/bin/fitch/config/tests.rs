@@ -39,7 +39,10 @@ fn without_options_the_defaults_hold() {
     let configuration = configured(&[]).unwrap();
     assert_eq!(configuration.source, Source::Digits);
     assert_eq!((configuration.epochs, configuration.batch_size, configuration.seed), (100, 128, 0));
-    assert_eq!((configuration.optimization.learning_rate, configuration.validation_share), (0.001, 0.1));
+    assert_eq!(
+        (configuration.optimization.learning_rate, configuration.validation_share),
+        (Some(0.001), 0.1)
+    );
     assert_eq!(configuration.layers.to_string(), PRESETS[0].layers);
     assert_eq!(
         (configuration.split, configuration.machine.device),
@@ -150,7 +153,7 @@ fn a_file_gives_options_and_flags_win() {
     );
     let configuration = configured(&["--config", &path, "--epochs", "3"]).unwrap();
     assert_eq!((configuration.epochs, configuration.batch_size), (3, 32));
-    assert_eq!(configuration.optimization.learning_rate, 0.01);
+    assert_eq!(configuration.optimization.learning_rate, Some(0.01));
     assert_eq!(configuration.layers.to_string(), "dense 30, relu");
     assert!(configuration.keep_last_weights);
     assert_eq!(configuration.split, SplitMethod::Last);

@@ -243,6 +243,7 @@ fn checked(table: Table) -> Result<(TrainOptions, Configuration), Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::RateOption;
 
     fn values(plan: &str) -> Vec<String> {
         let plan = Plan::parse(plan).unwrap();
@@ -291,7 +292,11 @@ mod tests {
             )
         };
         let runs = Plan::parse(&plan(200, 0)).unwrap().runs;
-        let rates: Vec<f64> = runs.iter().map(|run| run.options.learning_rate.unwrap()).collect();
+        let rate = |run: &PlannedRun| match run.options.learning_rate {
+            Some(RateOption::Rate(rate)) => rate,
+            other => panic!("{other:?}"),
+        };
+        let rates: Vec<f64> = runs.iter().map(rate).collect();
         assert!(rates.iter().all(|rate| (1e-4..=1.0).contains(rate)));
         // Half of them are below the geometric mean of the ends: 100 of 200, 7 being the deviation.
         let low = rates.iter().filter(|rate| **rate < 1e-2).count();
@@ -300,6 +305,14 @@ mod tests {
         assert!((16..=20).all(|size| sizes(size) > 10) && (16..=20).map(sizes).sum::<usize>() == 200);
         assert_eq!(values(&plan(200, 0))[..5], values(&plan(5, 0)));
         assert_ne!(values(&plan(5, 0)), values(&plan(5, 1)));
+    }
+
+    #[test]
+    fn a_learning_rate_may_be_one_that_each_run_tests() {
+        let runs = Plan::parse("[vary]\nlearning-rate = [0.01, 'auto', 1]\n").unwrap().runs;
+        let rates: Vec<_> = runs.iter().map(|run| run.options.learning_rate).collect();
+        let rate = |rate| Some(RateOption::Rate(rate));
+        assert_eq!(rates, [rate(0.01), Some(RateOption::Auto), rate(1.0)]);
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub fn shares_test(outcome: &Outcome) -> bool {
 fn restore_last_good(folder: &RunFolder, variables: &VarStore, terminal: &Terminal) -> Result<Option<usize>> {
     let newest = checkpoints::newest(folder.checkpoints(), terminal)?;
     let Some(checkpoint) = newest.checkpoint else { return Ok(None) };
-    checkpoint.load_weights(variables)?;
+    checkpoint.load_final_weights(variables)?;
     Ok(Some(checkpoint.state.history.epochs.len()))
 }
 

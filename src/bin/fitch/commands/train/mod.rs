@@ -3,6 +3,7 @@
 mod finish;
 mod optimizer;
 mod processes;
+mod rate_test;
 mod run_in_progress;
 mod splits;
 mod stopper;
@@ -14,7 +15,7 @@ use super::ignored_options::ignored_options;
 use super::plots::LivePlots;
 use super::understood::Understood;
 use super::{restart_with_short_spins, start_libtorch_at};
-use crate::cli::TrainOptions;
+use crate::cli::{RateOption, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::{self, AtRank, Hint, UsageError};
@@ -28,11 +29,13 @@ use fitch::device::{self, DeviceChoice};
 use fitch::distributed::{self, Group, Meeting, Place};
 use fitch::metrics::Loss;
 use fitch::model::{Model, Network};
+use fitch::optim::Optimizer;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
 use fitch::train::{
     Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, evaluate_in, standardize,
 };
+use rate_test::RateTest;
 use run_in_progress::{RunInProgress, TENSORBOARD};
 use splits::Splits;
 use std::path::Path;
@@ -80,8 +83,11 @@ pub fn run(mut flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 /// Trains, at a place among several processes if there is one.
 fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     let resumed = resumed_run(&flags)?;
-    let (options, warnings) = match &resumed {
-        Some(run) => (config::resolve_resumed(&flags, &run.options)?, Vec::new()),
+    let (mut options, warnings) = match &resumed {
+        Some(run) => {
+            let had_rate_test = run.folder.file(rate_test::TABLE).exists();
+            (config::resolve_resumed(&flags, &run.options, had_rate_test)?, Vec::new())
+        }
         None => config::resolve(&flags)?,
     };
     if let Some(run) = &resumed {
@@ -135,14 +141,27 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     }
     warnings.iter().for_each(|warning| terminal.warn(warning));
 
-    let work = prepare(configuration, place, terminal)?;
+    let mut work = prepare(configuration, place, terminal)?;
     work.group.ensure_same(&common_lines(&work, &options, resumed.is_some())?)?;
+    if work.group.is_first() {
+        // The other processes notice if the first one ends here.
+        check_folder(&work.configuration)?;
+    }
+    let mut rate_test = None;
+    if work.configuration.optimization.learning_rate.is_none() {
+        let Some(test) = RateTest::run(&work, terminal)? else { return Ok(Exit::Interrupted) };
+        // As if it had been given.
+        options.learning_rate = Some(RateOption::Rate(test.found));
+        work.configuration.optimization.learning_rate = config::check(&options)?.optimization.learning_rate;
+        rate_test = Some(test);
+    }
     if !work.group.is_first() {
         return follow(&work, terminal);
     }
-    // The other processes notice if the first one ends here.
-    check_folder(&work.configuration)?;
     let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
+    if let Some(Err(fault)) = rate_test.map(|test| test.write(&run.folder)) {
+        terminal.warn(&format!("the test of learning rates is not written: {fault:#}"));
+    }
     let mut stopper = stopper(&work.configuration);
     let shown = work.shown(terminal);
     let terminal = &terminal.with_live_line(shown.style == ProgressKind::Bar);
@@ -330,9 +349,9 @@ fn train(
     progress: &mut TrainingProgress,
     terminal: &Terminal,
 ) -> Result<Outcome> {
-    let Work { configuration, dataset, splits, class_weights, network, group, .. } = work;
-    let optimizer = optimizer::optimizer(configuration, network.variables())?;
-    let training_loss = optimizer::training_loss(&configuration.optimization, class_weights.as_deref());
+    let Work { configuration, dataset, splits, network, .. } = work;
+    let learning_rate = configuration.optimization.learning_rate.context("no learning rate was tested")?;
+    let optimizer = optimizer::optimizer(configuration, learning_rate, network.variables())?;
     let mut unchanged_data = run.map(|run| DataGuard::new(dataset, &run.record.dataset.fingerprint));
     let mut terminate_on_nan = TerminateOnNan;
     let mut plateau = configuration.plateau.clone();
@@ -348,10 +367,8 @@ fn train(
     });
     let mut live_plots = run.map(|run| LivePlots::new(&run.folder));
     let mut checkpoints = run.map(|run| checkpoints_of(run, configuration)).transpose()?;
-    let mut fit = Fit::network(network, optimizer)
+    let mut fit = fit_of(work, optimizer)
         .epochs(configuration.epochs)
-        .batch_size(configuration.batch_size)
-        .seed(configuration.seed)
         .callback(&mut unchanged_data)
         // What stops training comes before what writes and displays its result.
         .callback(&mut terminate_on_nan)
@@ -363,24 +380,37 @@ fn train(
         .callback(&mut history_file)
         .callback(&mut tensorboard)
         .callback(&mut live_plots)
-        .callback(progress)
-        .distributed(group);
-    if let Some(shards) = configuration.shards {
-        fit = fit.shards(shards);
+        .callback(progress);
+    if let Some(decay) = configuration.optimization.ema {
+        fit = fit.ema(decay);
     }
     if let Some(checkpoints) = &mut checkpoints {
         fit = fit.checkpoints(checkpoints);
-    }
-    if let Some(augmentation) = configuration.augmentation {
-        fit = fit.transform(move |images| augmentation.apply(images));
-    }
-    if let Some(loss) = training_loss {
-        fit = fit.loss(loss).validation_loss(Loss::cross_entropy());
     }
     if let Some(checkpoint) = checkpoint {
         fit = fit.resume(checkpoint);
     }
     fit.run(&splits.train, splits.validation.as_ref().map(|samples| samples as &dyn BatchSource))
+}
+
+/// How a step is made, in a test of learning rates as in the training.
+fn fit_of(work: &Work, optimizer: Optimizer) -> Fit<'_> {
+    let Work { configuration, class_weights, network, group, .. } = work;
+    let mut fit = Fit::network(network, optimizer)
+        .batch_size(configuration.batch_size)
+        .accumulate(configuration.accumulate)
+        .seed(configuration.seed)
+        .distributed(group);
+    if let Some(shards) = configuration.shards {
+        fit = fit.shards(shards);
+    }
+    if let Some(augmentation) = configuration.augmentation {
+        fit = fit.transform(move |images| augmentation.apply(images));
+    }
+    match optimizer::training_loss(&configuration.optimization, class_weights.as_deref()) {
+        Some(loss) => fit.loss(loss).validation_loss(Loss::cross_entropy()),
+        None => fit,
+    }
 }
 
 /// Where the checkpoints of a run go.

@@ -10,9 +10,13 @@ use fitch::optim::Optimizer;
 use tch::Tensor;
 use tch::nn::VarStore;
 
-/// The optimizer of the configuration.
-pub fn optimizer(configuration: &Configuration, variables: &VarStore) -> Result<Optimizer> {
-    let Optimization { optimizer, learning_rate, clip_norm, .. } = configuration.optimization;
+/// The optimizer of the configuration, with a learning rate.
+pub fn optimizer(
+    configuration: &Configuration,
+    learning_rate: f64,
+    variables: &VarStore,
+) -> Result<Optimizer> {
+    let Optimization { optimizer, clip_norm, .. } = configuration.optimization;
     let optimizer = optimizer.build(variables, learning_rate)?;
     Ok(match clip_norm {
         Some(norm) => optimizer.clip_norm(norm),
