@@ -5,17 +5,17 @@ use super::start_libtorch;
 use crate::cli::ExportOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::UsageError;
+use crate::failure::{Hint, UsageError};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::LoadOptions;
 use fitch::export::onnx::{self, OnnxInput};
-use fitch::export::{TrainedModel, torchscript, verify_torchscript};
+use fitch::export::{ModelCard, TrainedModel, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
+use fitch::model::Network;
 use fitch::run::DatasetRecord;
 use std::io::Write;
 use std::path::Path;
-use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 /// How many images an exported file is verified on.
@@ -43,12 +43,13 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
     let network = run.load(chosen.device)?;
-    let card = model_card(&run.record, network.model());
-    let trained = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
+    let card = model_card(&run.record, &network);
     if extension == "onnx" {
+        let model = network.model().ok_or_else(|| without_layers(&run))?;
+        let trained = TrainedModel { model, variables: network.variables(), card: &card };
         write_whole(&to, &onnx::model_bytes(trained, input)?)?;
     } else {
-        write_torchscript(&to, trained, &network, &test_images(&run, terminal)?)?;
+        write_torchscript(&to, &network, &card, &test_images(&run, terminal)?)?;
     }
     terminal.result(&format!("written to {}\n", to.display()))?;
     Ok(Exit::Success)
@@ -88,17 +89,28 @@ fn why_no_bytes(dataset: &DatasetRecord) -> Option<String> {
 
 /// Writes a TorchScript file, which gets its name only after libtorch has loaded it back and it agreed with
 /// the network on the images [n, ..].
-pub fn write_torchscript(
-    path: &Path,
-    trained: TrainedModel,
-    network: &dyn ModuleT,
-    images: &Tensor,
-) -> Result<()> {
-    let archive = torchscript::archive(trained)?;
+pub fn write_torchscript(path: &Path, network: &Network, card: &ModelCard, images: &Tensor) -> Result<()> {
+    let archive = torchscript::network_archive(network, card)?;
     write_whole_with(path, |file| {
         file.write_all(&archive)?;
-        verify_torchscript(file.path(), network, trained.variables.device(), images)
+        verify_torchscript(file.path(), network, network.variables().device(), images)
     })
+}
+
+/// ONNX is written from layers, which a network of another program does not have.
+fn without_layers(run: &RecordedRun) -> Hint {
+    let weights = run.folder.weights_file();
+    Hint {
+        message: format!(
+            "{} trained a network that another program made; ONNX is written for fitch's own layers only",
+            run.folder.path().display()
+        ),
+        hint: format!(
+            "in Python, the network takes the weights by net.load_state_dict(safetensors.torch.load_file({:?})), \
+             and torch.onnx.export(net, ...) writes them",
+            weights.display().to_string()
+        ),
+    }
 }
 
 /// Test images of the run or, where they are not available, noise.
