@@ -2,10 +2,10 @@
 
 use super::{ModelCard, NetworkCard, script_network, verify_torchscript};
 use crate::files::write_whole_with;
-use crate::kernels::script::message_line;
+use crate::kernels::script::torch_fault;
 use crate::model::traced_parts;
 use crate::train::predict_batch;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::path::Path;
 use tch::nn::{ModuleT, VarStore};
@@ -68,7 +68,7 @@ pub fn trace(path: &Path, module: &dyn ModuleT, variables: &VarStore, card: &Mod
     let mut forward = |inputs: &[Tensor]| vec![module.forward_t(&inputs[0], false)];
     let traced = CModule::create_by_tracing("Traced", "forward", &[samples(TRACED)?], &mut forward);
     drop(frozen);
-    let traced = traced.map_err(|fault| anyhow!("libtorch: {}", message_line(&fault.to_string())))?;
+    let traced = traced.map_err(|fault| torch_fault(&fault))?;
     let folder = tempfile::tempdir().context("cannot make a folder for the trace")?;
     let file = folder.path().join("traced.pt");
     traced.save(&file).context("cannot save the trace")?;

@@ -1,10 +1,11 @@
 //! A model with its weights, ready to be trained and used.
 
-use super::script::{ScriptNetwork, digest};
+use super::script::ScriptNetwork;
 use super::{Backpropagation, ExplicitGradients, Model, Outline};
 use crate::files::write_whole;
 use crate::kernels::autocast::in_bfloat16;
 use crate::kernels::has_own_code;
+use crate::kernels::script::file::digest;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::Path;

@@ -57,13 +57,27 @@ fn keras3(outline: &Outline, columns: usize) -> String {
         *width = content.fold(*width, |width, length| width.max(length + 2));
     }
 
+    // The shapes of networks that other programs made are not known.
+    let has_shapes = outline.rows.iter().any(|row| row.shapes.is_some());
+    let shown: &[usize] = if has_shapes { &[0, 1, 2] } else { &[0, 2] };
+    if !has_shapes {
+        widths[0] += widths[1] + 1;
+    }
+
     let line = |left: &str, fill: &str, middle: &str, right: &str| {
-        let parts: Vec<String> = widths.iter().map(|&width| fill.repeat(width)).collect();
+        let parts: Vec<String> = shown.iter().map(|&column| fill.repeat(widths[column])).collect();
         format!("{left}{}{right}\n", parts.join(middle))
     };
-    let cells = |bar: &str, [name, shape, count]: [&str; 3]| {
-        let [w1, w2, w3] = widths.map(|width| width - 2);
-        format!("{bar} {name:<w1$} {bar} {shape:<w2$} {bar} {count:>w3$} {bar}\n")
+    let cells = |bar: &str, row: [&str; 3]| {
+        let mut text = bar.to_string();
+        for &column in shown {
+            let (cell, width) = (row[column], widths[column] - 2);
+            text += &match column {
+                2 => format!(" {cell:>width$} {bar}"),
+                _ => format!(" {cell:<width$} {bar}"),
+            };
+        }
+        text + "\n"
     };
     let mut text = line("┏", "━", "┳", "┓") + &cells("┃", HEAD) + &line("┡", "━", "╇", "┩");
     for (number, [name, shape, count]) in rows.iter().enumerate() {

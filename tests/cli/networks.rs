@@ -1,6 +1,6 @@
 //! Networks that other programs made: TorchScript files. `tests/networks/make.py` made those that are used here.
 
-use crate::place::{Finished, Place, wait_until};
+use crate::place::{Finished, Place, idx, python, skipped, wait_until};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -62,7 +62,9 @@ fn a_network_of_another_program_is_trained_and_used_without_its_file() {
     let of_run = place.run(&["evaluate", "run"]).well().stdout;
     assert_eq!(of_run, place.run(&["evaluate", "run/model.pt", "digits"]).well().stdout);
     assert!(of_run.contains(&format!("accuracy {:.6}", record["test_accuracy"].as_f64().unwrap())));
-    place.run(&["data", "inspect", "digits"]).well();
+    place.write("", "three.idx", &idx(&[3, 8, 8], &[9; 3 * 64]));
+    let predicted = place.run(&["predict", "run", "three.idx", "--format", "csv"]).well().stdout;
+    assert_eq!(predicted.lines().count(), 4, "{predicted}");
     let again = place.bytes("run/model.pt");
     fs::remove_file(place.path("run/model.pt")).unwrap();
     place.run(&["export", "run"]).well();
@@ -181,4 +183,35 @@ fn what_cannot_be_trained_is_one_error() {
     place
         .train(&["--model", "run/model.pt"])
         .with_fault(1, &["is a model that fitch has exported", "network.pt"]);
+}
+
+/// About 25 s, most of it Python's.
+#[test]
+fn networks_of_torchvision_and_timm_are_trained_and_read_back() {
+    let test = "networks_of_torchvision_and_timm_are_trained_and_read_back";
+    let place = Place::new();
+    let run_python = |what: &str| {
+        let mut python = python(test)?;
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/real_networks.py");
+        Some(Finished::from(
+            python.arg(script).args([what.as_ref(), place.path("").as_os_str()]).output().unwrap(),
+        ))
+    };
+    let Some(made) = run_python("make") else { return };
+    if made.stderr.contains("No module named") {
+        return skipped(
+            test,
+            "there is no torchvision, timm or safetensors; `scripts/python --version` brings them",
+        );
+    }
+    made.well();
+    let networks = ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "timm"];
+    for network in networks {
+        let file = format!("{network}.pt");
+        let arguments = ["--limit", "64", "--batch-size", "32", "--epochs", "1", "--out", network];
+        place.train(&[&["--model", &file], &arguments[..]].concat()).well();
+        let of_run = place.run(&["evaluate", network]).well().stdout;
+        assert_eq!(of_run, place.run(&["evaluate", &format!("{network}/model.pt"), "digits"]).well().stdout);
+    }
+    assert!(run_python("check").unwrap().well().stdout.contains("all is well"));
 }

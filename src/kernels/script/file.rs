@@ -1,6 +1,7 @@
 //! A TorchScript file as it lies in memory: its entries by name, checked against damage. Nothing in it is run.
 
 use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
 use std::io::{Cursor, Read, copy, sink};
 use std::ops::Range;
 use zip::{CompressionMethod, ZipArchive};
@@ -87,4 +88,9 @@ impl ScriptFile {
     pub(crate) fn code(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.entries().filter(|(name, _)| name.starts_with("code/") && name.ends_with(".py"))
     }
+}
+
+/// The SHA-256 of a file's bytes, in hexadecimal digits.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    format!("{:x}", Sha256::digest(bytes))
 }

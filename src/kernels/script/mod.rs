@@ -5,6 +5,9 @@ pub(crate) mod file;
 pub(crate) mod pickle;
 pub(crate) mod unpickle;
 
+use anyhow::{Error, anyhow};
+use tch::TchError;
+
 /// The line of a message from libtorch that says what is wrong: after a trace of TorchScript code it is the
 /// last `RuntimeError: ...`, otherwise the first line.
 pub(crate) fn message_line(message: &str) -> String {
@@ -13,4 +16,9 @@ pub(crate) fn message_line(message: &str) -> String {
     let python_error = lines().rfind(|line| line.starts_with("RuntimeError: "));
     let line = python_error.or_else(|| lines().next()).unwrap_or("no message");
     line.trim_start_matches("RuntimeError: ").chars().take(300).collect()
+}
+
+/// A fault of libtorch's in one line.
+pub(crate) fn torch_fault(fault: &TchError) -> Error {
+    anyhow!("libtorch: {}", message_line(&fault.to_string()))
 }

@@ -1,6 +1,9 @@
+use super::parts::{FALSE, write_into};
 use super::*;
+use crate::kernels::script::archive::Archive;
 use crate::kernels::script::archive::PACKAGE;
 use crate::kernels::script::pickle::Pickle;
+use crate::kernels::script::unpickle::StoredTensor;
 use crate::model::{Network, Outline};
 use tch::nn::ModuleT;
 

@@ -51,7 +51,8 @@ pub fn assert_equal_to_tch(rule: Box<dyn Rule>, config: impl nn::OptimizerConfig
 fn variables_with_their_channels_side_by_side_are_moved_alike() {
     let by_pixels = |values: &Tensor| values.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
     let start = Tensor::arange(2 * 3 * 4 * 5, (Kind::Float, Device::Cpu)).view([2, 3, 4, 5]).sin();
-    let rules: [fn() -> Result<Box<dyn Rule>>; 3] = [
+    type MakeRule = fn() -> Result<Box<dyn Rule>>;
+    let rules: [MakeRule; 3] = [
         || nn::AdamW::default().into_rule(Device::Cpu),
         || nn::Sgd { momentum: 0.9, ..Default::default() }.into_rule(Device::Cpu),
         || nn::RmsProp::default().into_rule(Device::Cpu),

@@ -21,11 +21,13 @@ use tch::{Device, Kind, Tensor};
 /// How many images an exported file is verified on.
 const IMAGES_TO_VERIFY: i64 = 1_000;
 
-/// The same for images of that shape: fewer if they are large.
-pub fn images_to_verify(shape: &[i64]) -> i64 {
+/// The same for images of that shape: fewer if they are large, or if the network is another program's, which are
+/// mostly deep.
+pub fn images_to_verify(shape: &[i64], has_layers: bool) -> i64 {
     /// 64 MiB of float32.
     const VALUES: i64 = 16 << 20;
-    (VALUES / shape.iter().product::<i64>().max(1)).clamp(1, IMAGES_TO_VERIFY)
+    let values = if has_layers { VALUES } else { VALUES / 16 };
+    (values / shape.iter().product::<i64>().max(1)).clamp(1, IMAGES_TO_VERIFY)
 }
 
 pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
@@ -125,7 +127,9 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     });
     let reason = match found {
         Some(Ok(found)) if found.shape() == dataset.shape => {
-            return found.test.slice(0, images_to_verify(&dataset.shape) as usize);
+            return found
+                .test
+                .slice(0, images_to_verify(&dataset.shape, record.network_sha256.is_none()) as usize);
         }
         Some(Ok(found)) => format!("have other sizes now, {:?}", found.shape()),
         Some(Err(fault)) => format!("cannot be read ({fault:#})"),
@@ -143,7 +147,7 @@ pub fn noise(dataset: &DatasetRecord) -> Result<Tensor> {
     /// float32 has every integer up to this one.
     const MAX_EXACT: f64 = 16_777_216.0;
     let DatasetRecord { shape, maximum, value_type, range, .. } = dataset;
-    let shape = [&[images_to_verify(shape)][..], shape].concat();
+    let shape = [&[images_to_verify(shape, true)][..], shape].concat();
     let [min, max] = range.unwrap_or([0.0, *maximum]);
     let could_be_whole = maximum.fract() == 0.0 && (2.0..=MAX_EXACT).contains(maximum);
     let kind = match value_type.as_deref() {

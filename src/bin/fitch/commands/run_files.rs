@@ -121,7 +121,10 @@ impl RunFiles<'_> {
         let network = self.network;
         let card = model_card(record, network);
         let images = match self.data {
-            Some((dataset, _)) => dataset.test.slice(0, images_to_verify(&dataset.shape()) as usize)?,
+            Some((dataset, _)) => {
+                let count = images_to_verify(&dataset.shape(), network.model().is_some());
+                dataset.test.slice(0, count as usize)?
+            }
             None => noise(&record.dataset)?,
         };
         write_torchscript(&self.folder.model_file(), network, &card, &images)
