@@ -65,13 +65,25 @@ pub fn trace(path: &Path, module: &dyn ModuleT, variables: &VarStore, card: &Mod
         outputs.size()
     );
     let frozen = Frozen::of(variables)?;
-    let mut forward = |inputs: &[Tensor]| vec![module.forward_t(&inputs[0], false)];
+    let mut refusal = None;
+    // libtorch goes on recording until it has an output.
+    let mut forward = |inputs: &[Tensor]| match predict_batch(module, &inputs[0]) {
+        Ok(outputs) => vec![outputs],
+        Err(fault) => {
+            refusal = Some(fault);
+            vec![inputs[0].shallow_clone()]
+        }
+    };
     let traced = CModule::create_by_tracing("Traced", "forward", &[samples(TRACED)?], &mut forward);
-    drop(frozen);
+    if let Some(fault) = refusal {
+        return Err(fault);
+    }
     let traced = traced.map_err(|fault| torch_fault(&fault))?;
     let folder = tempfile::tempdir().context("cannot make a folder for the trace")?;
     let file = folder.path().join("traced.pt");
+    // Constants are the variables themselves: they want no gradients until they are saved.
     traced.save(&file).context("cannot save the trace")?;
+    drop(frozen);
     let parts = traced_parts(std::fs::read(&file)?)?;
     let network = NetworkCard { class: "Traced".to_string(), sha256: parts.digest.clone() };
     let card = ModelCard { network: Some(network), ..card.clone() };
@@ -105,5 +117,35 @@ impl Drop for Frozen {
         for value in &self.0 {
             let _ = value.f_set_requires_grad(true);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::{InputCard, ScriptModel};
+    use tch::{Device, nn};
+
+    #[test]
+    fn a_module_that_counts_on_its_first_batch_is_no_model_and_stays_as_it_was() {
+        let variables = VarStore::new(Device::Cpu);
+        let linear = || nn::linear(&variables.root() / "a", 64, 3, Default::default());
+        let input = InputCard { shape: vec![8, 8], maximum: 255.0, border: 0.0, table: None };
+        let card = ModelCard::new(["cat", "dog", "owl"].map(str::to_string).to_vec(), input);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("own.pt");
+        let fixed = nn::seq_t().add_fn(|images| images.reshape([images.size()[0], 64])).add(linear());
+        let fault = format!("{:#}", trace(&path, &fixed, &variables, &card).unwrap_err());
+        assert!(fault.contains("for another number of samples"), "{fault}");
+        let refusing = nn::seq_t().add_fn(|images| images.reshape([-1, 60])).add(linear());
+        assert!(trace(&path, &refusing, &variables, &card).is_err());
+        assert!(!path.exists());
+
+        let free = nn::seq_t().add_fn(|images| images.reshape([-1, 64])).add(linear());
+        trace(&path, &free, &variables, &card).unwrap();
+        assert!(variables.trainable_variables().iter().all(Tensor::requires_grad));
+        let images = Tensor::rand([4, 8, 8], (Kind::Float, Device::Cpu));
+        let found = ScriptModel::load(&path, Device::Cpu).unwrap().logits(&images).unwrap();
+        assert!(found.allclose(&free.forward_t(&images, false), 1e-5, 1e-6, false));
     }
 }
