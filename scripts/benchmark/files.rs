@@ -22,12 +22,13 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     write_idx(&once, images, 1)?;
     write_idx(&often, images, COPIES)?;
     let network = network()?;
-    let (model, variables) = (network.model(), network.variables());
+    let (model, variables) = (network.model().context("no layers")?, network.variables());
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: (0..10).map(|class| class.to_string()).collect(),
         input: InputCard { shape: vec![28, 28], maximum: 255.0, border: 0.0, table: None },
         layers: model.hidden_layers(),
+        network: None,
         metrics: serde_json::Map::new(),
         config: serde_json::Value::Null,
     };

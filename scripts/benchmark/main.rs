@@ -5,6 +5,7 @@
 
 mod convolutions;
 mod files;
+mod networks;
 mod processes;
 mod table;
 
@@ -47,6 +48,9 @@ struct Options {
     /// Time trainings in as many processes as there are threads instead
     #[arg(long)]
     processes: bool,
+    /// Train resnet18 on pictures of 64 x 64 pixels instead, against PyTorch by the python3 that is named
+    #[arg(long, value_name = "PYTHON")]
+    networks: Option<PathBuf>,
     /// Also train with one core kept busy by another process
     #[arg(long)]
     busy: bool,
@@ -65,6 +69,12 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let threads = options.threads.unwrap_or(std::thread::available_parallelism()?.get());
     tch::set_num_threads(threads as i32);
+    if let Some(python) = &options.networks {
+        let mut table = Table::default();
+        networks::compare(python, threads, &options, &mut table)?;
+        print!("\n{}", table.markdown());
+        return options.csv.iter().try_for_each(|path| table.write_csv(path));
+    }
     let folder = data::default_folder().context("set FITCH_DATA_DIR to the folder that holds mnist/")?;
     let mnist = Source::find("mnist")?.load_with(&data::LoadOptions::with_data_dir(&folder), &mut |_| ())?;
     let rows = split::split(mnist.train.labels(), 0.1, split::SplitMethod::Last, 0)?.train;

@@ -1,6 +1,7 @@
 //! The description inside an exported model: `fitch.json`.
 
 use crate::data::TableForm;
+use crate::model::Network;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +17,32 @@ pub struct ModelCard {
     pub classes: Vec<String>,
     /// The images that the model takes.
     pub input: InputCard,
-    /// The hidden layers, as [`Layers::parse`](crate::model::Layers::parse) reads them.
+    /// The hidden layers, as [`Layers::parse`](crate::model::Layers::parse) reads them; empty if `network` is there.
     pub layers: String,
+    /// The network, if another program made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkCard>,
     /// Results by name: `test_accuracy` and so on.
     pub metrics: serde_json::Map<String, serde_json::Value>,
     /// The options of the run.
     pub config: serde_json::Value,
+}
+
+/// A network that another program made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkCard {
+    /// The class of its module: `ResNet`.
+    pub class: String,
+    /// The SHA-256 of the file that it came from, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl NetworkCard {
+    /// That of a network; none of one that was built from layers.
+    pub fn of(network: &Network) -> Option<NetworkCard> {
+        let (class, sha256) = (network.class_name()?.to_string(), network.file_digest()?.to_string());
+        Some(NetworkCard { class, sha256 })
+    }
 }
 
 /// The images that a model takes.
@@ -39,6 +60,19 @@ pub struct InputCard {
 }
 
 impl ModelCard {
+    /// That of a model of one's own, without results.
+    pub fn new(classes: Vec<String>, input: InputCard) -> ModelCard {
+        ModelCard {
+            fitch_version: env!("CARGO_PKG_VERSION").to_string(),
+            classes,
+            input,
+            layers: String::new(),
+            network: None,
+            metrics: serde_json::Map::new(),
+            config: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+
     /// Reads a card; its text may come from anyone.
     ///
     /// # Errors
@@ -67,6 +101,7 @@ mod tests {
             classes: vec!["a".to_string(), "b".to_string()],
             input: InputCard { shape: vec![8, 8], maximum: 16.0, border: 0.25, table: None },
             layers: "dense 5, relu".to_string(),
+            network: None,
             metrics: serde_json::Map::from_iter([("test_accuracy".to_string(), 0.5.into())]),
             config: serde_json::json!({ "epochs": 3 }),
         };

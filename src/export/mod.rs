@@ -4,13 +4,16 @@
 mod card;
 pub mod onnx;
 mod script_model;
+mod script_network;
 pub mod torchscript;
+mod trace;
 mod verification;
 mod written_here;
 
 pub(crate) use card::CARD_NAME;
-pub use card::{InputCard, ModelCard};
+pub use card::{InputCard, ModelCard, NetworkCard};
 pub use script_model::ScriptModel;
+pub use trace::trace;
 pub use verification::verify_torchscript;
 
 use crate::model::{Model, PlacedLayer};

@@ -1,7 +1,8 @@
 //! A TorchScript file loaded for use: any file with the interface of those that fitch writes.
 
 use super::{CARD_NAME, ModelCard, written_here};
-use crate::model::{Layers, Model, Network, in_parts};
+use crate::kernels::script::message_line;
+use crate::model::{Layers, Model, Network, in_parts, samples_of_unknown_width};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{BufReader, Read, copy, sink};
@@ -37,7 +38,7 @@ impl ScriptModel {
     /// which.
     pub fn load(path: &Path, device: Device) -> Result<ScriptModel> {
         let mut model = ScriptModel::load_code(path, device)?;
-        if device == Device::Cpu {
+        if device == Device::Cpu && model.card.network.is_none() {
             model.network = written_here::network(path, &model.card);
         }
         Ok(model)
@@ -60,7 +61,7 @@ impl ScriptModel {
         })?;
         // A file that was saved in training mode would drop out values and update means.
         module.f_set_eval().context("cannot be set to evaluation")?;
-        let images_at_once = images_at_once(&card);
+        let images_at_once = images_at_once(&card, device);
         let model = ScriptModel { module, card, device, images_at_once, network: None };
         model.try_interface().context("does not have the interface of the models that fitch writes")?;
         Ok(model)
@@ -142,7 +143,10 @@ impl ScriptModel {
 }
 
 /// As [`Model::samples_at_once`], if the card's layers are ones that are known here.
-fn images_at_once(card: &ModelCard) -> Option<i64> {
+fn images_at_once(card: &ModelCard, device: Device) -> Option<i64> {
+    if card.network.is_some() {
+        return Some(samples_of_unknown_width(&card.input.shape, device));
+    }
     let layers = Layers::parse(&card.layers).ok()?;
     Some(Model::classifier(&card.input.shape, layers, card.classes.len()).ok()?.samples_at_once(false))
 }
@@ -206,14 +210,4 @@ fn kind_of_file(start: &[u8]) -> &'static str {
         _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => "a text file",
         _ => "a file of an unknown kind",
     }
-}
-
-/// The line of a message from libtorch that says what is wrong: after a trace of TorchScript code it is the
-/// last `RuntimeError: ...`, otherwise the first line.
-fn message_line(message: &str) -> String {
-    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
-    let python_error = lines().rfind(|line| line.starts_with("RuntimeError: "));
-    let line = python_error.or_else(|| lines().next()).unwrap_or("no message");
-    let line = line.trim_start_matches("RuntimeError: ").trim_start_matches("Internal torch error: ");
-    line.chars().take(300).collect()
 }

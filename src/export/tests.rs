@@ -30,6 +30,7 @@ impl Exported {
             classes: ["a", "b", "c", "d", "e"].map(str::to_string).to_vec(),
             input: InputCard { shape: vec![4, 3], maximum: 255.0, border: 0.0, table: None },
             layers: model.hidden_layers(),
+            network: None,
             metrics: serde_json::Map::new(),
             config: serde_json::json!({}),
         };

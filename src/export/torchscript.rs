@@ -4,10 +4,10 @@
 //! Every layer becomes a submodule under its name, with its parameters, as in a module written in Python. No
 //! device and no type is written into the code: values follow the weights.
 
-use super::{CARD_NAME, ModelCard, TrainedModel, weights_of};
+use super::{CARD_NAME, ModelCard, TrainedModel, script_network, weights_of};
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
-use crate::model::{Model, PlacedLayer};
+use crate::model::{Body, Model, Network, PlacedLayer};
 use anyhow::Result;
 use std::fmt::Write as _;
 
@@ -33,6 +33,19 @@ pub fn archive(trained: TrainedModel) -> Result<Vec<u8>> {
     }
     archive.put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
     archive.finish()
+}
+
+/// The bytes of the file of any network, also of one that another program made: then its own code and the trained
+/// weights, as the field `network` of the model. The same weights give the same bytes.
+///
+/// # Errors
+/// Variables that were changed to another kind or shape.
+pub fn network_archive(network: &Network, card: &ModelCard) -> Result<Vec<u8>> {
+    let variables = network.variables();
+    match network.body() {
+        Body::Layers { model, .. } => archive(TrainedModel { model, variables, card }),
+        Body::Script(script) => script_network::archive(&script.parts(variables)?, card),
+    }
 }
 
 /// The files that say what is computed, with their names: all but the tensors.

@@ -33,10 +33,10 @@ fn read(path: &Path, card: &ModelCard) -> Result<Network> {
     for (name, code) in &files {
         ensure!(content(name, code.len())? == *code, "other code");
     }
-    let network = Network::new(model, Device::Cpu)?;
+    let network = Network::new(model.clone(), Device::Cpu)?;
     let variables = network.variables().variables();
     let mut index = 0;
-    for placed in network.model().all_layers() {
+    for placed in model.all_layers() {
         for (_, mut variable) in placed.variables(&variables)? {
             let bytes = content(&format!("data/{index}"), variable.numel() * size_of::<f32>())?;
             let values: Vec<f32> =

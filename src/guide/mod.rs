@@ -12,6 +12,10 @@ pub mod library {}
 #[doc = include_str!("training.md")]
 pub mod training {}
 
+/// Networks from torchvision and timm, trained on your own photographs.
+#[doc = include_str!("photos.md")]
+pub mod photos {}
+
 /// The data formats in detail, splits and the cache.
 #[doc = include_str!("data.md")]
 pub mod data {}

@@ -6,7 +6,9 @@ mod explicit_gradients;
 pub(crate) mod layers;
 mod layers_text;
 mod network;
+mod outline;
 pub mod presets;
+mod script;
 mod summary;
 
 pub use backpropagation::Backpropagation;
@@ -14,7 +16,10 @@ pub use explicit_gradients::ExplicitGradients;
 pub use layers::usage as layers_usage;
 pub use layers_text::{Layers, ParseError};
 pub use network::Network;
-pub(crate) use network::in_parts;
+pub(crate) use network::{Body, in_parts};
+pub use outline::{Outline, OutlineRow};
+pub use script::ScriptFault;
+pub(crate) use script::{ScriptParts, samples_of_unknown_width, traced_parts};
 pub use summary::{SummaryStyle, summary};
 
 use anyhow::{Context, Result, bail, ensure};

@@ -1,13 +1,19 @@
 //! A model with its weights, ready to be trained and used.
 
-use super::{Backpropagation, ExplicitGradients, Model};
+use super::script::ScriptNetwork;
+use super::{Backpropagation, ExplicitGradients, Model, Outline};
+use crate::files::write_whole;
+use crate::kernels::autocast::in_bfloat16;
 use crate::kernels::has_own_code;
-use anyhow::{Result, bail, ensure};
+use crate::kernels::script::file::digest;
+use anyhow::{Context, Result, bail, ensure};
+use std::fs;
+use std::path::Path;
 use tch::nn::{ModuleT, SequentialT, VarStore};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-/// A built [`Model`]: the specification, its variables, the modules over them, and where every layer has
-/// them, gradients of its own.
+/// A built [`Model`], or a network that another program made: the variables, what computes over them, and where
+/// every layer has them, gradients of its own.
 ///
 /// ```
 /// use fitch::model::{Layers, Model, Network};
@@ -24,10 +30,16 @@ use tch::{Device, Kind, Tensor};
 /// ```
 #[derive(Debug)]
 pub struct Network {
-    model: Model,
+    body: Body,
     variables: VarStore,
-    modules: SequentialT,
     precision: Kind,
+}
+
+/// What computes.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Layers { model: Model, modules: SequentialT },
+    Script(Box<ScriptNetwork>),
 }
 
 impl Network {
@@ -39,29 +51,98 @@ impl Network {
     pub fn new(model: Model, device: Device) -> Result<Network> {
         let variables = VarStore::new(device);
         let modules = model.build(&variables.root())?;
-        Ok(Network { model, variables, modules, precision: Kind::Float })
+        Ok(Network { body: Body::Layers { model, modules }, variables, precision: Kind::Float })
+    }
+
+    /// A network that another program made, with the weights that it has: a TorchScript module whose `forward`
+    /// takes float32 [n, channels, height, width] and gives logits [n, classes]. It is tried with samples of
+    /// `sample_shape`, as [`Model::classifier`] takes it: grey images [height, width] are given to all channels
+    /// of a network that takes three. Parameters and buffers become variables under the names that PyTorch
+    /// gives them, `layer1.0.conv1.weight`.
+    ///
+    /// A TorchScript file is code, which computes as soon as it is loaded: load only files that you trust. For
+    /// this process, libtorch's profiling executor is switched off: once it knows a network it computes other
+    /// bits.
+    ///
+    /// # Errors
+    /// A file that is not TorchScript, or that needs operators which this libtorch does not have; a
+    /// [`ScriptFault`](super::ScriptFault) says what does not fit.
+    pub fn scripted(path: &Path, sample_shape: &[i64], classes: usize, device: Device) -> Result<Network> {
+        let shown = || path.display().to_string();
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let variables = VarStore::new(device);
+        let script = ScriptNetwork::load(bytes, sample_shape, classes, &variables).with_context(shown)?;
+        Ok(Network { body: Body::Script(Box::new(script)), variables, precision: Kind::Float })
     }
 
     /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in
-    /// float32.
+    /// float32. Networks that another program made compute in bfloat16 what libtorch's autocast thinks fit.
     ///
     /// # Errors
     /// Another kind; bfloat16 with a layer that cannot compute in it on this device.
     pub fn with_precision(self, precision: Kind) -> Result<Network> {
-        match precision {
-            Kind::Float => {}
-            Kind::BFloat16 => ensure!(
-                self.model.explicit_gradients(&self.variables, precision)?.is_some(),
+        match (precision, &self.body) {
+            (Kind::Float, _) => {}
+            (Kind::BFloat16, Body::Layers { model, .. }) => ensure!(
+                model.explicit_gradients(&self.variables, precision)?.is_some(),
                 "convolutions in bfloat16 need a CPU with AVX2 and FMA, or a GPU"
             ),
-            other => bail!("training computes in float32 or bfloat16, not in {other:?}"),
+            // That libtorch can do it is found out at once.
+            (Kind::BFloat16, Body::Script(_)) => in_bfloat16(self.variables.device(), || Ok(()))?,
+            (other, _) => bail!("training computes in float32 or bfloat16, not in {other:?}"),
         }
         Ok(Network { precision, ..self })
     }
 
-    /// The specification.
-    pub fn model(&self) -> &Model {
-        &self.model
+    /// The specification; none of a network that another program made.
+    pub fn model(&self) -> Option<&Model> {
+        match &self.body {
+            Body::Layers { model, .. } => Some(model),
+            Body::Script(_) => None,
+        }
+    }
+
+    /// What computes.
+    pub(crate) fn body(&self) -> &Body {
+        &self.body
+    }
+
+    pub(super) fn script(&self) -> Option<&ScriptNetwork> {
+        match &self.body {
+            Body::Layers { .. } => None,
+            Body::Script(script) => Some(script),
+        }
+    }
+
+    /// The SHA-256 of the file of a network that another program made, in hexadecimal digits.
+    pub fn file_digest(&self) -> Option<&str> {
+        self.script().map(ScriptNetwork::digest)
+    }
+
+    /// The class of a network that another program made: `ResNet`.
+    pub fn class_name(&self) -> Option<&str> {
+        self.script().map(ScriptNetwork::type_name)
+    }
+
+    /// What users should know about a network that another program made.
+    pub fn notes(&self) -> &[String] {
+        self.script().map_or(&[], ScriptNetwork::notes)
+    }
+
+    /// What is probably wrong with a network that another program made.
+    pub fn warnings(&self) -> &[String] {
+        self.script().map_or(&[], ScriptNetwork::warnings)
+    }
+
+    /// Copies the file of a network that another program made, if it is still the one that was loaded.
+    ///
+    /// # Errors
+    /// Another file by now, or one that cannot be read or written.
+    pub fn copy_file(&self, from: &Path, to: &Path) -> Result<()> {
+        let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+        let is_same = self.file_digest() == Some(&digest(&bytes));
+        ensure!(is_same, "{} has changed since it was loaded", from.display());
+        write_whole(to, &bytes)
     }
 
     /// The variables.
@@ -77,7 +158,7 @@ impl Network {
     /// The means and deviations of the inputs, which do not change in training, if the first layer
     /// standardises them.
     pub fn standardization(&self) -> Option<[Tensor; 2]> {
-        let first = self.model.layers.first().filter(|first| first.layer.keyword() == "standardize")?;
+        let first = self.model()?.layers.first().filter(|first| first.layer.keyword() == "standardize")?;
         let variables = self.variables.variables();
         let variable = |name| Some(variables.get(&format!("{}.{name}", first.name))?.shallow_clone());
         Some([variable("mean")?, variable("deviation")?])
@@ -89,16 +170,18 @@ impl Network {
     }
 
     /// Fresh gradients of the network's own over its variables, in its precision: faster than autograd on a
-    /// CPU. None if a layer leaves its gradients to autograd, as convolutions do on a GPU.
+    /// CPU. None if a layer leaves its gradients to autograd, as convolutions do on a GPU and networks do that
+    /// another program made.
     ///
     /// # Errors
     /// Variables that were changed to another kind or shape.
     pub fn backpropagation(&self) -> Result<Option<Box<dyn Backpropagation>>> {
+        let Body::Layers { model, .. } = &self.body else { return Ok(None) };
         for (name, variable) in self.variables.variables() {
             let kind = variable.kind();
             ensure!(kind == Kind::Float, "{name} is {kind:?}; a network is trained in float32 variables");
         }
-        let gradients = self.model.explicit_gradients(&self.variables, self.precision)?;
+        let gradients = model.explicit_gradients(&self.variables, self.precision)?;
         Ok(gradients.map(|gradients| Box::new(gradients) as Box<dyn Backpropagation>))
     }
 
@@ -108,25 +191,72 @@ impl Network {
     /// # Errors
     /// Samples of another shape, or a fault of the device.
     pub fn logits(&self, inputs: &Tensor) -> Result<Tensor> {
-        let inference = self.inference(inputs);
-        let forward = |inputs: &Tensor| match &inference {
-            Some(layers) => layers.infer(inputs),
-            None => Ok(self.modules.forward_t(inputs, false)),
-        };
-        in_parts(inputs, self.model.samples_at_once(inference.is_some()), forward)
+        match &self.body {
+            Body::Layers { model, modules } => {
+                let inference = self.inference(model, inputs);
+                let forward = |inputs: &Tensor| match &inference {
+                    Some(layers) => layers.infer(inputs),
+                    None => Ok(modules.forward_t(inputs, false)),
+                };
+                in_parts(inputs, model.samples_at_once(inference.is_some()), forward)
+            }
+            Body::Script(script) => {
+                let at_once = script.samples_at_once(self.variables.device());
+                in_parts(inputs, at_once, |inputs| script.forward(inputs, false))
+            }
+        }
     }
 
     /// What computes outputs outside of training: the layers' own code, if the variables are as they were made
     /// and autograd records nothing.
-    fn inference(&self, inputs: &Tensor) -> Option<ExplicitGradients> {
+    fn inference(&self, model: &Model, inputs: &Tensor) -> Option<ExplicitGradients> {
         let mut tensors = self.variables.variables().into_values().chain([inputs.shallow_clone()]);
         if !has_own_code(self.variables.device())
             || tensors.any(|tensor| tensor.kind() != Kind::Float || is_recorded(&tensor))
         {
             return None;
         }
-        self.model.explicit_gradients(&self.variables, Kind::Float).ok().flatten()
+        model.explicit_gradients(&self.variables, Kind::Float).ok().flatten()
     }
+
+    fn train_forward(&self, inputs: &Tensor) -> Result<Tensor> {
+        match &self.body {
+            Body::Layers { modules, .. } => Ok(modules.forward_t(inputs, true)),
+            Body::Script(script) if self.precision == Kind::BFloat16 => {
+                let outputs = in_bfloat16(self.variables.device(), || script.forward(inputs, true))?;
+                Ok(outputs.f_to_kind(Kind::Float)?)
+            }
+            Body::Script(script) => script.forward(inputs, true),
+        }
+    }
+}
+
+impl From<&Network> for Outline {
+    fn from(network: &Network) -> Outline {
+        match &network.body {
+            Body::Layers { model, .. } => Outline::from(model),
+            Body::Script(script) => {
+                let (input, rows) = script.rows();
+                let (parameters, trainable) = counts(&network.variables);
+                Outline { input, rows, parameters, trainable }
+            }
+        }
+    }
+}
+
+/// The number of values in all variables, tied ones once, and of those that are trained.
+fn counts(variables: &VarStore) -> (i64, i64) {
+    let mut places = std::collections::HashSet::new();
+    let mut counts = (0, 0);
+    for value in variables.variables().into_values() {
+        let is_number = matches!(value.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
+        if is_number && places.insert(value.data_ptr() as usize) {
+            let count = value.numel() as i64;
+            counts.0 += count;
+            counts.1 += if value.requires_grad() { count } else { 0 };
+        }
+    }
+    counts
 }
 
 /// The outputs for samples [n, ...], computed from at most `at_once` of them at a time.
@@ -156,10 +286,8 @@ impl ModuleT for Network {
     /// # Panics
     /// Where that fails, as tch's own modules do.
     fn forward_t(&self, inputs: &Tensor, train: bool) -> Tensor {
-        if train {
-            return self.modules.forward_t(inputs, train);
-        }
-        self.logits(inputs).unwrap_or_else(|fault| panic!("{fault:#}"))
+        let outputs = if train { self.train_forward(inputs) } else { self.logits(inputs) };
+        outputs.map_err(|fault| TchError::Torch(format!("{fault:#}"))).unwrap()
     }
 }
 
@@ -201,10 +329,10 @@ mod tests {
         let network = network("conv2d 2 3, relu");
         let inputs = Tensor::rand([2, 4, 4], (Kind::Float, Device::Cpu));
         assert!(network.forward_t(&inputs, false).requires_grad());
-        assert!(network.inference(&inputs).is_none());
+        assert!(network.inference(network.model().unwrap(), &inputs).is_none());
         let _no_gradient = tch::no_grad_guard();
         assert!(!network.forward_t(&inputs, false).requires_grad());
-        assert!(network.inference(&inputs).is_some());
+        assert!(network.inference(network.model().unwrap(), &inputs).is_some());
     }
 
     #[test]

@@ -48,9 +48,52 @@ impl Part {
 pub struct Parameter {
     /// The names of the variable in its store: several for tied weights.
     pub names: Vec<String>,
+    /// The variable itself.
+    pub variable: Tensor,
+    pub layout: Layout,
+    /// Its values in the order in which they are in memory, contiguous; mostly the variable itself.
     pub value: Tensor,
-    /// In the order of [`Rule::parts`].
+    /// In the order of [`Rule::parts`], laid out as `value`.
     pub state: Vec<Tensor>,
+}
+
+/// How the values of variables lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// In the order of the dimensions.
+    Rows,
+    /// Of four dimensions, the second one innermost: PyTorch's channels_last.
+    Pixels,
+}
+
+impl Layout {
+    /// That of a tensor, if it is one of these.
+    pub fn of(tensor: &Tensor) -> Option<Layout> {
+        if tensor.is_contiguous() {
+            return Some(Layout::Rows);
+        }
+        let is_by_pixels = tensor.dim() == 4 && tensor.permute([0, 2, 3, 1]).is_contiguous();
+        is_by_pixels.then_some(Layout::Pixels)
+    }
+
+    /// The values of a tensor of such a layout in the order of memory.
+    ///
+    /// # Errors
+    /// Another number of dimensions.
+    pub fn in_memory(self, tensor: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Layout::Rows => tensor.shallow_clone(),
+            Layout::Pixels => tensor.f_permute([0, 2, 3, 1])?,
+        })
+    }
+
+    /// The opposite of [`Layout::in_memory`]; a single number stays as it is.
+    pub fn as_shaped(self, values: &Tensor) -> Tensor {
+        match self {
+            Layout::Pixels if values.dim() == 4 => values.permute([0, 3, 1, 2]),
+            _ => values.shallow_clone(),
+        }
+    }
 }
 
 /// Ends with an error unless a setting is finite and at least 0.

@@ -1,7 +1,7 @@
 //! Optimizers whose state is in tensors of ours, whatever their rule: gradients of a loss or from elsewhere,
 //! by name, checked and clipped; the state to save.
 
-use super::rule::{Parameter, Part, Rule};
+use super::rule::{Layout, Parameter, Part, Rule};
 use crate::kernels::named_tensors::assign;
 use crate::kernels::tensor_slice::{addresses, overlap};
 use anyhow::{Context, Result, bail, ensure};
@@ -21,19 +21,24 @@ impl StatefulOptimizer {
     /// Weights that are tied, one tensor under several names, are one parameter.
     ///
     /// # Errors
-    /// A variable that is not float32 and contiguous, variables that overlap in memory otherwise, or too
+    /// A variable that is not float32 and contiguous (or channels_last), variables that overlap in memory otherwise, or too
     /// little memory.
     pub fn new(rule: Box<dyn Rule>, variables: &VarStore) -> Result<StatefulOptimizer> {
         let parts = rule.parts();
-        let parameter = |(names, value): (Vec<String>, Tensor)| -> Result<Parameter> {
-            let (name, kind) = (&names[0], value.kind());
+        let parameter = |(names, variable): (Vec<String>, Tensor)| -> Result<Parameter> {
+            let (name, kind) = (&names[0], variable.kind());
             ensure!(kind == Kind::Float, "{name} is {kind:?}; only float32 can be trained");
-            ensure!(value.is_contiguous(), "{name} is not contiguous");
+            let layout = Layout::of(&variable).with_context(|| format!("{name} is not contiguous"))?;
+            let value = match layout {
+                Layout::Rows => variable.shallow_clone(),
+                Layout::Pixels => layout.in_memory(&variable.detach())?,
+            };
             let zeros = |part: &Part| match part.is_scalar {
                 true => Tensor::f_zeros([0i64; 0], (Kind::Float, value.device())),
                 false => value.detach().f_zeros_like(),
             };
-            Ok(Parameter { state: parts.iter().map(zeros).collect::<Result<_, _>>()?, names, value })
+            let state = parts.iter().map(zeros).collect::<Result<_, _>>()?;
+            Ok(Parameter { names, variable, layout, value, state })
         };
         let parameters = distinct_variables(variables)?.into_iter().map(parameter).collect::<Result<_>>()?;
         Ok(StatefulOptimizer { rule, parameters })
@@ -46,11 +51,11 @@ impl StatefulOptimizer {
     /// # Errors
     /// A loss that depends on no parameter, or a fault of the device.
     pub fn differentiate(&self, loss: &Tensor) -> Result<Vec<Tensor>> {
-        let values: Vec<&Tensor> = self.parameters.iter().map(|parameter| &parameter.value).collect();
+        let values: Vec<&Tensor> = self.values().collect();
         let gradients = Tensor::f_run_backward(&[loss], &values, false, false)
             .context("cannot compute the gradients of the loss")?;
-        for (Parameter { names, value, .. }, gradient) in self.parameters.iter().zip(&gradients) {
-            check_fit(&names[0], value, gradient)?;
+        for (parameter, gradient) in self.parameters.iter().zip(&gradients) {
+            check_fit(&parameter.names[0], parameter, gradient)?;
         }
         Ok(gradients)
     }
@@ -71,7 +76,7 @@ impl StatefulOptimizer {
             let index = index.with_context(|| format!("there is no parameter {name}"))?;
             ensure!(!seen.contains(&name), "there are two gradients of {name}");
             seen.push(name);
-            check_fit(name, &self.parameters[index].value, &gradient)?;
+            check_fit(name, &self.parameters[index], &gradient)?;
             let earlier = &mut in_order[index];
             *earlier = match (earlier.defined(), gradient.defined()) {
                 (true, true) => earlier.f_add(&gradient)?,
@@ -101,7 +106,10 @@ impl StatefulOptimizer {
             self.parameters.iter().flat_map(|parameter| parameter.state.iter().chain([&parameter.value]));
         let written: Vec<Range<usize>> = written.map(addresses).collect();
         let pairs = self.parameters.iter_mut().zip(gradients).filter(|(_, gradient)| gradient.defined());
-        let pairs = pairs.map(|(parameter, gradient)| Ok((parameter, prepared(gradient, &written)?)));
+        let pairs = pairs.map(|(parameter, gradient)| {
+            let gradient = parameter.layout.in_memory(&gradient)?;
+            Ok((parameter, prepared(gradient, &written)?))
+        });
         self.rule.step(&mut pairs.collect::<Result<Vec<_>>>()?, learning_rate)
     }
 
@@ -113,15 +121,15 @@ impl StatefulOptimizer {
         assign(self.state(), saved)
     }
 
-    /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies. That
-    /// of tied weights has the first of their names.
+    /// The state by name, `dense_1.weight.first_moment` and so on; the tensors themselves, not copies, in the
+    /// shapes of the variables. That of tied weights has the first of their names.
     pub fn state(&self) -> BTreeMap<String, Tensor> {
         let parts = self.rule.parts();
         let of_parameter = |parameter: &Parameter| -> Vec<(String, Tensor)> {
             let named = parts.iter().zip(&parameter.state);
             named
                 .map(|(part, tensor)| {
-                    (format!("{}.{}", parameter.names[0], part.name), tensor.shallow_clone())
+                    (format!("{}.{}", parameter.names[0], part.name), parameter.layout.as_shaped(tensor))
                 })
                 .collect()
         };
@@ -130,7 +138,7 @@ impl StatefulOptimizer {
 
     /// The tensors that are moved.
     pub fn values(&self) -> impl Iterator<Item = &Tensor> {
-        self.parameters.iter().map(|parameter| &parameter.value)
+        self.parameters.iter().map(|parameter| &parameter.variable)
     }
 }
 
@@ -189,13 +197,15 @@ fn prepared(gradient: Tensor, written: &[Range<usize>]) -> Result<Tensor> {
 }
 
 /// Whether a gradient, if there is one, can move a variable.
-fn check_fit(name: &str, value: &Tensor, gradient: &Tensor) -> Result<()> {
+fn check_fit(name: &str, parameter: &Parameter, gradient: &Tensor) -> Result<()> {
     if !gradient.defined() {
         return Ok(());
     }
-    let (kind, device) = (gradient.kind(), gradient.device());
+    let (value, kind, device) = (&parameter.variable, gradient.kind(), gradient.device());
     ensure!(
-        value.kind() == Kind::Float && value.is_contiguous(),
+        value.kind() == Kind::Float
+            && Layout::of(value) == Some(parameter.layout)
+            && addresses(value) == addresses(&parameter.value),
         "{name} was changed to {:?} after the optimizer was made for contiguous float32",
         value.kind()
     );

@@ -154,6 +154,11 @@ impl RunFolder {
         CheckpointFolder::new(self.path.join("checkpoint"))
     }
 
+    /// `network.pt`: the network as it was given, if another program made it.
+    pub fn network_file(&self) -> PathBuf {
+        self.path.join("network.pt")
+    }
+
     /// `model.pt`: the model as TorchScript.
     pub fn model_file(&self) -> PathBuf {
         self.path.join("model.pt")

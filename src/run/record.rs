@@ -26,6 +26,9 @@ pub struct RunRecord {
     pub dataset: DatasetRecord,
     /// The number of values in the model, as its summary has it: running means of batchnorm included.
     pub parameters: i64,
+    /// The SHA-256 of `network.pt`, if another program made the network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_sha256: Option<String>,
     /// Every option in force, by name.
     pub config: serde_json::Value,
     /// Why training ended.

@@ -1,4 +1,4 @@
-//! `weights.safetensors`: all variables by name, float32, as PyTorch lays them out.
+//! `weights.safetensors`: all variables by name, floats as float32, as PyTorch lays them out.
 
 use crate::files::write_whole;
 use crate::kernels::named_tensors::assign;
@@ -9,14 +9,17 @@ use std::path::Path;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-/// Writes all variables as float32, with `metadata`. The same values give the same bytes.
+/// Writes all variables with `metadata`: floats as float32, integers as they are. The same values give the same bytes.
 ///
 /// # Errors
 /// The file cannot be written.
 pub fn save_weights(path: &Path, variables: &VarStore, metadata: &[(&str, &str)]) -> Result<()> {
-    let as_float = |(name, tensor): (String, Tensor)| Ok((name, tensor.f_detach()?.f_to_kind(Kind::Float)?));
+    let as_saved = |(name, tensor): (String, Tensor)| {
+        let tensor = tensor.f_detach()?;
+        Ok((name, if tensor.f_is_floating_point()? { tensor.f_to_kind(Kind::Float)? } else { tensor }))
+    };
     let tensors: BTreeMap<String, Tensor> =
-        variables.variables().into_iter().map(as_float).collect::<Result<_>>()?;
+        variables.variables().into_iter().map(as_saved).collect::<Result<_>>()?;
     write_whole(path, &safetensors_bytes(&tensors, metadata)?)
 }
 
@@ -36,20 +39,19 @@ pub(super) fn safetensors_bytes(
         let start = bytes.len();
         let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_reshape([-1])?;
         let kind = match flat.kind() {
-            Kind::Float => {
-                append(&mut bytes, &Vec::<f32>::try_from(&flat)?, f32::to_le_bytes);
-                "F32"
-            }
-            Kind::Double => {
-                append(&mut bytes, &Vec::<f64>::try_from(&flat)?, f64::to_le_bytes);
-                "F64"
-            }
-            Kind::Int64 => {
-                append(&mut bytes, &Vec::<i64>::try_from(&flat)?, i64::to_le_bytes);
-                "I64"
-            }
+            Kind::Float => "F32",
+            Kind::Double => "F64",
+            Kind::Half => "F16",
+            Kind::BFloat16 => "BF16",
+            Kind::Int64 => "I64",
+            Kind::Int => "I32",
+            Kind::Int16 => "I16",
+            Kind::Int8 => "I8",
+            Kind::Uint8 => "U8",
+            Kind::Bool => "BOOL",
             other => bail!("{name} is {other:?}, which cannot be saved"),
         };
+        append(&mut bytes, &flat)?;
         let entry = json!({ "dtype": kind, "shape": tensor.size(), "data_offsets": [start, bytes.len()] });
         header.insert(name.clone(), entry);
     }
@@ -58,12 +60,11 @@ pub(super) fn safetensors_bytes(
     Ok([&(header.len() as u64).to_le_bytes(), header.as_slice(), &bytes].concat())
 }
 
-fn append<T: Copy, const SIZE: usize>(bytes: &mut Vec<u8>, values: &[T], to_bytes: impl Fn(T) -> [u8; SIZE]) {
-    let start = bytes.len();
-    bytes.resize(start + values.len() * SIZE, 0);
-    for (bytes, value) in bytes[start..].as_chunks_mut().0.iter_mut().zip(values) {
-        *bytes = to_bytes(*value);
-    }
+/// Appends the values of a tensor, which are little-endian where libtorch runs.
+fn append(bytes: &mut Vec<u8>, flat: &Tensor) -> Result<()> {
+    let (start, count) = (bytes.len(), flat.numel());
+    bytes.resize(start + count * flat.kind().elt_size_in_bytes(), 0);
+    Ok(flat.f_copy_data_u8(&mut bytes[start..], count)?)
 }
 
 /// Gives all variables the values of a file. Nothing changes unless every one fits.

@@ -36,6 +36,7 @@ pub use fault::{Fault, torch_message};
 pub use fit::Fit;
 pub use outcome::Outcome;
 pub use predict::predict;
+pub(crate) use predict::predict_batch;
 pub use saved_state::SavedState;
 pub use standardization::standardize;
 pub use stop::{Stop, StopReason};

@@ -7,6 +7,14 @@ use anyhow::{Result, ensure};
 use tch::nn::ModuleT;
 use tch::{Device, Tensor};
 
+/// The outputs of a model in evaluation mode for a batch of inputs.
+///
+/// # Errors
+/// Inputs that do not fit the model, or a fault of the device.
+pub(crate) fn predict_batch(model: &dyn ModuleT, inputs: &Tensor) -> Result<Tensor> {
+    fault::catch(|| first_batch::outputs(model, inputs))
+}
+
 /// The outputs [n, ...] of a model for all n samples, in their order, on the CPU: for a classifier its
 /// logits. The model computes in evaluation mode, in batches of at least `batch_size` if memory allows, on the device of the
 /// samples; their targets do not matter.

@@ -176,7 +176,9 @@ impl Training<'_> {
         };
         let gradients = self.optimizer.variables().iter().map(&mut next).collect::<Result<_, _>>()?;
         for value in &self.statistics {
-            let _ = value.shallow_clone().f_add_(&next(value)?)?;
+            let change = next(value)?;
+            let change = if value.kind() == Kind::Int64 { change.f_round()? } else { change };
+            let _ = value.shallow_clone().f_add_(&change.f_to_kind(value.kind())?)?;
         }
         self.optimizer.move_by(Gradients::Each(gradients))?;
         let metrics = sums.numel() as i64 - WISHES as i64;

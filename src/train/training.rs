@@ -565,5 +565,7 @@ impl<'a> Training<'a> {
 /// The variables of float32 that have no gradients. Those that do not change at all stay as they are.
 fn statistics(variables: &VarStore) -> Vec<Tensor> {
     let by_name: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
-    by_name.into_values().filter(|value| !value.requires_grad() && value.kind() == Kind::Float).collect()
+    // Counts of batches, which networks of other programs have, are integers.
+    let is_number = |value: &Tensor| matches!(value.kind(), Kind::Float | Kind::Double | Kind::Int64);
+    by_name.into_values().filter(|value| !value.requires_grad() && is_number(value)).collect()
 }

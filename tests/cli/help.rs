@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const TOPICS: [&str; 6] = ["training", "data", "keras", "library", "performance", "contributing"];
+const TOPICS: [&str; 7] = ["training", "data", "keras", "photos", "library", "performance", "contributing"];
 const COMMANDS: [&str; 18] = [
     "train",
     "evaluate",

@@ -30,6 +30,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
             table: None,
         },
         layers: model.hidden_layers(),
+        network: None,
         metrics: serde_json::Map::new(),
         config: serde_json::json!({ "seed": 0 }),
     };

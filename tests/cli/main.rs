@@ -13,6 +13,7 @@ mod formats;
 mod help;
 mod interop;
 mod models;
+mod networks;
 mod number_types;
 mod page;
 mod pictures;

@@ -8,7 +8,7 @@
 
 use crate::cli;
 use crate::exit::Exit;
-use crate::hints::{hint_for_data_fault, hint_for_device_fault, hint_for_group_fault};
+use crate::hints::{hint_for_data_fault, hint_for_device_fault, hint_for_group_fault, hint_for_script_fault};
 use crate::terminal::Terminal;
 use anyhow::{Error, Result, anyhow};
 use fitch::device::is_out_of_memory;
@@ -172,6 +172,7 @@ fn hints(fault: &Error) -> Vec<String> {
     hints.extend(fault.downcast_ref().and_then(hint_for_data_fault));
     hints.extend(fault.downcast_ref().and_then(hint_for_device_fault));
     hints.extend(fault.downcast_ref().map(hint_for_group_fault));
+    hints.extend(fault.downcast_ref().and_then(hint_for_script_fault));
     if is_out_of_memory(&message(fault)) {
         hints.push("a smaller --batch-size or smaller --layers need less memory".to_string());
     }

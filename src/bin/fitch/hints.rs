@@ -3,6 +3,7 @@
 use fitch::data::Fault;
 use fitch::device::{self, NoDevice};
 use fitch::distributed;
+use fitch::model::ScriptFault;
 
 /// The advice for a fault of data, if the program has any.
 pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
@@ -98,6 +99,35 @@ pub fn hint_for_group_fault(fault: &distributed::Fault) -> String {
         _ => "start all processes with the same command line, on the same data",
     };
     advice.to_string()
+}
+
+/// The advice for a network that another program made and that cannot be trained.
+pub fn hint_for_script_fault(fault: &ScriptFault) -> Option<String> {
+    Some(match fault {
+        ScriptFault::ExportedHere => {
+            "the run that it comes from has the network itself, network.pt, or --layers, and fitch train takes those"
+                .to_string()
+        }
+        ScriptFault::NoParameters => {
+            "torch.jit.freeze and optimize_for_inference turn parameters into constants: use torch.jit.script(net) \
+             alone"
+                .to_string()
+        }
+        ScriptFault::OtherSamples { takes: Some(takes), given } => match (&takes[..], &given[..]) {
+            ([channels, ..], [found, ..]) if channels != found => format!(
+                "make the network for {found} channels (timm: in_chans={found}), or bring images with {channels}"
+            ),
+            ([_, height, width], _) => format!("--image-size {height}x{width} scales pictures to that size"),
+            _ => return None,
+        },
+        ScriptFault::OtherClasses { classes, .. } => format!(
+            "make the network with num_classes={classes}, as torchvision.models.resnet18(num_classes={classes}) does"
+        ),
+        ScriptFault::OtherOutput(_) => {
+            "script a module whose forward returns the logits alone, such as net(x).logits".to_string()
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

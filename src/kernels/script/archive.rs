@@ -37,6 +37,11 @@ impl Archive {
         self.put("constants.pkl", b"\x80\x02).")?; // an empty tuple
         self.put("byteorder", b"little")?;
         self.put("version", FORMAT_VERSION)?;
+        self.close()
+    }
+
+    /// The bytes of one that has everything.
+    pub(crate) fn close(mut self) -> Result<Vec<u8>> {
         Ok(self.zip.finish()?.into_inner())
     }
 }

@@ -28,6 +28,12 @@ impl Pickle {
         self.bytes.extend(b"ub"); // to here; give it to the object
     }
 
+    /// The content of a whole pickle of the same protocol, as one value.
+    pub(crate) fn content_of(&mut self, pickle: &[u8]) {
+        let content = pickle.strip_prefix(&[0x80, 2]).unwrap_or(pickle);
+        self.bytes.extend(content.strip_suffix(b".").unwrap_or(content));
+    }
+
     /// A text.
     pub(crate) fn text(&mut self, text: &str) {
         self.bytes.push(b'X');

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::Layers;
+use crate::model::{Layers, Model};
 
 /// The reference network: two hidden layers of 512 on 28 x 28 pixels.
 fn reference() -> Model {

@@ -46,6 +46,42 @@ pub fn assert_equal_to_tch(rule: Box<dyn Rule>, config: impl nn::OptimizerConfig
     assert!(distance < 1e-6, "{text}: {distance:e}");
 }
 
+/// PyTorch's channels_last: the same values, in another order of memory. Its gradients come in either.
+#[test]
+fn variables_with_their_channels_side_by_side_are_moved_alike() {
+    let by_pixels = |values: &Tensor| values.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    let start = Tensor::arange(2 * 3 * 4 * 5, (Kind::Float, Device::Cpu)).view([2, 3, 4, 5]).sin();
+    type MakeRule = fn() -> Result<Box<dyn Rule>>;
+    let rules: [MakeRule; 3] = [
+        || nn::AdamW::default().into_rule(Device::Cpu),
+        || nn::Sgd { momentum: 0.9, ..Default::default() }.into_rule(Device::Cpu),
+        || nn::RmsProp::default().into_rule(Device::Cpu),
+    ];
+    for rule in rules {
+        let stores = [VarStore::new(Device::Cpu), VarStore::new(Device::Cpu)];
+        let add = |store: &VarStore, values: Tensor| store.root().add("weight", values, true);
+        let weights = [add(&stores[0], start.copy()), add(&stores[1], by_pixels(&start))];
+        assert!(!weights[1].is_contiguous());
+        let mut optimizers =
+            stores.each_ref().map(|store| StatefulOptimizer::new(rule().unwrap(), store).unwrap());
+        for step in 0..3 {
+            let factors = start.cos() * f64::from(step + 1);
+            for (optimizer, weight) in optimizers.iter_mut().zip(&weights) {
+                let factors = if step == 1 { by_pixels(&factors) } else { factors.copy() };
+                optimizer.step(&(weight * factors).sum(Kind::Float), 0.01, None).unwrap();
+            }
+        }
+        assert_eq!(weights[0], weights[1]);
+        assert_ne!(weights[0], start);
+        let states = optimizers.each_ref().map(StatefulOptimizer::state);
+        assert!(!states[0].is_empty() && states[0] == states[1]);
+        let saved = states[0].iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
+        states[1].values().for_each(|tensor| drop(tensor.shallow_clone().fill_(7.0)));
+        optimizers[1].load_state(&saved).unwrap();
+        assert!(states[0] == states[1], "they are read back in the order of the shape");
+    }
+}
+
 /// Both optimizers are given the gradients of one training: in two trainings, rounding alone would
 /// drive the weights apart.
 #[test]

@@ -7,7 +7,7 @@ mod node;
 
 use super::drawing::{Drawing, GREY, INK, Style};
 use super::font::{Anchor, Font};
-use crate::model::Model;
+use crate::model::Outline;
 use crate::text::with_separators;
 use groups::groups;
 use layout::{Area, Layout};
@@ -66,12 +66,13 @@ const MARGIN: f64 = 16.0;
 /// The colour of arrows and frames.
 const LINE: &str = "#8a8a8a";
 
-/// Draws the diagram.
-pub fn diagram(model: &Model, options: DiagramOptions) -> Drawing {
-    let boxes = with_activations(nodes(model, options), model);
+/// Draws the diagram of a [`Model`](crate::model::Model) or a [`Network`](crate::model::Network).
+pub fn diagram(network: impl Into<Outline>, options: DiagramOptions) -> Drawing {
+    let outline = network.into();
+    let boxes = with_activations(nodes(&outline, options), &outline);
     let layout = Layout::new(&groups(boxes), options.direction);
     let total =
-        options.parameters.then(|| format!("{} parameters in all", with_separators(model.parameter_count())));
+        options.parameters.then(|| format!("{} parameters in all", with_separators(outline.parameters)));
     let foot = if total.is_some() { 30.0 } else { 0.0 };
     let (width, height) = layout.size;
     let width = width.max(total.as_ref().map_or(0.0, |text| NOTE.width(text) + 2.0 * MARGIN));
@@ -129,12 +130,12 @@ fn draw_arrow(drawing: &mut Drawing, points: &[(f64, f64)]) {
 }
 
 /// The diagram in the language of Graphviz, with a box for every layer.
-pub fn dot(model: &Model, options: DiagramOptions) -> String {
+pub fn dot(network: impl Into<Outline>, options: DiagramOptions) -> String {
     let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let direction = if options.direction == Orientation::Down { "TB" } else { "LR" };
     let mut text =
         format!("digraph model {{\n  rankdir={direction};\n  node [shape=box, fontname=\"Helvetica\"];\n");
-    for (index, node) in nodes(model, options).iter().enumerate() {
+    for (index, node) in nodes(&network.into(), options).iter().enumerate() {
         let title = format!("{} {}", node.name, node.kind);
         let lines = std::iter::once(title.trim_end()).chain(node.notes.iter().map(String::as_str));
         let label = lines.map(quoted).collect::<Vec<_>>().join("\\n");

@@ -2,7 +2,7 @@
 
 use super::DiagramOptions;
 use super::{KIND, NOTE, PADDING, STRIPE, TITLE};
-use crate::model::{Model, PlacedLayer};
+use crate::model::{Outline, OutlineRow};
 use crate::report::drawing::PALETTE;
 use crate::text::with_separators;
 
@@ -15,7 +15,7 @@ pub(super) struct Node {
     pub color: &'static str,
     pub parameters: i64,
     /// Equal for layers that do the same with values of the same shape.
-    identity: (String, Vec<i64>, Vec<i64>),
+    identity: (String, Vec<Vec<i64>>),
 }
 
 impl Node {
@@ -44,50 +44,49 @@ fn shape_text(shape: &[i64]) -> String {
 }
 
 /// The input and every layer.
-pub(super) fn nodes(model: &Model, options: DiagramOptions) -> Vec<Node> {
-    let mut first = model.all_layers().map(|placed| placed.input.as_slice());
-    // Grey images get their one channel before the first layer.
-    let is_image = |shape: &&[i64]| shape.len() > model.sample_shape.len();
-    let shape = first.next().filter(is_image).unwrap_or(&model.sample_shape);
+pub(super) fn nodes(outline: &Outline, options: DiagramOptions) -> Vec<Node> {
     let input = Node {
         name: "input".to_string(),
         kind: String::new(),
-        notes: options.shapes.then(|| shape_text(shape)).into_iter().collect(),
+        notes: options.shapes.then(|| shape_text(&outline.input)).into_iter().collect(),
         color: "#8a8a8a",
         parameters: 0,
-        identity: ("input".to_string(), Vec::new(), Vec::new()),
+        identity: ("input".to_string(), Vec::new()),
     };
-    std::iter::once(input).chain(model.all_layers().map(|placed| node(placed, options))).collect()
+    std::iter::once(input).chain(outline.rows.iter().map(|row| node(row, options))).collect()
 }
 
-fn node(placed: &PlacedLayer, options: DiagramOptions) -> Node {
-    let PlacedLayer { name, layer, input, output, .. } = placed;
-    let type_name = format!("{} {}", layer.type_name(), layer.settings()).trim_end().to_string();
+fn node(row: &OutlineRow, options: DiagramOptions) -> Node {
+    let OutlineRow { name, parameters, parameter_shapes, .. } = row;
+    let type_name = format!("{} {}", row.type_name, row.settings).trim_end().to_string();
     let mut notes = Vec::new();
-    if options.shapes {
+    if let Some([input, output]) = row.shapes.as_ref().filter(|_| options.shapes) {
         notes.push(match input == output {
             true => shape_text(output),
             false => format!("{} in, {} out", shape_text(input), shape_text(output)),
         });
     }
-    let parameters = placed.parameter_count();
-    if options.parameters && parameters > 0 {
-        notes.push(format!("{} parameters", with_separators(parameters)));
+    if options.parameters && *parameters > 0 {
+        notes.push(format!("{} parameters", with_separators(*parameters)));
     }
-    let color = match (parameters > 0, layer.is_activation()) {
+    let color = match (*parameters > 0, row.is_activation) {
         (true, _) => PALETTE[0],
         (false, true) => PALETTE[2],
         (false, false) => PALETTE[5],
     };
-    let identity = (type_name.clone(), input.clone(), output.clone());
+    let shapes = match &row.shapes {
+        Some(shapes) => shapes.to_vec(),
+        None => parameter_shapes.clone(),
+    };
+    let identity = (type_name.clone(), shapes);
     let (name, kind) = if options.names { (name.clone(), type_name) } else { (type_name, String::new()) };
-    Node { name, kind, notes, color, parameters, identity }
+    Node { name, kind, notes, color, parameters: *parameters, identity }
 }
 
 /// The same with each activation in the box of the layer before it, if that has parameters.
-pub(super) fn with_activations(nodes: Vec<Node>, model: &Model) -> Vec<Node> {
+pub(super) fn with_activations(nodes: Vec<Node>, outline: &Outline) -> Vec<Node> {
     let is_activation: Vec<bool> =
-        std::iter::once(false).chain(model.all_layers().map(|placed| placed.layer.is_activation())).collect();
+        std::iter::once(false).chain(outline.rows.iter().map(|row| row.is_activation)).collect();
     let mut folded: Vec<Node> = Vec::new();
     let mut may_follow = false;
     for (node, is_activation) in nodes.into_iter().zip(is_activation) {

@@ -5,7 +5,7 @@ use clap::{Arg, Command};
 /// The options of `train` in `-h`, in this order. Their defaults are those of `--help`.
 const TRAIN: &[(&str, &str)] = &[
     ("data_argument", "digits, mnist, fashion-mnist, kmnist, or a path to your data"),
-    ("model", "mlp, cnn, or a TOML file of layers"),
+    ("model", "mlp, cnn, a TOML file of layers, or a TorchScript file"),
     ("layers", "Layers of your own, such as 'dense 128, relu'"),
     ("epochs", "Maximum number of epochs"),
     ("batch_size", "Images per batch"),

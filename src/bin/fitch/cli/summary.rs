@@ -18,7 +18,7 @@ pub struct SummaryOptions {
     #[command(flatten)]
     pub reading: DataOptions,
 
-    /// The network: mlp, cnn, or a TOML file of layers [default: mlp]
+    /// The network: mlp, cnn, a TOML file of layers, or a TorchScript file [default: mlp]
     #[arg(long, value_name = "NAME or FILE")]
     pub model: Option<String>,
 

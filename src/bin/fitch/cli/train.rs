@@ -18,6 +18,7 @@ Examples:
   fitch train                          the built-in digits, a few seconds
   fitch train mnist -d cuda            MNIST on a GPU, downloaded once
   fitch train ./images --model cnn     a folder with a folder for each class
+  fitch train ./images --model net.pt  a network from torchvision or timm: fitch help photos
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
   fitch train --resume runs/NAME       continue an interrupted run
   fitch train --processes 4 -o runs/job --resume-if-any
@@ -72,8 +73,9 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Data", allow_negative_numbers = true)]
     pub limit: Option<i64>,
 
-    /// The network: mlp, two dense layers; cnn, a small convolutional network; or a TOML file with
-    /// layers = ["dense 512", "relu", ...] [default: mlp]
+    /// The network: mlp, two dense layers; cnn, a small convolutional network; a TOML file with
+    /// layers = ["dense 512", "relu", ...]; or a network of PyTorch's in TorchScript (a file with code: only
+    /// from people you trust) [default: mlp]
     #[arg(long, value_name = "NAME or FILE", help_heading = "Model")]
     pub model: Option<String>,
 

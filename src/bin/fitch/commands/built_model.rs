@@ -4,9 +4,9 @@ use super::checkpoints::resume_command;
 use crate::cli::{OPTIONS, TrainOptions};
 use crate::config;
 use crate::failure::Hint;
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use fitch::data::Source;
-use fitch::export::{InputCard, ModelCard};
+use fitch::export::{InputCard, ModelCard, NetworkCard};
 use fitch::model::{Layers, Model, Network};
 use fitch::run::{RunFolder, RunRecord, load_weights};
 use std::path::Path;
@@ -41,6 +41,16 @@ impl RecordedRun {
         Ok(network)
     }
 
+    /// Fails if a network that another program made is not the one that the run began with.
+    pub fn check_network(&self, network: &Network) -> Result<()> {
+        ensure!(
+            network.file_digest() == self.record.network_sha256.as_deref(),
+            "{} is another network than the one that the run began with",
+            self.folder.network_file().display()
+        );
+        Ok(())
+    }
+
     /// Fails if the recorded place of the data, or of their validation images, is not there any more.
     /// `command` is the one that would take another place.
     pub fn check_data_is_there(
@@ -69,6 +79,12 @@ impl RecordedRun {
     /// The network, not trained.
     pub fn network(&self, device: Device) -> Result<Network> {
         let dataset = &self.record.dataset;
+        if self.record.network_sha256.is_some() {
+            let file = self.folder.network_file();
+            let network = Network::scripted(&file, &dataset.shape, dataset.classes.len(), device)?;
+            self.check_network(&network)?;
+            return Ok(network);
+        }
         let layers = self.options.layers.as_deref().unwrap_or_default();
         let hidden =
             Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
@@ -106,13 +122,17 @@ pub fn made_again(fault: &Error, folder: &RunFolder) -> Hint {
 
 /// What an exported model says about its run. Options of the machine are left out, so that the same training
 /// gives the same file on any machine.
-pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
+pub fn model_card(record: &RunRecord, network: &Network) -> ModelCard {
     let is_of_machine = |name: &str| OPTIONS.iter().any(|option| option.name == name && option.is_of_machine);
     let dataset = &record.dataset;
     let mut config = record.config.clone();
     if let Some(options) = config.as_object_mut() {
         options.retain(|name, value| !is_of_machine(name) && !value.is_null());
         options.insert("dataset".to_string(), dataset.name.clone().into());
+        if let Some(class) = network.class_name() {
+            // Its file may lie anywhere.
+            options.insert("model".to_string(), class.into());
+        }
     }
     let metrics = [
         ("test_accuracy", record.test_accuracy.into()),
@@ -129,7 +149,8 @@ pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
             border: dataset.border,
             table: dataset.table.clone(),
         },
-        layers: model.hidden_layers(),
+        layers: network.model().map(Model::hidden_layers).unwrap_or_default(),
+        network: NetworkCard::of(network),
         metrics: metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         config,
     }

@@ -5,27 +5,29 @@ use super::start_libtorch;
 use crate::cli::ExportOptions;
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
-use crate::failure::UsageError;
+use crate::failure::{Hint, UsageError};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::LoadOptions;
 use fitch::export::onnx::{self, OnnxInput};
-use fitch::export::{TrainedModel, torchscript, verify_torchscript};
+use fitch::export::{ModelCard, TrainedModel, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
+use fitch::model::Network;
 use fitch::run::DatasetRecord;
 use std::io::Write;
 use std::path::Path;
-use tch::nn::ModuleT;
 use tch::{Device, Kind, Tensor};
 
 /// How many images an exported file is verified on.
 const IMAGES_TO_VERIFY: i64 = 1_000;
 
-/// The same for images of that shape: fewer if they are large.
-pub fn images_to_verify(shape: &[i64]) -> i64 {
+/// The same for images of that shape: fewer if they are large, or if the network is another program's, which are
+/// mostly deep.
+pub fn images_to_verify(shape: &[i64], has_layers: bool) -> i64 {
     /// 64 MiB of float32.
     const VALUES: i64 = 16 << 20;
-    (VALUES / shape.iter().product::<i64>().max(1)).clamp(1, IMAGES_TO_VERIFY)
+    let values = if has_layers { VALUES } else { VALUES / 16 };
+    (values / shape.iter().product::<i64>().max(1)).clamp(1, IMAGES_TO_VERIFY)
 }
 
 pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
@@ -43,12 +45,13 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
     let network = run.load(chosen.device)?;
-    let card = model_card(&run.record, network.model());
-    let trained = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
+    let card = model_card(&run.record, &network);
     if extension == "onnx" {
+        let model = network.model().ok_or_else(|| without_layers(&run))?;
+        let trained = TrainedModel { model, variables: network.variables(), card: &card };
         write_whole(&to, &onnx::model_bytes(trained, input)?)?;
     } else {
-        write_torchscript(&to, trained, &network, &test_images(&run, terminal)?)?;
+        write_torchscript(&to, &network, &card, &test_images(&run, terminal)?)?;
     }
     terminal.result(&format!("written to {}\n", to.display()))?;
     Ok(Exit::Success)
@@ -88,17 +91,28 @@ fn why_no_bytes(dataset: &DatasetRecord) -> Option<String> {
 
 /// Writes a TorchScript file, which gets its name only after libtorch has loaded it back and it agreed with
 /// the network on the images [n, ..].
-pub fn write_torchscript(
-    path: &Path,
-    trained: TrainedModel,
-    network: &dyn ModuleT,
-    images: &Tensor,
-) -> Result<()> {
-    let archive = torchscript::archive(trained)?;
+pub fn write_torchscript(path: &Path, network: &Network, card: &ModelCard, images: &Tensor) -> Result<()> {
+    let archive = torchscript::network_archive(network, card)?;
     write_whole_with(path, |file| {
         file.write_all(&archive)?;
-        verify_torchscript(file.path(), network, trained.variables.device(), images)
+        verify_torchscript(file.path(), network, network.variables().device(), images)
     })
+}
+
+/// ONNX is written from layers, which a network of another program does not have.
+fn without_layers(run: &RecordedRun) -> Hint {
+    let weights = run.folder.weights_file();
+    Hint {
+        message: format!(
+            "{} trained a network that another program made; ONNX is written for fitch's own layers only",
+            run.folder.path().display()
+        ),
+        hint: format!(
+            "in Python, the network takes the weights by net.load_state_dict(safetensors.torch.load_file({:?})), \
+             and torch.onnx.export(net, ...) writes them",
+            weights.display().to_string()
+        ),
+    }
 }
 
 /// Test images of the run or, where they are not available, noise.
@@ -113,7 +127,9 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     });
     let reason = match found {
         Some(Ok(found)) if found.shape() == dataset.shape => {
-            return found.test.slice(0, images_to_verify(&dataset.shape) as usize);
+            return found
+                .test
+                .slice(0, images_to_verify(&dataset.shape, record.network_sha256.is_none()) as usize);
         }
         Some(Ok(found)) => format!("have other sizes now, {:?}", found.shape()),
         Some(Err(fault)) => format!("cannot be read ({fault:#})"),
@@ -131,7 +147,7 @@ pub fn noise(dataset: &DatasetRecord) -> Result<Tensor> {
     /// float32 has every integer up to this one.
     const MAX_EXACT: f64 = 16_777_216.0;
     let DatasetRecord { shape, maximum, value_type, range, .. } = dataset;
-    let shape = [&[images_to_verify(shape)][..], shape].concat();
+    let shape = [&[images_to_verify(shape, true)][..], shape].concat();
     let [min, max] = range.unwrap_or([0.0, *maximum]);
     let could_be_whole = maximum.fract() == 0.0 && (2.0..=MAX_EXACT).contains(maximum);
     let kind = match value_type.as_deref() {

@@ -16,7 +16,7 @@ struct Topic {
 }
 
 /// In the order in which a newcomer reads them.
-const TOPICS: [Topic; 6] = [
+const TOPICS: [Topic; 7] = [
     Topic {
         name: "training",
         about: "every option of `fitch train`, by group",
@@ -31,6 +31,11 @@ const TOPICS: [Topic; 6] = [
         name: "keras",
         about: "from a Keras script to fitch, line by line",
         text: include_str!("../../../guide/keras.md"),
+    },
+    Topic {
+        name: "photos",
+        about: "networks from torchvision and timm, trained on your own photographs",
+        text: include_str!("../../../guide/photos.md"),
     },
     Topic {
         name: "library",

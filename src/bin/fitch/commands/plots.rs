@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use fitch::data::Dataset;
 use fitch::files::write_whole;
 use fitch::metrics::ConfusionMatrix;
-use fitch::model::Model;
+use fitch::model::Network;
 use fitch::report::Drawing;
 use fitch::report::{
     self, ChartOptions, DiagramOptions, Fact, HistoryCurves, WorkbookContent, chart, heat_map,
@@ -64,7 +64,7 @@ pub struct Subject<'a> {
     pub folder: &'a RunFolder,
     pub record: &'a RunRecord,
     pub history: &'a History,
-    pub model: &'a Model,
+    pub network: &'a Network,
     /// The images with the predictions for those of the test set, if they are there.
     pub test: Option<(&'a Dataset, &'a Evaluation)>,
 }
@@ -73,7 +73,7 @@ impl Subject<'_> {
     /// Draws every picture and page whose name `is_wanted`, each on its own. Returns the names of those that
     /// were written.
     pub fn draw(&self, is_wanted: &dyn Fn(&str) -> bool, terminal: &Terminal) -> Vec<String> {
-        let Subject { folder, record, history, model, test } = *self;
+        let Subject { folder, record, history, network, test } = *self;
         let mut pages = Pages { folder, is_wanted, written: Vec::new(), failures: Vec::new() };
         for metric in ["loss", "accuracy"] {
             pages.draw(metric, || {
@@ -81,13 +81,14 @@ impl Subject<'_> {
                 Ok(chart(&[curves], &[metric.to_string()], ChartOptions::default()))
             });
         }
-        pages.draw("model", || Ok(report::diagram(model, DiagramOptions::default())));
+        pages.draw("model", || Ok(report::diagram(network, DiagramOptions::default())));
         if let Some((dataset, test)) = test {
             pages.draw("confusion", || Ok(heat_map(&matrix_of(dataset, test)?, &dataset.classes)));
             pages.write("mistakes.png", || draw_mistakes(dataset, test));
         }
         pages.write("history.xlsx", || Ok(Some(report::workbook(&workbook_content(history, record)?)?)));
-        pages.write("report.html", || Ok(Some(page_of(folder, record, history, model, test)?.into_bytes())));
+        pages
+            .write("report.html", || Ok(Some(page_of(folder, record, history, network, test)?.into_bytes())));
         pages.warn(terminal);
         pages.written
     }

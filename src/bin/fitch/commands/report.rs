@@ -67,7 +67,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
     };
     let folder = &run.folder;
     if !folder.summary_file().exists() {
-        let text = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+        let text = summary(&network, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), text.as_bytes())?;
     }
     let mut names = Vec::new();
@@ -105,7 +105,7 @@ fn write_page(run: &RecordedRun, options: &ReportOptions, to: &Path, terminal: &
             let network = run.load(chosen.device)?;
             let test = evaluate(&network, &test.to_device(chosen.device)?, batch_size(run))?;
             let history = recorded_history(run)?;
-            page_of(&run.folder, &run.record, &history, network.model(), Some((&dataset, &test)))?
+            page_of(&run.folder, &run.record, &history, &network, Some((&dataset, &test)))?
         }
         None => page_of_files(run, "")?,
     };

@@ -9,8 +9,7 @@ use crate::terminal::Terminal;
 use anyhow::{Error, Result};
 use fitch::data::{Dataset, Samples};
 use fitch::distributed::{self, Group};
-use fitch::export::TrainedModel;
-use fitch::model::Network;
+use fitch::model::{Model, Network};
 use fitch::run::{RunFolder, RunRecord, save_weights};
 use fitch::train::{History, evaluate, evaluate_in};
 use tch::Device;
@@ -54,7 +53,7 @@ impl RunFiles<'_> {
         let RunFiles { folder, network, history, data, .. } = *self;
         let mut names = Vec::new();
         if is_wanted("weights.safetensors") {
-            let layers = network.model().hidden_layers();
+            let layers = network.model().map(Model::hidden_layers).unwrap_or_default();
             let metadata = [("format", "pt"), ("fitch_version", &record.fitch_version), ("layers", &layers)];
             save_weights(&folder.weights_file(), network.variables(), &metadata)?;
             names.push("weights.safetensors".to_string());
@@ -94,7 +93,7 @@ impl RunFiles<'_> {
             }
         }
         let test = test.as_ref().map(|(dataset, test)| (*dataset, test));
-        let results = Subject { folder, record, history, model: network.model(), test };
+        let results = Subject { folder, record, history, network, test };
         let tables: [(&str, &dyn Fn() -> Result<()>); 2] = [
             ("confusion.csv", &|| results.write_confusion()),
             ("mistakes.csv", &|| results.write_mistakes()),
@@ -112,7 +111,7 @@ impl RunFiles<'_> {
             let command = format!("fitch report {}", folder.path().display());
             terminal.warn(&format!("the results are not recorded: {fault:#}; {command} records them"));
         }
-        let subject = Subject { folder, record, history, model: network.model(), test };
+        let subject = Subject { folder, record, history, network, test };
         names.extend(subject.draw(is_wanted, terminal));
         Ok(Written { names, model_fault })
     }
@@ -120,12 +119,14 @@ impl RunFiles<'_> {
     /// Writes model.pt, verified on test images or, where they are not available, noise.
     fn write_model(&self, record: &RunRecord) -> Result<()> {
         let network = self.network;
-        let card = model_card(record, network.model());
-        let model = TrainedModel { model: network.model(), variables: network.variables(), card: &card };
+        let card = model_card(record, network);
         let images = match self.data {
-            Some((dataset, _)) => dataset.test.slice(0, images_to_verify(&dataset.shape()) as usize)?,
+            Some((dataset, _)) => {
+                let count = images_to_verify(&dataset.shape(), network.model().is_some());
+                dataset.test.slice(0, count as usize)?
+            }
             None => noise(&record.dataset)?,
         };
-        write_torchscript(&self.folder.model_file(), model, network, &images)
+        write_torchscript(&self.folder.model_file(), network, &card, &images)
     }
 }

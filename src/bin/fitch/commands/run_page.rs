@@ -7,7 +7,7 @@ use crate::config;
 use anyhow::{Context, Result, ensure};
 use fitch::data::Dataset;
 use fitch::metrics::{ConfusionMatrix, History};
-use fitch::model::{Model, SummaryStyle, summary};
+use fitch::model::{Network, SummaryStyle, summary};
 use fitch::report::page::{Confusion, Mistake, PageContent, page};
 use fitch::run::{RunFolder, RunRecord};
 use fitch::train::Evaluation;
@@ -22,10 +22,10 @@ pub fn page_of(
     folder: &RunFolder,
     record: &RunRecord,
     history: &History,
-    model: &Model,
+    network: &Network,
     test: Option<(&Dataset, &Evaluation)>,
 ) -> Result<String> {
-    let model = summary(model, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+    let model = summary(network, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
     let Some((dataset, test)) = test else { return page_without_images(folder, record, history, &model, "") };
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &test.predictions, dataset.classes.len())?;
     let wrong = wrong(dataset, test);

@@ -2,32 +2,38 @@
 
 use super::plots::DrawingFormat;
 use crate::cli::{DiagramFlags, StyleOption, SummaryOptions, TrainOptions};
-use crate::config::{self, layers_of, parse_layers};
+use crate::config::{self, is_network_file, layers_of, parse_layers};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::files::write_whole;
 use fitch::model::presets::PRESETS;
-use fitch::model::{Model, SummaryStyle, summary};
+use fitch::model::{Model, Network, Outline, SummaryStyle, summary};
 use fitch::report::{self, DiagramOptions};
 use std::path::Path;
+use tch::Device;
 
 pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
     let wrong = |flag: &str, fault: String| UsageError(vec![format!("--{flag}{fault}")]);
-    let layers = match &options.layers {
-        Some(layers) => layers.clone(),
-        None => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
+    let file = options.model.as_deref().filter(|model| is_network_file(model));
+    let layers = match (&options.layers, file) {
+        (Some(layers), _) => layers.clone(),
+        (None, Some(_)) => String::new(),
+        (None, None) => layers_of(options.model.as_deref().unwrap_or(PRESETS[0].name))?,
     };
-    let hidden = parse_layers(&layers).map_err(|fault| wrong("layers", format!(": {fault}")))?;
+    let hidden = parse_layers(&layers).map_err(|fault| wrong("layers", format!(": {fault}")));
     let dataset = config::one_dataset(options.data_argument, options.dataset)?;
     let data =
         TrainOptions { dataset: dataset.or(TrainOptions::defaults().dataset), ..TrainOptions::default() };
     let (source, reading) = config::check_data(&config::with_reading(data, options.reading))?;
     let (shape, classes) = source.shape_and_classes(&reading)?;
-    let model = Model::classifier(&shape, hidden, classes)?;
+    let outline = match file {
+        Some(file) => Outline::from(&Network::scripted(Path::new(file), &shape, classes, Device::Cpu)?),
+        None => Outline::from(&Model::classifier(&shape, hidden?, classes)?),
+    };
     if let Some(to) = &options.to {
-        draw(&model, &options.diagram, to)?;
+        draw(&outline, &options.diagram, to)?;
         terminal.result(&format!("written to {}\n", to.display()))?;
         return Ok(Exit::Success);
     }
@@ -35,11 +41,11 @@ pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
         StyleOption::Keras3 => SummaryStyle::Keras3 { columns: terminal.result_columns().unwrap_or(80) },
         StyleOption::Keras1 => SummaryStyle::Keras1,
     };
-    terminal.result(&summary(&model, style))?;
+    terminal.result(&summary(&outline, style))?;
     Ok(Exit::Success)
 }
 
-fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
+fn draw(outline: &Outline, options: &DiagramFlags, to: &Path) -> Result<()> {
     let shown = DiagramOptions {
         names: !options.no_names,
         shapes: !options.no_shapes,
@@ -47,9 +53,9 @@ fn draw(model: &Model, options: &DiagramFlags, to: &Path) -> Result<()> {
         direction: options.direction.0,
     };
     let bytes = match DrawingFormat::of(to) {
-        Some(form) => form.bytes(&report::diagram(model, shown))?,
+        Some(form) => form.bytes(&report::diagram(outline, shown))?,
         None if to.extension().is_some_and(|extension| extension == "dot") => {
-            report::dot(model, shown).into_bytes()
+            report::dot(outline, shown).into_bytes()
         }
         None => {
             let fault = format!("--to {}: the name must end in .svg, .png or .dot", to.display());

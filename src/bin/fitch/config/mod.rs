@@ -16,7 +16,7 @@ mod stopping;
 
 pub use data::{check_data, one_dataset, with_reading};
 pub use machine::{Machine, check_machine};
-pub use model::{layers_of, parse_layers};
+pub use model::{Architecture, is_network_file, layers_of, parse_layers};
 pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
 pub use output::csv_form;
@@ -31,7 +31,6 @@ use anyhow::Result;
 use checker::{Checker, given_or_none};
 use fitch::data::{Augmentation, LoadOptions, Source, split::SplitMethod};
 use fitch::metrics::Better;
-use fitch::model::Layers;
 use fitch::train::Every;
 use fitch::train::callbacks::{CsvForm, ReduceLearningRateOnPlateau};
 use std::path::PathBuf;
@@ -45,8 +44,8 @@ pub struct Configuration {
     pub validation_share: f64,
     pub split: SplitMethod,
     pub limit: Option<usize>,
-    /// The hidden layers.
-    pub layers: Layers,
+    /// What is trained.
+    pub architecture: Architecture,
     pub epochs: usize,
     pub batch_size: usize,
     /// The number of batches in a step.
@@ -102,7 +101,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let reading = data::check_reading(options, checker);
     let validation_share = checker.share("validation-split", options.validation_split);
     let limit = checker.count("limit", options.limit, 1);
-    let layers = model::check_layers(options, checker);
+    let architecture = model::check_architecture(options, checker);
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
     let accumulate = checker.count("accumulate", options.accumulate.or(Some(1)), 1);
@@ -130,7 +129,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         validation_share: validation_share?,
         split: options.split?.0,
         limit,
-        layers: layers?,
+        architecture: architecture?,
         epochs: epochs?,
         batch_size: batch_size?,
         accumulate: accumulate?,

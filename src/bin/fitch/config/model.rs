@@ -1,4 +1,5 @@
-//! The hidden layers: those of `--layers`, or of a preset or a file that `--model` names.
+//! The network: the hidden layers of `--layers`, or what `--model` names, a preset, a file of layers or a
+//! TorchScript file.
 
 use super::Checker;
 use crate::cli::TrainOptions;
@@ -8,7 +9,25 @@ use anyhow::{Context, Result};
 use fitch::model::presets::{PRESETS, preset};
 use fitch::model::{Layers, ParseError};
 use serde::Deserialize;
-use std::path::Path;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// What is trained.
+#[derive(Clone, Debug)]
+pub enum Architecture {
+    /// Hidden layers.
+    Layers(Layers),
+    /// A TorchScript file.
+    File(PathBuf),
+}
+
+/// Whether `--model` names a file that is to be TorchScript: a zip archive, whatever its name.
+pub fn is_network_file(model: &str) -> bool {
+    let mut start = [0; 4];
+    let read = File::open(model).and_then(|mut file| file.read_exact(&mut start));
+    preset(model).is_none() && read.is_ok() && start == *b"PK\x03\x04"
+}
 
 /// A network in TOML, as a text or as a list, which is easier to read.
 #[derive(Deserialize)]
@@ -38,7 +57,11 @@ pub fn layers_of(model: &str) -> Result<String> {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         let suggestion = did_you_mean(model, names.iter().copied());
         let names = names.join(" nor ");
-        return Err(wrong(format!("is neither {names} nor a TOML file of layers{suggestion}")).into());
+        return Err(wrong(format!(
+            "is neither {names} nor a TOML file of layers nor a TorchScript \
+             file{suggestion}"
+        ))
+        .into());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("--model: cannot read {model}"))?;
     let file: NetworkFile = toml::from_str(&text).map_err(|fault| {
@@ -51,10 +74,13 @@ pub fn layers_of(model: &str) -> Result<String> {
     })
 }
 
-/// The hidden layers.
-pub fn check_layers(options: &TrainOptions, checker: &mut Checker) -> Option<Layers> {
-    match parse_layers(options.layers.as_deref()?) {
-        Ok(layers) => Some(layers),
+/// The layers, or the file of a network that has none.
+pub fn check_architecture(options: &TrainOptions, checker: &mut Checker) -> Option<Architecture> {
+    let Some(layers) = &options.layers else {
+        return options.model.as_ref().map(|file| Architecture::File(file.into()));
+    };
+    match parse_layers(layers) {
+        Ok(layers) => Some(Architecture::Layers(layers)),
         Err(fault) => checker.fault_in("layers", fault),
     }
 }

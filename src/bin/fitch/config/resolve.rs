@@ -1,7 +1,7 @@
 //! Which options are in force: flags over the `--config` file over the defaults, or over those of a run that
 //! is resumed.
 
-use super::model::layers_of;
+use super::model::{is_network_file, layers_of};
 use super::options_file;
 use crate::cli::{OPTIONS, RateOption, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
@@ -51,7 +51,10 @@ pub fn options_of_record(config: &serde_json::Value) -> Result<TrainOptions> {
             "config has '{name}', which is not an option of this version"
         );
     }
-    over(&TrainOptions::defaults(), &serde_json::from_value(options.into())?)
+    let recorded: TrainOptions = serde_json::from_value(options.into())?;
+    let is_of_file = recorded.model.is_some() && recorded.layers.is_none();
+    let whole = over(&TrainOptions::defaults(), &recorded)?;
+    Ok(if is_of_file { TrainOptions { layers: None, ..whole } } else { whole })
 }
 
 /// Whether a run was trained with an optimizer that earlier versions had and whose state cannot be saved.
@@ -75,6 +78,9 @@ pub fn resolve_resumed(
         None => as_recorded(dataset),
     });
     given.validation = given.validation.map(as_recorded);
+    if recorded.layers.is_none() {
+        given.model = given.model.map(as_recorded);
+    }
     // The data may have asked for a layer before those that were given.
     let with_first_layer = |layers: &str| Some(Layers::parse(layers).ok()?.standardized().to_string());
     if flags.resume_if_any {
@@ -136,17 +142,22 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     if let (Some(path), Some(_)) = (&given.validation, given.validation_split) {
         return wrong(format!("--validation {path}: cannot be used with --validation-split"));
     }
+    let mut has_layers = true;
     if let Some(model) = &given.model {
         if given.layers.is_some() {
             return wrong(format!("--model {model}: cannot be used with --layers"));
         }
         // A run records the layers, because the file may change.
-        given.layers = Some(layers_of(model)?);
+        has_layers = !is_network_file(model);
+        if has_layers {
+            given.layers = Some(layers_of(model)?);
+        }
     }
     if given.stopping == Some(StoppingOption::Theano) {
         given.patience = given.patience.or(Some(THEANO_PATIENCE));
     }
-    Ok((over(&TrainOptions::defaults(), &given)?, warnings))
+    let whole = over(&TrainOptions::defaults(), &given)?;
+    Ok((if has_layers { whole } else { TrainOptions { layers: None, ..whole } }, warnings))
 }
 
 fn wrong<T>(fault: String) -> Result<T> {

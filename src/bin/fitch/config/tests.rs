@@ -18,6 +18,13 @@ fn configured(line: &[&str]) -> Result<Configuration> {
     check(&resolve(&flags(line))?.0)
 }
 
+fn layers_text(configuration: &Configuration) -> String {
+    match &configuration.architecture {
+        Architecture::Layers(layers) => layers.to_string(),
+        Architecture::File(path) => panic!("not layers: {}", path.display()),
+    }
+}
+
 /// The faults of a command line, which must be usage errors.
 fn faults(line: &[&str]) -> Vec<String> {
     match configured(line) {
@@ -43,7 +50,7 @@ fn without_options_the_defaults_hold() {
         (configuration.optimization.learning_rate, configuration.validation_share),
         (Some(0.001), 0.1)
     );
-    assert_eq!(configuration.layers.to_string(), PRESETS[0].layers);
+    assert_eq!(layers_text(&configuration), PRESETS[0].layers);
     assert_eq!(
         (configuration.split, configuration.machine.device),
         (SplitMethod::Stratified, DeviceChoice::Auto)
@@ -154,7 +161,7 @@ fn a_file_gives_options_and_flags_win() {
     let configuration = configured(&["--config", &path, "--epochs", "3"]).unwrap();
     assert_eq!((configuration.epochs, configuration.batch_size), (3, 32));
     assert_eq!(configuration.optimization.learning_rate, Some(0.01));
-    assert_eq!(configuration.layers.to_string(), "dense 30, relu");
+    assert_eq!(layers_text(&configuration), "dense 30, relu");
     assert!(configuration.keep_last_weights);
     assert_eq!(configuration.split, SplitMethod::Last);
     assert!(!configured(&["--config", &path, "--keep-last-weights=false"]).unwrap().keep_last_weights);
@@ -202,7 +209,7 @@ fn all_faults_of_a_file_are_reported_at_once() {
 fn a_file_may_list_layers_and_give_whole_numbers_for_real_ones() {
     let (_folder, path) = toml_file("layers = ['dense 30', 'relu']\nbaseline = 1\ntest-split = 0\n");
     let configuration = configured(&["--config", &path]).unwrap();
-    assert_eq!(configuration.layers.to_string(), "dense 30, relu");
+    assert_eq!(layers_text(&configuration), "dense 30, relu");
     assert_eq!(configuration.reading.test_share, Some(0.0));
 }
 

@@ -16,7 +16,7 @@ use super::plots::LivePlots;
 use super::understood::Understood;
 use super::{restart_with_short_spins, start_libtorch_at};
 use crate::cli::{RateOption, TrainOptions};
-use crate::config::{self, Configuration};
+use crate::config::{self, Architecture, Configuration};
 use crate::exit::Exit;
 use crate::failure::{self, AtRank, Hint, UsageError};
 use crate::precision::Precision;
@@ -97,6 +97,9 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
         run.check_data_is_there(dataset, validation, &resume_command(run.folder.path()))?;
     }
     let mut configuration = config::check(&options)?;
+    if let (Some(run), Architecture::File(file)) = (&resumed, &mut configuration.architecture) {
+        *file = run.folder.network_file();
+    }
     // Before any process of several begins: all come to the same.
     if let Some(end) = resumed
         .as_ref()
@@ -260,10 +263,11 @@ fn common_lines(work: &Work, options: &TrainOptions, is_resumed: bool) -> Result
         return Ok(String::new());
     }
     Ok(format!(
-        "fitch = {}\ncontinues a run = {is_resumed}\n{}fingerprint of the images = {}\n",
+        "fitch = {}\ncontinues a run = {is_resumed}\n{}fingerprint of the images = {}\nnetwork = {}\n",
         env!("CARGO_PKG_VERSION"),
         toml::to_string(&config::common(options)?)?,
-        work.dataset.fingerprint()?
+        work.dataset.fingerprint()?,
+        work.network.file_digest().unwrap_or_default()
     ))
 }
 
@@ -305,7 +309,10 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
     }
     let splits = Splits::split(&dataset, &source, &configuration)?;
     terminal.say(&splits.describe(&dataset.name, &configuration));
-    let are_standardized = configuration.layers.are_standardized() || dataset.has_mixed_ranges()?;
+    let are_standardized = match &configuration.architecture {
+        Architecture::Layers(layers) => layers.are_standardized() || dataset.has_mixed_ranges()?,
+        Architecture::File(_) => false,
+    };
     let understood = Understood {
         dataset: &dataset,
         format: source.format_name().unwrap_or_default(),
@@ -323,21 +330,43 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
     let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
     class_weights.iter().for_each(|weights| terminal.say(&understood.class_weights(weights)));
 
-    if configuration.layers.standardize_within() {
-        let fault =
-            "--layers: standardize must be the first layer: it takes the means of the training samples";
-        return Err(UsageError(vec![fault.to_string()]).into());
-    }
-    if are_standardized {
-        configuration.layers = configuration.layers.standardized();
+    if let Architecture::Layers(layers) = &mut configuration.architecture {
+        if layers.standardize_within() {
+            let fault =
+                "--layers: standardize must be the first layer: it takes the means of the training samples";
+            return Err(UsageError(vec![fault.to_string()]).into());
+        }
+        if are_standardized {
+            *layers = layers.clone().standardized();
+        }
     }
     tch::manual_seed(configuration.seed as i64);
-    let model = Model::classifier(&dataset.shape(), configuration.layers.clone(), dataset.classes.len())?;
-    let network = Network::new(model, chosen.device)?.with_precision(precision.kind());
+    let network = network(&configuration.architecture, &dataset, chosen.device, terminal)?;
     // Every network has gradients in float32.
-    let network = network.context("--precision bf16")?;
+    let network = network.with_precision(precision.kind()).context("--precision bf16")?;
     standardize(&network, &splits.train)?;
     Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network, group })
+}
+
+/// The network, not trained; what users should know of one that another program made is said.
+fn network(
+    architecture: &Architecture,
+    dataset: &Dataset,
+    device: Device,
+    terminal: &Terminal,
+) -> Result<Network> {
+    let (shape, classes) = (dataset.shape(), dataset.classes.len());
+    match architecture {
+        Architecture::Layers(layers) => {
+            Network::new(Model::classifier(&shape, layers.clone(), classes)?, device)
+        }
+        Architecture::File(file) => {
+            let network = Network::scripted(file, &shape, classes, device)?;
+            network.notes().iter().for_each(|note| terminal.say(note));
+            network.warnings().iter().for_each(|warning| terminal.warn(warning));
+            Ok(network)
+        }
+    }
 }
 
 /// Trains; without a run, another process keeps the records.

@@ -6,19 +6,19 @@ use crate::commands::built_model::RecordedRun;
 use crate::commands::checkpoints;
 use crate::commands::run_files::SUMMARY_COLUMNS;
 use crate::commands::run_lock::take_lock;
-use crate::config::{self, Configuration};
+use crate::config::{self, Architecture, Configuration};
 use crate::failure::Hint;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
 use fitch::data::{Dataset, Source};
 use fitch::device;
 use fitch::files::write_whole;
-use fitch::model::{SummaryStyle, summary};
+use fitch::model::{Outline, SummaryStyle, summary};
 use fitch::run::{RunFolder, RunLock, RunRecord};
 use fitch::text::printable;
 use fitch::train::{Checkpoint, TrainingState};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -86,6 +86,9 @@ impl RunInProgress {
         let device = device::device_name(work.device);
         let threads = configuration.machine.threads;
         let config = recorded_options(options, configuration)?;
+        if let Some(run) = &resumed {
+            run.check_network(network)?;
+        }
         let record = match resumed {
             // Earlier results stay until there are new ones.
             Some(run) => RunRecord { device, threads, config, stop_reason: None, ..run.record },
@@ -97,7 +100,8 @@ impl RunInProgress {
                 threads,
                 seed: configuration.seed,
                 dataset: splits.record(dataset)?,
-                parameters: network.model().parameter_count(),
+                parameters: Outline::from(network).parameters,
+                network_sha256: network.file_digest().map(str::to_string),
                 config,
                 stop_reason: None,
                 epochs_run: None,
@@ -110,8 +114,14 @@ impl RunInProgress {
                 seconds: None,
             },
         };
+        if let Architecture::File(file) = &configuration.architecture
+            && *file != folder.network_file()
+        {
+            // Before the record: a run never lacks its network.
+            network.copy_file(file, &folder.network_file())?;
+        }
         record.save(folder)?;
-        let summary = summary(network.model(), SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
+        let summary = summary(network, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), summary.as_bytes())?;
         if !dataset.left_out.is_empty() {
             let lines: String =
@@ -125,7 +135,7 @@ impl RunInProgress {
 /// Removes what a start that was refused has made, so that the same command can be given again.
 fn abandon(folder: &RunFolder) {
     folder.remove_unfinished();
-    for file in [folder.record_file(), folder.summary_file()] {
+    for file in [folder.record_file(), folder.summary_file(), folder.network_file()] {
         let _ = fs::remove_file(file);
     }
     // Only if nothing else is in it.
@@ -198,9 +208,19 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
     if let Source::Known(_) = &configuration.source {
         options.data.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
     }
-    if configuration.layers.are_standardized() {
+    match &configuration.architecture {
         // The data may have asked for the first layer.
-        options.layers = Some(configuration.layers.to_string());
+        Architecture::Layers(layers) if layers.are_standardized() => {
+            options.layers = Some(layers.to_string());
+        }
+        Architecture::Layers(_) => {}
+        Architecture::File(_) => {
+            // The file may be gone when a run is resumed, which has a copy.
+            let whole = |given: String| {
+                Path::new(&given).canonicalize().map_or(given, |path| path.display().to_string())
+            };
+            options.model = options.model.map(whole);
+        }
     }
     options.threads = Some(configuration.machine.threads as i64);
     options.shards = configuration.shards.map(|shards| shards as i64);

@@ -1,0 +1,63 @@
+//! A network that another program made as a model of ours: its own code and the trained weights, in a module that
+//! takes pixels and gives probabilities.
+
+use super::{CARD_NAME, ModelCard};
+use crate::kernels::script::archive::{Archive, PACKAGE};
+use crate::kernels::script::pickle::Pickle;
+use crate::model::ScriptParts;
+use anyhow::Result;
+use std::fmt::Write;
+
+/// The class of the module around the network.
+const CLASS: &str = "Classifier";
+
+/// float32, as TorchScript has types: by their numbers.
+const FLOAT: &str = "6";
+
+/// The bytes of the file. The same weights give the same bytes.
+///
+/// # Errors
+/// Too little memory.
+pub fn archive(parts: &ScriptParts, card: &ModelCard) -> Result<Vec<u8>> {
+    let is_taken = |package: &str| parts.files.iter().any(|(name, _)| *name == code_file(package));
+    let mut package = PACKAGE.to_string();
+    while is_taken(&package) {
+        package.push('_');
+    }
+    let mut pickle = Pickle::new();
+    pickle.object(&format!("__torch__.{package}"), CLASS, |fields| {
+        fields.text("training");
+        fields.boolean(false);
+        fields.text("network");
+        fields.content_of(&parts.pickle);
+    });
+
+    let mut code = format!(
+        "class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n  network : {}\n",
+        parts.class
+    );
+    let _ = writeln!(code, "  def forward(self: __torch__.{package}.{CLASS}, images: Tensor) -> Tensor:");
+    code += "    logits = (self).logits(images, )\n    return torch.softmax(logits, -1)\n";
+    let _ = writeln!(code, "  def logits(self: __torch__.{package}.{CLASS}, images: Tensor) -> Tensor:");
+    // Values take the type and the device of a weight, if there is one.
+    let like = parts.weight.as_deref().unwrap_or(FLOAT);
+    let _ = writeln!(code, "    pixels = torch.to(images, {like})");
+    // Integers are raw pixels, floats are scaled already.
+    code += "    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n";
+    let _ = writeln!(code, "      scaled = torch.div(pixels, {:?})", card.input.maximum);
+    code += &parts.preparation.torchscript();
+    code += "    return (self.network).forward(x, )\n";
+
+    let mut archive = Archive::new();
+    archive.put("data.pkl", &pickle.finish())?;
+    archive.put(&code_file(&package), code.as_bytes())?;
+    for (name, content) in &parts.files {
+        archive.put(name, content)?;
+    }
+    archive.put(&format!("extra/{CARD_NAME}"), &serde_json::to_vec_pretty(card)?)?;
+    archive.close()
+}
+
+fn code_file(package: &str) -> String {
+    format!("code/__torch__/{package}.py")
+}

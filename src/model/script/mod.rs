@@ -1,0 +1,305 @@
+//! Networks that other programs made: TorchScript modules. Their code computes and autograd differentiates;
+//! their tensors, buffers included, are variables of ours, so that checkpoints, best weights and exports have
+//! them under the names that PyTorch gives them.
+//!
+//! tch reaches a module's parameters but not its buffers. So a file is loaded from a copy in which the buffers
+//! are declared as parameters; an exported model has its code as it was.
+
+mod code;
+mod fault;
+mod loading;
+mod parts;
+mod preparation;
+mod tree;
+
+pub use fault::ScriptFault;
+pub use parts::{ScriptParts, traced_parts};
+pub use preparation::{Preparation, by_pixels};
+
+use super::outline::OutlineRow;
+use crate::kernels::script::file::{ScriptFile, digest};
+use crate::kernels::script::torch_fault;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use loading::{adopt, load_module};
+use parts::kept_entries;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use tch::nn::VarStore;
+use tch::{CModule, Device, IValue, Kind, Tensor};
+use tree::Tree;
+
+/// Sizes of images that networks are made for, the commonest first.
+const COMMON_SIZES: [i64; 12] = [224, 32, 64, 28, 299, 256, 384, 128, 96, 160, 192, 512];
+
+/// A module with its mode, which is changed only where it must be: that walks all of the module.
+struct Switched {
+    module: CModule,
+    is_training: Option<bool>,
+}
+
+/// A TorchScript module that classifies.
+pub struct ScriptNetwork {
+    module: RefCell<Switched>,
+    tree: Tree,
+    /// Of a network's file: all but what the variables hold, by name.
+    entries: Vec<(String, Vec<u8>)>,
+    digest: String,
+    preparation: Preparation,
+    sample_shape: Vec<i64>,
+    classes: i64,
+    /// Whether its code normalises batches, which libtorch refuses for one value a channel.
+    normalizes_batches: bool,
+    /// Whether images are given to it with their channels side by side in memory.
+    takes_pixels: bool,
+    notes: Vec<String>,
+    warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for ScriptNetwork {
+    fn fmt(&self, out: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(out, "ScriptNetwork({})", self.tree.root.class)
+    }
+}
+
+impl ScriptNetwork {
+    /// Loads a file, puts its tensors into the store and tries it with samples of that shape.
+    ///
+    /// # Errors
+    /// A file that is not TorchScript, a [`ScriptFault`], operators that this libtorch does not have.
+    pub fn load(
+        bytes: Vec<u8>,
+        sample_shape: &[i64],
+        classes: usize,
+        variables: &VarStore,
+    ) -> Result<ScriptNetwork> {
+        let digest = digest(&bytes);
+        let file = ScriptFile::of(bytes)?;
+        ensure!(file.get("extra/fitch.json").is_none(), ScriptFault::ExportedHere);
+        let tree = Tree::of(&file)?;
+        let mut warnings = Vec::new();
+        let (mut normalizes_batches, mut assigned) = (false, BTreeSet::new());
+        for (_, text) in file.code() {
+            let text = std::str::from_utf8(text)?;
+            normalizes_batches |= text.contains("batch_norm(");
+            assigned.extend(code::assigned(text).into_iter().map(str::to_string));
+        }
+        let tensors = tree.root.tensors();
+        let is_field = |name: &String| assigned.contains(name.rsplit('.').next().unwrap_or_default());
+        if let Some(name) = tensors.keys().find(|name| is_field(name)) {
+            bail!(
+                "puts a new tensor in the place of {name} while it computes, so that its state cannot be kept: \
+                 let it change the tensor in place (copy_)"
+            );
+        }
+        if let Some(name) = assigned.first() {
+            warnings.push(format!(
+                "the network keeps a value of its own, {name}, which checkpoints do not have: a training that is \
+                 resumed may not be the same"
+            ));
+        }
+        let module = load_module(&file, variables.device())?;
+        let live = module.named_parameters().map_err(|fault| torch_fault(&fault))?;
+        adopt(live, &tensors, variables)?;
+        ensure!(!variables.trainable_variables().is_empty(), ScriptFault::NoParameters);
+        let entries = kept_entries(&file, &tensors);
+        let takes_pixels = tensors.values().any(|tensor| tensor.size.len() == 4);
+        let mut network = ScriptNetwork {
+            module: RefCell::new(Switched { module, is_training: None }),
+            tree,
+            entries,
+            digest,
+            preparation: Preparation { channels: None },
+            sample_shape: sample_shape.to_vec(),
+            classes: classes as i64,
+            normalizes_batches,
+            takes_pixels,
+            notes: Vec::new(),
+            warnings,
+        };
+        network.fit_to(sample_shape, variables)?;
+        Ok(network)
+    }
+
+    /// What users should know about it.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What is probably wrong with it.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The SHA-256 of its file, in hexadecimal digits.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The class of the module: `ResNet`.
+    pub fn type_name(&self) -> &str {
+        self.tree.root.type_name()
+    }
+
+    /// Its modules, and the shape that it takes.
+    pub fn rows(&self) -> (Vec<i64>, Vec<OutlineRow>) {
+        (self.preparation.shape(&self.sample_shape), self.tree.root.rows())
+    }
+
+    /// The outputs [n, classes] for samples [n, ...], float32.
+    ///
+    /// # Errors
+    /// libtorch's refusal.
+    pub fn forward(&self, samples: &Tensor, train: bool) -> Result<Tensor> {
+        // As in Keras, a single sample is normalised by its own values; libtorch does so only for two.
+        let is_single = train && self.normalizes_batches && samples.size().first() == Some(&1);
+        let samples = match is_single {
+            true => Tensor::f_cat(&[samples, samples], 0)?,
+            false => samples.shallow_clone(),
+        };
+        let prepared = self.preparation.apply(&samples)?;
+        let prepared = if self.takes_pixels { by_pixels(&prepared)? } else { prepared };
+        let outputs = match self.call(&prepared, train)? {
+            IValue::Tensor(outputs) => outputs,
+            other => bail!(ScriptFault::OtherOutput(described(&other))),
+        };
+        Ok(if is_single { outputs.f_narrow(0, 0, 1)? } else { outputs })
+    }
+
+    fn call(&self, inputs: &Tensor, train: bool) -> Result<IValue> {
+        let mut switched = self.module.borrow_mut();
+        if switched.is_training != Some(train) {
+            match train {
+                true => switched.module.f_set_train()?,
+                false => switched.module.f_set_eval()?,
+            }
+            switched.is_training = Some(train);
+        }
+        let output = switched.module.forward_is(&[IValue::Tensor(inputs.shallow_clone())]);
+        output.map_err(|fault| torch_fault(&fault))
+    }
+
+    /// How many samples it computes at once when it keeps nothing for gradients.
+    pub fn samples_at_once(&self, device: Device) -> i64 {
+        samples_of_unknown_width(&self.preparation.shape(&self.sample_shape), device)
+    }
+
+    /// What an exported model is made of, with the values that the variables have now.
+    ///
+    /// # Errors
+    /// Variables that were changed to another kind or shape.
+    pub fn parts(&self, variables: &VarStore) -> Result<ScriptParts> {
+        ScriptParts::of(&self.tree, &self.entries, variables, self.preparation, &self.digest)
+    }
+
+    /// Finds out how samples are given to it, and that it gives what it should.
+    fn fit_to(&mut self, sample_shape: &[i64], variables: &VarStore) -> Result<()> {
+        let _no_gradient = tch::no_grad_guard();
+        let device = variables.device();
+        let ways: &[Option<i64>] = if sample_shape.len() == 2 { &[Some(1), Some(3)] } else { &[None] };
+        let mut refusal = None;
+        for &channels in ways {
+            self.preparation = Preparation { channels };
+            match self.forward(&trial(sample_shape, device)?, false) {
+                Ok(outputs) => {
+                    self.check_outputs(&outputs)?;
+                    if channels == Some(3) {
+                        self.notes.push(
+                            "the network takes three channels: grey is given to all of them".to_string(),
+                        );
+                    }
+                    return self.try_training(sample_shape, variables);
+                }
+                Err(fault) if fault.is::<ScriptFault>() => return Err(fault),
+                Err(fault) => refusal = refusal.or(Some(fault)),
+            }
+        }
+        let given = Preparation { channels: ways[0] }.shape(sample_shape);
+        let fault = ScriptFault::OtherSamples { takes: self.taken(&given, device), given };
+        Err(refusal.unwrap_or_else(|| anyhow!("libtorch refuses")).context(fault))
+    }
+
+    /// A shape of images that the network takes.
+    fn taken(&self, given: &[i64], device: Device) -> Option<Vec<i64>> {
+        let [channels, height, width] = *given else { return None };
+        let mut channel_counts = vec![channels, 3, 1];
+        channel_counts.dedup();
+        let sizes = std::iter::once([height, width]).chain(COMMON_SIZES.map(|side| [side, side]));
+        for [height, width] in sizes {
+            for &channels in &channel_counts {
+                let shape = vec![channels, height, width];
+                let taken = trial(&shape, device).and_then(|images| self.call(&images, false));
+                if taken.is_ok() {
+                    return Some(shape);
+                }
+            }
+        }
+        None
+    }
+
+    fn check_outputs(&mut self, outputs: &Tensor) -> Result<()> {
+        let (size, kind) = (outputs.size(), outputs.kind());
+        let [2, gives] = size[..] else {
+            bail!(ScriptFault::OtherOutput(described(&IValue::Tensor(outputs.shallow_clone()))))
+        };
+        ensure!(
+            kind == Kind::Float,
+            ScriptFault::OtherOutput(described(&IValue::Tensor(outputs.shallow_clone())))
+        );
+        let classes = self.classes;
+        ensure!(gives == classes, ScriptFault::OtherClasses { gives, classes });
+        let sums = Vec::<f32>::try_from(outputs.f_sum_dim_intlist(-1, false, Kind::Float)?)?;
+        let lowest = f64::try_from(outputs.f_min()?)?;
+        if classes > 1 && lowest >= 0.0 && sums.iter().all(|sum| (sum - 1.0).abs() < 1e-4) {
+            self.warnings.push(
+                "the network seems to give probabilities: its outputs sum to 1. Training takes them for logits and \
+                 learns slowly; leave softmax out of its forward"
+                    .to_string(),
+            );
+        }
+        Ok(())
+    }
+
+    /// A batch of two in training mode; the buffers stay as they are.
+    fn try_training(&self, sample_shape: &[i64], variables: &VarStore) -> Result<()> {
+        let kept = variables.variables().into_values().filter(|tensor| !tensor.requires_grad());
+        let kept: Vec<(Tensor, Tensor)> = kept.map(|tensor| (tensor.copy(), tensor)).collect();
+        let outputs = self.forward(&trial(sample_shape, variables.device())?, true);
+        for (before, mut tensor) in kept {
+            tensor.f_copy_(&before)?;
+        }
+        let outputs = outputs.context("in training mode")?;
+        ensure!(
+            outputs.size() == [2, self.classes],
+            ScriptFault::OtherOutput(format!("float {:?} in training mode", outputs.size()))
+        );
+        Ok(())
+    }
+}
+
+/// How many samples of a shape to compute at once where the widths of the layers are not known; they are rarely
+/// more than sixteen times that of an image.
+pub fn samples_of_unknown_width(sample_shape: &[i64], device: Device) -> i64 {
+    let values = if device == Device::Cpu { 2 << 20 } else { 16 << 20 };
+    (values / sample_shape.iter().product::<i64>().max(1)).max(1)
+}
+
+/// Two samples that are not alike.
+fn trial(sample_shape: &[i64], device: Device) -> Result<Tensor> {
+    let shape = [&[2][..], sample_shape].concat();
+    let count = shape.iter().product::<i64>();
+    let values = Tensor::f_arange(count, (Kind::Float, device))?.f_sin()?.f_abs()?;
+    Ok(values.f_view(shape.as_slice())?)
+}
+
+fn described(value: &IValue) -> String {
+    match value {
+        IValue::Tensor(tensor) => format!("{:?} {:?}", tensor.kind(), tensor.size()).to_lowercase(),
+        IValue::Tuple(_) => "a tuple".to_string(),
+        IValue::GenericDict(_) => "a dictionary".to_string(),
+        IValue::TensorList(_) | IValue::GenericList(_) => "a list".to_string(),
+        _ => "no tensor".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
