@@ -5,10 +5,11 @@ use crate::cli::{OPTIONS, TrainOptions};
 use crate::config;
 use crate::failure::Hint;
 use anyhow::{Context, Error, Result};
-use fitch::data::Source;
+use fitch::data::{ImageFit, Source};
 use fitch::export::{InputCard, ModelCard};
 use fitch::model::{Layers, Model, Network};
 use fitch::run::{RunFolder, RunRecord, load_weights};
+use serde::Deserialize;
 use std::path::Path;
 use tch::Device;
 
@@ -128,6 +129,7 @@ pub fn model_card(record: &RunRecord, model: &Model) -> ModelCard {
             maximum: dataset.maximum,
             border: dataset.border,
             table: dataset.table.clone(),
+            fit: ImageFit::deserialize(&record.config["fit"]).unwrap_or_default(),
         },
         layers: model.hidden_layers(),
         metrics: metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
