@@ -111,6 +111,15 @@ fn decode<T>(
         decoder.total_bytes() <= MAX_SIZE,
         "states a size of {width} x {height} pixels, more than fitch reads"
     );
+    if matches!(format, ImageFormat::WebP | ImageFormat::Gif | ImageFormat::Tiff) {
+        // Their decoders make any number of pixels of next to nothing, which takes its time.
+        let most = MIN_PIXELS.max(MAX_PIXELS_OF_BYTE * bytes.len() as u64);
+        ensure!(
+            u64::from(width) * u64::from(height) <= most,
+            "is a damaged image: it states {width} x {height} pixels, but holds {} bytes",
+            bytes.len()
+        );
+    }
     // Values of other ranges than those of the other images.
     let is_float = matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F);
     ensure!(!is_float, ForeignKind::Tiff.fault(path));
@@ -128,6 +137,11 @@ fn decode<T>(
     image.apply_orientation(orientation);
     Ok(take(without_alpha(image)))
 }
+
+/// How many pixels an image may state in any case, and for each of its bytes: those of an empty page that a fax
+/// machine packed are fewer.
+const MIN_PIXELS: u64 = 1 << 24;
+const MAX_PIXELS_OF_BYTE: u64 = 10_000;
 
 /// How an image comes about.
 #[derive(Clone, Copy, PartialEq)]
