@@ -124,6 +124,11 @@ impl Augmentation {
     /// As [`Augmentation::apply`].
     pub fn apply_to_batch(&self, batch: &Batch) -> Result<MixedBatch> {
         let images = self.apply(&batch.inputs)?;
+        ensure!(
+            self.cutmix == 0.0 || images.dim() > 2,
+            "only images can be changed so, not a batch of {:?}",
+            images.size()
+        );
         let _no_gradient = tch::no_grad_guard();
         mixing::mixed(self, images, &batch.targets)
     }

@@ -140,10 +140,11 @@ fn batches_are_mixed_by_one_share_and_their_targets_with_them() {
         shares.push(*share);
     }
     assert!(shares.iter().any(|share| *share < 0.1) && shares.iter().any(|share| *share > 0.6), "{shares:?}");
-    // Rows of values can be blended, and a row alone with itself.
+    // Rows of values can be blended but not cut, and a row alone with itself.
     let rows = Batch { inputs: Tensor::rand([1, 7], (Kind::Float, Device::Cpu)), ..batch };
     let mixed = Augmentation { mixup: 1.0, ..NOTHING }.apply_to_batch(&rows).unwrap();
     assert!(mixed.inputs.allclose(&rows.inputs, 1e-6, 1e-6, false));
+    assert!(Augmentation { cutmix: 1.0, ..NOTHING }.apply_to_batch(&rows).is_err());
 }
 
 #[test]
