@@ -4,6 +4,7 @@
 use crate::table::Table;
 use crate::{fitch_seconds, network};
 use anyhow::{Context, Result};
+use fitch::data::ImageFit;
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::optim::{Optimizer, keras_adam};
@@ -26,7 +27,13 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: (0..10).map(|class| class.to_string()).collect(),
-        input: InputCard { shape: vec![28, 28], maximum: 255.0, border: 0.0, table: None },
+        input: InputCard {
+            shape: vec![28, 28],
+            maximum: 255.0,
+            border: 0.0,
+            table: None,
+            fit: ImageFit::Stretch,
+        },
         layers: model.hidden_layers(),
         network: None,
         metrics: serde_json::Map::new(),

@@ -15,7 +15,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// Changes when the files come to mean something else.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Written last: with it a folder is whole.
 const MANIFEST: &str = "manifest.json";
 

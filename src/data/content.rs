@@ -62,9 +62,6 @@ impl Content {
             _ if begins(b"PAR1") => Content::Parquet,
             _ if begins(b"PK\x03\x04") => of_first_member(head),
             _ if begins(b"version https://git-lfs") => Content::Foreign(GitLfs),
-            _ if begins(b"RIFF") && head.get(8..12) == Some(b"WEBP") => Content::Foreign(WebP),
-            _ if begins(b"GIF87a") || begins(b"GIF89a") => Content::Foreign(Gif),
-            _ if begins(b"II*\0") || begins(b"MM\0*") || begins(b"II+\0") => Content::Foreign(Tiff),
             _ if brand(&[b"avif", b"avis"]) => Content::Foreign(Avif),
             _ if brand(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"]) => {
                 Content::Foreign(Heic)
@@ -106,7 +103,14 @@ impl Content {
 fn is_image(head: &[u8]) -> bool {
     // "BM" alone could begin any text.
     let is_bmp = head.starts_with(b"BM") && matches!(head.get(14..18), Some([12..=124, 0, 0, 0]));
-    head.starts_with(b"\x89PNG\r\n\x1a\n") || head.starts_with(b"\xff\xd8\xff") || is_bmp
+    let is_webp = head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP");
+    const STARTS: [&[u8]; 4] = [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a"];
+    is_bmp || is_webp || is_tiff(head) || STARTS.iter().any(|start| head.starts_with(start))
+}
+
+/// Whether the first bytes are those of TIFF: with numbers in either order, and offsets of 32 or 64 bits.
+pub(super) fn is_tiff(head: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|start| head.starts_with(*start))
 }
 
 fn head(file: &mut File) -> Option<Vec<u8>> {
@@ -333,9 +337,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let record = [&20u64.to_le_bytes()[..], &[1; 4], b"\x0a\x12", &[7; 18], &[1; 4]].concat();
         for (kind, bytes) in [
-            (WebP, b"RIFF\x10\0\0\0WEBPVP8 ".to_vec()),
-            (Gif, b"GIF89a".to_vec()),
-            (Tiff, b"II*\0\x08".to_vec()),
             (Avif, b"\0\0\0\x20ftypavif".to_vec()),
             (Heic, b"\0\0\0\x18ftypheic".to_vec()),
             (Matlab, b"MATLAB 5.0 MAT-file, Platform: PCWIN64".to_vec()),
@@ -386,6 +387,11 @@ mod tests {
             (Some(Content::Parquet), b"PAR1\x15".to_vec()),
             (Some(Content::Image), b"\x89PNG\r\n\x1a\n".to_vec()),
             (Some(Content::Image), b"\xff\xd8\xff\xe0".to_vec()),
+            (Some(Content::Image), b"RIFF\x10\0\0\0WEBPVP8 ".to_vec()),
+            (Some(Content::Image), b"GIF89a".to_vec()),
+            (Some(Content::Image), b"II*\0\x08".to_vec()),
+            (Some(Content::Image), b"MM\0+\0\x08".to_vec()),
+            (None, b"RIFF\x10\0\0\0WAVEfmt ".to_vec()),
             (Some(Content::Idx), gzip(&[0, 0, 8, 3, 0, 0, 0, 1])),
             (None, b"label,p0,p1\n1,2,3\n".to_vec()),
             (None, gzip(b"BMI,weight\n1,2\n")),

@@ -13,6 +13,26 @@ pub struct RgbImage {
     pub pixels: Vec<[u8; 3]>,
 }
 
+impl RgbImage {
+    /// An image [height, width] or [3, height, width] of values from 0 to 1; what is beyond ends there. None for
+    /// anything but images.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn of(image: &Tensor) -> Result<Option<RgbImage>> {
+        let size = match image.size()[..] {
+            [height, width] | [3, height, width] => [height as usize, width as usize],
+            _ => return Ok(None),
+        };
+        let values: Vec<f64> = Vec::try_from(image.f_to_kind(Kind::Double)?.f_reshape([-1])?)?;
+        let area = size[0] * size[1];
+        let byte = |value: f64| (value * 255.0).round().clamp(0.0, 255.0) as u8;
+        let channel = |pixel: usize, channel: usize| byte(values[(channel * area + pixel) % values.len()]);
+        let pixels = (0..area).map(|pixel| [0, 1, 2].map(|index| channel(pixel, index))).collect();
+        Ok(Some(RgbImage { size, pixels }))
+    }
+}
+
 /// Where the test images of a set come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TestOrigin {
@@ -133,17 +153,8 @@ impl Dataset {
     /// # Errors
     /// An index beyond the images, or too little memory.
     pub fn rgb_image(&self, images: &Images, index: usize) -> Result<Option<RgbImage>> {
-        let size = match self.shape()[..] {
-            [height, width] | [3, height, width] => [height as usize, width as usize],
-            _ => return Ok(None),
-        };
-        let image = images.gather(&[index as i64])?.f_to_kind(Kind::Double)?.f_reshape([-1])?;
-        let values: Vec<f64> = Vec::try_from(&image)?;
-        let area = size[0] * size[1];
-        let byte = |value: f64| (value / self.maximum * 255.0).round().clamp(0.0, 255.0) as u8;
-        let channel = |pixel: usize, channel: usize| byte(values[(channel * area + pixel) % values.len()]);
-        let pixels = (0..area).map(|pixel| [0, 1, 2].map(|index| channel(pixel, index))).collect();
-        Ok(Some(RgbImage { size, pixels }))
+        let image = images.gather(&[index as i64])?.f_to_kind(Kind::Double)?.f_div_scalar(self.maximum)?;
+        RgbImage::of(&image.f_squeeze_dim(0)?)
     }
 
     /// Only the images of these classes, whose indices follow the order of the names. Pixels are not copied.

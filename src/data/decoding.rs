@@ -6,6 +6,7 @@ use super::image_file;
 use super::load_options::{LoadOptions, OnProgress};
 use super::memory_limit::DecodingLimits;
 use super::raw_dataset::Split;
+use super::resizing::Resizing;
 use super::{Fault, Progress};
 use anyhow::{Context, Result, bail, ensure};
 use image::DynamicImage;
@@ -68,15 +69,15 @@ impl EncodedImage {
     /// Decodes it and gives it to `take` while the memory counts as used.
     fn decode<T>(
         &self,
-        size: Option<[u32; 2]>,
+        resizing: Option<Resizing>,
         limits: &DecodingLimits,
         take: impl FnOnce(DynamicImage) -> T,
     ) -> Result<T> {
         match self {
-            EncodedImage::File(path) => image_file::decode_file(path, size, limits, take),
+            EncodedImage::File(path) => image_file::decode_file(path, resizing, limits, take),
             EncodedImage::Row { bytes, .. } => {
                 let bytes = bytes.as_deref().context("holds no image")?;
-                image_file::decode_bytes(bytes, size, limits, take)
+                image_file::decode_bytes(bytes, resizing, limits, take)
             }
         }
     }
@@ -198,7 +199,7 @@ impl Decoding<'_> {
                 return Ok(None);
             }
             let first_size = self.first.as_ref().map(|(_, size)| *size);
-            let decoded = decode_block(&block, self.options.image_size, first_size, &limits);
+            let decoded = decode_block(&block, self.options.resizing(), first_size, &limits);
             for (entry, decoded) in block.iter().zip(decoded) {
                 let Some(image) = self.readable(entry, decoded)? else { continue };
                 let form = self.form_with(&image);
@@ -315,11 +316,11 @@ enum Values {
 }
 
 impl Decoded {
-    /// The values of an image, scaled to `size`. If it has another size than the first one, it cannot be
+    /// The values of an image, resized if so. If it has another size than the first one, it cannot be
     /// used: it then comes without values, which could be any number of bytes.
-    fn new(image: DynamicImage, size: Option<[u32; 2]>, first_size: Option<[usize; 2]>) -> Decoded {
-        let image = match size {
-            Some(size) => image_file::scaled(image, size),
+    fn new(image: DynamicImage, resizing: Option<Resizing>, first_size: Option<[usize; 2]>) -> Decoded {
+        let image = match resizing {
+            Some(resizing) => resizing.apply(image),
             None => image,
         };
         let size = [image.height() as usize, image.width() as usize];
@@ -369,7 +370,7 @@ impl Decoded {
 /// The images of a block in their order.
 fn decode_block(
     entries: &[Entry],
-    size: Option<[u32; 2]>,
+    resizing: Option<Resizing>,
     first_size: Option<[usize; 2]>,
     limits: &DecodingLimits,
 ) -> Vec<Result<Decoded>> {
@@ -382,7 +383,7 @@ fn decode_block(
             let Some(entry) = entries.get(index) else { break };
             mine.push((
                 index,
-                entry.image.decode(size, limits, |image| Decoded::new(image, size, first_size)),
+                entry.image.decode(resizing, limits, |image| Decoded::new(image, resizing, first_size)),
             ));
         }
         decoded.lock().unwrap_or_else(PoisonError::into_inner).extend(mine);
@@ -404,10 +405,14 @@ fn decode_block(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageFit;
 
     #[test]
     fn an_image_of_another_size_is_not_kept_in_memory() {
-        let decoded = |size, first| Decoded::new(DynamicImage::new_luma8(40, 30), size, first);
+        let decoded = |size: Option<[u32; 2]>, first| {
+            let resizing = size.map(|size| Resizing { size, fit: ImageFit::Stretch });
+            Decoded::new(DynamicImage::new_luma8(40, 30), resizing, first)
+        };
         let other = decoded(None, Some([3, 3]));
         assert_eq!(other.size, [30, 40]);
         assert_eq!(other.narrow_values(false).len(), 0);

@@ -33,7 +33,7 @@ pub enum Fault {
     },
     /// Images of a kind that is not read.
     ForeignImages {
-        /// For people: `3 WebP images`.
+        /// For people: `3 AVIF images`.
         images: String,
         /// What to do about them.
         remedy: String,

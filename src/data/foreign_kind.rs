@@ -5,8 +5,7 @@ use std::path::Path;
 /// A kind of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ForeignKind {
-    WebP,
-    Gif,
+    /// Of a kind that its decoder does not know.
     Tiff,
     Avif,
     Heic,
@@ -49,10 +48,7 @@ pub(super) enum ForeignKind {
 }
 
 /// What files of a kind are called, in lower case, where the first bytes may not say it.
-pub(super) const ENDINGS: [(ForeignKind, &[&str]); 28] = [
-    (ForeignKind::WebP, &["webp"]),
-    (ForeignKind::Gif, &["gif"]),
-    (ForeignKind::Tiff, &["tif", "tiff"]),
+pub(super) const ENDINGS: [(ForeignKind, &[&str]); 25] = [
     (ForeignKind::Avif, &["avif"]),
     (ForeignKind::Heic, &["heic", "heif"]),
     (ForeignKind::Jpeg2000, &["jp2", "j2k", "jpx"]),
@@ -108,9 +104,7 @@ impl ForeignKind {
     /// For people: `a MATLAB file`.
     pub fn name(self) -> &'static str {
         match self {
-            ForeignKind::WebP => "a WebP image",
-            ForeignKind::Gif => "a GIF image",
-            ForeignKind::Tiff => "a TIFF image",
+            ForeignKind::Tiff => "a TIFF image of a rarer kind (with a palette or floats)",
             ForeignKind::Avif => "an AVIF image",
             ForeignKind::Heic => "a HEIC image",
             ForeignKind::Jpeg2000 => "a JPEG 2000 image",
@@ -149,7 +143,7 @@ impl ForeignKind {
         }
     }
 
-    /// For people, of that many: `18 WebP images`.
+    /// For people, of that many: `18 AVIF images`.
     #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub fn count_text(self, count: usize) -> String {
         let name = self.name();

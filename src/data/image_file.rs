@@ -1,46 +1,51 @@
-//! Image files as people have them: PNG, JPEG, BMP; any size, grey or colour.
+//! Image files as people have them: PNG, JPEG, WebP, GIF, TIFF, BMP; any size, grey or colour.
 
-use super::content::{Content, HEAD};
+use super::content::{Content, HEAD, is_tiff};
+use super::foreign_kind::ForeignKind;
 use super::jpeg_file::JpegFile;
 use super::memory_limit::{DecodingLimits, MAX_SIZE};
-use anyhow::{Context, Result, ensure};
-use image::imageops::FilterType;
+use super::resizing::Resizing;
+use super::webp_file::WebPFile;
+use anyhow::{Context, Error, Result, ensure};
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Luma};
+use image::{
+    ColorType, DynamicImage, GrayImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader,
+    Limits, Luma,
+};
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
 
 /// The extensions of image files in a folder.
-pub const EXTENSIONS: [&str; 6] = ["png", "jpg", "jpeg", "bmp", "jfif", "jpe"];
+pub const EXTENSIONS: [&str; 10] = ["png", "jpg", "jpeg", "webp", "gif", "tif", "tiff", "bmp", "jfif", "jpe"];
 
 /// Full white in 16 bits.
 pub(super) const WHITE: u16 = u16::MAX;
 
 /// Whether a file has the name of an image.
 pub(super) fn is_named(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
+    EXTENSIONS.contains(&extension(path).as_str())
 }
 
-/// An image of that height and width.
-pub(super) fn scaled(image: DynamicImage, [height, width]: [u32; 2]) -> DynamicImage {
-    if (image.width(), image.height()) == (width, height) {
-        return image;
-    }
-    // The triangle filter averages over all pixels that fall into one when it makes an image smaller.
-    image.resize_exact(width, height, FilterType::Triangle)
+/// Whether a file beside a WebP, GIF or TIFF file is a PNG file of that name. Earlier versions, which did not read
+/// those, told users how to make it.
+pub(super) fn has_png_copy(path: &Path) -> bool {
+    ["webp", "gif", "tif", "tiff"].contains(&extension(path).as_str()) && path.with_extension("png").is_file()
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 /// Decodes an image, turned upright as its camera noted: grey if it was, with 8 or 16 bits a value; else red,
-/// green and blue with 8. What is transparent is white. `take` gets it while its memory counts as used, for
-/// scaling to `size`, too.
+/// green and blue with 8. What is transparent is white. Of several pictures, as in an animation, it is the first.
+/// `take` gets it while its memory counts as used, for resizing, too.
 ///
 /// # Errors
-/// A file that cannot be read, is not PNG, JPEG or BMP, is damaged, or states a monstrous size.
+/// A file that cannot be read, is of another format, is damaged, or states a monstrous size.
 pub(super) fn decode_file<T>(
     path: &Path,
-    size: Option<[u32; 2]>,
+    resizing: Option<Resizing>,
     limits: &DecodingLimits,
     take: impl FnOnce(DynamicImage) -> T,
 ) -> Result<T> {
@@ -50,7 +55,7 @@ pub(super) fn decode_file<T>(
     let _held = limits.encoded.hold(length);
     let mut bytes = Vec::new();
     file.take(MAX_SIZE).read_to_end(&mut bytes).context("cannot be read")?;
-    decode(&bytes, path, size, limits, take)
+    decode(&bytes, path, resizing, limits, take)
 }
 
 /// The same of the bytes of an image.
@@ -59,48 +64,93 @@ pub(super) fn decode_file<T>(
 /// As [`decode_file`].
 pub(super) fn decode_bytes<T>(
     bytes: &[u8],
-    size: Option<[u32; 2]>,
+    resizing: Option<Resizing>,
     limits: &DecodingLimits,
     take: impl FnOnce(DynamicImage) -> T,
 ) -> Result<T> {
-    decode(bytes, Path::new("image"), size, limits, take)
+    decode(bytes, Path::new("image"), resizing, limits, take)
 }
 
 /// Decodes the bytes of a file called so.
 fn decode<T>(
     bytes: &[u8],
     path: &Path,
-    size: Option<[u32; 2]>,
+    resizing: Option<Resizing>,
     limits: &DecodingLimits,
     take: impl FnOnce(DynamicImage) -> T,
 ) -> Result<T> {
-    if let Some(Content::Foreign(kind)) = Content::of_head(&bytes[..bytes.len().min(HEAD)]) {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if let Some(Content::Foreign(kind)) = Content::of_head(head) {
         return Err(kind.fault(path).into());
     }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().context("cannot be read")?;
-    let format = reader.format().context("is not an image that fitch can read (PNG, JPEG, BMP)")?;
-    let mut is_progressive = false;
+    // The guess does not know offsets of 64 bits.
+    let format = reader.format().or_else(|| is_tiff(head).then_some(ImageFormat::Tiff));
+    let format = format.context("is not an image that fitch can read (PNG, JPEG, WebP, GIF, TIFF, BMP)")?;
+    let mut passes = Passes::One;
     let mut bytes = bytes;
-    if format == ImageFormat::Jpeg {
-        let jpeg = JpegFile::of(bytes);
-        // What follows its end would only confuse its decoder.
-        bytes = jpeg.end.and_then(|end| bytes.get(..end)).context("is a damaged image: it was cut short")?;
-        is_progressive = jpeg.is_progressive;
+    match format {
+        ImageFormat::Jpeg => {
+            let jpeg = JpegFile::of(bytes);
+            // What follows its end would only confuse its decoder.
+            bytes =
+                jpeg.end.and_then(|end| bytes.get(..end)).context("is a damaged image: it was cut short")?;
+            passes = if jpeg.is_progressive { Passes::Progressive } else { Passes::One };
+        }
+        ImageFormat::WebP if WebPFile::of(bytes)?.is_animated => passes = Passes::Animated,
+        _ => {}
     }
+    let of_kind = |fault: ImageError| match (&fault, format) {
+        (ImageError::Unsupported(_), ImageFormat::Tiff) => Error::new(ForeignKind::Tiff.fault(path)),
+        _ => Error::new(fault).context("is a damaged image"),
+    };
     let reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut decoder = reader.into_decoder().context("is not an image that fitch can read")?;
+    let mut decoder = reader.into_decoder().map_err(of_kind)?;
     let (width, height) = decoder.dimensions();
     ensure!(
         decoder.total_bytes() <= MAX_SIZE,
         "states a size of {width} x {height} pixels, more than fitch reads"
     );
+    if matches!(format, ImageFormat::WebP | ImageFormat::Gif | ImageFormat::Tiff) {
+        // Their decoders make any number of pixels of next to nothing, which takes its time.
+        let most = MIN_PIXELS.max(MAX_PIXELS_OF_BYTE * bytes.len() as u64);
+        ensure!(
+            u64::from(width) * u64::from(height) <= most,
+            "is a damaged image: it states {width} x {height} pixels, but holds {} bytes",
+            bytes.len()
+        );
+    }
+    // Values of other ranges than those of the other images.
+    let is_float = matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F);
+    ensure!(!is_float, ForeignKind::Tiff.fault(path));
+    if matches!(format, ImageFormat::Gif | ImageFormat::Tiff) {
+        let mut most = Limits::no_limits();
+        // A frame, or strips as they are packed, beside the image.
+        most.max_alloc = Some(2 * decoder.total_bytes() + bytes.len() as u64);
+        decoder.set_limits(most).map_err(of_kind)?;
+    }
     let orientation = decoder.orientation().context("is a damaged image")?;
-    let need =
-        Need { bytes: decoder.total_bytes(), width, height, colour: decoder.color_type(), orientation };
-    let _held = limits.decoded.hold(need.peak(size, is_progressive));
-    let mut image = DynamicImage::from_decoder(decoder).context("is a damaged image")?;
+    let colour = decoder.color_type();
+    let need = Need { bytes: decoder.total_bytes(), width, height, colour, format, passes, orientation };
+    let _held = limits.decoded.hold(need.peak(resizing));
+    let mut image = DynamicImage::from_decoder(decoder).map_err(of_kind)?;
     image.apply_orientation(orientation);
     Ok(take(without_alpha(image)))
+}
+
+/// How many pixels an image may state in any case, and for each of its bytes: those of an empty page that a fax
+/// machine packed are fewer.
+const MIN_PIXELS: u64 = 1 << 24;
+const MAX_PIXELS_OF_BYTE: u64 = 10_000;
+
+/// How an image comes about.
+#[derive(Clone, Copy, PartialEq)]
+enum Passes {
+    One,
+    /// In several passes over the whole image.
+    Progressive,
+    /// From a frame that lies on a canvas.
+    Animated,
 }
 
 /// What decides how much memory an image needs.
@@ -110,12 +160,14 @@ struct Need {
     width: u32,
     height: u32,
     colour: ColorType,
+    format: ImageFormat,
+    passes: Passes,
     orientation: Orientation,
 }
 
 impl Need {
-    /// At once, until the image is scaled to `size`.
-    fn peak(&self, size: Option<[u32; 2]>, is_progressive: bool) -> u64 {
+    /// At once, until the image is resized.
+    fn peak(&self, resizing: Option<Resizing>) -> u64 {
         let pixels = u64::from(self.width) * u64::from(self.height);
         let converted = match self.colour {
             ColorType::La8 => pixels,
@@ -124,13 +176,30 @@ impl Need {
             ColorType::Rgba16 => 7 * pixels,
             _ => 0,
         };
-        // Coefficients of 16 bits for three colours.
-        let passes = if is_progressive { 6 * pixels } else { 0 };
+        // What its decoder holds beside the image.
+        let decoding = match (self.format, self.passes) {
+            // Coefficients of 16 bits for three colours.
+            (_, Passes::Progressive) => 6 * pixels,
+            // A frame, its brightness and colours, and the canvas, both of four channels.
+            (_, Passes::Animated) => 10 * pixels,
+            // The same without a canvas; what is transparent.
+            (ImageFormat::WebP, _) => {
+                if self.colour.has_alpha() {
+                    8 * pixels
+                } else {
+                    4 * pixels
+                }
+            }
+            // The frame, if it is not the whole image.
+            (ImageFormat::Gif, _) => 4 * pixels,
+            // All values as they are stored, which may be in four colours for print.
+            (ImageFormat::Tiff, _) => self.bytes / 3 * 4,
+            _ => 0,
+        };
         let turned = if self.orientation == Orientation::NoTransforms { 0 } else { self.bytes };
-        // First the rows are averaged, into four floats a pixel.
         let columns = self.width.max(if turned > 0 { self.height } else { 0 });
-        let scaled = size.map_or(0, |[height, _]| 16 * u64::from(columns) * u64::from(height));
-        self.bytes + passes.max(turned + converted).max(scaled)
+        let resized = resizing.map_or(0, |resizing| resizing.memory(columns, self.bytes));
+        self.bytes + decoding.max(turned + converted).max(resized)
     }
 }
 
@@ -179,22 +248,4 @@ fn without_alpha(image: DynamicImage) -> DynamicImage {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_counts_what_decoding_and_scaling_take() {
-        let photo = Need {
-            bytes: 36,
-            width: 4,
-            height: 3,
-            colour: ColorType::Rgb8,
-            orientation: Orientation::NoTransforms,
-        };
-        assert_eq!(photo.peak(None, false), 36);
-        assert_eq!(photo.peak(None, true), 36 + 72);
-        assert_eq!(photo.peak(Some([2, 2]), false), 36 + 4 * 2 * 16);
-        let turned = Need { orientation: Orientation::Rotate90, ..photo };
-        assert_eq!(turned.peak(None, false), 72);
-    }
-}
+mod tests;

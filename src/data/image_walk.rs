@@ -81,7 +81,7 @@ impl Iterator for ImageWalk {
 /// What a file is; none if it is nothing like an image.
 fn of_file(path: &Path) -> Option<Found> {
     if image_file::is_named(path) {
-        return Some(Found::Image(path.to_path_buf()));
+        return (!image_file::has_png_copy(path)).then(|| Found::Image(path.to_path_buf()));
     }
     if let Some(kind) = ForeignKind::of_name(path) {
         let is_left = kind.is_image() && !kind.is_converted(path);
@@ -168,12 +168,24 @@ mod tests {
             fs::write(path, bytes).unwrap();
         };
         let png = b"\x89PNG\r\n\x1a\n";
-        for name in ["a.png", "b.JFIF", "c.jpe", "d/e.jpeg", "f", "g.png.bak", "h.webp", ".i.png", "._j.png"]
-        {
+        for name in [
+            "a.png",
+            "b.JFIF",
+            "c.jpe",
+            "d/e.jpeg",
+            "f",
+            "g.png.bak",
+            "h.avif",
+            "h.webp",
+            ".i.png",
+            "._j.png",
+        ] {
             add(name, png);
         }
         add("k.txt", png);
         add("l", b"text");
+        // From which a.png was made, it seems.
+        add("a.tiff", png);
         add(".ipynb_checkpoints/m.png", png);
         add("runs/n/run.json", b"");
         add("runs/n/accuracy.png", b"");
@@ -200,7 +212,8 @@ mod tests {
                 "image: d/e.jpeg",
                 "image: f",
                 "misnamed: g.png.bak",
-                "a WebP image: h.webp",
+                "an AVIF image: h.avif",
+                "image: h.webp",
                 "passed over: runs",
             ]
         );

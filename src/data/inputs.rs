@@ -1,6 +1,7 @@
 //! Images to be classified, from whatever a user points at, one by one: image files, folders of them, IDX
 //! files, CSV rows of pixels. Memory does not grow with their number.
 
+use super::ImageFit;
 use super::content::{Content, is_text};
 use super::csv_inputs::{CsvInputs, RowSpec};
 use super::foreign_kind::ForeignKind;
@@ -10,6 +11,7 @@ use super::idx_file::{self, ImageStream};
 use super::image_file;
 use super::image_walk::{Found, ImageWalk};
 use super::prepared_image::{Inversion, Preparation, PreparedImage, read_image};
+use super::resizing::Resizing;
 use super::scaling::{Range, Scale};
 use super::table_form::TableForm;
 use anyhow::{Context, Error, Result, anyhow, ensure};
@@ -37,6 +39,8 @@ pub struct InputSpec {
     /// Whether the images of IDX and CSV files have their rows and columns exchanged; none means those of
     /// EMNIST, which is known by the names of its files.
     pub transposes: Option<bool>,
+    /// What of an image file comes into the shape.
+    pub fit: ImageFit,
 }
 
 /// What the values of an image are.
@@ -59,7 +63,15 @@ impl InputSpec {
             [3, height, width] => (PixelLayout::Colour, [height, width]),
             _ => return None,
         };
-        Some(InputSpec { layout, shape, maximum, inversion, table: None, transposes: None })
+        Some(InputSpec {
+            layout,
+            shape,
+            maximum,
+            inversion,
+            table: None,
+            transposes: None,
+            fit: ImageFit::Stretch,
+        })
     }
 
     /// The same for a model that was trained on the rows of a table.
@@ -70,6 +82,11 @@ impl InputSpec {
     /// The same for images in IDX and CSV files whose rows and columns are exchanged, or are not.
     pub fn transposed(self, transposes: Option<bool>) -> InputSpec {
         InputSpec { transposes, ..self }
+    }
+
+    /// The same with what of an image file comes into the shape.
+    pub fn fitted(self, fit: ImageFit) -> InputSpec {
+        InputSpec { fit, ..self }
     }
 
     /// The shape of an image as the rows of a file of that name have it, and whether it is to be turned.
@@ -371,7 +388,7 @@ fn images_in(folder: &Path, spec: InputSpec) -> Inputs {
 
 fn image_input(path: &Path, file: Rc<str>, spec: &InputSpec) -> Result<Input> {
     let preparation = Preparation {
-        size: spec.shape,
+        resizing: Resizing { size: spec.shape.map(|side| side as u32), fit: spec.fit },
         in_colour: spec.layout == PixelLayout::Colour,
         inversion: spec.inversion,
         maximum: spec.maximum,

@@ -1,6 +1,8 @@
 //! How data are loaded.
 
-use super::{Fault, Missing, PixelOrder, Progress, TableForm};
+#[cfg(feature = "images")]
+use super::resizing::Resizing;
+use super::{Fault, ImageFit, Missing, PixelOrder, Progress, TableForm};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -22,6 +24,8 @@ pub struct LoadOptions {
     pub data_dir: Option<PathBuf>,
     /// Height and width that images in folders and Parquet files are scaled to.
     pub image_size: Option<[u32; 2]>,
+    /// What of an image comes into that size.
+    pub image_fit: ImageFit,
     /// Whether images that cannot be read are left out.
     pub skips_bad: bool,
     /// Validation images from another folder or file.
@@ -66,6 +70,11 @@ impl LoadOptions {
     /// Scales images in folders and Parquet files to this size.
     pub fn image_size(self, height: u32, width: u32) -> LoadOptions {
         LoadOptions { image_size: Some([height, width]), ..self }
+    }
+
+    /// What of an image comes into that size.
+    pub fn image_fit(self, fit: ImageFit) -> LoadOptions {
+        LoadOptions { image_fit: fit, ..self }
     }
 
     /// Leaves out images that cannot be read; the notes of the [`Dataset`](super::Dataset) say how many.
@@ -116,8 +125,15 @@ impl LoadOptions {
     /// The settings that decide how encoded images are decoded, for the cache.
     #[cfg_attr(not(feature = "images"), allow(dead_code))]
     pub(super) fn decoding_key(&self) -> [(&'static str, String); 2] {
-        let size = self.image_size.map_or(String::new(), |[height, width]| format!("{height}x{width}"));
+        let fit = if self.image_fit.is_stretch() { "" } else { self.image_fit.keyword() };
+        let size = self.image_size.map_or(String::new(), |[height, width]| format!("{height}x{width}{fit}"));
         [("image_size", size), ("skips_bad", self.skips_bad.to_string())]
+    }
+
+    /// How images are resized, if they are.
+    #[cfg(feature = "images")]
+    pub(super) fn resizing(&self) -> Option<Resizing> {
+        self.image_size.map(|size| Resizing { size, fit: self.image_fit })
     }
 
     /// The folder for fetched sets and decoded images.

@@ -31,6 +31,7 @@ mod gzip;
 pub mod idx_file;
 #[cfg(feature = "images")]
 mod image_file;
+mod image_fit;
 #[cfg(feature = "images")]
 mod image_walk;
 mod images;
@@ -44,6 +45,7 @@ mod label_encoding;
 mod load_options;
 #[cfg(feature = "images")]
 mod memory_limit;
+mod mixed_batch;
 mod number;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod passed_over;
@@ -52,6 +54,8 @@ mod prepared_image;
 mod progress;
 mod ranges;
 mod raw_dataset;
+#[cfg(feature = "images")]
+mod resizing;
 mod samples;
 mod scaling;
 mod source;
@@ -61,6 +65,8 @@ mod table;
 mod table_form;
 mod text_encoding;
 mod value_kind;
+#[cfg(feature = "images")]
+mod webp_file;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource, Part};
@@ -68,9 +74,11 @@ pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
+pub use image_fit::ImageFit;
 pub use images::{ImageOrigin, Images};
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
+pub use mixed_batch::MixedBatch;
 #[cfg(feature = "images")]
 pub use prepared_image::Inversion;
 pub use progress::Progress;

@@ -101,7 +101,7 @@ fn holds_runs_alone(folder: &Path, max_depth: usize) -> bool {
     let may_hold_images = RUN_FOLDERS.contains(&name.as_str());
     let is_image = |path: &Path| {
         let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        ["png", "jpg", "jpeg", "bmp"].contains(&ending.as_str())
+        ["png", "jpg", "jpeg", "bmp", "webp", "gif", "tif", "tiff"].contains(&ending.as_str())
     };
     let mut found = false;
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

@@ -1,7 +1,8 @@
 //! Image files made into what a classifier of small images takes.
 
-use super::image_file::{WHITE, decode_file, scaled};
+use super::image_file::{WHITE, decode_file};
 use super::memory_limit::DecodingLimits;
+use super::resizing::Resizing;
 use anyhow::{Result, bail};
 use image::{DynamicImage, ImageBuffer, Luma};
 use std::path::Path;
@@ -47,8 +48,8 @@ pub struct PreparedImage {
 /// How an image is prepared for a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Preparation {
-    /// Height and width that it is scaled to.
-    pub size: [i64; 2],
+    /// The size that it gets.
+    pub resizing: Resizing,
     /// Whether it is made red, green and blue instead of grey (Rec. 709).
     pub in_colour: bool,
     pub inversion: Inversion,
@@ -60,11 +61,10 @@ pub(super) struct Preparation {
 /// Reads an image: turned upright as its camera noted, transparent parts white, and prepared.
 ///
 /// # Errors
-/// A file that cannot be read, is not PNG, JPEG or BMP, is damaged, or states a monstrous size; values of 16
+/// A file that cannot be read, is of another format, is damaged, or states a monstrous size; values of 16
 /// bits beyond those of the training images.
 pub(super) fn read_image(path: &Path, preparation: &Preparation) -> Result<PreparedImage> {
-    let size = Some(preparation.size.map(|side| side as u32));
-    let image = decode_file(path, size, &DecodingLimits::default(), |image| image)?;
+    let image = decode_file(path, Some(preparation.resizing), &DecodingLimits::default(), |image| image)?;
     preparation.prepare(image)
 }
 
@@ -74,10 +74,6 @@ impl Preparation {
             DynamicImage::ImageLuma16(grey) => self.prepare_wide(grey),
             image => Ok(self.prepare_narrow(image)),
         }
-    }
-
-    fn scaled(&self, image: DynamicImage) -> DynamicImage {
-        scaled(image, self.size.map(|side| side as u32))
     }
 
     fn prepare_narrow(&self, mut image: DynamicImage) -> PreparedImage {
@@ -92,7 +88,7 @@ impl Preparation {
         if !self.in_colour {
             image = image.into_luma8().into();
         }
-        let image = self.scaled(image);
+        let image = self.resizing.apply(image);
         let to_unit = |&value: &u8| f32::from(value) / 255.0;
         let values = match self.in_colour {
             false => image.into_luma8().as_raw().iter().map(to_unit).collect(),
@@ -123,7 +119,7 @@ impl Preparation {
         if is_inverted {
             image.iter_mut().for_each(|value| *value = (maximum as u16).saturating_sub(*value));
         }
-        let grey = self.scaled(image.into()).into_luma16();
+        let grey = self.resizing.apply(image.into()).into_luma16();
         let values: Vec<f32> = grey.as_raw().iter().map(|&value| f32::from(value) / maximum as f32).collect();
         Ok(PreparedImage { values: if self.in_colour { values.repeat(3) } else { values }, is_inverted })
     }
@@ -151,6 +147,7 @@ fn border_mean(image: &DynamicImage, sum: impl Fn(DynamicImage) -> f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageFit;
     use image::{GrayAlphaImage, GrayImage, LumaA, Rgb, RgbImage};
     use tempfile::TempDir;
 
@@ -158,7 +155,8 @@ mod tests {
 
     /// For a model that was trained on bytes.
     fn preparation(inversion: Inversion) -> Preparation {
-        Preparation { size: [4, 4], in_colour: false, inversion, maximum: 255.0 }
+        let resizing = Resizing { size: [4, 4], fit: ImageFit::Stretch };
+        Preparation { resizing, in_colour: false, inversion, maximum: 255.0 }
     }
 
     fn read(image: impl Into<DynamicImage>, name: &str, inversion: Inversion) -> PreparedImage {
@@ -273,7 +271,8 @@ mod tests {
                 "even if it looks like a marker"
             );
         }
-        assert_eq!(fault(b"GIF89a\x01"), "is a GIF image, which fitch cannot read");
+        assert_eq!(fault(b"\0\0\0\x20ftypavif"), "is an AVIF image, which fitch cannot read");
+        assert!(fault(b"GIF89a\x01").contains("damaged"));
         let mut huge = whole;
         huge[16..24].copy_from_slice(&[0, 15, 0, 0, 0, 15, 0, 0]); // the sizes in a PNG's header
         assert!(!fault(&huge).is_empty());

@@ -1,6 +1,6 @@
 //! The description inside an exported model: `fitch.json`.
 
-use crate::data::TableForm;
+use crate::data::{ImageFit, TableForm};
 use crate::model::Network;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub struct InputCard {
     /// How the rows of the training table became images, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableForm>,
+    /// What of an image of other proportions comes into the shape.
+    #[serde(default, skip_serializing_if = "ImageFit::is_stretch")]
+    pub fit: ImageFit,
 }
 
 impl ModelCard {
@@ -99,7 +102,13 @@ mod tests {
         let card = ModelCard {
             fitch_version: "0.1.0".to_string(),
             classes: vec!["a".to_string(), "b".to_string()],
-            input: InputCard { shape: vec![8, 8], maximum: 16.0, border: 0.25, table: None },
+            input: InputCard {
+                shape: vec![8, 8],
+                maximum: 16.0,
+                border: 0.25,
+                table: None,
+                fit: ImageFit::Pad,
+            },
             layers: "dense 5, relu".to_string(),
             network: None,
             metrics: serde_json::Map::from_iter([("test_accuracy".to_string(), 0.5.into())]),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::data::ImageFit;
 use crate::model::{Layers, layers};
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +29,13 @@ impl Exported {
         let card = ModelCard {
             fitch_version: "0.1.0".to_string(),
             classes: ["a", "b", "c", "d", "e"].map(str::to_string).to_vec(),
-            input: InputCard { shape: vec![4, 3], maximum: 255.0, border: 0.0, table: None },
+            input: InputCard {
+                shape: vec![4, 3],
+                maximum: 255.0,
+                border: 0.0,
+                table: None,
+                fit: ImageFit::Stretch,
+            },
             layers: model.hidden_layers(),
             network: None,
             metrics: serde_json::Map::new(),

@@ -23,6 +23,7 @@ const COMPARED: i64 = 5;
 /// the module gives for five. The weights are constants in it: it can be used, but not trained.
 ///
 /// ```
+/// use fitch::data::ImageFit;
 /// use fitch::export::{InputCard, ModelCard, ScriptModel, trace};
 /// use tch::{Device, Kind, Tensor, nn};
 ///
@@ -31,7 +32,8 @@ const COMPARED: i64 = 5;
 /// let linear = nn::linear(variables.root(), 64, 3, Default::default());
 /// let module = nn::seq_t().add_fn(|images| images.reshape([-1, 64])).add(linear);
 /// let classes = ["cat", "dog", "owl"].map(str::to_string).to_vec();
-/// let input = InputCard { shape: vec![8, 8], maximum: 255.0, border: 0.0, table: None };
+/// let (shape, fit) = (vec![8, 8], ImageFit::Stretch);
+/// let input = InputCard { shape, maximum: 255.0, border: 0.0, table: None, fit };
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("own.pt");
 /// trace(&path, &module, &variables, &ModelCard::new(classes, input))?;
@@ -123,6 +125,7 @@ impl Drop for Frozen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::ImageFit;
     use crate::export::{InputCard, ScriptModel};
     use tch::{Device, nn};
 
@@ -130,7 +133,8 @@ mod tests {
     fn a_module_that_counts_on_its_first_batch_is_no_model_and_stays_as_it_was() {
         let variables = VarStore::new(Device::Cpu);
         let linear = || nn::linear(&variables.root() / "a", 64, 3, Default::default());
-        let input = InputCard { shape: vec![8, 8], maximum: 255.0, border: 0.0, table: None };
+        let input =
+            InputCard { shape: vec![8, 8], maximum: 255.0, border: 0.0, table: None, fit: ImageFit::Stretch };
         let card = ModelCard::new(["cat", "dog", "owl"].map(str::to_string).to_vec(), input);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("own.pt");

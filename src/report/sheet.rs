@@ -94,7 +94,7 @@ impl Sheet<'_> {
         let images = || self.rows.iter().flatten();
         let lines = images().map(|image| image.lines.len()).max().unwrap_or(0);
         let cell_height = side + 26.0 + LINE * lines as f64;
-        let headings = labels(LABEL.bold(), self.headings, MAX_HEADING);
+        let headings = self.heading_labels();
         let heading_width = headings.iter().map(|name| LABEL.bold().width(name)).fold(0.0, f64::max);
         let left = MARGIN + if headings.is_empty() { 0.0 } else { heading_width + 10.0 };
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -129,6 +129,19 @@ impl Sheet<'_> {
             draw_image(&mut pixels, place, &image.image);
         }
         png(&pixels)
+    }
+
+    /// The headings, shortened; rows may share one.
+    fn heading_labels(&self) -> Vec<String> {
+        let mut distinct: Vec<String> = Vec::new();
+        for heading in self.headings {
+            if !distinct.contains(heading) {
+                distinct.push(heading.clone());
+            }
+        }
+        let labels = labels(LABEL.bold(), &distinct, MAX_HEADING);
+        let of = |heading: &String| distinct.iter().position(|known| known == heading);
+        self.headings.iter().filter_map(|heading| Some(labels[of(heading)?].clone())).collect()
     }
 
     /// The first line of a grid stands out; the last one, of a file or a row, stands back.

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use super::sharing::Sharing;
 use super::transform::Transform;
 use super::{Callback, Checkpoint, CheckpointStore, Newest, Outcome, Training};
-use crate::data::BatchSource;
+use crate::data::{Batch, BatchSource, MixedBatch};
 use crate::distributed::Group;
 use crate::metrics::{Loss, Metric};
 use crate::model::{Backpropagation, Network};
@@ -209,7 +209,34 @@ impl<'a> Fit<'a> {
     /// Changes the inputs [b, ...] of each training batch, as augmentation does. Gradients are not recorded.
     /// What is random in it should come from libtorch's generator, which is seeded anew before each step.
     pub fn transform(mut self, transform: impl Fn(&Tensor) -> Result<Tensor> + 'a) -> Self {
-        self.settings.transform = Some(Transform::new(transform));
+        self.settings.transform = Some(Transform::of_inputs(transform));
+        self
+    }
+
+    /// The same for whole batches, their targets included, which may mix samples as mixup does. The latter of the
+    /// two calls counts.
+    ///
+    /// ```
+    /// use fitch::data::{Augmentation, Batch};
+    /// # use fitch::{data::Samples, optim::Optimizer, train::Fit};
+    /// # use tch::{Device, Kind, Tensor, nn};
+    ///
+    /// # fn main() -> anyhow::Result<()> {
+    /// # let images = Tensor::rand([8, 3, 4, 4], (Kind::Float, Device::Cpu));
+    /// # let train = Samples::new(&images, &Tensor::zeros([8], (Kind::Int64, Device::Cpu)))?;
+    /// # let variables = nn::VarStore::new(Device::Cpu);
+    /// # let linear = nn::linear(variables.root(), 48, 2, Default::default());
+    /// # let model = nn::seq_t().add_fn(|images| images.flatten(1, -1)).add(linear);
+    /// # let optimizer = Optimizer::new(&variables, nn::Adam::default(), 0.01)?;
+    /// let augmentation: Augmentation = "photos, mixup 0.2".parse()?;
+    /// Fit::new(&model, &variables, optimizer)
+    ///     .transform_batch(move |batch: &Batch| augmentation.apply_to_batch(batch))
+    ///     .run(&train, None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transform_batch(mut self, transform: impl Fn(&Batch) -> Result<MixedBatch> + 'a) -> Self {
+        self.settings.transform = Some(Transform::of_batches(transform));
         self
     }
 

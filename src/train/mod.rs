@@ -13,6 +13,7 @@ mod first_batch;
 mod fit;
 mod gradients;
 mod history_log;
+mod mixed_loss;
 mod outcome;
 mod predict;
 mod saved_state;

@@ -2,7 +2,7 @@
 
 use super::gradients::Gradients as OfModel;
 use super::sharing::ShardSums;
-use super::{StopReason, Training};
+use super::{StopReason, Training, mixed_loss};
 use crate::data::Batch;
 use crate::metrics::Sums;
 use crate::optim::Gradients;
@@ -58,8 +58,8 @@ impl Training<'_> {
         if !sharing.is_in_shards() {
             tch::manual_seed(seed);
             let share = if is_alone { 1.0 } else { batch.size as f64 / samples };
-            let (outputs, loss, gradients) = self.differentiate(batch, share)?;
-            self.means.add(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?;
+            let (outputs, targets, loss, gradients) = self.differentiate(batch, share)?;
+            self.means.add(&loss, &self.metrics, &outputs, &targets, batch.size)?;
             return Ok(Step::Whole(match earlier {
                 Some(Step::Whole(earlier)) => earlier.plus(gradients)?,
                 _ => gradients,
@@ -100,11 +100,10 @@ impl Training<'_> {
                 (sums, variables.iter().map(zeros).collect::<Result<_, _>>()?)
             }
             _ => {
-                let (outputs, loss, gradients) = tch::with_grad(|| self.differentiate(batch, share))?;
-                let sums = self
-                    .means
-                    .sums_of(&loss, &self.metrics, &outputs, &batch.targets, batch.size)?
-                    .as_tensor();
+                let (outputs, targets, loss, gradients) =
+                    tch::with_grad(|| self.differentiate(batch, share))?;
+                let sums =
+                    self.means.sums_of(&loss, &self.metrics, &outputs, &targets, batch.size)?.as_tensor();
                 let Gradients::Each(gradients) = gradients else { unreachable!("checked before training") };
                 let defined = |(gradient, value): (Tensor, &Tensor)| match gradient.defined() {
                     true => Ok(gradient),
@@ -125,25 +124,27 @@ impl Training<'_> {
         ShardSums::pack(&values, &Tensor::f_cat(&[sums, wishes], 0)?)
     }
 
-    /// Outputs, loss and gradients of a batch; the gradients of `share` times the loss.
-    fn differentiate(&mut self, batch: &Batch, share: f64) -> Result<(Tensor, Tensor, Gradients)> {
-        let inputs = self.transformed(&batch.inputs)?;
+    /// Outputs, the targets that metrics take, loss and gradients of a batch; the gradients of `share` times the
+    /// loss.
+    fn differentiate(&mut self, batch: &Batch, share: f64) -> Result<(Tensor, Tensor, Tensor, Gradients)> {
+        let batch = self.transformed(batch)?;
+        let targets = batch.main_targets().shallow_clone();
         let scaled = |value: &Tensor| match share {
             1.0 => Ok(value.shallow_clone()),
             share => value.f_mul_scalar(share),
         };
         match self.gradients.as_mut().map(OfModel::as_mut) {
             None => {
-                let outputs = self.model.forward_t(&inputs, true);
-                let loss = self.loss.call(&outputs, &batch.targets);
+                let outputs = self.model.forward_t(&batch.inputs, true);
+                let loss = mixed_loss::value(&self.loss, &outputs, &batch);
                 let gradients = self.optimizer.differentiate(&scaled(&loss)?)?;
-                Ok((outputs, loss, gradients))
+                Ok((outputs, targets, loss, gradients))
             }
             Some(model) => {
-                let outputs = model.forward(&inputs)?;
-                let (loss, gradient) = self.loss.value_and_gradient(&outputs, &batch.targets)?;
+                let outputs = model.forward(&batch.inputs)?;
+                let (loss, gradient) = mixed_loss::value_and_gradient(&self.loss, &outputs, &batch)?;
                 let gradients = self.optimizer.collect(model.backward(scaled(&gradient)?)?)?;
-                Ok((outputs, loss, gradients))
+                Ok((outputs, targets, loss, gradients))
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::callbacks::*;
 use super::*;
-use crate::data::{BatchSource, Samples};
+use crate::data::{BatchSource, MixedBatch, Samples};
 use crate::kernels::without_own_code;
 use crate::metrics::{Better, Loss, Metric};
 use crate::model::{Backpropagation, Layers, Model, Network};
@@ -568,6 +568,30 @@ fn a_transform_changes_the_inputs_of_training_alone() {
         .unwrap();
     assert_eq!(column(&outcome, "spread"), [0.0]);
     assert!(column(&outcome, "val_spread")[0] > 0.1);
+}
+
+#[test]
+fn a_transform_may_mix_samples_and_metrics_take_the_targets_of_the_larger_share() {
+    let (store, model) = classifier();
+    let mean =
+        || Metric::new("mean", Better::Higher, |_, targets| targets.to_kind(Kind::Float).mean(Kind::Float));
+    let loss = || Loss::new(|outputs, targets| (targets - outputs * 0.0).mean(Kind::Float));
+    let mixed = |share: f64| {
+        let outcome = Fit::new(&model, &store, frozen(&store))
+            .loss(loss())
+            .metrics(vec![mean()])
+            .transform_batch(move |batch| {
+                let targets = Tensor::zeros([batch.size as i64, 2], (Kind::Float, Device::Cpu));
+                let others = Some((targets.ones_like() * 8.0, share));
+                Ok(MixedBatch { inputs: batch.inputs.shallow_clone(), targets, others })
+            })
+            .run(&points(20), None);
+        outcome.map(|outcome| (column(&outcome, "loss")[0], column(&outcome, "mean")[0]))
+    };
+    assert_eq!(mixed(0.25).unwrap(), (2.0, 0.0));
+    assert_eq!(mixed(0.75).unwrap(), (6.0, 8.0));
+    let fault = mixed(1.5).unwrap_err().to_string();
+    assert_eq!(fault, "the share of other targets is 1.5, not from 0 to 1");
 }
 
 /// Doubles its inputs, or fails as layers do: by a panic of tch's in a step.

@@ -8,7 +8,7 @@ use super::sharing::Sharing;
 use super::thread_count::{RestoredThreads, ThreadCount};
 use super::transform::Transform;
 use super::{EpochRecord, History, Outcome, Stop, StopReason, TrainingState, evaluation_batch_size};
-use crate::data::{Batch, BatchSource};
+use crate::data::{Batch, BatchSource, MixedBatch};
 use crate::kernels::has_own_code;
 use crate::kernels::process::keep_freed_memory;
 use crate::kernels::threads::threads;
@@ -138,15 +138,16 @@ impl<'a> Training<'a> {
     pub(super) fn try_first_batch(&self, source: &dyn BatchSource) -> Result<()> {
         let Some(batch) = source.batches(self.batch_size)?.next() else { return Ok(()) };
         let batch = batch?;
-        let inputs = self.transformed(&batch.inputs)?;
+        let size = batch.size;
+        let MixedBatch { inputs, targets, .. } = self.transformed(&batch)?;
         let losses: Vec<&Loss> = std::iter::once(&self.loss).chain(&self.validation_loss).collect();
-        try_batch(self.model, &losses, &self.metrics, &Batch { inputs, ..batch })
+        try_batch(self.model, &losses, &self.metrics, &Batch { inputs, targets, size })
     }
 
-    pub(super) fn transformed(&self, inputs: &Tensor) -> Result<Tensor> {
+    pub(super) fn transformed(&self, batch: &Batch) -> Result<MixedBatch> {
         match &self.transform {
-            None => Ok(inputs.shallow_clone()),
-            Some(transform) => transform.apply(inputs),
+            None => Ok(MixedBatch::plain(batch.inputs.shallow_clone(), batch.targets.shallow_clone())),
+            Some(transform) => transform.apply(batch),
         }
     }
 

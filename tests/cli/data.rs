@@ -35,6 +35,16 @@ fn a_set_is_described_and_drawn() {
         assert!(told.contains(part), "no {part} in {told}");
     }
     assert!(fs::read(place.path("sheet.png")).unwrap().starts_with(b"\x89PNG"));
+    let augmented = |more: &[&str]| {
+        place.run(&[&["data", "inspect", "set", "--to", "augmented.png", "--augment"], more].concat()).well();
+        fs::read(place.path("augmented.png")).unwrap()
+    };
+    let first = augmented(&["photos,mixup"]);
+    assert!(first.starts_with(b"\x89PNG") && first == augmented(&["photos,mixup"]));
+    assert!(first != augmented(&["photos,mixup", "--seed", "1"]) && first != augmented(&["photos"]));
+    let wrong = |changes| place.run(&["data", "inspect", "set", "--augment", changes, "--to", "sheet.png"]);
+    wrong("mirror").with_fault(2, &["--augment mirror: must be some of"]);
+    place.run(&["data", "inspect", "set", "--augment", "flip"]).with_fault(2, &["--to <FILE>"]);
     let digits = place.run(&["data", "inspect", "digits"]).well().stdout;
     assert!(
         digits.starts_with("digits: built in\n1,433 training images, 364 test images\n8 x 8 grey pixels"),
@@ -45,4 +55,11 @@ fn a_set_is_described_and_drawn() {
     place
         .run(&["data", "inspect", "rows.csv", "--to", "sheet.png"])
         .with_fault(2, &["--to: rows holds no images"]);
+    place
+        .run(&["data", "inspect", "rows.csv", "--to", "sheet.png", "--augment", "mixup"])
+        .with_fault(2, &["--to: rows holds no images"]);
+    place
+        .train(&["--dataset", "rows.csv", "--augment", "photos"])
+        .with_fault(1, &["--augment: only images can be changed so, not samples of [1]"]);
+    place.train_quickly("mixed", &["--dataset", "rows.csv", "--augment", "mixup"]).well();
 }

@@ -2,7 +2,7 @@
 //! that it was skipped where these are not there; `scripts/python` brings the Python packages.
 
 use crate::place::{Finished, Place, python, real_mnist, skipped};
-use fitch::data::{Dataset, LoadOptions, Source};
+use fitch::data::{Dataset, ImageFit, LoadOptions, Source};
 use fitch::export::onnx::{OnnxInput, model_bytes};
 use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
 use fitch::model::{Layers, Model};
@@ -28,6 +28,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
             maximum: dataset.maximum,
             border: 0.0,
             table: None,
+            fit: ImageFit::Stretch,
         },
         layers: model.hidden_layers(),
         network: None,

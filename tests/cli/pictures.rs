@@ -144,6 +144,63 @@ fn what_is_wrong_with_pictures_is_told() {
     assert_eq!(place.record("small")["dataset"]["shape"], serde_json::json!([4, 4]));
 }
 
+/// Of `down` and `up` only the middle differs: at its sides, every picture is half bright, half dark.
+#[test]
+fn pictures_of_other_proportions_are_stretched_padded_or_cropped_everywhere() {
+    let place = Place::new();
+    let picture = |class: &str, [height, width]: [u32; 2], number: u32| {
+        let is_up = class == "up";
+        RgbImage::from_fn(width, height, |x, y| {
+            let is_middle = if width > height { x.abs_diff(width / 2) < height / 2 } else { true };
+            let bright = if is_middle { (y < height / 2) == is_up } else { (x + y) % 2 == 0 };
+            Rgb([if bright { 200 + number as u8 } else { number as u8 }, 9, 60])
+        })
+    };
+    for class in ["down", "up"] {
+        fs::create_dir_all(place.path(&format!("pictures/{class}"))).unwrap();
+        for number in 0..20 {
+            let format = ["png", "webp", "gif", "tif"][number as usize % 4];
+            let size = [[8, 40], [12, 30], [8, 8]][number as usize % 3];
+            picture(class, size, number)
+                .save(place.path(&format!("pictures/{class}/{number}.{format}")))
+                .unwrap();
+        }
+    }
+    fs::create_dir_all(place.path("odd")).unwrap();
+    for (name, size) in [("1.png", [1, 5000]), ("2.webp", [5000, 1]), ("3.tif", [10_000, 3])] {
+        picture("up", size, 0).save(place.path(&format!("odd/{name}"))).unwrap();
+    }
+    let data = ["--dataset", "pictures", "--data-dir", "kept", "--image-size", "8x8"];
+    let train = |out: &str, more: &[&str]| {
+        place.train(&[&QUICK[..], &data, &["--out", out], more].concat()).well();
+        place.record(out)["test_loss"].as_f64().unwrap()
+    };
+    let stretched = train("stretched", &[]);
+    let losses = ["pad", "crop"].map(|fit| {
+        let loss = train(fit, &["--fit", fit]);
+        assert_eq!(place.record(fit)["config"]["fit"], fit);
+        // What was trained on is what is evaluated and classified.
+        let file = ["evaluate", &format!("{fit}/model.pt"), "--dataset", "pictures", "--data-dir", "kept"];
+        let told = place.run(&[&file[..], &["--test-split", "0.1"]].concat()).well().stdout;
+        assert!(told.contains(&format!("loss {loss:.6}")), "{told}");
+        place.run(&["predict", fit, "odd"]).well();
+        loss
+    });
+    assert!(
+        losses[0] != stretched && losses[0] != losses[1] && losses[1] < stretched,
+        "{losses:?} {stretched}"
+    );
+    let told = place.run(&["evaluate", "crop"]).well().stdout;
+    assert!(told.contains(&format!("loss {:.6}", losses[1])), "{told}");
+    // A model that stretches says nothing of it, as those of earlier versions.
+    let says = |run: &str| {
+        let model = fs::read(place.path(run).join("model.pt")).unwrap();
+        String::from_utf8_lossy(&model).contains("\"fit\"")
+    };
+    assert!(!says("stretched") && says("crop"));
+    place.train(&["--fit", "squeeze"]).with_fault(2, &["'squeeze'", "stretch, pad, crop"]);
+}
+
 #[test]
 fn rows_with_labels_are_a_data_set_and_a_test_set_is_split_off() {
     let place = Place::new();
@@ -308,17 +365,17 @@ fn files_of_other_kinds_are_named_with_what_converts_them() {
         &["cifar/data_batch_1: is a Python pickle of CIFAR", "hint: this line", "data_batch_*"],
     );
     fs::create_dir_all(place.path("photos")).unwrap();
-    place.write("photos", "a.webp", b"RIFF\x10\0\0\0WEBPVP8 ");
+    place.write("photos", "a.avif", b"\0\0\0\x20ftypavif");
     inspect("photos")
-        .with_fault(1, &["photos: holds a WebP image (photos/a.webp)", "hint: this line", ".webp"]);
+        .with_fault(1, &["photos: holds an AVIF image (photos/a.avif)", "hint: this line", ".avif"]);
     for class in ["cat", "dog"] {
         fs::create_dir_all(place.path("classes/train").join(class)).unwrap();
-        place.write(&format!("classes/train/{class}"), "a.gif", b"GIF89a");
+        place.write(&format!("classes/train/{class}"), "a.avif", b"\0\0\0\x20ftypavif");
     }
     let line = "hint: this line of Python converts them: import pathlib; from PIL import Image; \
                 [Image.open(p).save(o) for p in pathlib.Path(\"classes\").rglob(\"*\") if p.suffix.lower() in \
-                [\".gif\"] for o in [p.with_suffix(\".png\")] if not o.exists()]";
-    let only = "class cat has no images that fitch can read, only 1 GIF image";
+                [\".avif\"] for o in [p.with_suffix(\".png\")] if not o.exists()]";
+    let only = "class cat has no images that fitch can read, only 1 AVIF image";
     let finished = inspect("classes").with_fault(1, &[only, line]);
     assert!(!finished.stderr.contains("--classes"), "{finished:?}");
 }

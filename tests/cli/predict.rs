@@ -218,11 +218,11 @@ fn a_folder_is_classified_without_what_is_passed_over_and_nothing_is_a_fault() {
         fs::copy(place.path("scans/a.png"), place.path(copy)).unwrap();
     }
     assert_eq!(told(&place.run(&["predict", "run", "scans"]).well()), [["scans/a.png", "", "1"]]);
-    place.write("scans", "b.webp", b"RIFF");
+    place.write("scans", "b.avif", b"avif");
     let finished = place.run(&["predict", "run", "scans"]);
     assert_eq!(told(&finished), [["scans/a.png", "", "1"]]);
     finished
-        .with_fault(1, &["scans: holds 1 WebP image, which fitch cannot read", "hint: this line of Python"]);
+        .with_fault(1, &["scans: holds 1 AVIF image, which fitch cannot read", "hint: this line of Python"]);
     place.write(
         ".",
         "head.csv",

@@ -14,7 +14,7 @@ const NETWORKS: [&[&str]; 3] = [
         "--layers",
         "conv2d 6 3, batchnorm, relu, maxpool2d 2, dropout 0.2",
         "--augment",
-        "shift,rotate",
+        "digits,photos,mixup,cutmix",
         "--ema",
         "0.9",
         "--accumulate",

@@ -51,7 +51,7 @@ const SCHEDULED: [&str; 28] = [
     "--class-weights",
     "balanced",
     "--augment",
-    "shift,rotate",
+    "digits,photos,mixup,cutmix",
     "--ema",
     "0.98",
     "--accumulate",

@@ -39,12 +39,15 @@ const fn slow(name: &'static str, samples: fn() -> Vec<Vec<u8>>, read: fn(&[u8],
 }
 
 /// All of them.
-pub const READERS: [Reader; 15] = [
+pub const READERS: [Reader; 18] = [
     quick("idx", idx_samples, read_idx),
     quick("idx.stream", idx_stream_samples, read_inputs),
     quick("idx.labels", idx_label_samples, read_idx_labels),
     quick("rows.csv", csv_samples, read_inputs),
     quick("scan.png", image_samples, read_inputs),
+    quick("scan.webp", webp_samples, read_inputs),
+    quick("scan.gif", gif_samples, read_inputs),
+    quick("scan.tif", tiff_samples, read_inputs),
     quick("foreign", foreign_samples, read_foreign),
     quick("arrays.npz", npz_samples, read_dataset),
     slow("archive", archive_samples, read_dataset),
@@ -191,6 +194,39 @@ fn image_samples() -> Vec<Vec<u8>> {
         include_bytes!("samples/marker.jpg"),
         include_bytes!("samples/progressive.jpg"),
         include_bytes!("samples/colour.bmp"),
+    ]
+    .map(<[u8]>::to_vec)
+    .into()
+}
+
+/// By blocks and by values, with and without alpha; of two frames.
+fn webp_samples() -> Vec<Vec<u8>> {
+    [
+        &include_bytes!("samples/lossy.webp")[..],
+        include_bytes!("samples/alpha.webp"),
+        include_bytes!("samples/lossless.webp"),
+        include_bytes!("samples/animated.webp"),
+    ]
+    .map(<[u8]>::to_vec)
+    .into()
+}
+
+/// The first frame alone, and with another one that is transparent in part.
+fn gif_samples() -> Vec<Vec<u8>> {
+    [&include_bytes!("samples/grey.gif")[..], include_bytes!("samples/animated.gif")]
+        .map(<[u8]>::to_vec)
+        .into()
+}
+
+/// With 16 bits and with one, in four colours for print, packed in every way that is in use.
+fn tiff_samples() -> Vec<Vec<u8>> {
+    [
+        &include_bytes!("samples/wide.tif")[..],
+        include_bytes!("samples/fax.tif"),
+        include_bytes!("samples/lzw.tif"),
+        include_bytes!("samples/deflate.tif"),
+        include_bytes!("samples/jpeg.tif"),
+        include_bytes!("samples/cmyk.tif"),
     ]
     .map(<[u8]>::to_vec)
     .into()

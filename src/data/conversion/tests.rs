@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-const NAMELESS: [ForeignKind; 6] = [
+const NAMELESS: [ForeignKind; 7] = [
+    ForeignKind::Tiff,
     ForeignKind::MatlabHdf5,
     ForeignKind::PickledCifar,
     ForeignKind::BinaryCifar,

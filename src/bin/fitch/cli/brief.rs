@@ -12,7 +12,7 @@ const TRAIN: &[(&str, &str)] = &[
     ("learning_rate", "The learning rate, or auto"),
     ("optimizer", "adam, adamw, sgd or rmsprop"),
     ("schedule", "constant, cosine, step or one-cycle"),
-    ("augment", "Changes to images, such as shift,rotate,zoom"),
+    ("augment", "Random changes to images: photos, digits, or shift,flip and so on"),
     ("validation_split", "Share of images for validation"),
     ("patience", "Epochs to wait for an improvement"),
     ("seed", "Seed of everything random"),

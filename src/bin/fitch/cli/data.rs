@@ -39,6 +39,14 @@ pub struct InspectOptions {
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 
+    /// Draw some images with random changes of them beside, as `fitch train --augment` makes them
+    #[arg(long, value_name = "CHANGES", requires = "to")]
+    pub augment: Option<String>,
+
+    /// Seed of the random changes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: i64,
+
     #[command(flatten)]
     pub reading: DataOptions,
 }

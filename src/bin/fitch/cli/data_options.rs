@@ -2,7 +2,7 @@
 
 use super::OneOf;
 use clap::Args;
-use fitch::data::{Format, Missing, PixelOrder};
+use fitch::data::{Format, ImageFit, Missing, PixelOrder};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -21,6 +21,11 @@ pub struct DataOptions {
     /// Scale images in folders and Parquet files to this height and width, such as 28x28 [default: their own]
     #[arg(long, value_name = "HxW", help_heading = "Data")]
     pub image_size: Option<String>,
+
+    /// How images of other proportions become that size: stretch; pad, with the colour of their border around
+    /// them; crop, to their middle [default: stretch]
+    #[arg(long, value_name = "HOW", help_heading = "Data")]
+    pub fit: Option<OneOf<ImageFit>>,
 
     /// Skip images that cannot be read, and report how many [default: false]
     #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
@@ -69,6 +74,7 @@ impl DataOptions {
             data_dir: self.data_dir.or(others.data_dir),
             data_format: self.data_format.or(others.data_format),
             image_size: self.image_size.or(others.image_size),
+            fit: self.fit.or(others.fit),
             skip_bad: self.skip_bad.or(others.skip_bad),
             test_split: self.test_split.or(others.test_split),
             label_column: self.label_column.or(others.label_column),

@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser, ValueParserFactory};
 use clap::error::Error;
 use clap::{Arg, Command};
 use fitch::data::split::SplitMethod;
-use fitch::data::{Format, Missing, PixelOrder};
+use fitch::data::{Format, ImageFit, Missing, PixelOrder};
 use fitch::export::onnx::OnnxInput;
 use fitch::report::Orientation;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -46,7 +46,7 @@ macro_rules! keywords_of {
     )*};
 }
 
-keywords_of!(SplitMethod, OnnxInput, Orientation, Missing, PixelOrder);
+keywords_of!(SplitMethod, OnnxInput, Orientation, Missing, PixelOrder, ImageFit);
 
 fn keywords<T: Keyword>() -> Vec<&'static str> {
     T::all().into_iter().map(T::keyword).collect()

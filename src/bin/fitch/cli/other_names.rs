@@ -43,6 +43,22 @@ const ELSE: &[(&[&str], &str)] = &[
         &["amp", "fp16", "half", "bf16", "mixed-precision"],
         "--precision bf16 computes layers in bfloat16; there is no float16",
     ),
+    (
+        &[
+            "mixup",
+            "cutmix",
+            "hflip",
+            "fliplr",
+            "color-jitter",
+            "reprob",
+            "random-erase",
+            "erasing",
+            "auto-augment",
+            "aa",
+        ],
+        "--augment photos, or flip,crop,colour,erase,mixup 0.2,cutmix 1, changes the training images",
+    ),
+    (&["crop-pct", "resize-mode", "crop-mode", "rect"], "--fit pad or crop keeps the proportions of images"),
     (&["cos-lr", "cosine"], "--schedule cosine lowers the learning rate along a cosine"),
     (
         &["lrf", "min-lr", "eta-min"],

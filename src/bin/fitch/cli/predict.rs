@@ -16,8 +16,8 @@ pub struct PredictOptions {
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
 
-    /// Images (PNG, JPEG, BMP), folders of images, IDX files, or CSV files with one row of pixels an image;
-    /// IDX and CSV files may be gzipped; - is standard input
+    /// Images (PNG, JPEG, WebP, GIF, TIFF, BMP), folders of images, IDX files, or CSV files with one row of
+    /// pixels an image; IDX and CSV files may be gzipped; - is standard input
     #[arg(value_name = "INPUT", required = true)]
     pub inputs: Vec<PathBuf>,
 

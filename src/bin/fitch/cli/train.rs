@@ -130,8 +130,9 @@ pub struct TrainOptions {
     #[arg(long, value_name = "WEIGHTS", help_heading = "Training")]
     pub class_weights: Option<String>,
 
-    /// Randomly shift (share of the side), rotate (degrees) or zoom (share of the size) the training images
-    /// at each step, such as shift,rotate or shift 0.1,rotate 10,zoom 0.1 [default: none]
+    /// Change the training images at random at each step: shift, rotate, zoom, flip, crop, colour, erase,
+    /// mixup, cutmix, each with an optional number, such as shift,rotate 15; photos is flip, crop, colour and
+    /// erase; digits is shift, rotate and zoom [default: none]
     #[arg(long, value_name = "CHANGES", help_heading = "Training")]
     pub augment: Option<String>,
 
@@ -354,6 +355,7 @@ pub const OPTIONS: &[OptionFacts] = &[
     machine("data_dir"),
     model("data_format"),
     model("image_size"),
+    model("fit"),
     model("skip_bad"),
     model("test_split"),
     model("label_column"),

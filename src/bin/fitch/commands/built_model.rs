@@ -5,10 +5,11 @@ use crate::cli::{OPTIONS, TrainOptions};
 use crate::config;
 use crate::failure::Hint;
 use anyhow::{Context, Error, Result, ensure};
-use fitch::data::Source;
+use fitch::data::{ImageFit, Source};
 use fitch::export::{InputCard, ModelCard, NetworkCard};
 use fitch::model::{Layers, Model, Network};
 use fitch::run::{RunFolder, RunRecord, load_weights};
+use serde::Deserialize;
 use std::path::Path;
 use tch::Device;
 
@@ -148,6 +149,7 @@ pub fn model_card(record: &RunRecord, network: &Network) -> ModelCard {
             maximum: dataset.maximum,
             border: dataset.border,
             table: dataset.table.clone(),
+            fit: ImageFit::deserialize(&record.config["fit"]).unwrap_or_default(),
         },
         layers: network.model().map(Model::hidden_layers).unwrap_or_default(),
         network: NetworkCard::of(network),

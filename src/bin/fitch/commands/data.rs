@@ -1,7 +1,7 @@
 //! `fitch data`: lists the known sets, fetches them, and describes a set.
 
+use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
-use super::mistakes::caption;
 use super::table::table;
 use crate::cli::{DataCommand, FetchOptions, InspectOptions, TrainOptions};
 use crate::config;
@@ -12,17 +12,10 @@ use crate::suggestion::did_you_mean;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
-use fitch::data::{Dataset, Inspection, LoadOptions, Source};
+use fitch::data::{Augmentation, Dataset, Inspection, LoadOptions, ParseAugmentationError, Source};
 use fitch::files::write_whole;
-use fitch::report::{SheetImage, SheetRow, class_sheet, image_sheet};
 use fitch::text::with_separators;
 use std::path::{Path, PathBuf};
-
-/// A sheet has a row of its own for each of so few classes, with this many images.
-const CLASSES_WITH_ROWS: usize = 20;
-const ROW_IMAGES: usize = 8;
-/// With more classes it is a grid with an image of each.
-const GRID_COLUMNS: usize = 8;
 
 pub fn run(command: DataCommand, terminal: &Terminal) -> Result<Exit> {
     match command {
@@ -74,7 +67,11 @@ fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
 }
 
 fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
-    let InspectOptions { dataset, to, reading } = options;
+    let InspectOptions { dataset, to, augment, seed, reading } = options;
+    let augmentation = augment.as_deref().map(str::parse::<Augmentation>).transpose();
+    let augmentation = augmentation.map_err(|fault: ParseAugmentationError| {
+        UsageError(vec![format!("--augment {}: {fault}", augment.unwrap_or_default())])
+    })?;
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
     let (source, options) = config::check_data(&config::with_reading(options, reading))?;
     let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
@@ -85,7 +82,11 @@ fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let format = source.format_name().unwrap_or_default();
     terminal.result(&describe(&dataset, format, &dataset.inspect()?, terminal.result_columns()))?;
     if let Some(to) = to {
-        write_whole(&to, &sheet(&dataset)?)?;
+        let drawn = match augmentation {
+            Some(augmentation) => augmented_sheet(&dataset, &augmentation, seed)?,
+            None => sheet(&dataset)?,
+        };
+        write_whole(&to, &drawn)?;
         terminal.result(&format!("\nwritten to {}\n", to.display()))?;
     }
     Ok(())
@@ -130,42 +131,4 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection, columns: Option
         repeated.collect::<String>(),
         table(head, rows.collect()).fit(columns)
     )
-}
-
-/// Training images of every class: a row for each of a few classes, else a grid with one image of each.
-fn sheet(dataset: &Dataset) -> Result<Vec<u8>> {
-    let count = dataset.classes.len();
-    let has_rows = count <= CLASSES_WITH_ROWS;
-    let of_each = if has_rows { ROW_IMAGES } else { 1 };
-    let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (row, &label) in dataset.train.labels().iter().enumerate() {
-        let rows = &mut by_class[label as usize];
-        if rows.len() < of_each {
-            rows.push(row);
-        }
-    }
-    let mut classes = Vec::new();
-    for (rows, class) in by_class.iter().zip(&dataset.classes) {
-        let mut images = Vec::new();
-        for &row in rows {
-            let Some(image) = dataset.rgb_image(&dataset.train, row)? else {
-                let fault = format!("--to: {} holds no images", dataset.name);
-                return Err(UsageError(vec![fault]).into());
-            };
-            let caption = caption(&dataset.train, row);
-            let lines = if has_rows { vec![caption] } else { vec![class.clone().into(), caption] };
-            images.push(SheetImage { image, lines });
-        }
-        classes.push(SheetRow { heading: class.clone(), images });
-    }
-    let shown: usize = by_class.iter().map(Vec::len).sum();
-    let total = with_separators(dataset.train.len() as i64);
-    let note = format!("{} of {total} training images", with_separators(shown as i64));
-    match has_rows {
-        true => class_sheet(&dataset.name, &note, &classes),
-        false => {
-            let images: Vec<SheetImage> = classes.into_iter().flat_map(|class| class.images).collect();
-            image_sheet(&dataset.name, &note, &images, GRID_COLUMNS)
-        }
-    }
 }

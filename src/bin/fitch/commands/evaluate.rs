@@ -13,7 +13,7 @@ use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use crate::wrap::wrap;
 use anyhow::{Context, Result, ensure};
-use fitch::data::{Dataset, LoadOptions, Source, TableForm, TestOrigin};
+use fitch::data::{Dataset, ImageFit, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::files::write_whole;
 use fitch::metrics::{ClassScores, ConfusionMatrix};
@@ -35,12 +35,16 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         true => Subject::file(&options)?,
         false => Subject::run(&options)?,
     };
+    let has_fit = options.reading.fit.is_some();
     let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
     let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
     let chosen = start_libtorch(configuration.machine)?;
     let model = subject.load(chosen.device)?;
     if options.dataset.is_some() && configuration.reading.image_size.is_none() {
         configuration.reading.image_size = image_size(&model.shape);
+    }
+    if !has_fit {
+        configuration.reading.image_fit = model.fit;
     }
     configuration.reading.maximum = None;
     configuration.reading.model_maximum = Some(model.maximum);
@@ -91,6 +95,8 @@ struct LoadedModel {
     maximum: f64,
     /// How the rows of its training table became images, if it was one.
     table: Option<TableForm>,
+    /// What of an image came into its shape.
+    fit: ImageFit,
 }
 
 impl Subject {
@@ -143,14 +149,15 @@ impl Subject {
             Subject::Run(run) => {
                 let DatasetRecord { classes, shape, maximum, table, .. } = run.record.dataset.clone();
                 let network = Box::new(run.load(device)?);
-                LoadedModel { name: "the run".to_string(), network, classes, shape, maximum, table }
+                let fit = run.options.data.fit.map(|fit| fit.0).unwrap_or_default();
+                LoadedModel { name: "the run".to_string(), network, classes, shape, maximum, table, fit }
             }
             Subject::File(path, _) => {
                 let model = ScriptModel::load(path, device)?;
-                let (classes, InputCard { shape, maximum, table, .. }) =
+                let (classes, InputCard { shape, maximum, table, fit, .. }) =
                     (model.card().classes.clone(), model.card().input.clone());
                 let (name, network) = (path.display().to_string(), Box::new(model));
-                LoadedModel { name, network, classes, shape, maximum, table }
+                LoadedModel { name, network, classes, shape, maximum, table, fit }
             }
         })
     }

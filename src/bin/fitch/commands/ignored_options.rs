@@ -13,6 +13,8 @@ pub fn ignored_options(source: &Source, reading: &LoadOptions, dataset: &Dataset
     let asks_for_test = reading.test_share.is_some_and(|share| share != TEST_SHARE);
     let ignored = [
         ("--image-size", reading.image_size.is_some() && !has_pictures),
+        // Images that are classified later become the model's size so.
+        ("--fit", !reading.image_fit.is_stretch() && dataset.shape().len() == 1),
         ("--skip-bad", reading.skips_bad && !has_pictures),
         ("--label-column", reading.label_column.is_some() && !is_one_of(&["csv", "npz", "parquet"])),
         ("--missing", reading.missing != Missing::Error && !has_rows),

@@ -7,6 +7,7 @@ mod children;
 mod completions;
 mod data;
 mod data_guard;
+mod data_sheet;
 mod doctor;
 mod epochs_so_far;
 mod evaluate;

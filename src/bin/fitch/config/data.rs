@@ -65,6 +65,7 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
     let DataOptions {
         data_dir,
         image_size,
+        fit,
         skip_bad,
         test_split,
         label_column,
@@ -97,6 +98,7 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
     Some(LoadOptions {
         data_dir: Some(data_dir?),
         image_size: given_or_none(image_size)?,
+        image_fit: fit.map(|fit| fit.0).unwrap_or_default(),
         skips_bad: skip_bad.unwrap_or_default(),
         validation,
         test_share: given_or_none(test_share)?,

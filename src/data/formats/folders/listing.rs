@@ -107,7 +107,7 @@ impl Listing {
     }
 }
 
-/// The images in a folder that fitch cannot read, if there are any, of the most frequent kind: `20 WebP images`.
+/// The images in a folder that fitch cannot read, if there are any, of the most frequent kind: `20 AVIF images`.
 pub(super) fn foreign_images(folder: &Path) -> Option<(ForeignKind, String)> {
     let mut listing = Listing::new(folder, true);
     listing.images(folder).ok()?;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::data::prepared_image::{Preparation, read_image};
-use crate::data::{Fault, Images, Inversion, Source};
+use crate::data::resizing::Resizing;
+use crate::data::{Fault, ImageFit, Images, Inversion, Source};
 use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage};
 use std::fs;
 use tempfile::TempDir;
@@ -212,20 +213,21 @@ fn what_is_trained_on_is_what_would_be_classified() {
         place.save(&format!("grey/train/{class}/1.png"), &image::GrayAlphaImage::from_fn(5, 4, grey).into());
         place.save(&format!("grey/test/{class}/1.png"), &image::GrayAlphaImage::from_fn(5, 4, grey).into());
     }
-    for (name, in_colour) in [("colour", true), ("grey", false)] {
-        let reading = LoadOptions { image_size: Some([3, 2]), ..place.options() };
+    let forms = [("colour", true), ("grey", false)];
+    for ((name, in_colour), fit) in ImageFit::ALL.into_iter().flat_map(|fit| forms.map(|form| (form, fit))) {
+        let reading = place.options().image_size(3, 2).image_fit(fit);
         let folder = place.data.path().join(name);
         let set = Source::find(folder.to_str().unwrap()).unwrap().load_with(&reading, &mut |_| ()).unwrap();
         let trained: Vec<u8> =
             Vec::try_from(set.train.pixels().unwrap().get(0).contiguous().view([-1])).unwrap();
-        let preparation =
-            Preparation { size: [3, 2], in_colour, inversion: Inversion::Never, maximum: 255.0 };
+        let resizing = Resizing { size: [3, 2], fit };
+        let preparation = Preparation { resizing, in_colour, inversion: Inversion::Never, maximum: 255.0 };
         let wanted = read_image(&folder.join("train/a/1.png"), &preparation);
         let classified = wanted.unwrap().values;
         assert_eq!(
             trained.iter().map(|&byte| f32::from(byte) / 255.0).collect::<Vec<_>>(),
             classified,
-            "{name}"
+            "{name} {fit:?}"
         );
     }
 }
@@ -338,19 +340,19 @@ fn classes_are_chosen_first_and_checked_then() {
 #[test]
 fn images_that_cannot_be_read_are_told_with_what_converts_them() {
     let place = Place::new();
-    place.classes(".", &["cat", "dog"]).write("cat/a.webp", b"RIFF").write("cat/b.webp", b"RIFF");
+    place.classes(".", &["cat", "dog"]).write("cat/a.avif", b"avif").write("cat/b.avif", b"avif");
     let set = place.load(&place.options().test_share(0.5)).unwrap();
     let note = set.notes.iter().find(|note| note.starts_with("left out, as fitch cannot read them"));
     let note = note.unwrap();
-    assert!(note.contains(": 2 WebP images (") && note.contains("Pillow can make them PNG files"), "{note}");
+    assert!(note.contains(": 2 AVIF images (") && note.contains("Pillow can make them PNG files"), "{note}");
     place.add("cat/a.png", [2, 2], 9).add("cat/b.png", [2, 2], 9);
     let set = place.load(&place.options().test_share(0.5).image_size(2, 2)).unwrap();
-    assert!(!set.notes.iter().any(|note| note.contains("WebP")), "{:?}", set.notes);
-    place.write("emu/a.gif", b"GIF89a");
+    assert!(!set.notes.iter().any(|note| note.contains("AVIF")), "{:?}", set.notes);
+    place.write("emu/a.ppm", b"P6\n");
     let Fault::EmptyClass { instead, remedy, .. } = place.typed_fault(&place.options()) else {
         panic!("another fault")
     };
-    assert_eq!(instead.as_deref(), Some("1 GIF image"));
+    assert_eq!(instead.as_deref(), Some("1 Netpbm image (PGM, PPM, PBM)"));
     let root = place.data.path().display();
     assert!(remedy.unwrap().contains(&format!("pathlib.Path(\"{root}\").rglob")));
 }
@@ -386,9 +388,9 @@ fn images_of_other_kinds_are_counted_and_said() {
     let place = Place::new();
     place
         .classes(".", &["cat", "dog"])
-        .write("cat/a.webp", b"RIFF")
-        .write("cat/b.WEBP", b"")
-        .write("dog/c.gif", b"");
+        .write("cat/a.avif", b"avif")
+        .write("cat/b.AVIF", b"")
+        .write("dog/c.heic", b"");
     let jpeg = place.data.path().join("dog/jpeg.jpg");
     GrayImage::from_pixel(2, 2, Luma([7])).save(&jpeg).unwrap();
     fs::rename(&jpeg, place.data.path().join("dog/jpeg.jfif")).unwrap();
@@ -396,13 +398,13 @@ fn images_of_other_kinds_are_counted_and_said() {
     assert_eq!(set.train.len() + set.test.len(), 5);
     let note = &set.notes[0];
     assert!(
-        note.contains("left out, as fitch cannot read them: 2 WebP images (")
-            && note.contains("1 GIF image ("),
+        note.contains("left out, as fitch cannot read them: 2 AVIF images (")
+            && note.contains("1 HEIC image ("),
         "{note}"
     );
-    place.write("emu/a.webp", b"");
+    place.write("emu/a.avif", b"");
     let fault = place.fault(&place.options());
-    assert!(fault.contains("class emu has no images that fitch can read, only 1 WebP image"), "{fault}");
+    assert!(fault.contains("class emu has no images that fitch can read, only 1 AVIF image"), "{fault}");
 }
 
 /// Grey images of 16 bits, of one value each.

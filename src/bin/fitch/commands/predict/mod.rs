@@ -48,6 +48,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
     let spec = InputSpec::new(&input.shape, input.maximum, inversion)
         .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?
         .with_table(input.table.clone())
+        .fitted(input.fit)
         .transposed(options.transpose.or_else(|| recorded_transpose(&options.model)));
     let format = match options.format {
         PredictFormat::Auto if terminal.shows_results => PredictFormat::Table,

@@ -24,7 +24,7 @@ use crate::progress::{DownloadProgress, ProgressKind, Shown, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
 use anyhow::{Context, Error, Result, bail};
-use fitch::data::{Augmentation, BatchSource, Dataset, Source};
+use fitch::data::{BatchSource, Dataset, Source};
 use fitch::device::{self, DeviceChoice};
 use fitch::distributed::{self, Group, Meeting, Place};
 use fitch::metrics::Loss;
@@ -304,10 +304,11 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
     let reading = &configuration.reading;
     let source = configuration.source.located(reading, &mut |event| download.show(event))?;
     let dataset = source.load_with(reading, &mut |event| download.show(event))?;
-    if configuration.augmentation.is_some() {
-        Augmentation::check_shape(&dataset.shape()).context("--augment")?;
-    }
     let splits = Splits::split(&dataset, &source, &configuration)?;
+    if let Some(augmentation) = &configuration.augmentation {
+        let range = splits.range.map(|value| value / dataset.maximum);
+        augmentation.check(&dataset.shape(), range).context("--augment")?;
+    }
     terminal.say(&splits.describe(&dataset.name, &configuration));
     let are_standardized = match &configuration.architecture {
         Architecture::Layers(layers) => layers.are_standardized() || dataset.has_mixed_ranges()?,
@@ -434,7 +435,7 @@ fn fit_of(work: &Work, optimizer: Optimizer) -> Fit<'_> {
         fit = fit.shards(shards);
     }
     if let Some(augmentation) = configuration.augmentation {
-        fit = fit.transform(move |images| augmentation.apply(images));
+        fit = fit.transform_batch(move |batch| augmentation.apply_to_batch(batch));
     }
     match optimizer::training_loss(&configuration.optimization, class_weights.as_deref()) {
         Some(loss) => fit.loss(loss).validation_loss(Loss::cross_entropy()),
