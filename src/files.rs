@@ -323,6 +323,19 @@ fn flush_names(folder: &Path) -> std::io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// The kind of a file by its first bytes, for messages.
+pub(crate) fn kind_of_file(start: &[u8]) -> &'static str {
+    match start {
+        [] => "empty",
+        [0x80, 2..=5, ..] => "a Python pickle",
+        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file",
+        [_, _, _, 0, 0, 0, 0, 0, b'{', ..] => "a safetensors file",
+        [0x08, _, 0x12, ..] => "an ONNX file",
+        _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => "a text file",
+        _ => "a file of an unknown kind",
+    }
+}
+
 /// Called before each write, flush and rename: where tests let them fail.
 #[cfg(not(test))]
 fn step() -> std::io::Result<()> {

@@ -100,7 +100,7 @@
 //! # Modules
 //! [`train`] is the heart. [`data`] loads and splits, [`model`] builds networks from a text and describes
 //! them, [`optim`] has the optimizers, [`run`] the folder that a training's files go to, [`export`] writes
-//! TorchScript and ONNX, and `report` (a feature) draws. The [guide] says more, and `scripts/examples` in the
+//! TorchScript, .pt2 and ONNX, and `report` (a feature) draws. The [guide] says more, and `scripts/examples` in the
 //! repository has whole programs.
 //!
 //! Nothing here prints, ends the process or reads the command line.

@@ -33,6 +33,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
             border: 0.0,
             table: None,
             fit: ImageFit::Stretch,
+            normalization: None,
         },
         layers: model.hidden_layers(),
         network: None,

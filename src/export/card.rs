@@ -1,7 +1,7 @@
 //! The description inside an exported model: `fitch.json`.
 
 use crate::data::{ImageFit, TableForm};
-use crate::model::Network;
+use crate::model::{Network, Normalization};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,9 @@ pub struct InputCard {
     /// What of an image of other proportions comes into the shape.
     #[serde(default, skip_serializing_if = "ImageFit::is_stretch")]
     pub fit: ImageFit,
+    /// How the model normalises their channels, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
 }
 
 impl ModelCard {
@@ -108,6 +111,7 @@ mod tests {
                 border: 0.25,
                 table: None,
                 fit: ImageFit::Pad,
+                normalization: None,
             },
             layers: "dense 5, relu".to_string(),
             network: None,

@@ -1,8 +1,10 @@
-//! A trained model as a file for other programs: TorchScript and ONNX, both generated from the layer
+//! A trained model as a file for other programs: TorchScript, PyTorch's .pt2 and ONNX, generated from the layer
 //! specification, and TorchScript read back. It must not know how a model was trained, nor where files go.
 
 mod card;
+mod image_input;
 pub mod onnx;
+pub mod pt2;
 mod script_model;
 mod script_network;
 pub mod torchscript;
@@ -12,6 +14,7 @@ mod written_here;
 
 pub(crate) use card::CARD_NAME;
 pub use card::{InputCard, ModelCard, NetworkCard};
+pub use image_input::ImageInput;
 pub use script_model::ScriptModel;
 pub use trace::trace;
 pub use verification::verify_torchscript;

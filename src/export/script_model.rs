@@ -1,6 +1,7 @@
 //! A TorchScript file loaded for use: any file with the interface of those that fitch writes.
 
 use super::{CARD_NAME, ModelCard, written_here};
+use crate::files::kind_of_file;
 use crate::kernels::script::message_line;
 use crate::model::{Layers, Model, Network, in_parts, samples_of_unknown_width};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -197,17 +198,4 @@ fn check_archive(path: &Path) -> Result<ModelCard> {
              holds variables only, or it was saved again without its extra files"
         )
     })
-}
-
-/// The kind of a file by its first bytes, for messages.
-fn kind_of_file(start: &[u8]) -> &'static str {
-    match start {
-        [] => "empty",
-        [0x80, 2..=5, ..] => "a Python pickle",
-        [0x89, b'H', b'D', b'F', ..] => "an HDF5 file",
-        [_, _, _, 0, 0, 0, 0, 0, b'{', ..] => "a safetensors file",
-        [0x08, _, 0x12, ..] => "an ONNX file",
-        _ if start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => "a text file",
-        _ => "a file of an unknown kind",
-    }
 }

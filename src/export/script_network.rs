@@ -4,7 +4,7 @@
 use super::{CARD_NAME, ModelCard};
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
-use crate::model::ScriptParts;
+use crate::model::{Normalization, ScriptParts};
 use anyhow::Result;
 use std::fmt::Write;
 
@@ -24,16 +24,26 @@ pub fn archive(parts: &ScriptParts, card: &ModelCard) -> Result<Vec<u8>> {
     while is_taken(&package) {
         package.push('_');
     }
+    let statistics = match &parts.preparation.normalization {
+        None => Vec::new(),
+        Some(Normalization { mean, deviation }) => vec![("mean", mean), ("deviation", deviation)],
+    };
     let mut pickle = Pickle::new();
     pickle.object(&format!("__torch__.{package}"), CLASS, |fields| {
         fields.text("training");
         fields.boolean(false);
+        for (name, values) in &statistics {
+            fields.text(name);
+            fields.tensor(name, &[values.len() as i64, 1, 1], false);
+        }
         fields.text("network");
         fields.content_of(&parts.pickle);
     });
 
     let mut code = format!(
-        "class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n  training : bool\n  network : {}\n",
+        "class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = [{}]\n{}  training : bool\n  network : {}\n",
+        statistics.iter().map(|(name, _)| format!("\"{name}\", ")).collect::<String>(),
+        statistics.iter().map(|(name, _)| format!("  {name} : Tensor\n")).collect::<String>(),
         parts.class
     );
     let _ = writeln!(code, "  def forward(self: __torch__.{package}.{CLASS}, images: Tensor) -> Tensor:");
@@ -51,6 +61,10 @@ pub fn archive(parts: &ScriptParts, card: &ModelCard) -> Result<Vec<u8>> {
     let mut archive = Archive::new();
     archive.put("data.pkl", &pickle.finish())?;
     archive.put(&code_file(&package), code.as_bytes())?;
+    for (name, values) in statistics {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        archive.put(&format!("data/{name}"), &bytes)?;
+    }
     for (name, content) in &parts.files {
         archive.put(name, content)?;
     }

@@ -33,7 +33,7 @@ const COMPARED: i64 = 5;
 /// let module = nn::seq_t().add_fn(|images| images.reshape([-1, 64])).add(linear);
 /// let classes = ["cat", "dog", "owl"].map(str::to_string).to_vec();
 /// let (shape, fit) = (vec![8, 8], ImageFit::Stretch);
-/// let input = InputCard { shape, maximum: 255.0, border: 0.0, table: None, fit };
+/// let input = InputCard { shape, maximum: 255.0, border: 0.0, table: None, fit, normalization: None };
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("own.pt");
 /// trace(&path, &module, &variables, &ModelCard::new(classes, input))?;
@@ -133,8 +133,14 @@ mod tests {
     fn a_module_that_counts_on_its_first_batch_is_no_model_and_stays_as_it_was() {
         let variables = VarStore::new(Device::Cpu);
         let linear = || nn::linear(&variables.root() / "a", 64, 3, Default::default());
-        let input =
-            InputCard { shape: vec![8, 8], maximum: 255.0, border: 0.0, table: None, fit: ImageFit::Stretch };
+        let input = InputCard {
+            shape: vec![8, 8],
+            maximum: 255.0,
+            border: 0.0,
+            table: None,
+            fit: ImageFit::Stretch,
+            normalization: None,
+        };
         let card = ModelCard::new(["cat", "dog", "owl"].map(str::to_string).to_vec(), input);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("own.pt");

@@ -1,7 +1,7 @@
 //! Outputs and gradients computed layer by layer, without autograd: faster on a CPU, and in bfloat16 if asked
 //! for.
 
-use super::layers::{ByAutograd, Gradients, LayerGradients};
+use super::layers::{ByAutograd, Gradients, LayerGradients, are_frozen};
 use super::{Backpropagation, Model};
 use crate::kernels::has_own_code;
 use anyhow::{Context, Result, ensure};
@@ -11,16 +11,28 @@ use tch::{Kind, Tensor};
 /// The layers of a built [`Model`] up to the logits, over the variables that it was built with.
 #[derive(Debug)]
 pub struct ExplicitGradients {
-    /// Each with the names of its parameters in the variable store.
-    layers: Vec<(Box<dyn LayerGradients>, Vec<String>)>,
+    layers: Vec<BuiltLayer>,
+    /// The index of the first layer that has a parameter to move: nothing before it needs gradients.
+    first_trained: usize,
     /// Of a sample: channels, height and width of images.
     input: Vec<i64>,
     kind: Kind,
 }
 
+/// A layer over its variables.
+#[derive(Debug)]
+struct BuiltLayer {
+    layer: Box<dyn LayerGradients>,
+    /// The names of its parameters in the variable store, and whether they are moved.
+    parameters: Vec<(String, bool)>,
+}
+
 impl Model {
     /// Gradients over the variables that [`Model::build`] made at the root of a store. Layers compute in
     /// `kind`, float32 or bfloat16; variables are float32.
+    ///
+    /// Variables that do not require gradients are frozen: there are none for them, and the first frozen layers
+    /// compute as in inference.
     ///
     /// None if a layer has no code of its own for the variables' device: in float32, autograd is faster for the
     /// whole network then; bfloat16 is possible on GPUs.
@@ -31,19 +43,19 @@ impl Model {
         let device = variables.device();
         let is_on_gpu = !has_own_code(device);
         let variables = variables.variables();
-        let mut layers: Vec<(Box<dyn LayerGradients>, Vec<String>)> = Vec::new();
+        let mut layers: Vec<BuiltLayer> = Vec::new();
         for placed in &self.layers {
             let (layer, input) = (&placed.layer, &placed.input);
             if let Some(next) = layer.fusible()
-                && let Some((last, _)) = layers.last_mut()
-                && last.fuse(next)
+                && let Some(last) = layers.last_mut()
+                && last.layer.fuse(next)
             {
                 continue;
             }
             let (names, parameters): (Vec<_>, Vec<Tensor>) =
                 placed.variables(&variables)?.into_iter().unzip();
             let copies = parameters.iter().map(Tensor::shallow_clone).collect();
-            let gradients =
+            let mut gradients =
                 match layer.explicit_gradients(input, copies, device).with_context(|| placed.name.clone())? {
                     Some(gradients) => gradients,
                     None if is_on_gpu && kind != Kind::Float => {
@@ -51,9 +63,17 @@ impl Model {
                     }
                     None => return Ok(None),
                 };
-            layers.push((gradients, names));
+            let built: Vec<&Tensor> = names.iter().map(|name| &variables[name]).collect();
+            if are_frozen(&placed.parameters(), built.iter().copied()) {
+                gradients.freeze();
+            }
+            let is_moved: Vec<bool> = built.iter().map(|variable| variable.requires_grad()).collect();
+            layers
+                .push(BuiltLayer { layer: gradients, parameters: names.into_iter().zip(is_moved).collect() });
         }
-        Ok(Some(ExplicitGradients { layers, input: self.first_shape().to_vec(), kind }))
+        let is_trained = |built: &BuiltLayer| built.parameters.iter().any(|(_, is_moved)| *is_moved);
+        let first_trained = layers.iter().position(is_trained).unwrap_or(layers.len());
+        Ok(Some(ExplicitGradients { layers, first_trained, input: self.first_shape().to_vec(), kind }))
     }
 }
 
@@ -78,7 +98,7 @@ impl ExplicitGradients {
     /// Inputs of the wrong shape, or a fault of the device.
     pub fn infer(&self, inputs: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
-        self.layers.iter().try_fold(self.arranged(inputs)?, |values, (layer, _)| layer.infer(values))
+        self.layers.iter().try_fold(self.arranged(inputs)?, |values, built| built.layer.infer(values))
     }
 }
 
@@ -86,9 +106,12 @@ impl Backpropagation for ExplicitGradients {
     fn forward(&mut self, inputs: &Tensor) -> Result<Tensor> {
         let _no_gradient = tch::no_grad_guard();
         let mut values = self.arranged(inputs)?;
-        for (layer, _) in &mut self.layers {
+        for (index, BuiltLayer { layer, .. }) in self.layers.iter_mut().enumerate() {
             let kind = if layer.takes_float32() { Kind::Float } else { self.kind };
-            values = layer.forward(values.f_to_kind(kind)?)?;
+            values = values.f_to_kind(kind)?;
+            // Without gradients, there is nothing to keep for them.
+            let is_inference = index < self.first_trained && !layer.is_random();
+            values = if is_inference { layer.infer(values)? } else { layer.forward(values)? };
         }
         Ok(values.f_to_kind(Kind::Float)?)
     }
@@ -97,11 +120,12 @@ impl Backpropagation for ExplicitGradients {
         let _no_gradient = tch::no_grad_guard();
         let mut gradients = Vec::new();
         let mut of_outputs = outputs.f_to_kind(self.kind)?;
-        for (index, (layer, names)) in self.layers.iter_mut().enumerate().rev() {
-            let Gradients { inputs, parameters } = layer.backward(of_outputs, index > 0)?;
-            for (name, gradient) in names.iter().zip(parameters) {
-                gradients.push((name.as_str(), gradient));
-            }
+        for (index, built) in self.layers.iter_mut().enumerate().skip(self.first_trained).rev() {
+            let Gradients { inputs, parameters } =
+                built.layer.backward(of_outputs, index > self.first_trained)?;
+            let named = built.parameters.iter().zip(parameters);
+            let moved = named.filter(|((_, is_moved), _)| *is_moved);
+            gradients.extend(moved.map(|((name, _), gradient)| (name.as_str(), gradient)));
             // The first layer leaves these out.
             of_outputs = inputs.unwrap_or_else(Tensor::new);
         }
@@ -170,12 +194,22 @@ mod tests {
 
     /// Compares outputs and gradients of a network with those of autograd, in that type.
     fn compare(hidden: &str, computed_in: Kind, tolerance: f64) {
+        compare_frozen(hidden, &[], computed_in, tolerance);
+    }
+
+    /// The same with variables frozen whose names have one of the parts.
+    fn compare_frozen(hidden: &str, frozen: &[&str], computed_in: Kind, tolerance: f64) {
         // Dropout draws from the generator that all tests share: with a rate of 0 it drops nothing.
         let hidden = hidden.replace("0.5", "0");
         let model = Model::classifier(&[3, 3], Layers::parse(&hidden).unwrap(), 4).unwrap();
         let variables = VarStore::new(Device::Cpu);
         let network = model.build(&variables.root()).unwrap();
         settle(&variables);
+        for (name, variable) in variables.variables() {
+            let _ = variable.set_requires_grad(
+                variable.requires_grad() && !frozen.iter().any(|part| name.contains(part)),
+            );
+        }
         let kept = |name: &str| name.contains("running").then(|| variables.variables()[name].copy());
         let running: Vec<String> =
             variables.variables().into_keys().filter(|name| kept(name).is_some()).collect();
@@ -242,6 +276,32 @@ mod tests {
             if !hidden.contains("norm, relu") {
                 compare(hidden, Kind::BFloat16, 0.06);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_frozen_has_no_gradients_and_those_of_others_stay() {
+        let on_images = "conv2d 5 2, batchnorm, relu, dropout 0.5, conv2d 6 2, layernorm, dense 7, tanh";
+        let on_rows = "dense 8, batchnorm, relu, dense 7, batchnorm, tanh";
+        for (hidden, frozen) in [
+            (on_images, &["conv2d_1", "batchnorm_1"][..]),
+            (on_images, &["batchnorm", "layernorm"]),
+            (on_images, &["conv2d", "norm", "dense_1"]),
+            (on_images, &["bias"]),
+            (on_images, &["conv2d_2", "batchnorm_1.weight"]),
+            (on_rows, &["batchnorm_1", "dense_2"]),
+            (on_rows, &["dense_3", "batchnorm_2"]),
+        ] {
+            compare_frozen(hidden, frozen, Kind::Float, 2e-5);
+        }
+        for (hidden, frozen) in [
+            ("conv2d 5 2, batchnorm, conv2d 6 2, dense 7, tanh", &["conv2d_1", "batchnorm"][..]),
+            ("conv2d 5 2, batchnorm, conv2d 6 2", &["batchnorm", "conv2d_2"]),
+            ("dense 8, batchnorm, dense 7, tanh", &["dense_1", "dense_2"]),
+        ] {
+            compare_frozen(hidden, frozen, Kind::BFloat16, 0.06);
+            // As on a GPU.
+            without_own_code(|| compare_frozen(hidden, frozen, Kind::BFloat16, 0.06));
         }
     }
 

@@ -60,9 +60,23 @@ impl Layers {
     /// The same layers behind one that standardises its inputs, unless they begin with it.
     pub fn standardized(mut self) -> Layers {
         if !self.are_standardized() {
-            self.0.insert(0, Arc::new(layers::Standardize));
+            self.0.insert(0, Arc::new(layers::Standardize { by_channel: false }));
         }
         self
+    }
+
+    /// The same layers behind one that standardises the channels of images, unless they begin with it.
+    pub fn normalized(mut self) -> Layers {
+        if !self.are_normalized() {
+            self.0.insert(0, Arc::new(layers::Standardize { by_channel: true }));
+        }
+        self
+    }
+
+    /// Whether the first layer standardises the channels of images.
+    pub fn are_normalized(&self) -> bool {
+        let by_channel = layers::Standardize { by_channel: true }.arguments();
+        self.0.first().is_some_and(|first| is_standardize(first) && first.arguments() == by_channel)
     }
 
     /// Whether the first layer standardises its inputs.
@@ -87,7 +101,7 @@ impl Layers {
 }
 
 fn is_standardize(layer: &Arc<dyn Layer>) -> bool {
-    layer.keyword() == layers::Standardize.keyword()
+    layer.keyword() == layers::Standardize { by_channel: false }.keyword()
 }
 
 impl FromStr for Layers {

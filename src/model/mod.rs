@@ -3,9 +3,11 @@
 
 mod backpropagation;
 mod explicit_gradients;
+mod freezing;
 pub(crate) mod layers;
 mod layers_text;
 mod network;
+mod normalization;
 mod outline;
 pub mod presets;
 mod script;
@@ -17,6 +19,7 @@ pub use layers::usage as layers_usage;
 pub use layers_text::{Layers, ParseError};
 pub use network::Network;
 pub(crate) use network::{Body, in_parts};
+pub use normalization::Normalization;
 pub use outline::{Outline, OutlineRow};
 pub use script::ScriptFault;
 pub(crate) use script::{ScriptParts, samples_of_unknown_width, traced_parts};
@@ -24,7 +27,7 @@ pub use summary::{SummaryStyle, summary};
 
 use anyhow::{Context, Result, bail, ensure};
 use layers::{Dense, Flatten, InputKind, Layer, Parameter, softmax};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tch::{Tensor, nn};
 
@@ -80,6 +83,8 @@ pub struct Model {
     pub(crate) layers: Vec<PlacedLayer>,
     /// Softmax: from the logits to probabilities.
     pub(crate) softmax: PlacedLayer,
+    /// The names of the parameters that are not trained though they could be.
+    frozen: BTreeSet<String>,
 }
 
 impl Model {
@@ -116,7 +121,8 @@ impl Model {
         let classes = vec![classes as i64];
         let name = "softmax_1".to_string();
         let softmax = PlacedLayer { name, layer: softmax(), input: classes.clone(), output: classes };
-        Ok(Model { sample_shape: sample_shape.to_vec(), layers, softmax })
+        let (sample_shape, frozen) = (sample_shape.to_vec(), BTreeSet::new());
+        Ok(Model { sample_shape, layers, softmax, frozen })
     }
 
     /// The hidden layers as [`Layers::parse`] reads them.
@@ -145,10 +151,39 @@ impl Model {
         self.layers.iter().map(PlacedLayer::parameter_count).sum()
     }
 
+    /// The parameters that could be trained, by their names in a built network and in the order of the layers.
+    fn trainable(&self) -> impl Iterator<Item = (String, Parameter)> {
+        let named = |placed: &PlacedLayer| {
+            let name = placed.name.clone();
+            placed
+                .parameters()
+                .into_iter()
+                .map(move |parameter| (format!("{name}.{}", parameter.name), parameter))
+        };
+        self.layers.iter().flat_map(named).filter(|(_, parameter)| parameter.is_trainable)
+    }
+
     /// The number of values that the optimizer moves.
     pub(crate) fn trainable_count(&self) -> i64 {
-        let parameters = self.layers.iter().flat_map(PlacedLayer::parameters);
-        parameters.filter(|parameter| parameter.is_trainable).map(|parameter| parameter.count()).sum()
+        let moved = self.trainable().filter(|(name, _)| !self.frozen.contains(name));
+        moved.map(|(_, parameter)| parameter.count()).sum()
+    }
+
+    /// Freezes the parameters that patterns name, separated by commas: those of a layer (`conv2d_1`), single ones
+    /// (`dense_1.bias`), any text in place of a `*` (`conv2d_*`), or `all-but-last`, which leaves the last layer
+    /// that has parameters. [`Network::new`] and [`summary`] heed it.
+    ///
+    /// # Errors
+    /// A pattern that names no parameter; nothing left to train.
+    pub fn freeze(&mut self, patterns: &str) -> Result<()> {
+        let names: Vec<String> = self.trainable().map(|(name, _)| name).collect();
+        self.frozen.extend(freezing::frozen(patterns, &names)?);
+        Ok(())
+    }
+
+    /// The names of the parameters that are frozen.
+    pub fn frozen(&self) -> impl Iterator<Item = &str> {
+        self.frozen.iter().map(String::as_str)
     }
 
     /// The shape that a sample is brought to for the first layer.

@@ -1,7 +1,7 @@
 //! A model with its weights, ready to be trained and used.
 
 use super::script::ScriptNetwork;
-use super::{Backpropagation, ExplicitGradients, Model, Outline};
+use super::{Backpropagation, ExplicitGradients, Model, Normalization, Outline, PlacedLayer};
 use crate::files::write_whole;
 use crate::kernels::autocast::in_bfloat16;
 use crate::kernels::has_own_code;
@@ -51,6 +51,7 @@ impl Network {
     pub fn new(model: Model, device: Device) -> Result<Network> {
         let variables = VarStore::new(device);
         let modules = model.build(&variables.root())?;
+        hold(model.frozen(), &variables);
         Ok(Network { body: Body::Layers { model, modules }, variables, precision: Kind::Float })
     }
 
@@ -73,6 +74,36 @@ impl Network {
         let variables = VarStore::new(device);
         let script = ScriptNetwork::load(bytes, sample_shape, classes, &variables).with_context(shown)?;
         Ok(Network { body: Body::Script(Box::new(script)), variables, precision: Kind::Float })
+    }
+
+    /// Freezes the parameters that patterns name, as [`Model::freeze`] takes them: an optimizer that is made
+    /// afterwards does not move them, and normalisation layers that are frozen as a whole normalise in training as
+    /// they do otherwise.
+    ///
+    /// ```
+    /// use fitch::model::{Layers, Model, Network};
+    ///
+    /// # fn main() -> anyhow::Result<()> {
+    /// let model = Model::classifier(&[8, 8], Layers::parse("conv2d 4 3, relu, dense 16, relu")?, 10)?;
+    /// let mut network = Network::new(model, tch::Device::Cpu)?;
+    /// network.freeze("conv2d_*, dense_1.bias")?;
+    /// assert!(!network.variables().variables()["conv2d_1.weight"].requires_grad());
+    /// assert!(network.variables().variables()["dense_1.weight"].requires_grad());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn freeze(&mut self, patterns: &str) -> Result<()> {
+        match &mut self.body {
+            Body::Layers { model, .. } => {
+                model.freeze(patterns)?;
+                hold(model.frozen(), &self.variables);
+                Ok(())
+            }
+            Body::Script(script) => script.freeze(patterns, &mut self.variables),
+        }
     }
 
     /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in
@@ -158,10 +189,88 @@ impl Network {
     /// The means and deviations of the inputs, which do not change in training, if the first layer
     /// standardises them.
     pub fn standardization(&self) -> Option<[Tensor; 2]> {
-        let first = self.model()?.layers.first().filter(|first| first.layer.keyword() == "standardize")?;
+        let first = self.standardizing()?;
         let variables = self.variables.variables();
         let variable = |name| Some(variables.get(&format!("{}.{name}", first.name))?.shallow_clone());
         Some([variable("mean")?, variable("deviation")?])
+    }
+
+    /// The first layer, if it standardises its inputs.
+    fn standardizing(&self) -> Option<&PlacedLayer> {
+        self.model()?.layers.first().filter(|first| first.layer.keyword() == "standardize")
+    }
+
+    /// Sets what [`Network::standardization`] gives: a mean and a deviation for each of its values.
+    ///
+    /// # Errors
+    /// No such layer; another number of values.
+    pub fn set_standardization(&self, mean: &[f32], deviation: &[f32]) -> Result<()> {
+        let variables = self.standardization().context("the first layer does not standardise its inputs")?;
+        let _no_gradient = tch::no_grad_guard();
+        for (mut variable, values) in variables.into_iter().zip([mean, deviation]) {
+            let needed = variable.numel();
+            ensure!(values.len() == needed, "there are {} values for {needed}", values.len());
+            variable.f_copy_(&Tensor::f_from_slice(values)?.f_view(variable.size().as_slice())?)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a variable holds what [`Network::standardization`] gives, which belongs to the data.
+    pub fn is_of_standardization(&self, name: &str) -> bool {
+        let rest = |first: &PlacedLayer| name.strip_prefix(&first.name).map(|rest| rest.starts_with('.'));
+        self.standardizing().and_then(rest).unwrap_or(false)
+    }
+
+    /// How the channels of images are normalised, if they are: by a first layer `standardize channels`, or before a
+    /// network that another program made.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn normalization(&self) -> Result<Option<Normalization>> {
+        if let Body::Script(script) = &self.body {
+            return Ok(script.normalization().cloned());
+        }
+        let is_by_channel = self.standardizing().is_some_and(|first| !first.layer.arguments().is_empty());
+        let Some([mean, deviation]) = self.standardization().filter(|_| is_by_channel) else {
+            return Ok(None);
+        };
+        let values = |tensor: Tensor| Vec::<f32>::try_from(tensor.f_to_device(Device::Cpu)?.f_reshape([-1])?);
+        Ok(Some(Normalization { mean: values(mean)?, deviation: values(deviation)? }))
+    }
+
+    /// Normalises the channels of images so; the layers of a [`Model`] need a first one, `standardize channels`.
+    ///
+    /// # Errors
+    /// Another number of channels; no such layer.
+    pub fn set_normalization(&mut self, normalization: Normalization) -> Result<()> {
+        let channels = self.image_channels().context("the network does not take images")?;
+        let given = normalization.mean.len();
+        ensure!(
+            given == channels && normalization.deviation.len() == channels,
+            "the number of means is {given}, but that of channels is {channels}"
+        );
+        match &mut self.body {
+            Body::Script(script) => script.set_normalization(normalization),
+            Body::Layers { .. } => self.set_standardization(&normalization.mean, &normalization.deviation)?,
+        }
+        Ok(())
+    }
+
+    /// The channels of the images that go into the first layer, if they are images: grey ones may be given to several.
+    pub fn image_channels(&self) -> Option<usize> {
+        let shape = match &self.body {
+            Body::Layers { model, .. } => model.first_shape().to_vec(),
+            Body::Script(script) => script.rows().0,
+        };
+        (shape.len() == 3).then(|| shape[0] as usize)
+    }
+
+    /// The shape of a sample, as it was given: height and width, channels before them, or a row of values.
+    pub fn sample_shape(&self) -> &[i64] {
+        match &self.body {
+            Body::Layers { model, .. } => &model.sample_shape,
+            Body::Script(script) => script.sample_shape(),
+        }
     }
 
     /// The type that training computes in, float32 or bfloat16.
@@ -241,6 +350,14 @@ impl From<&Network> for Outline {
                 Outline { input, rows, parameters, trainable }
             }
         }
+    }
+}
+
+/// Lets variables require no gradients.
+fn hold<'a>(names: impl Iterator<Item = &'a str>, variables: &VarStore) {
+    let variables = variables.variables();
+    for variable in names.filter_map(|name| variables.get(name)) {
+        let _ = variable.set_requires_grad(false);
     }
 }
 

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod growing_text;
 mod lock;
+mod pretrained;
 mod progress;
 mod record;
 mod weights;
@@ -10,6 +11,7 @@ mod weights;
 pub use checkpoints::{CheckpointFolder, KeptCheckpoint, UnwrittenCheckpoint, is_writing_checkpoint};
 pub use growing_text::{GrowingText, Growth};
 pub use lock::{Look, RunLock};
+pub use pretrained::{Pretrained, Taken, WeightsRecord};
 pub use progress::{Phase, RunProgress};
 pub use record::{DatasetRecord, RunRecord};
 pub use weights::{load_weights, save_weights};

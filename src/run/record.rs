@@ -1,8 +1,9 @@
 //! `run.json`: the record of a run.
 
-use super::RunFolder;
+use super::{RunFolder, WeightsRecord};
 use crate::data::TableForm;
 use crate::files::write_whole;
+use crate::model::Normalization;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -29,6 +30,12 @@ pub struct RunRecord {
     /// The SHA-256 of `network.pt`, if another program made the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_sha256: Option<String>,
+    /// The weights that training began with, if they were taken from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightsRecord>,
+    /// How the channels of images are normalised, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
     /// Every option in force, by name.
     pub config: serde_json::Value,
     /// Why training ended.

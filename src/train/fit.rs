@@ -378,7 +378,7 @@ impl<'a> Fit<'a> {
             gradients.is_none() || optimizer.state().is_some(),
             "gradients of the model's own need an optimizer that takes them: Optimizer::new"
         );
-        ensure!(!variables.trainable_variables().is_empty(), Fault::NothingToTrain);
+        ensure!(variables.trainable_variables().iter().any(Tensor::requires_grad), Fault::NothingToTrain);
         ensure!(optimizer.is_over(variables), Fault::OtherVariables);
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
         for Metric { name, .. } in metrics {

@@ -39,7 +39,7 @@ pub use outcome::Outcome;
 pub use predict::predict;
 pub(crate) use predict::predict_batch;
 pub use saved_state::SavedState;
-pub use standardization::standardize;
+pub use standardization::{normalize, standardize};
 pub use stop::{Stop, StopReason};
 pub use training::Training;
 pub use training_state::TrainingState;

@@ -563,10 +563,15 @@ impl<'a> Training<'a> {
     }
 }
 
-/// The variables of float32 that have no gradients. Those that do not change at all stay as they are.
+/// The variables of float32 that have no gradients, without those that are frozen. Those that do not change at all
+/// stay as they are.
 fn statistics(variables: &VarStore) -> Vec<Tensor> {
     let by_name: BTreeMap<String, Tensor> = variables.variables().into_iter().collect();
+    let parameters: Vec<_> = variables.trainable_variables().iter().map(Tensor::data_ptr).collect();
     // Counts of batches, which networks of other programs have, are integers.
-    let is_number = |value: &Tensor| matches!(value.kind(), Kind::Float | Kind::Double | Kind::Int64);
-    by_name.into_values().filter(|value| !value.requires_grad() && is_number(value)).collect()
+    let may_change = |value: &Tensor| {
+        let is_number = matches!(value.kind(), Kind::Float | Kind::Double | Kind::Int64);
+        is_number && !value.requires_grad() && !parameters.contains(&value.data_ptr())
+    };
+    by_name.into_values().filter(may_change).collect()
 }

@@ -16,10 +16,12 @@ fn a_run_is_exported_again_to_the_same_bytes() {
     for input in ["uint8", "float"] {
         place.run(&["export", "run", "--to", &format!("{input}.onnx"), "--input", input]).well();
         assert!(
-            fs::read(place.path(&format!("{input}.onnx"))).unwrap().starts_with(b"\x08\x08\x12\x05fitch")
+            fs::read(place.path(&format!("{input}.onnx"))).unwrap().starts_with(b"\x08\x07\x12\x05fitch")
         );
     }
-    assert_eq!(place.names("."), ["copy.pt", "float.onnx", "run", "uint8.onnx"]);
+    place.run(&["export", "run", "--to", "program.pt2"]).well();
+    assert!(fs::read(place.path("program.pt2")).unwrap().starts_with(b"PK"));
+    assert_eq!(place.names("."), ["copy.pt", "float.onnx", "program.pt2", "run", "uint8.onnx"]);
 }
 
 #[test]
@@ -64,7 +66,9 @@ fn without_the_images_of_the_run_the_file_is_verified_on_noise() {
 fn what_cannot_be_exported_leaves_nothing() {
     let place = Place::new();
     place.train_quickly("run", &[]).well();
-    place.run(&["export", "run", "--to", "model.h5"]).with_fault(2, &["--to model.h5: the name must end in"]);
+    place
+        .run(&["export", "run", "--to", "model.h5"])
+        .with_fault(2, &["--to model.h5: the name must end in .pt, .pt2 or .onnx"]);
     place.run(&["export", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
     place.run(&["export", "run", "--to", "missing/model.pt"]).with_fault(1, &["missing/model.pt"]);
     fs::remove_file(place.path("run/weights.safetensors")).unwrap();

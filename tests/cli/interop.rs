@@ -3,8 +3,7 @@
 
 use crate::place::{Finished, Place, python, real_mnist, skipped};
 use fitch::data::{Dataset, ImageFit, LoadOptions, Source};
-use fitch::export::onnx::{OnnxInput, model_bytes};
-use fitch::export::{InputCard, ModelCard, TrainedModel, torchscript};
+use fitch::export::{ImageInput, InputCard, ModelCard, TrainedModel, onnx, pt2, torchscript};
 use fitch::model::{Layers, Model};
 use fitch::run::load_weights;
 use image::{GrayImage, Rgb, RgbImage};
@@ -29,6 +28,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
             border: 0.0,
             table: None,
             fit: ImageFit::Stretch,
+            normalization: None,
         },
         layers: model.hidden_layers(),
         network: None,
@@ -37,8 +37,10 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
     };
     let trained = TrainedModel { model, variables, card: &card };
     fs::write(folder.join("model.pt"), torchscript::archive(trained).unwrap()).unwrap();
-    fs::write(folder.join("uint8.onnx"), model_bytes(trained, OnnxInput::Uint8).unwrap()).unwrap();
-    fs::write(folder.join("float.onnx"), model_bytes(trained, OnnxInput::Float).unwrap()).unwrap();
+    fs::write(folder.join("uint8.onnx"), onnx::model_bytes(trained, ImageInput::Uint8).unwrap()).unwrap();
+    fs::write(folder.join("uint8.pt2"), pt2::program_bytes(trained, ImageInput::Uint8).unwrap()).unwrap();
+    fs::write(folder.join("float.pt2"), pt2::program_bytes(trained, ImageInput::Float).unwrap()).unwrap();
+    fs::write(folder.join("float.onnx"), onnx::model_bytes(trained, ImageInput::Float).unwrap()).unwrap();
     fs::write(folder.join("fitch.json"), serde_json::to_string(&card).unwrap()).unwrap();
     let pixels = &dataset.test.pixels().unwrap();
     let values = pixels.to_kind(Kind::Float) / dataset.maximum;

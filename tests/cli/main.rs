@@ -33,3 +33,4 @@ mod tables;
 mod terminal;
 mod train;
 mod watch;
+mod weights;

@@ -3,7 +3,7 @@
 mod gelu;
 mod proto;
 
-use super::{ModelCard, TrainedModel, Weight, weights_of};
+use super::{ImageInput, ModelCard, TrainedModel, Weight, weights_of};
 use crate::model::layers::Attribute as Setting;
 use crate::model::{Model, PlacedLayer};
 use crate::protobuf::{Bytes, Message as _, Packed};
@@ -15,38 +15,19 @@ use proto::{
 use std::collections::HashMap;
 use tch::Tensor;
 
-/// Those of ONNX 1.12, of 2022: programs refuse files of a version that came after them. The opset has every
-/// operator but Gelu, which is written out.
-const IR_VERSION: i64 = 8;
-const OPSET: i64 = 17;
+/// The opset and the version of the file format that came with it: those of ONNX 1.8, of 2020. Programs refuse files
+/// of versions that came after them, so that files have no newer one than their operators need. Gelu, of opset 20, is
+/// written out in older ones.
+const VERSIONS: [i64; 2] = [13, 7];
+/// Those of ONNX 1.12, of 2022, for the operators that came since.
+const NEWER_VERSIONS: [i64; 2] = [17, 8];
+const NEWER_OPERATORS: [&str; 1] = ["LayerNormalization"];
 
-/// The type of the images that the file takes: an ONNX input has a single type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnnxInput {
-    /// Raw pixels, uint8 [n, height, width].
-    Uint8,
-    /// Values from 0 to 1, float32 [n, height, width].
-    Float,
-}
-
-impl OnnxInput {
-    /// All types.
-    pub const ALL: [OnnxInput; 2] = [OnnxInput::Uint8, OnnxInput::Float];
-
-    /// As users write it: `uint8`.
-    pub fn keyword(self) -> &'static str {
-        match self {
-            OnnxInput::Uint8 => "uint8",
-            OnnxInput::Float => "float",
-        }
-    }
-
-    /// `TensorProto.DataType`.
-    fn data_type(self) -> i32 {
-        match self {
-            OnnxInput::Uint8 => 2,
-            OnnxInput::Float => FLOAT,
-        }
+/// `TensorProto.DataType`.
+fn data_type(input: ImageInput) -> i32 {
+    match input {
+        ImageInput::Uint8 => 2,
+        ImageInput::Float => FLOAT,
     }
 }
 
@@ -58,12 +39,12 @@ const INT64: i32 = 7;
 ///
 /// # Errors
 /// Weights that do not belong to the model.
-pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
+pub fn model_bytes(trained: TrainedModel, input: ImageInput) -> Result<Vec<u8>> {
     let TrainedModel { model, variables, card } = trained;
     let variables = variables.variables();
     let mut graph = Graph {
         name: "classifier".to_string(),
-        inputs: vec![value("images", input.data_type(), &model.sample_shape)],
+        inputs: vec![value("images", data_type(input), &model.sample_shape)],
         outputs: vec![
             value("probabilities", FLOAT, &model.softmax.output),
             value("logits", FLOAT, &model.softmax.input),
@@ -78,12 +59,14 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
         }
         current = add_layer(&mut graph, placed, current, model, &variables)?;
     }
+    let needs_newer = graph.nodes.iter().any(|node| NEWER_OPERATORS.contains(&node.operator.as_str()));
+    let [opset, ir_version] = if needs_newer { NEWER_VERSIONS } else { VERSIONS };
     let whole = OnnxModel {
-        ir_version: IR_VERSION,
+        ir_version,
         producer_name: "fitch".to_string(),
         producer_version: card.fitch_version.clone(),
         graph: Some(graph),
-        opsets: vec![Opset { domain: String::new(), version: OPSET }],
+        opsets: vec![Opset { domain: String::new(), version: opset }],
         metadata: metadata(card)?,
     };
     Ok(whole.to_bytes())
@@ -91,9 +74,9 @@ pub fn model_bytes(trained: TrainedModel, input: OnnxInput) -> Result<Vec<u8>> {
 
 /// Scales raw pixels and brings images into the shape that the first layer takes; gives the name of the
 /// result.
-fn add_input(graph: &mut Graph, input: OnnxInput, model: &Model, card: &ModelCard) -> String {
+fn add_input(graph: &mut Graph, input: ImageInput, model: &Model, card: &ModelCard) -> String {
     let mut current = "images";
-    if input == OnnxInput::Uint8 {
+    if input == ImageInput::Uint8 {
         let to_float = [("to", Setting::Integer(FLOAT.into()))];
         graph.nodes.push(node("Cast", "cast", &["images"], "pixels", &to_float));
         graph.initializers.push(tensor("maximum", &[], (card.input.maximum as f32).to_le_bytes().to_vec()));

@@ -1,6 +1,7 @@
 //! A convolution of some rows of one image, followed by relu and maximum pooling, and its gradients: on
 //! slices, by one thread.
 
+use super::Needed;
 use super::correlation::{self, Block, Filters, Origin, Stored, Target, blocks};
 use super::tile::{Factor, LANES, Start, Walk, parts};
 use super::winograd;
@@ -251,6 +252,7 @@ pub struct Backward<F> {
     convolution: Convolution,
     /// For each remainder of rows and columns by the stride, if the gradients of the inputs are needed.
     filters: Vec<Filters<F>>,
+    needs_parameters: bool,
 }
 
 impl Convolution {
@@ -447,11 +449,11 @@ impl ParameterGradients {
 }
 
 impl<F: Factor> Backward<F> {
-    /// With the weights [filters, channels, size, size] if the gradients of the inputs are needed.
-    pub fn new(convolution: Convolution, weights: Option<&[f32]>) -> Backward<F> {
+    /// With the weights [filters, channels, size, size].
+    pub fn new(convolution: Convolution, weights: &[f32], needed: Needed) -> Backward<F> {
         let mut filters = Vec::new();
         let c = convolution;
-        if let Some(weights) = weights {
+        if needed.inputs {
             for (y, x) in (0..c.stride).flat_map(|y| (0..c.stride).map(move |x| (y, x))) {
                 let (rows, columns) = (c.taps(y), c.taps(x));
                 let weight = |row: usize, step: usize, channel: usize| {
@@ -466,11 +468,11 @@ impl<F: Factor> Backward<F> {
                 });
             }
         }
-        Backward { convolution, filters }
+        Backward { convolution, filters, needs_parameters: needed.parameters }
     }
 
     /// Adds to the gradients of the parameters those of a band, and computes the gradients of the inputs in
-    /// their rows, if they are needed.
+    /// their rows: those that are needed.
     pub fn band<V: Stored<F>>(
         &self,
         band: &Range<usize>,
@@ -509,25 +511,31 @@ impl<F: Factor> Backward<F> {
             c.gradients(source as usize, outputs, &mut gradients[before * c.filters..][..width * c.filters]);
         }
         let gradients = &scratch.gradients[..];
-        let own = (rows.start as isize - first) as usize * row + before * c.filters;
-        c.add_biases(rows.len(), &gradients[own..], row, &mut sums.biases);
-        let (inputs, input_width) = c.inputs(&rows, inputs, &mut scratch.inputs);
-        let input_row = input_width * c.channels;
-        let (inputs, own_gradients) = ((inputs, input_row), (&gradients[own..], row));
-        if c.is_transformed::<F>() {
-            let inputs = (inputs.0, input_row, c.channels);
-            let gradients = (own_gradients.0, row, c.filters);
-            let scratch = &mut scratch.transformed;
-            winograd::add_weights([rows.len(), width], inputs, gradients, &mut sums.weights, scratch);
-        } else if F::WIDTH == 1 {
-            c.add_weights(rows.len(), inputs, own_gradients, &mut sums.weights);
-        } else {
-            let input_rows = (rows.len() - 1) * c.stride + c.size;
-            let inputs =
-                pairs(inputs, [input_rows, input_width, c.channels], [1, c.stride], &mut scratch.input_pairs);
-            let own_gradients =
-                pairs(own_gradients, [rows.len(), width, c.filters], [2, 1], &mut scratch.gradient_pairs);
-            c.add_weights(rows.len(), inputs, own_gradients, &mut sums.weights);
+        if self.needs_parameters {
+            let own = (rows.start as isize - first) as usize * row + before * c.filters;
+            c.add_biases(rows.len(), &gradients[own..], row, &mut sums.biases);
+            let (inputs, input_width) = c.inputs(&rows, inputs, &mut scratch.inputs);
+            let input_row = input_width * c.channels;
+            let (inputs, own_gradients) = ((inputs, input_row), (&gradients[own..], row));
+            if c.is_transformed::<F>() {
+                let inputs = (inputs.0, input_row, c.channels);
+                let gradients = (own_gradients.0, row, c.filters);
+                let scratch = &mut scratch.transformed;
+                winograd::add_weights([rows.len(), width], inputs, gradients, &mut sums.weights, scratch);
+            } else if F::WIDTH == 1 {
+                c.add_weights(rows.len(), inputs, own_gradients, &mut sums.weights);
+            } else {
+                let input_rows = (rows.len() - 1) * c.stride + c.size;
+                let inputs = pairs(
+                    inputs,
+                    [input_rows, input_width, c.channels],
+                    [1, c.stride],
+                    &mut scratch.input_pairs,
+                );
+                let own_gradients =
+                    pairs(own_gradients, [rows.len(), width, c.filters], [2, 1], &mut scratch.gradient_pairs);
+                c.add_weights(rows.len(), inputs, own_gradients, &mut sums.weights);
+            }
         }
         for (index, filters) in self.filters.iter().enumerate() {
             let (y, x) = (index / c.stride, index % c.stride);

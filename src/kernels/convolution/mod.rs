@@ -75,10 +75,15 @@ pub struct Convolved {
 pub struct Gradients {
     /// [b, height, width, channels], of the type of the inputs, if they were needed.
     pub inputs: Option<Tensor>,
-    /// [filters, channels, size, size], float32.
-    pub weight: Tensor,
-    /// [filters], float32.
-    pub bias: Tensor,
+    /// [filters, channels, size, size] and [filters], float32, if they were needed.
+    pub parameters: Option<[Tensor; 2]>,
+}
+
+/// Which gradients are needed.
+#[derive(Clone, Copy, Debug)]
+pub struct Needed {
+    pub inputs: bool,
+    pub parameters: bool,
 }
 
 /// Convolves inputs [b, height, width, channels], float32 or bfloat16 and contiguous, with the weights
@@ -110,7 +115,7 @@ pub fn backward(
     convolved: &Convolved,
     gradients: &Tensor,
     weight: &Tensor,
-    needs_inputs: bool,
+    needed: Needed,
 ) -> Result<Gradients> {
     let backward_as = match (inputs.kind(), has_bfloat16_products()) {
         (Kind::Float, _) => backward_as::<f32, f32>,
@@ -118,7 +123,7 @@ pub fn backward(
         (Kind::BFloat16, false) => backward_as::<f32, bf16>,
         (kind, _) => bail!("images of {kind:?} are not convolved here"),
     };
-    backward_as(convolution, inputs, convolved, gradients, weight, needs_inputs)
+    backward_as(convolution, inputs, convolved, gradients, weight, needed)
 }
 
 impl Convolution {
@@ -202,7 +207,7 @@ fn backward_as<F: Factor, V: Stored<F>>(
     convolved: &Convolved,
     gradients: &Tensor,
     weight: &Tensor,
-    needs_inputs: bool,
+    needed: Needed,
 ) -> Result<Gradients> {
     let images = inputs.size().first().copied().unwrap_or(0);
     let output_shape = convolution.output_shape(images);
@@ -211,7 +216,7 @@ fn backward_as<F: Factor, V: Stored<F>>(
     let gradients: &[V] = values(gradients, &output_shape, "gradients")?;
     let positions = &convolved.positions[..];
     let weights = convolution.weights(weight)?;
-    let backward = Backward::<F>::new(*convolution, needs_inputs.then_some(weights));
+    let backward = Backward::<F>::new(*convolution, weights, needed);
     let bands = convolution.bands();
     let pieces: Vec<_> =
         (0..images as usize).flat_map(|image| (0..bands.len()).map(move |band| (image, band))).collect();
@@ -257,16 +262,20 @@ fn backward_as<F: Factor, V: Stored<F>>(
             });
         });
     };
-    let of_inputs = match needs_inputs {
+    let of_inputs = match needed.inputs {
         true => Some(filled::<V>(&convolution.input_shape(images), &mut compute)?),
         false => {
             compute(&mut []);
             None
         }
     };
+    if !needed.parameters {
+        return Ok(Gradients { inputs: of_inputs, parameters: None });
+    }
     let mut sums = all_sums.into_iter();
     let mut total = sums.next().unwrap_or_else(|| ParameterGradients::zeros::<F>(convolution));
     sums.for_each(|sums| total.add(&sums));
     let of_weight = filled::<f32>(&weight.size(), |weights| total.weights::<F>(convolution, weights))?;
-    Ok(Gradients { inputs: of_inputs, weight: of_weight, bias: Tensor::from_slice(&total.biases) })
+    let of_bias = Tensor::from_slice(&total.biases);
+    Ok(Gradients { inputs: of_inputs, parameters: Some([of_weight, of_bias]) })
 }

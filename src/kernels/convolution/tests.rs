@@ -24,6 +24,8 @@ fn convolution(shape: [usize; 3], filters: usize, [size, stride, padding]: [usiz
     Convolution { height, width, channels, filters, size, stride, padding, relu: false, pool: 1 }
 }
 
+const ALL: Needed = Needed { inputs: true, parameters: true };
+
 struct Case {
     inputs: Tensor,
     weight: Tensor,
@@ -72,11 +74,16 @@ impl Case {
         let inputs = by_pixels(&self.inputs).to_kind(V::KIND);
         let convolved = forward_as::<F, V>(c, &inputs, &self.weight, &self.bias).unwrap();
         let gradients = by_pixels(&self.gradients).to_kind(V::KIND);
-        let all = backward_as::<F, V>(c, &inputs, &convolved, &gradients, &self.weight, true).unwrap();
-        let without = backward_as::<F, V>(c, &inputs, &convolved, &gradients, &self.weight, false).unwrap();
-        assert!(without.inputs.is_none() && without.weight == all.weight && without.bias == all.bias);
+        let backward =
+            |needed| backward_as::<F, V>(c, &inputs, &convolved, &gradients, &self.weight, needed).unwrap();
+        let all = backward(ALL);
+        let of_parameters = backward(Needed { inputs: false, ..ALL });
+        assert!(of_parameters.inputs.is_none() && of_parameters.parameters == all.parameters);
+        let of_inputs = backward(Needed { parameters: false, ..ALL });
+        assert!(of_inputs.parameters.is_none() && of_inputs.inputs == all.inputs);
+        let [weight, bias] = all.parameters.unwrap();
         let by_channels = |tensor: &Tensor| tensor.permute([0, 3, 1, 2]).to_kind(Kind::Float);
-        [by_channels(&convolved.outputs), by_channels(&all.inputs.unwrap()), all.weight, all.bias]
+        [by_channels(&convolved.outputs), by_channels(&all.inputs.unwrap()), weight, bias]
     }
 }
 
@@ -187,8 +194,9 @@ fn the_number_of_threads_does_not_matter() {
         let compute = |threads| {
             with_threads(threads, || {
                 let convolved = forward(&c, &inputs, &case.weight, &case.bias).unwrap();
-                let all = backward(&c, &inputs, &convolved, &gradients, &case.weight, true).unwrap();
-                [convolved.outputs, all.inputs.unwrap(), all.weight, all.bias]
+                let all = backward(&c, &inputs, &convolved, &gradients, &case.weight, ALL).unwrap();
+                let [weight, bias] = all.parameters.unwrap();
+                [convolved.outputs, all.inputs.unwrap(), weight, bias]
             })
         };
         let one = compute(1);
@@ -230,7 +238,7 @@ fn tensors_that_do_not_fit_are_refused() {
     assert!(forward(&c, &inputs.transpose(1, 2), &case.weight, &case.bias).is_err(), "not contiguous");
     let convolved = forward(&c, &inputs, &case.weight, &case.bias).unwrap();
     let gradients = by_pixels(&case.gradients).narrow(0, 0, 1).contiguous();
-    assert!(backward(&c, &inputs, &convolved, &gradients, &case.weight, true).is_err());
+    assert!(backward(&c, &inputs, &convolved, &gradients, &case.weight, ALL).is_err());
 }
 
 #[test]

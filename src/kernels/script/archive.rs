@@ -1,4 +1,4 @@
-//! The container of TorchScript: a zip archive of stored files in one folder.
+//! The container of PyTorch's files: a zip archive of stored files in one folder.
 
 use anyhow::Result;
 use std::io::{Cursor, Write};
@@ -18,7 +18,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Begins one. Its first file is `data.pkl`, the pickled object tree.
+    /// Begins one. The first file of TorchScript is `data.pkl`, the pickled object tree.
     pub(crate) fn new() -> Archive {
         Archive { zip: ZipWriter::new(Cursor::new(Vec::new())) }
     }
@@ -32,9 +32,14 @@ impl Archive {
         Ok(self.zip.write_all(content)?)
     }
 
-    /// Adds what every archive has, and gives the bytes.
+    /// Adds what every archive of TorchScript has, and gives the bytes.
     pub(crate) fn finish(mut self) -> Result<Vec<u8>> {
         self.put("constants.pkl", b"\x80\x02).")?; // an empty tuple
+        self.finish_data()
+    }
+
+    /// Adds what an archive of tensors without code has, and gives the bytes.
+    pub(crate) fn finish_data(mut self) -> Result<Vec<u8>> {
         self.put("byteorder", b"little")?;
         self.put("version", FORMAT_VERSION)?;
         self.close()

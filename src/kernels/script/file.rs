@@ -32,6 +32,22 @@ impl ScriptFile {
     /// No zip archive, a damaged one, or one without code.
     pub(crate) fn of(bytes: Vec<u8>) -> Result<ScriptFile> {
         ensure!(bytes.starts_with(b"PK"), "is not TorchScript: not a zip archive");
+        let file = ScriptFile::archive(bytes)?;
+        if file.get("constants.pkl").is_none() || file.code().next().is_none() {
+            let what = match file.get("archive_format").is_some() || file.has_graph() {
+                true => "is a program of torch.export",
+                false => "holds weights without code, as torch.save writes them",
+            };
+            bail!("{what}, not TorchScript, as torch.jit.save writes it");
+        }
+        Ok(file)
+    }
+
+    /// The same for any archive of PyTorch's.
+    ///
+    /// # Errors
+    /// No zip archive, or a damaged one.
+    pub(crate) fn archive(bytes: Vec<u8>) -> Result<ScriptFile> {
         let mut archive =
             ZipArchive::new(Cursor::new(bytes.as_slice())).context("is a cut or damaged zip archive")?;
         let mut entries = Vec::new();
@@ -56,15 +72,7 @@ impl ScriptFile {
                 entries.push((below.to_string(), content));
             }
         }
-        let file = ScriptFile { bytes, entries };
-        if file.get("constants.pkl").is_none() || file.code().next().is_none() {
-            let what = match file.get("archive_format").is_some() || file.has_graph() {
-                true => "is a program of torch.export",
-                false => "holds weights without code, as torch.save writes them",
-            };
-            bail!("{what}, not TorchScript, as torch.jit.save writes it");
-        }
-        Ok(file)
+        Ok(ScriptFile { bytes, entries })
     }
 
     fn has_graph(&self) -> bool {

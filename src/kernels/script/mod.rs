@@ -3,6 +3,7 @@
 pub(crate) mod archive;
 pub(crate) mod file;
 pub(crate) mod pickle;
+pub(crate) mod stored;
 pub(crate) mod unpickle;
 
 use anyhow::{Error, anyhow};

@@ -48,6 +48,11 @@ impl Pickle {
 
     /// A contiguous float32 tensor whose values are in the file of that name.
     pub(crate) fn tensor(&mut self, file: &str, shape: &[i64], is_trainable: bool) {
+        self.tensor_of("FloatStorage", file, shape, is_trainable);
+    }
+
+    /// The same for values of another type, which that class of PyTorch's holds.
+    pub(crate) fn tensor_of(&mut self, storage_class: &str, file: &str, shape: &[i64], is_trainable: bool) {
         let mut strides = vec![1; shape.len()];
         for axis in (1..shape.len()).rev() {
             strides[axis - 1] = strides[axis] * shape[axis];
@@ -56,7 +61,7 @@ impl Pickle {
         self.tuple(|arguments| {
             arguments.tuple(|storage| {
                 storage.text("storage");
-                storage.global("torch", "FloatStorage");
+                storage.global("torch", storage_class);
                 storage.text(file);
                 storage.text("cpu"); // where it was; a loader's map_location decides where it goes
                 storage.integer(shape.iter().product());
@@ -72,11 +77,17 @@ impl Pickle {
         self.bytes.push(b'R');
     }
 
+    /// An empty dictionary.
+    pub(crate) fn empty_dictionary(&mut self) {
+        self.bytes.push(b'}');
+    }
+
     fn global(&mut self, module: &str, name: &str) {
         self.bytes.extend(format!("c{module}\n{name}\n").as_bytes());
     }
 
-    fn tuple(&mut self, items: impl FnOnce(&mut Pickle)) {
+    /// A tuple.
+    pub(crate) fn tuple(&mut self, items: impl FnOnce(&mut Pickle)) {
         self.bytes.push(b'(');
         items(self);
         self.bytes.push(b't');

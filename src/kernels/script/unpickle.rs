@@ -1,5 +1,5 @@
-//! The object tree of a TorchScript file, read back from its pickle: as much of the format as libtorch writes.
-//! Nothing in it is run.
+//! The object tree of a TorchScript file, read back from its pickle, and dictionaries of tensors that `torch.save`
+//! wrote: as much of the format as PyTorch writes for them. Nothing in it is run.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::rc::Rc;
@@ -29,6 +29,8 @@ pub(crate) enum Value {
     Tensor(Rc<StoredTensor>),
     /// An object.
     Object(Rc<Object>),
+    /// What a dictionary has under keys that are texts.
+    Dictionary(Rc<Vec<(String, Value)>>),
     /// Anything else.
     Other,
 }
@@ -66,6 +68,17 @@ pub(crate) struct StoredTensor {
 /// # Errors
 /// Bytes that libtorch would not have written.
 pub(crate) fn object(bytes: &[u8]) -> Result<Rc<Object>> {
+    match value(bytes)? {
+        Value::Object(root) => Ok(root),
+        _ => bail!("data.pkl holds no object"),
+    }
+}
+
+/// The value that a pickle holds.
+///
+/// # Errors
+/// Bytes that PyTorch would not have written for a module or for tensors.
+pub(crate) fn value(bytes: &[u8]) -> Result<Value> {
     let mut reader = Reader { bytes, place: 0, stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
     reader.read().with_context(|| format!("byte {} of data.pkl", reader.place))
 }
@@ -80,14 +93,11 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self) -> Result<Rc<Object>> {
+    fn read(&mut self) -> Result<Value> {
         ensure!(self.take(2)? == [0x80, 2], "is not a pickle of protocol 2");
         loop {
             match self.byte()? {
-                b'.' => {
-                    let Some((Value::Object(root), _)) = self.stack.pop() else { bail!("holds no object") };
-                    return Ok(root);
-                }
+                b'.' => return Ok(self.pop()?.0),
                 b'(' => self.marks.push(self.stack.len()),
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
@@ -128,7 +138,8 @@ impl Reader<'_> {
                     self.take(8)?;
                     self.push(Value::Other);
                 }
-                b'N' | b'}' => self.push(Value::Other),
+                b'N' => self.push(Value::Other),
+                b'}' => self.push(Value::Dictionary(Rc::default())),
                 b']' | b')' => self.push(Value::List(Rc::default())),
                 0x88 | 0x89 => self.push(Value::Boolean(self.place - 1)),
                 b't' => {
@@ -143,13 +154,13 @@ impl Reader<'_> {
                 b'a' => {
                     self.pop()?;
                 }
-                // Lists and dictionaries hold no module.
+                // Lists hold no module.
                 b'e' => {
                     self.since_mark()?;
                 }
                 b's' => {
-                    self.pop()?;
-                    self.pop()?;
+                    let (value, key) = (self.pop()?, self.pop()?);
+                    self.set(vec![key, value])?;
                 }
                 b'u' => {
                     let is_state = self.is_state()?;
@@ -157,6 +168,8 @@ impl Reader<'_> {
                     if is_state {
                         self.pop()?;
                         self.push_list(items)?;
+                    } else {
+                        self.set(items)?;
                     }
                 }
                 0x81 => {
@@ -243,9 +256,32 @@ impl Reader<'_> {
         Ok(matches!(below, Some((Value::Object(object), _)) if object.fields.is_empty()))
     }
 
+    /// Adds keys and values, one after the other, to the dictionary on top.
+    fn set(&mut self, items: Vec<(Value, usize)>) -> Result<()> {
+        let (dictionary, depth) = self.pop()?;
+        let Value::Dictionary(mut known) = dictionary else {
+            self.stack.push((dictionary, depth));
+            return Ok(());
+        };
+        let depth = items.iter().map(|(_, below)| below + 1).fold(depth, usize::max);
+        ensure!(depth <= MAX_DEPTH, "has objects within objects, too deep");
+        let pairs = items.chunks_exact(2).filter_map(|pair| match &pair[0].0 {
+            Value::Text(key) => Some((key.clone(), pair[1].0.clone())),
+            _ => None,
+        });
+        Rc::make_mut(&mut known).extend(pairs);
+        self.stack.push((Value::Dictionary(known), depth));
+        Ok(())
+    }
+
     /// Gives an object its fields.
     fn build(&mut self) -> Result<()> {
-        let ((state, depth), (object, _)) = (self.pop()?, self.pop()?);
+        let ((state, depth), (object, of_object)) = (self.pop()?, self.pop()?);
+        if let Value::Dictionary(_) = object {
+            // What Python notes beside its content.
+            self.stack.push((object, of_object));
+            return Ok(());
+        }
         let Value::Object(object) = object else { bail!("gives fields to what is no object") };
         let fields = match state {
             Value::List(items) => items
@@ -310,8 +346,12 @@ fn called(function: &Value, arguments: &Value) -> Result<Value> {
     let (Value::Global(function), Value::List(arguments)) = (function, arguments) else {
         bail!("calls what is no function")
     };
-    if function != "torch._utils._rebuild_tensor_v2" {
-        return Ok(Value::Other);
+    match (function.as_str(), &arguments[..]) {
+        ("torch._utils._rebuild_tensor_v2", _) => {}
+        // What comes after the tensor are flags and hooks.
+        ("torch._utils._rebuild_parameter", [tensor @ Value::Tensor(_), ..]) => return Ok(tensor.clone()),
+        ("collections.OrderedDict", []) => return Ok(Value::Dictionary(Rc::default())),
+        _ => return Ok(Value::Other),
     }
     let [Value::Storage(storage), Value::Integer(offset), Value::List(size), Value::List(stride), ..] =
         &arguments[..]

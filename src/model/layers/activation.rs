@@ -1,11 +1,11 @@
 //! The activations: functions without parameters, of each value alone or, for softmax, of all classes.
 
-use super::{Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
+use super::{AtenArgument, AtenOperator, Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use tch::{Device, Tensor};
 
-/// An activation; `torchscript` is an expression over `x`, `onnx` an operator.
+/// An activation; `torchscript` is an expression over `x`, `aten` and `onnx` are operators.
 #[derive(Clone, Debug)]
 struct Activation {
     keyword: &'static str,
@@ -13,6 +13,7 @@ struct Activation {
     function: fn(&Tensor) -> Tensor,
     derivative: Option<Derivative>,
     torchscript: &'static str,
+    aten: &'static str,
     onnx: &'static str,
 }
 
@@ -31,6 +32,7 @@ const RELU_LAYER: Activation = Activation {
     function: Tensor::relu,
     derivative: Some(Derivative::OfOutputs(|gradients, y| y.threshold_backward(gradients, 0))),
     torchscript: "torch.relu(x)",
+    aten: "relu.default",
     onnx: "Relu",
 };
 
@@ -40,6 +42,7 @@ const TANH_LAYER: Activation = Activation {
     function: Tensor::tanh,
     derivative: Some(Derivative::OfOutputs(Tensor::tanh_backward)),
     torchscript: "torch.tanh(x)",
+    aten: "tanh.default",
     onnx: "Tanh",
 };
 
@@ -49,6 +52,7 @@ const SIGMOID_LAYER: Activation = Activation {
     function: Tensor::sigmoid,
     derivative: Some(Derivative::OfOutputs(Tensor::sigmoid_backward)),
     torchscript: "torch.sigmoid(x)",
+    aten: "sigmoid.default",
     onnx: "Sigmoid",
 };
 
@@ -59,6 +63,7 @@ const GELU_LAYER: Activation = Activation {
     function: |x| x.gelu("none"),
     derivative: Some(Derivative::OfInputs(|gradients, x| x.gelu_backward(gradients, "none"))),
     torchscript: "torch.gelu(x)",
+    aten: "gelu.default",
     onnx: "Gelu",
 };
 
@@ -68,6 +73,7 @@ const SOFTMAX_LAYER: Activation = Activation {
     function: |x| x.softmax(-1, None),
     derivative: None,
     torchscript: "torch.softmax(x, -1)",
+    aten: "softmax.int",
     onnx: "Softmax",
 };
 
@@ -137,6 +143,12 @@ impl Layer for Activation {
 
     fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         vec![OnnxOperator { name: self.onnx, attributes: Vec::new() }]
+    }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let last = ("dim", AtenArgument::Integer(-1));
+        let arguments = if self.keyword == SOFTMAX_LAYER.keyword { vec![last] } else { Vec::new() };
+        vec![AtenOperator { arguments, ..AtenOperator::of_values(self.aten) }]
     }
 }
 

@@ -12,6 +12,7 @@ pub struct ByAutograd {
     parameters: Vec<Tensor>,
     /// Those that are trained.
     trained: Vec<usize>,
+    is_frozen: bool,
     used: Option<Recorded>,
 }
 
@@ -28,7 +29,7 @@ impl ByAutograd {
     pub fn new(layer: Arc<dyn Layer>, input: &[i64], parameters: Vec<Tensor>) -> ByAutograd {
         let kinds = layer.parameters(input).into_iter().enumerate();
         let trained = kinds.filter(|(_, parameter)| parameter.is_trainable).map(|(index, _)| index).collect();
-        ByAutograd { layer, parameters, trained, used: None }
+        ByAutograd { layer, parameters, trained, is_frozen: false, used: None }
     }
 
     fn apply(&self, inputs: &Tensor, parameters: &[Tensor], train: bool) -> Result<Tensor> {
@@ -44,6 +45,16 @@ impl ByAutograd {
 }
 
 impl LayerGradients for ByAutograd {
+    fn is_random(&self) -> bool {
+        // Which layers draw numbers is not known here.
+        self.parameters.is_empty()
+    }
+
+    fn freeze(&mut self) {
+        self.is_frozen = true;
+        self.trained.clear();
+    }
+
     fn infer(&self, inputs: Tensor) -> Result<Tensor> {
         self.apply(&inputs, &self.parameters, false)
     }
@@ -54,7 +65,7 @@ impl LayerGradients for ByAutograd {
         for &index in &self.trained {
             parameters[index] = parameters[index].f_detach()?.set_requires_grad(true);
         }
-        let outputs = tch::with_grad(|| self.apply(&inputs, &parameters, true))?;
+        let outputs = tch::with_grad(|| self.apply(&inputs, &parameters, !self.is_frozen))?;
         let trained = self.trained.iter().map(|&index| parameters[index].shallow_clone()).collect();
         let values = outputs.f_detach()?;
         self.used = Some(Recorded { inputs, trained, outputs });

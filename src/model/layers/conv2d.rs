@@ -1,7 +1,10 @@
 //! The convolution of images.
 
-use super::{Attribute, Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
-use crate::kernels::convolution::{self, Convolution, Convolved};
+use super::{
+    AtenArgument, AtenOperator, Attribute, Fusible, Gradients, Layer, LayerGradients, LayerKind,
+    OnnxOperator, Parameter,
+};
+use crate::kernels::convolution::{self, Convolution, Convolved, Needed};
 use crate::kernels::has_own_code;
 use crate::kernels::pooling::MAX_SIDE;
 use anyhow::{Context, Result, bail};
@@ -157,7 +160,7 @@ impl Layer for Conv2d {
             relu: false,
             pool: 1,
         };
-        Ok(Some(Box::new(Conv2dGradients { convolution, weight, bias, used: None })))
+        Ok(Some(Box::new(Conv2dGradients { convolution, weight, bias, is_frozen: false, used: None })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -175,6 +178,16 @@ impl Layer for Conv2d {
         ];
         vec![OnnxOperator { name: "Conv", attributes }]
     }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let arguments = vec![
+            ("weight", AtenArgument::Parameter(0)),
+            ("bias", AtenArgument::Parameter(1)),
+            ("stride", AtenArgument::Integers(vec![self.stride; 2])),
+            ("padding", AtenArgument::Integers(vec![self.padding(); 2])),
+        ];
+        vec![AtenOperator { name: "conv2d.default", values: "input", arguments }]
+    }
 }
 
 #[derive(Debug)]
@@ -182,11 +195,16 @@ struct Conv2dGradients {
     convolution: Convolution,
     weight: Tensor,
     bias: Tensor,
+    is_frozen: bool,
     /// The inputs and outputs of the last forward pass.
     used: Option<(Tensor, Convolved)>,
 }
 
 impl LayerGradients for Conv2dGradients {
+    fn freeze(&mut self) {
+        self.is_frozen = true;
+    }
+
     fn fuse(&mut self, next: Fusible) -> bool {
         match next {
             // In any order: of the maxima, those below 0 become 0, too.
@@ -218,9 +236,10 @@ impl LayerGradients for Conv2dGradients {
             &convolved,
             &outputs.f_contiguous()?,
             &self.weight,
-            needs_inputs,
+            Needed { inputs: needs_inputs, parameters: !self.is_frozen },
         )?;
-        Ok(Gradients { inputs: gradients.inputs, parameters: vec![gradients.weight, gradients.bias] })
+        let parameters = gradients.parameters.map_or_else(Vec::new, Vec::from);
+        Ok(Gradients { inputs: gradients.inputs, parameters })
     }
 }
 

@@ -1,6 +1,9 @@
 //! The fully connected layer.
 
-use super::{Attribute, Gradients, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter};
+use super::{
+    AtenArgument, AtenOperator, Attribute, Gradients, InputKind, Layer, LayerGradients, LayerKind,
+    OnnxOperator, Parameter,
+};
 use crate::kernels::matmul::{linear, matmul};
 use anyhow::{Result, bail};
 use std::sync::Arc;
@@ -69,7 +72,7 @@ impl Layer for Dense {
         _: Device,
     ) -> Result<Option<Box<dyn LayerGradients>>> {
         let [weight, bias] = super::parameters(parameters)?;
-        Ok(Some(Box::new(DenseGradients { weight, bias, used: None })))
+        Ok(Some(Box::new(DenseGradients { weight, bias, is_frozen: false, used: None })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -78,6 +81,11 @@ impl Layer for Dense {
 
     fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         vec![OnnxOperator { name: "Gemm", attributes: vec![("transB", Attribute::Integer(1))] }]
+    }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let arguments = vec![("weight", AtenArgument::Parameter(0)), ("bias", AtenArgument::Parameter(1))];
+        vec![AtenOperator { name: "linear.default", values: "input", arguments }]
     }
 }
 
@@ -99,13 +107,19 @@ impl Dense {
 struct DenseGradients {
     weight: Tensor,
     bias: Tensor,
+    is_frozen: bool,
     /// The inputs of the last forward pass, and the weights in their type.
     used: Option<(Tensor, Tensor)>,
 }
 
 impl LayerGradients for DenseGradients {
+    fn freeze(&mut self) {
+        self.is_frozen = true;
+    }
+
     fn infer(&self, inputs: Tensor) -> Result<Tensor> {
-        linear(&inputs, &self.weight, &self.bias)
+        let kind = inputs.kind();
+        linear(&inputs, &self.weight.f_to_kind(kind)?, &self.bias.f_to_kind(kind)?)
     }
 
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
@@ -118,9 +132,14 @@ impl LayerGradients for DenseGradients {
 
     fn backward(&mut self, outputs: Tensor, needs_inputs: bool) -> Result<Gradients> {
         let Some((inputs, weight)) = self.used.take() else { bail!("there was no forward pass") };
-        let of_weight = matmul(&outputs.tr(), &inputs)?;
-        let of_bias = outputs.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?;
-        let of_inputs = needs_inputs.then(|| matmul(&outputs, &weight)).transpose()?;
-        Ok(Gradients { inputs: of_inputs, parameters: vec![of_weight, of_bias] })
+        let parameters = match self.is_frozen {
+            true => Vec::new(),
+            false => {
+                let of_weight = matmul(&outputs.tr(), &inputs)?;
+                vec![of_weight, outputs.f_sum_dim_intlist(&[0i64][..], false, Kind::Float)?]
+            }
+        };
+        let inputs = needs_inputs.then(|| matmul(&outputs, &weight)).transpose()?;
+        Ok(Gradients { inputs, parameters })
     }
 }

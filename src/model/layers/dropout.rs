@@ -1,7 +1,7 @@
 //! Dropout (Srivastava et al., 2014), inverted: while training, each value is set to 0 with probability
 //! P and the others are scaled by 1 / (1 - P); otherwise values pass unchanged.
 
-use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
+use super::{AtenOperator, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use crate::kernels::has_own_code;
 use crate::kernels::mask::{draw_kept, drop_values};
 use anyhow::{Context, Result};
@@ -65,6 +65,10 @@ impl Layer for Dropout {
     fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         Vec::new()
     }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        Vec::new()
+    }
 }
 
 #[derive(Debug)]
@@ -83,6 +87,10 @@ enum Dropped {
 }
 
 impl LayerGradients for DropoutGradients {
+    fn is_random(&self) -> bool {
+        true
+    }
+
     fn infer(&self, inputs: Tensor) -> Result<Tensor> {
         Ok(inputs)
     }

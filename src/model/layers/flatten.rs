@@ -1,6 +1,6 @@
 //! From images to rows of values.
 
-use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
+use super::{AtenArgument, AtenOperator, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator};
 use anyhow::Result;
 use std::sync::Arc;
 use tch::{Device, Tensor};
@@ -51,6 +51,11 @@ impl Layer for Flatten {
     fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         // Axis 1 is the standard's default.
         vec![OnnxOperator { name: "Flatten", attributes: Vec::new() }]
+    }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let arguments = vec![("start_dim", AtenArgument::Integer(1))];
+        vec![AtenOperator { arguments, ..AtenOperator::of_values("flatten.using_ints") }]
     }
 }
 

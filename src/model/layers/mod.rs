@@ -92,6 +92,10 @@ pub trait Layer: Debug + Send + Sync {
     /// The layer as operators of ONNX in inference, one after another, for samples of that input shape; none
     /// if it passes values unchanged then. The layer's parameters are shared out evenly, in their order.
     fn onnx(&self, input: &[i64]) -> Vec<OnnxOperator>;
+
+    /// The layer as operators of PyTorch in inference, one after another, for samples of that input shape; none if it
+    /// passes values unchanged then.
+    fn aten(&self, input: &[i64]) -> Vec<AtenOperator>;
 }
 
 /// The shape that a layer needs its input in.
@@ -125,6 +129,14 @@ pub trait LayerGradients: Debug {
     fn takes_float32(&self) -> bool {
         false
     }
+
+    /// Whether outputs in training differ from those in inference even if no parameter is trained.
+    fn is_random(&self) -> bool {
+        false
+    }
+
+    /// The parameters are not trained: their gradients may be left out, and running values do not move.
+    fn freeze(&mut self) {}
 
     /// Does from now on what the next layer would do, too. False if it cannot.
     fn fuse(&mut self, _next: Fusible) -> bool {
@@ -177,9 +189,20 @@ pub fn append(
     path: &nn::Path,
     input: &[i64],
 ) -> Result<nn::SequentialT> {
-    let parameters = layer.parameters(input);
-    let parameters = parameters.iter().map(|parameter| parameter.create(path)).collect::<Result<Vec<_>>>()?;
-    Ok(sequence.add_fn_t(move |values, train| layer.apply(values, &parameters, train)))
+    let kinds = layer.parameters(input);
+    let tensors = kinds.iter().map(|parameter| parameter.create(path)).collect::<Result<Vec<_>>>()?;
+    Ok(sequence.add_fn_t(move |values, train| {
+        layer.apply(values, &tensors, train && !are_frozen(&kinds, tensors.iter()))
+    }))
+}
+
+/// Whether a layer has parameters that the optimizer could move, and moves none of them. Such a layer computes in
+/// training as it does otherwise.
+pub fn are_frozen<'a>(kinds: &[Parameter], tensors: impl Iterator<Item = &'a Tensor>) -> bool {
+    let trainable = || kinds.iter().filter(|kind| kind.is_trainable);
+    let mut moved =
+        kinds.iter().zip(tensors).filter(|(kind, tensor)| kind.is_trainable && tensor.requires_grad());
+    trainable().next().is_some() && moved.next().is_none()
 }
 
 /// The parameters of a layer that has `N`.
@@ -204,6 +227,39 @@ pub struct OnnxOperator {
     pub name: &'static str,
     /// Attributes that differ from the standard's defaults.
     pub attributes: Vec<(&'static str, Attribute)>,
+}
+
+/// An operator of PyTorch. Its first argument are the layer's inputs, or the outputs of the operator before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AtenOperator {
+    /// Its name and overload in the namespace `aten`: `linear.default`.
+    pub name: &'static str,
+    /// The name of the first argument.
+    pub values: &'static str,
+    /// The others by name.
+    pub arguments: Vec<(&'static str, AtenArgument)>,
+}
+
+impl AtenOperator {
+    /// One that only takes values.
+    fn of_values(name: &'static str) -> AtenOperator {
+        AtenOperator { name, values: "self", arguments: Vec::new() }
+    }
+}
+
+/// The value of an argument of an [`AtenOperator`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum AtenArgument {
+    /// A parameter of the layer, by its index.
+    Parameter(usize),
+    /// A whole number.
+    Integer(i64),
+    /// A list of whole numbers.
+    Integers(Vec<i64>),
+    /// A real number.
+    Real(f64),
+    /// A truth value.
+    Boolean(bool),
 }
 
 /// The value of an attribute of an [`OnnxOperator`].

@@ -1,8 +1,8 @@
 //! Normalisation: of each channel or feature over a batch, or of each sample.
 
 use super::{
-    Attribute, ByAutograd, Fusible, Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter,
-    by_pixels,
+    AtenArgument, AtenOperator, Attribute, ByAutograd, Fusible, Gradients, Layer, LayerGradients, LayerKind,
+    OnnxOperator, Parameter, by_pixels,
 };
 use crate::kernels::has_own_code;
 use crate::kernels::normalization::batch::{self, BatchStatistics, Channels};
@@ -101,7 +101,8 @@ impl Layer for BatchNormalization {
         let copies = parameters.iter().map(Tensor::shallow_clone).collect();
         let by_running_values = ByAutograd::new(Arc::new(self.clone()), input, copies);
         let parameters = super::parameters(parameters)?;
-        Ok(Some(Box::new(BatchGradients { parameters, relu: false, used: None, by_running_values })))
+        let (relu, is_frozen) = (false, false);
+        Ok(Some(Box::new(BatchGradients { parameters, relu, is_frozen, used: None, by_running_values })))
     }
 
     fn torchscript(&self, _: &[i64]) -> String {
@@ -114,6 +115,20 @@ impl Layer for BatchNormalization {
     fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         let attributes = vec![("epsilon", Attribute::Real(EPSILON as f32))];
         vec![OnnxOperator { name: "BatchNormalization", attributes }]
+    }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let arguments = vec![
+            ("weight", AtenArgument::Parameter(0)),
+            ("bias", AtenArgument::Parameter(1)),
+            ("running_mean", AtenArgument::Parameter(2)),
+            ("running_var", AtenArgument::Parameter(3)),
+            ("training", AtenArgument::Boolean(false)),
+            ("momentum", AtenArgument::Real(MOMENTUM)),
+            ("eps", AtenArgument::Real(EPSILON)),
+            ("cudnn_enabled", AtenArgument::Boolean(true)),
+        ];
+        vec![AtenOperator { name: "batch_norm.default", values: "input", arguments }]
     }
 }
 
@@ -162,6 +177,16 @@ impl Layer for LayerNormalization {
         let attributes = vec![("axis", Attribute::Integer(1)), ("epsilon", Attribute::Real(EPSILON as f32))];
         vec![OnnxOperator { name: "LayerNormalization", attributes }]
     }
+
+    fn aten(&self, input: &[i64]) -> Vec<AtenOperator> {
+        let arguments = vec![
+            ("normalized_shape", AtenArgument::Integers(input.to_vec())),
+            ("weight", AtenArgument::Parameter(0)),
+            ("bias", AtenArgument::Parameter(1)),
+            ("eps", AtenArgument::Real(EPSILON)),
+        ];
+        vec![AtenOperator { name: "layer_norm.default", values: "input", arguments }]
+    }
 }
 
 #[derive(Debug)]
@@ -169,6 +194,7 @@ struct BatchGradients {
     /// Weight, bias, running mean and running variance.
     parameters: [Tensor; 4],
     relu: bool,
+    is_frozen: bool,
     used: Option<Normalized>,
     /// For a batch with one value in a channel.
     by_running_values: ByAutograd,
@@ -180,6 +206,8 @@ enum Normalized {
     Batch(Tensor, BatchStatistics),
     /// With the outputs.
     RunningValues(Tensor),
+    /// As in inference, with the outputs.
+    Frozen(Tensor),
 }
 
 impl BatchGradients {
@@ -202,7 +230,23 @@ impl BatchGradients {
     }
 }
 
+impl BatchGradients {
+    /// The gradients of the inputs from those of the outputs of [`LayerGradients::infer`].
+    fn through_inference(&self, values: &Tensor, outputs: &Tensor) -> Result<Tensor> {
+        let [weight, _, _, variance] = &self.parameters;
+        let slopes = weight.f_div(&variance.f_add_scalar(EPSILON)?.f_sqrt()?)?;
+        let gradients =
+            if self.relu { values.f_threshold_backward(outputs, 0)? } else { outputs.shallow_clone() };
+        // The channels come last, as they do in rows.
+        Ok(gradients.f_mul(&slopes)?.f_to_kind(outputs.kind())?)
+    }
+}
+
 impl LayerGradients for BatchGradients {
+    fn freeze(&mut self) {
+        self.is_frozen = true;
+    }
+
     fn fuse(&mut self, next: Fusible) -> bool {
         self.relu |= next == Fusible::Relu;
         next == Fusible::Relu
@@ -214,6 +258,11 @@ impl LayerGradients for BatchGradients {
     }
 
     fn forward(&mut self, inputs: Tensor) -> Result<Tensor> {
+        if self.is_frozen {
+            let outputs = self.infer(inputs)?;
+            self.used = Some(Normalized::Frozen(outputs.shallow_clone()));
+            return Ok(outputs);
+        }
         let count = inputs.numel() / self.parameters[0].numel();
         if count == 1 {
             let outputs = self.by_running_values.forward(inputs)?;
@@ -239,6 +288,9 @@ impl LayerGradients for BatchGradients {
                 self.by_running_values.backward(values.f_threshold_backward(&outputs, 0)?, needs_inputs)
             }
             Normalized::RunningValues(_) => self.by_running_values.backward(outputs, needs_inputs),
+            Normalized::Frozen(values) => {
+                Ok(Gradients::of_inputs(self.through_inference(&values, &outputs)?))
+            }
         }
     }
 }

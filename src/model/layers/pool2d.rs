@@ -2,7 +2,8 @@
 
 use super::conv2d::{image_shape, output_size};
 use super::{
-    Attribute, ByAutograd, Fusible, Gradients, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator,
+    AtenArgument, AtenOperator, Attribute, ByAutograd, Fusible, Gradients, InputKind, Layer, LayerGradients,
+    LayerKind, OnnxOperator,
 };
 use crate::kernels::{has_own_code, pooling};
 use anyhow::{Context, Result, bail};
@@ -130,6 +131,16 @@ impl Layer for Pool2d {
         };
         let size = || Attribute::Integers(vec![self.size; 2]);
         vec![OnnxOperator { name, attributes: vec![("kernel_shape", size()), ("strides", size())] }]
+    }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let name = match self.pool {
+            Pool::Maximum => "max_pool2d.default",
+            Pool::Average => "avg_pool2d.default",
+        };
+        let size = || AtenArgument::Integers(vec![self.size; 2]);
+        let arguments = vec![("kernel_size", size()), ("stride", size())];
+        vec![AtenOperator { arguments, ..AtenOperator::of_values(name) }]
     }
 }
 

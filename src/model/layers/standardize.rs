@@ -1,30 +1,45 @@
-//! Standardisation of the features of a table: by means and deviations that are found out before training.
+//! Standardisation of the features of a table or of the channels of images: by means and deviations that are found
+//! out before training, or given.
 
-use super::{Gradients, Layer, LayerGradients, LayerKind, OnnxOperator, Parameter, by_pixels};
+use super::conv2d::image_shape;
+use super::{
+    AtenArgument, AtenOperator, Gradients, InputKind, Layer, LayerGradients, LayerKind, OnnxOperator,
+    Parameter, by_pixels,
+};
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 use tch::nn::Init;
 use tch::{Device, Kind, Tensor};
 
 pub(super) const KIND: LayerKind =
-    LayerKind { keyword: "standardize", usage: "", example: "standardize", parse };
+    LayerKind { keyword: "standardize", usage: "[channels]", example: "standardize", parse };
 
 /// `standardize`: each value minus its mean and divided by its standard deviation, both those of the training
-/// samples. Training leaves them as they are.
+/// samples. `standardize channels` takes those of each channel of images. Training leaves them as they are.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standardize;
+pub struct Standardize {
+    /// Whether there is one mean for a channel, not one for a value.
+    pub by_channel: bool,
+}
+
+const BY_CHANNEL: &str = "channels";
 
 fn parse(arguments: &[&str]) -> Result<Arc<dyn Layer>, String> {
     match arguments {
-        [] => Ok(Arc::new(Standardize)),
-        _ => Err("takes no argument".to_string()),
+        [] => Ok(Arc::new(Standardize { by_channel: false })),
+        [BY_CHANNEL] => Ok(Arc::new(Standardize { by_channel: true })),
+        _ => Err(format!("takes no argument but {BY_CHANNEL}")),
     }
 }
 
 impl Standardize {
     fn all(&self, input: &[i64]) -> [Parameter; 2] {
-        let mean = Parameter::kept("mean", input.to_vec(), Init::Const(0.0));
-        [mean, Parameter::kept("deviation", input.to_vec(), Init::Const(1.0))]
+        let shape = match input {
+            [channels, _, _] if self.by_channel => vec![*channels, 1, 1],
+            _ => input.to_vec(),
+        };
+        let mean = Parameter::kept("mean", shape.clone(), Init::Const(0.0));
+        [mean, Parameter::kept("deviation", shape, Init::Const(1.0))]
     }
 }
 
@@ -37,8 +52,19 @@ impl Layer for Standardize {
         "Standardization"
     }
 
+    fn arguments(&self) -> String {
+        if self.by_channel { BY_CHANNEL.to_string() } else { String::new() }
+    }
+
+    fn input_kind(&self) -> InputKind {
+        if self.by_channel { InputKind::Images } else { InputKind::Anything }
+    }
+
     fn output_shape(&self, input: &[i64]) -> Result<Vec<i64>> {
         ensure!(!input.is_empty(), "there is nothing to standardise");
+        if self.by_channel {
+            image_shape(input, "it")?;
+        }
         Ok(input.to_vec())
     }
 
@@ -68,6 +94,14 @@ impl Layer for Standardize {
     fn onnx(&self, _: &[i64]) -> Vec<OnnxOperator> {
         // They have a parameter each.
         ["Sub", "Div"].map(|name| OnnxOperator { name, attributes: Vec::new() }).into()
+    }
+
+    fn aten(&self, _: &[i64]) -> Vec<AtenOperator> {
+        let by = |(index, name)| AtenOperator {
+            arguments: vec![("other", AtenArgument::Parameter(index))],
+            ..AtenOperator::of_values(name)
+        };
+        [(0, "sub.Tensor"), (1, "div.Tensor")].map(by).into()
     }
 }
 
@@ -109,7 +143,9 @@ mod tests {
     #[test]
     fn values_are_standardised_and_nothing_is_trained() {
         let variables = nn::VarStore::new(Device::Cpu);
-        let layer = layers::append(Arc::new(Standardize), nn::seq_t(), &variables.root(), &[2]).unwrap();
+        let layer =
+            layers::append(Arc::new(Standardize { by_channel: false }), nn::seq_t(), &variables.root(), &[2])
+                .unwrap();
         let built = variables.variables();
         let set = |name: &str, values: [f32; 2]| {
             no_grad(|| built[name].shallow_clone().copy_(&Tensor::from_slice(&values)))

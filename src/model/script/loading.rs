@@ -3,7 +3,6 @@
 use super::code;
 use super::preparation::by_pixels;
 use crate::kernels::script::archive::Archive;
-use crate::kernels::script::file::ScriptFile;
 use crate::kernels::script::torch_fault;
 use crate::kernels::script::unpickle::StoredTensor;
 use anyhow::{Result, ensure};
@@ -13,13 +12,16 @@ use tch::nn::VarStore;
 use tch::{CModule, Device, Kind, Tensor};
 
 /// The module of a file, with its buffers as parameters.
-pub fn load_module(file: &ScriptFile, device: Device) -> Result<CModule> {
+pub fn load_module<'a>(
+    entries: impl Iterator<Item = (&'a str, &'a [u8])>,
+    device: Device,
+) -> Result<CModule> {
     // The profiling executor computes other bits once it knows a network, and a resumed training would not know
     // it yet. Fused operators compute other bits than the layers.
     tch::jit::set_profiling_mode(false);
     tch::jit::set_tensor_expr_fuser_enabled(false);
     let mut archive = Archive::new();
-    for (name, content) in file.entries() {
+    for (name, content) in entries {
         if name.starts_with("code/") && name.ends_with(".py") {
             let text = std::str::from_utf8(content)?;
             archive.put(name, code::with_buffers_as_parameters(text).as_bytes())?;

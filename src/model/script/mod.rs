@@ -16,6 +16,8 @@ pub use fault::ScriptFault;
 pub use parts::{ScriptParts, traced_parts};
 pub use preparation::{Preparation, by_pixels};
 
+use super::freezing;
+use super::normalization::Normalization;
 use super::outline::OutlineRow;
 use crate::kernels::script::file::{ScriptFile, digest};
 use crate::kernels::script::torch_fault;
@@ -25,8 +27,11 @@ use parts::kept_entries;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use tch::nn::VarStore;
-use tch::{CModule, Device, IValue, Kind, Tensor};
+use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 use tree::Tree;
+
+/// True in a pickle.
+const TRUE: u8 = 0x88;
 
 /// Sizes of images that networks are made for, the commonest first.
 const COMMON_SIZES: [i64; 12] = [224, 32, 64, 28, 299, 256, 384, 128, 96, 160, 192, 512];
@@ -35,12 +40,17 @@ const COMMON_SIZES: [i64; 12] = [224, 32, 64, 28, 299, 256, 384, 128, 96, 160, 1
 struct Switched {
     module: CModule,
     is_training: Option<bool>,
+    /// If some modules stay in evaluation while the others train, the mode of `module` is never changed, and this is
+    /// another one over the same values for evaluation.
+    evaluation: Option<CModule>,
 }
 
 /// A TorchScript module that classifies.
 pub struct ScriptNetwork {
     module: RefCell<Switched>,
     tree: Tree,
+    /// The names of the parameters that are not trained though they could be.
+    frozen: BTreeSet<String>,
     /// Of a network's file: all but what the variables hold, by name.
     entries: Vec<(String, Vec<u8>)>,
     digest: String,
@@ -97,18 +107,19 @@ impl ScriptNetwork {
                  resumed may not be the same"
             ));
         }
-        let module = load_module(&file, variables.device())?;
+        let module = load_module(file.entries(), variables.device())?;
         let live = module.named_parameters().map_err(|fault| torch_fault(&fault))?;
         adopt(live, &tensors, variables)?;
         ensure!(!variables.trainable_variables().is_empty(), ScriptFault::NoParameters);
         let entries = kept_entries(&file, &tensors);
         let takes_pixels = tensors.values().any(|tensor| tensor.size.len() == 4);
         let mut network = ScriptNetwork {
-            module: RefCell::new(Switched { module, is_training: None }),
+            module: RefCell::new(Switched { module, is_training: None, evaluation: None }),
             tree,
+            frozen: BTreeSet::new(),
             entries,
             digest,
-            preparation: Preparation { channels: None },
+            preparation: Preparation::default(),
             sample_shape: sample_shape.to_vec(),
             classes: classes as i64,
             normalizes_batches,
@@ -167,6 +178,12 @@ impl ScriptNetwork {
 
     fn call(&self, inputs: &Tensor, train: bool) -> Result<IValue> {
         let mut switched = self.module.borrow_mut();
+        let inputs = [IValue::Tensor(inputs.shallow_clone())];
+        let fault = |fault: TchError| torch_fault(&fault);
+        if let Some(evaluation) = &switched.evaluation {
+            let module = if train { &switched.module } else { evaluation };
+            return module.forward_is(&inputs).map_err(fault);
+        }
         if switched.is_training != Some(train) {
             match train {
                 true => switched.module.f_set_train()?,
@@ -174,8 +191,77 @@ impl ScriptNetwork {
             }
             switched.is_training = Some(train);
         }
-        let output = switched.module.forward_is(&[IValue::Tensor(inputs.shallow_clone())]);
-        output.map_err(|fault| torch_fault(&fault))
+        switched.module.forward_is(&inputs).map_err(fault)
+    }
+
+    /// The shape of a sample before it is prepared.
+    pub fn sample_shape(&self) -> &[i64] {
+        &self.sample_shape
+    }
+
+    /// How channels are normalised before the network.
+    pub fn normalization(&self) -> Option<&Normalization> {
+        self.preparation.normalization.as_ref()
+    }
+
+    /// Normalises channels so.
+    pub fn set_normalization(&mut self, normalization: Normalization) {
+        self.preparation.normalization = Some(normalization);
+    }
+
+    /// Freezes the parameters that patterns name. If batches are normalised by some modules that are frozen, the
+    /// network is loaded anew, so that these stay in evaluation: `variables` are others then, with the same values.
+    ///
+    /// # Errors
+    /// A pattern that names no parameter; nothing left to train.
+    pub fn freeze(&mut self, patterns: &str, variables: &mut VarStore) -> Result<()> {
+        let built = variables.variables();
+        let is_parameter = |name: &str| {
+            self.frozen.contains(name) || built.get(name).is_some_and(|variable| variable.requires_grad())
+        };
+        let mut names = self.tree.root.names("");
+        names.retain(|name| is_parameter(name));
+        let mut frozen = freezing::frozen(patterns, &names)?;
+        frozen.extend(self.frozen.iter().cloned());
+        let is_frozen = |name: &str| is_parameter(name).then(|| frozen.contains(name));
+        let flags = self.tree.root.frozen_flags("", false, &is_frozen);
+        if self.normalizes_batches && !flags.is_empty() {
+            let fresh = VarStore::new(variables.device());
+            let switched = self.loaded_with(&flags, variables, &fresh)?;
+            self.module = RefCell::new(switched);
+            *variables = fresh;
+        }
+        let built = variables.variables();
+        for variable in frozen.iter().filter_map(|name| built.get(name)) {
+            let _ = variable.set_requires_grad(false);
+        }
+        self.frozen = frozen;
+        Ok(())
+    }
+
+    /// The network with its values, loaded anew: one for training, in which the modules with those flags are in
+    /// evaluation, and one in evaluation as a whole.
+    fn loaded_with(&self, flags: &[usize], variables: &VarStore, fresh: &VarStore) -> Result<Switched> {
+        let ScriptParts { mut pickle, files, .. } = self.parts(variables)?;
+        let load = |pickle: &[u8]| {
+            let files = files.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+            load_module(std::iter::once(("data.pkl", pickle)).chain(files), variables.device())
+        };
+        let tensors_of = |module: &CModule| module.named_parameters().map_err(|fault| torch_fault(&fault));
+        let evaluation = load(&pickle)?;
+        for place in self.tree.training_flags.iter().filter(|place| !flags.contains(place)) {
+            if let Some(flag) = pickle.get_mut(*place) {
+                *flag = TRUE;
+            }
+        }
+        let module = load(&pickle)?;
+        adopt(tensors_of(&module)?, &self.tree.root.tensors(), fresh)?;
+        let values = fresh.variables();
+        for (name, mut tensor) in tensors_of(&evaluation)? {
+            let value = values.get(&name).with_context(|| format!("there is no variable {name}"))?;
+            tensor.f_set_data(&value.f_detach()?)?;
+        }
+        Ok(Switched { module, is_training: None, evaluation: Some(evaluation) })
     }
 
     /// How many samples it computes at once when it keeps nothing for gradients.
@@ -188,7 +274,7 @@ impl ScriptNetwork {
     /// # Errors
     /// Variables that were changed to another kind or shape.
     pub fn parts(&self, variables: &VarStore) -> Result<ScriptParts> {
-        ScriptParts::of(&self.tree, &self.entries, variables, self.preparation, &self.digest)
+        ScriptParts::of(&self.tree, &self.entries, variables, self.preparation.clone(), &self.digest)
     }
 
     /// Finds out how samples are given to it, and that it gives what it should.
@@ -198,7 +284,7 @@ impl ScriptNetwork {
         let ways: &[Option<i64>] = if sample_shape.len() == 2 { &[Some(1), Some(3)] } else { &[None] };
         let mut refusal = None;
         for &channels in ways {
-            self.preparation = Preparation { channels };
+            self.preparation = Preparation { channels, normalization: None };
             match self.forward(&trial(sample_shape, device)?, false) {
                 Ok(outputs) => {
                     self.check_outputs(&outputs)?;
@@ -213,7 +299,7 @@ impl ScriptNetwork {
                 Err(fault) => refusal = refusal.or(Some(fault)),
             }
         }
-        let given = Preparation { channels: ways[0] }.shape(sample_shape);
+        let given = Preparation { channels: ways[0], normalization: None }.shape(sample_shape);
         let fault = ScriptFault::OtherSamples { takes: self.taken(&given, device), given };
         Err(refusal.unwrap_or_else(|| anyhow!("libtorch refuses")).context(fault))
     }

@@ -101,14 +101,7 @@ pub fn traced_parts(bytes: Vec<u8>) -> Result<ScriptParts> {
     let mut files = kept_entries(&file, &BTreeMap::new());
     let place = files.iter().position(|(name, _)| name == "data.pkl").context("has no data.pkl")?;
     let (_, pickle) = files.swap_remove(place);
-    Ok(ScriptParts {
-        class,
-        pickle,
-        files,
-        weight: None,
-        preparation: Preparation { channels: None },
-        digest,
-    })
+    Ok(ScriptParts { class, pickle, files, weight: None, preparation: Preparation::default(), digest })
 }
 
 /// What of a file the variables do not hold: code, constants, tensors that are neither parameters nor buffers.

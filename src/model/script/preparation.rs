@@ -1,14 +1,17 @@
 //! What happens to samples before a network from elsewhere takes them: in training, in use, and in the code of
 //! an exported model.
 
+use crate::model::normalization::Normalization;
 use anyhow::Result;
 use tch::Tensor;
 
 /// From samples [n, ...], scaled, to what the network takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Preparation {
     /// Grey images [n, h, w] become [n, channels, h, w], all channels alike. Others stay as they are.
     pub channels: Option<i64>,
+    /// Of the channels, after that.
+    pub normalization: Option<Normalization>,
 }
 
 impl Preparation {
@@ -22,20 +25,30 @@ impl Preparation {
     /// # Errors
     /// A fault of the device.
     pub fn apply(&self, samples: &Tensor) -> Result<Tensor> {
-        Ok(match self.channels {
+        let images = match self.channels {
             None => samples.shallow_clone(),
             Some(channels) => samples.f_unsqueeze(1)?.f_expand([-1, channels, -1, -1], false)?,
-        })
+        };
+        let Some(Normalization { mean, deviation }) = &self.normalization else { return Ok(images) };
+        let [mean, deviation] = [mean, deviation].map(|values| -> Result<Tensor> {
+            Ok(Tensor::f_from_slice(values)?.f_view([-1, 1, 1])?.f_to_device(images.device())?)
+        });
+        Ok(images.f_sub(&mean?)?.f_div(&deviation?)?)
     }
 
-    /// The same in TorchScript: lines that make `x` of the scaled samples `scaled`.
+    /// The same in TorchScript: lines that make `x` of the scaled samples `scaled`. Mean and deviation are tensors
+    /// [channels, 1, 1] of the module.
     pub fn torchscript(&self) -> String {
-        match self.channels {
+        let mut code = match self.channels {
             None => "    x = scaled\n".to_string(),
             Some(channels) => {
                 format!("    x = torch.expand(torch.unsqueeze(scaled, 1), [-1, {channels}, -1, -1])\n")
             }
+        };
+        if self.normalization.is_some() {
+            code += "    x = torch.div(torch.sub(x, self.mean), self.deviation)\n";
         }
+        code
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Module {
     /// Parameters and buffers, by their names in the module.
     tensors: Vec<(String, StoredTensor)>,
     children: Vec<(String, Module)>,
+    /// Where in `data.pkl` it is said to be in training.
+    training_flag: Option<usize>,
 }
 
 /// What is known of a file without running it.
@@ -64,7 +66,12 @@ impl Reading {
         let fields = self.classes.get(&object.class);
         let Fields { parameters, buffers } =
             fields.with_context(|| format!("has no code of its class {}", object.class))?.clone();
-        let mut module = Module { class: object.class.clone(), tensors: Vec::new(), children: Vec::new() };
+        let mut module = Module {
+            class: object.class.clone(),
+            tensors: Vec::new(),
+            children: Vec::new(),
+            training_flag: None,
+        };
         for (name, value) in &object.fields {
             match value {
                 Value::Tensor(tensor) if parameters.contains(name) || buffers.contains(name) => {
@@ -73,7 +80,10 @@ impl Reading {
                 Value::Object(child) if self.classes.contains_key(&child.class) => {
                     module.children.push((name.clone(), self.module(child)?));
                 }
-                Value::Boolean(place) if name == "training" => self.training_flags.push(*place),
+                Value::Boolean(place) if name == "training" => {
+                    self.training_flags.push(*place);
+                    module.training_flag = Some(*place);
+                }
                 _ => {}
             }
         }
@@ -99,6 +109,35 @@ impl Module {
         for (name, child) in &self.children {
             child.collect(&format!("{prefix}{name}."), found);
         }
+    }
+
+    /// The names of all tensors in the order of the modules.
+    pub fn names(&self, prefix: &str) -> Vec<String> {
+        let own = self.tensors.iter().map(|(name, _)| format!("{prefix}{name}"));
+        let below = self.children.iter().flat_map(|(name, child)| child.names(&format!("{prefix}{name}.")));
+        own.chain(below).collect()
+    }
+
+    /// The training flags of modules that are frozen: all of their own parameters are, or they have buffers only, in
+    /// a module whose parameters all are. `is_frozen` knows of parameters whether they are frozen.
+    pub fn frozen_flags(
+        &self,
+        prefix: &str,
+        is_in_frozen: bool,
+        is_frozen: &dyn Fn(&str) -> Option<bool>,
+    ) -> Vec<usize> {
+        let of = |names: Vec<String>| names.iter().filter_map(|name| is_frozen(name)).collect::<Vec<bool>>();
+        let own = of(self.tensors.iter().map(|(name, _)| format!("{prefix}{name}")).collect());
+        let is_whole =
+            |parameters: &[bool]| !parameters.is_empty() && parameters.iter().all(|frozen| *frozen);
+        let has_buffers_only = own.is_empty() && !self.tensors.is_empty();
+        let is_held = is_whole(&own) || has_buffers_only && is_in_frozen;
+        let all_below = is_whole(&of(self.names(prefix)));
+        let below = self
+            .children
+            .iter()
+            .flat_map(|(name, child)| child.frozen_flags(&format!("{prefix}{name}."), all_below, is_frozen));
+        self.training_flag.filter(|_| is_held).into_iter().chain(below).collect()
     }
 
     /// The modules below it as the rows of an outline: as deep as fits a page, each with all that is below it.

@@ -7,6 +7,7 @@ const TRAIN: &[(&str, &str)] = &[
     ("data_argument", "digits, mnist, fashion-mnist, kmnist, or a path to your data"),
     ("model", "mlp, cnn, a TOML file of layers, or a TorchScript file"),
     ("layers", "Layers of your own, such as 'dense 128, relu'"),
+    ("weights", "Start from the weights of a run or a file"),
     ("epochs", "Maximum number of epochs"),
     ("batch_size", "Images per batch"),
     ("learning_rate", "The learning rate, or auto"),

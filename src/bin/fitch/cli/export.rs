@@ -2,7 +2,7 @@
 
 use super::OneOf;
 use clap::Args;
-use fitch::export::onnx::OnnxInput;
+use fitch::export::ImageInput;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -11,12 +11,13 @@ pub struct ExportOptions {
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
 
-    /// The file: TorchScript if its name ends in .pt, ONNX if it ends in .onnx [default: RUN/model.pt]
+    /// The file: TorchScript if its name ends in .pt, a program of torch.export if it ends in .pt2, ONNX if it ends in
+    /// .onnx [default: RUN/model.pt]
     #[arg(long, value_name = "FILE")]
     pub to: Option<PathBuf>,
 
-    /// The input of an ONNX file: raw pixels of a byte each, or floats as the first layer takes them, pixels
+    /// The input of an ONNX or .pt2 file: raw pixels of a byte each, or floats as the first layer takes them, pixels
     /// from 0 to 1 [default: uint8 if the data are bytes, else float] (TorchScript takes both)
     #[arg(long, value_name = "TYPE")]
-    pub input: Option<OneOf<OnnxInput>>,
+    pub input: Option<OneOf<ImageInput>>,
 }

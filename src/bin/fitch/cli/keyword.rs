@@ -5,7 +5,7 @@ use clap::error::Error;
 use clap::{Arg, Command};
 use fitch::data::split::SplitMethod;
 use fitch::data::{Format, ImageFit, Missing, PixelOrder};
-use fitch::export::onnx::OnnxInput;
+use fitch::export::ImageInput;
 use fitch::report::Orientation;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::ffi::OsStr;
@@ -46,7 +46,7 @@ macro_rules! keywords_of {
     )*};
 }
 
-keywords_of!(SplitMethod, OnnxInput, Orientation, Missing, PixelOrder, ImageFit);
+keywords_of!(SplitMethod, ImageInput, Orientation, Missing, PixelOrder, ImageFit);
 
 fn keywords<T: Keyword>() -> Vec<&'static str> {
     T::all().into_iter().map(T::keyword).collect()

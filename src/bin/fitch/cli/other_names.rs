@@ -86,10 +86,14 @@ const ELSE: &[(&[&str], &str)] = &[
         "--out DIR names the folder of the run, with its logs and checkpoints",
     ),
     (
-        &["checkpoint", "ckpt-path", "weights", "load", "resume-from-checkpoint"],
-        "--resume RUN continues a run from its newest checkpoint",
+        &["checkpoint", "ckpt-path", "load", "resume-from-checkpoint"],
+        "--resume RUN continues a run from its newest checkpoint; --weights RUN starts anew from its weights",
     ),
-    (&["pretrained"], "fitch trains from scratch: there are no pretrained weights"),
+    (
+        &["pretrained", "initial-checkpoint", "fine-tune", "finetune"],
+        "--weights FILE starts from weights that are there; --model FILE takes a network with those that it has",
+    ),
+    (&["mean", "std"], "--normalize MEAN/STD normalises the channels of images"),
     (
         &["dropout", "hidden", "hidden-size", "units", "activation"],
         "layers are written one after the other: --layers 'dense 128, relu, dropout 0.2'",

@@ -26,6 +26,10 @@ pub struct SummaryOptions {
     #[arg(long, value_name = "LAYERS", conflicts_with = "model")]
     pub layers: Option<String>,
 
+    /// Count these parameters as non-trainable, as `fitch train --freeze` takes them
+    #[arg(long, value_name = "NAMES")]
+    pub freeze: Option<String>,
+
     /// The version of Keras that the table looks like
     #[arg(long, value_name = "STYLE", default_value = "keras3")]
     pub style: StyleOption,

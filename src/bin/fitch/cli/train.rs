@@ -83,6 +83,21 @@ pub struct TrainOptions {
     #[serde(deserialize_with = "text_or_list")]
     pub layers: Option<String>,
 
+    /// Start from weights that are there already: those of a run folder, a .safetensors file, a TorchScript file
+    /// or a dictionary of tensors that torch.save wrote, by name and shape [default: none]
+    #[arg(long, value_name = "RUN or FILE", help_heading = "Model")]
+    pub weights: Option<String>,
+
+    /// Leave parameters as they are: patterns of names, such as conv2d_* or dense_1.bias, or all-but-last for all
+    /// but those of the last layer [default: none]
+    #[arg(long, value_name = "NAMES", help_heading = "Model")]
+    pub freeze: Option<String>,
+
+    /// Normalise images by channel, pixels from 0 to 1: imagenet, auto for the training images, or MEAN/STD such
+    /// as 0.5/0.25 or 0.49,0.48,0.45/0.25,0.24,0.26 [default: none]
+    #[arg(long, value_name = "WAY", help_heading = "Model")]
+    pub normalize: Option<String>,
+
     /// Maximum number of epochs [default: 100]
     #[arg(short = 'e', long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub epochs: Option<i64>,
@@ -370,6 +385,9 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("limit"),
     model("model"),
     model("layers"),
+    fixed("weights"),
+    model("freeze"),
+    model("normalize"),
     length("epochs"),
     model("batch_size"),
     model("accumulate"),

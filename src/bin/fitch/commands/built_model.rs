@@ -80,16 +80,25 @@ impl RecordedRun {
     /// The network, not trained.
     pub fn network(&self, device: Device) -> Result<Network> {
         let dataset = &self.record.dataset;
+        let in_record = || self.folder.record_file().display().to_string();
         if self.record.network_sha256.is_some() {
             let file = self.folder.network_file();
-            let network = Network::scripted(&file, &dataset.shape, dataset.classes.len(), device)?;
+            let mut network = Network::scripted(&file, &dataset.shape, dataset.classes.len(), device)?;
             self.check_network(&network)?;
+            if let Some(patterns) = &self.options.freeze {
+                network.freeze(patterns).with_context(in_record)?;
+            }
+            if let Some(normalization) = &self.record.normalization {
+                network.set_normalization(normalization.clone()).with_context(in_record)?;
+            }
             return Ok(network);
         }
         let layers = self.options.layers.as_deref().unwrap_or_default();
-        let hidden =
-            Layers::parse(layers).with_context(|| self.folder.record_file().display().to_string())?;
-        let model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
+        let hidden = Layers::parse(layers).with_context(in_record)?;
+        let mut model = Model::classifier(&dataset.shape, hidden, dataset.classes.len())?;
+        if let Some(patterns) = &self.options.freeze {
+            model.freeze(patterns).with_context(in_record)?;
+        }
         Network::new(model, device)
     }
 }
@@ -150,6 +159,7 @@ pub fn model_card(record: &RunRecord, network: &Network) -> ModelCard {
             border: dataset.border,
             table: dataset.table.clone(),
             fit: ImageFit::deserialize(&record.config["fit"]).unwrap_or_default(),
+            normalization: record.normalization.clone(),
         },
         layers: network.model().map(Model::hidden_layers).unwrap_or_default(),
         network: NetworkCard::of(network),

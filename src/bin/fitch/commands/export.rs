@@ -9,8 +9,7 @@ use crate::failure::{Hint, UsageError};
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::LoadOptions;
-use fitch::export::onnx::{self, OnnxInput};
-use fitch::export::{ModelCard, TrainedModel, torchscript, verify_torchscript};
+use fitch::export::{ImageInput, ModelCard, TrainedModel, onnx, pt2, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::model::Network;
 use fitch::run::DatasetRecord;
@@ -34,41 +33,42 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     let run = RecordedRun::open(&options.run)?;
     let to = options.to.unwrap_or_else(|| run.folder.model_file());
     let extension = to.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if !["pt", "onnx"].contains(&extension) {
-        let fault = format!("--to {}: the name must end in .pt or .onnx", to.display());
+    if !["pt", "pt2", "onnx"].contains(&extension) {
+        let fault = format!("--to {}: the name must end in .pt, .pt2 or .onnx", to.display());
         return Err(UsageError(vec![fault]).into());
     }
     let input = match extension {
-        "onnx" => onnx_input(options.input.map(|input| input.0), &run.record.dataset)?,
-        _ => OnnxInput::Float,
+        "pt" => ImageInput::Float,
+        _ => image_input(options.input.map(|input| input.0), &run.record.dataset)?,
     };
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
     let network = run.load(chosen.device)?;
     let card = model_card(&run.record, &network);
-    if extension == "onnx" {
-        let model = network.model().ok_or_else(|| without_layers(&run))?;
-        let trained = TrainedModel { model, variables: network.variables(), card: &card };
-        write_whole(&to, &onnx::model_bytes(trained, input)?)?;
-    } else {
+    if extension == "pt" {
         write_torchscript(&to, &network, &card, &test_images(&run, terminal)?)?;
+    } else {
+        let model = network.model().ok_or_else(|| without_layers(&run, extension))?;
+        let trained = TrainedModel { model, variables: network.variables(), card: &card };
+        let write = if extension == "onnx" { onnx::model_bytes } else { pt2::program_bytes };
+        write_whole(&to, &write(trained, input)?)?;
     }
     terminal.result(&format!("written to {}\n", to.display()))?;
     Ok(Exit::Success)
 }
 
 /// The type of input that is asked for, or that of the data.
-fn onnx_input(asked: Option<OnnxInput>, dataset: &DatasetRecord) -> Result<OnnxInput> {
+fn image_input(asked: Option<ImageInput>, dataset: &DatasetRecord) -> Result<ImageInput> {
     match (asked, why_no_bytes(dataset)) {
-        (Some(OnnxInput::Uint8), Some(reason)) => {
+        (Some(ImageInput::Uint8), Some(reason)) => {
             let fault = format!(
                 "--input uint8: the data of the run are not bytes, but {reason}; --input float takes them"
             );
             Err(UsageError(vec![fault]).into())
         }
         (Some(asked), _) => Ok(asked),
-        (None, Some(_)) => Ok(OnnxInput::Float),
-        (None, None) => Ok(OnnxInput::Uint8),
+        (None, Some(_)) => Ok(ImageInput::Float),
+        (None, None) => Ok(ImageInput::Uint8),
     }
 }
 
@@ -100,16 +100,20 @@ pub fn write_torchscript(path: &Path, network: &Network, card: &ModelCard, image
 }
 
 /// ONNX is written from layers, which a network of another program does not have.
-fn without_layers(run: &RecordedRun) -> Hint {
+fn without_layers(run: &RecordedRun, extension: &str) -> Hint {
+    let (form, export) = match extension {
+        "onnx" => ("ONNX", "torch.onnx.export(net, ...) writes them"),
+        _ => (".pt2", "torch.export.save(torch.export.export(net, ...), ...) writes them"),
+    };
     let weights = run.folder.weights_file();
     Hint {
         message: format!(
-            "{} trained a network that another program made; ONNX is written for fitch's own layers only",
+            "{} trained a network that another program made; {form} is written for fitch's own layers only",
             run.folder.path().display()
         ),
         hint: format!(
             "in Python, the network takes the weights by net.load_state_dict(safetensors.torch.load_file({:?})), \
-             and torch.onnx.export(net, ...) writes them",
+             and {export}",
             weights.display().to_string()
         ),
     }
@@ -229,11 +233,11 @@ mod tests {
             let record = record(maximum, value_type, range);
             assert_eq!(why_no_bytes(&record).as_deref(), reason, "{maximum} {value_type:?}");
             let [default, bytes] =
-                [None, Some(OnnxInput::Uint8)].map(|asked| onnx_input(asked, &record).map_err(|_| reason));
-            let of_bytes = if reason.is_none() { OnnxInput::Uint8 } else { OnnxInput::Float };
+                [None, Some(ImageInput::Uint8)].map(|asked| image_input(asked, &record).map_err(|_| reason));
+            let of_bytes = if reason.is_none() { ImageInput::Uint8 } else { ImageInput::Float };
             assert_eq!(default, Ok(of_bytes));
             assert_eq!(bytes.is_err(), reason.is_some());
-            assert_eq!(onnx_input(Some(OnnxInput::Float), &record).unwrap(), OnnxInput::Float);
+            assert_eq!(image_input(Some(ImageInput::Float), &record).unwrap(), ImageInput::Float);
         }
         let features = DatasetRecord { shape: vec![4], ..record(255.0, Some("Float"), Some([0.0, 255.0])) };
         assert_eq!(why_no_bytes(&features).as_deref(), Some("floats"));

@@ -28,9 +28,18 @@ pub fn run(options: SummaryOptions, terminal: &Terminal) -> Result<Exit> {
         TrainOptions { dataset: dataset.or(TrainOptions::defaults().dataset), ..TrainOptions::default() };
     let (source, reading) = config::check_data(&config::with_reading(data, options.reading))?;
     let (shape, classes) = source.shape_and_classes(&reading)?;
+    let freeze = |fault: anyhow::Error| wrong("freeze", format!(": {fault}"));
     let outline = match file {
-        Some(file) => Outline::from(&Network::scripted(Path::new(file), &shape, classes, Device::Cpu)?),
-        None => Outline::from(&Model::classifier(&shape, hidden?, classes)?),
+        Some(file) => {
+            let mut network = Network::scripted(Path::new(file), &shape, classes, Device::Cpu)?;
+            options.freeze.iter().try_for_each(|patterns| network.freeze(patterns)).map_err(freeze)?;
+            Outline::from(&network)
+        }
+        None => {
+            let mut model = Model::classifier(&shape, hidden?, classes)?;
+            options.freeze.iter().try_for_each(|patterns| model.freeze(patterns)).map_err(freeze)?;
+            Outline::from(&model)
+        }
     };
     if let Some(to) = &options.to {
         draw(&outline, &options.diagram, to)?;

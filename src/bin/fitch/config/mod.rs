@@ -6,6 +6,7 @@ mod checkpoints;
 mod data;
 mod machine;
 mod model;
+mod normalization;
 mod optimization;
 mod options_file;
 mod output;
@@ -17,6 +18,7 @@ mod stopping;
 pub use data::{check_data, one_dataset, with_reading};
 pub use machine::{Machine, check_machine};
 pub use model::{Architecture, is_network_file, layers_of, parse_layers};
+pub use normalization::Normalize;
 pub use optimization::{ClassWeights, Optimization};
 pub use options_file::options_of;
 pub use output::csv_form;
@@ -46,6 +48,11 @@ pub struct Configuration {
     pub limit: Option<usize>,
     /// What is trained.
     pub architecture: Architecture,
+    /// Where to start from.
+    pub weights: Option<PathBuf>,
+    /// Patterns of names.
+    pub freeze: Option<String>,
+    pub normalization: Option<Normalize>,
     pub epochs: usize,
     pub batch_size: usize,
     /// The number of batches in a step.
@@ -102,6 +109,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let validation_share = checker.share("validation-split", options.validation_split);
     let limit = checker.count("limit", options.limit, 1);
     let architecture = model::check_architecture(options, checker);
+    let normalization = options.normalize.as_deref().map(|text| normalization::check(text, checker));
     let epochs = checker.count("epochs", options.epochs, 1);
     let batch_size = checker.count("batch-size", options.batch_size, 1);
     let accumulate = checker.count("accumulate", options.accumulate.or(Some(1)), 1);
@@ -130,6 +138,9 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         split: options.split?.0,
         limit,
         architecture: architecture?,
+        weights: options.weights.as_ref().map(PathBuf::from),
+        freeze: options.freeze.clone(),
+        normalization: given_or_none(normalization)?,
         epochs: epochs?,
         batch_size: batch_size?,
         accumulate: accumulate?,

@@ -82,7 +82,11 @@ pub fn resolve_resumed(
         given.model = given.model.map(as_recorded);
     }
     // The data may have asked for a layer before those that were given.
-    let with_first_layer = |layers: &str| Some(Layers::parse(layers).ok()?.standardized().to_string());
+    let with_first_layer = |layers: &str| {
+        let layers = Layers::parse(layers).ok()?;
+        Some([layers.clone().standardized(), layers.normalized()].map(|layers| layers.to_string()))
+    };
+    given.weights = given.weights.map(as_recorded);
     if flags.resume_if_any {
         // It named this run, in whatever spelling.
         given.out = recorded.out.clone();
@@ -90,7 +94,8 @@ pub fn resolve_resumed(
     if given.learning_rate == Some(RateOption::Auto) && had_rate_test {
         given.learning_rate = recorded.learning_rate;
     }
-    if given.layers.as_deref().and_then(with_first_layer) == recorded.layers {
+    let possible = given.layers.as_deref().and_then(with_first_layer).unwrap_or_default();
+    if recorded.layers.as_ref().is_some_and(|layers| possible.contains(layers)) {
         given.layers = recorded.layers.clone();
     }
     let (before, now) = (Table::try_from(recorded)?, Table::try_from(&given)?);
@@ -119,9 +124,10 @@ fn is_path(value: &Value) -> bool {
     value.as_str().is_some_and(|text| Source::named(text).is_none())
 }
 
-/// A path as it is recorded: whole, if it is there.
+/// A path as it is recorded: whole, whether or not it is there.
 fn as_recorded(path: String) -> String {
-    Path::new(&path).canonicalize().map_or(path, |whole| whole.display().to_string())
+    let whole = Path::new(&path).canonicalize().or_else(|_| std::path::absolute(&path));
+    whole.map_or(path, |whole| whole.display().to_string())
 }
 
 /// Puts what is given over the defaults; also returns warnings for the user.

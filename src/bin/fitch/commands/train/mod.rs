@@ -1,6 +1,7 @@
 //! `fitch train`: from options to a run folder.
 
 mod finish;
+mod initial_network;
 mod optimizer;
 mod processes;
 mod rate_test;
@@ -28,12 +29,12 @@ use fitch::data::{BatchSource, Dataset, Source};
 use fitch::device::{self, DeviceChoice};
 use fitch::distributed::{self, Group, Meeting, Place};
 use fitch::metrics::Loss;
-use fitch::model::{Model, Network};
+use fitch::model::Network;
 use fitch::optim::Optimizer;
-use fitch::run::RunFolder;
+use fitch::run::{RunFolder, WeightsRecord};
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
 use fitch::train::{
-    Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, evaluate_in, standardize,
+    Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, evaluate_in,
 };
 use rate_test::RateTest;
 use run_in_progress::{RunInProgress, TENSORBOARD};
@@ -51,8 +52,10 @@ struct Work {
     splits: Splits,
     /// Of each class in the training loss; none if they are equal.
     class_weights: Option<Vec<f32>>,
-    /// Freshly initialised at first.
+    /// Not trained yet.
     network: Network,
+    /// Where its weights come from, if they are not freshly initialised.
+    weights: Option<WeightsRecord>,
     /// The processes that train together; this one alone as a rule.
     group: Group,
 }
@@ -144,7 +147,7 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     }
     warnings.iter().for_each(|warning| terminal.warn(warning));
 
-    let mut work = prepare(configuration, place, terminal)?;
+    let mut work = prepare(configuration, place, resumed.as_ref(), terminal)?;
     work.group.ensure_same(&common_lines(&work, &options, resumed.is_some())?)?;
     if work.group.is_first() {
         // The other processes notice if the first one ends here.
@@ -283,7 +286,12 @@ fn check_free(out: &Path) -> Result<()> {
 }
 
 /// The device, the images and the network.
-fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &Terminal) -> Result<Work> {
+fn prepare(
+    mut configuration: Configuration,
+    place: Option<&Place>,
+    resumed: Option<&RecordedRun>,
+    terminal: &Terminal,
+) -> Result<Work> {
     let precision = configuration.precision;
     let chosen = start_libtorch_at(place, configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
@@ -310,8 +318,11 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
         augmentation.check(&dataset.shape(), range).context("--augment")?;
     }
     terminal.say(&splits.describe(&dataset.name, &configuration));
+    initial_network::check_normalization(&configuration, &dataset)?;
     let are_standardized = match &configuration.architecture {
-        Architecture::Layers(layers) => layers.are_standardized() || dataset.has_mixed_ranges()?,
+        Architecture::Layers(layers) => {
+            layers.are_standardized() && !layers.are_normalized() || dataset.has_mixed_ranges()?
+        }
         Architecture::File(_) => false,
     };
     let understood = Understood {
@@ -340,34 +351,13 @@ fn prepare(mut configuration: Configuration, place: Option<&Place>, terminal: &T
         if are_standardized {
             *layers = layers.clone().standardized();
         }
-    }
-    tch::manual_seed(configuration.seed as i64);
-    let network = network(&configuration.architecture, &dataset, chosen.device, terminal)?;
-    // Every network has gradients in float32.
-    let network = network.with_precision(precision.kind()).context("--precision bf16")?;
-    standardize(&network, &splits.train)?;
-    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network, group })
-}
-
-/// The network, not trained; what users should know of one that another program made is said.
-fn network(
-    architecture: &Architecture,
-    dataset: &Dataset,
-    device: Device,
-    terminal: &Terminal,
-) -> Result<Network> {
-    let (shape, classes) = (dataset.shape(), dataset.classes.len());
-    match architecture {
-        Architecture::Layers(layers) => {
-            Network::new(Model::classifier(&shape, layers.clone(), classes)?, device)
-        }
-        Architecture::File(file) => {
-            let network = Network::scripted(file, &shape, classes, device)?;
-            network.notes().iter().for_each(|note| terminal.say(note));
-            network.warnings().iter().for_each(|warning| terminal.warn(warning));
-            Ok(network)
+        if configuration.normalization.is_some() {
+            *layers = layers.clone().normalized();
         }
     }
+    let network = initial_network::build(&configuration, &dataset, &splits, chosen.device, terminal)?;
+    let weights = initial_network::take_weights(&configuration, &network, &group, resumed, terminal)?;
+    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network, weights, group })
 }
 
 /// Trains; without a run, another process keeps the records.

@@ -73,7 +73,7 @@ impl RunInProgress {
         started: OffsetDateTime,
         terminal: &Terminal,
     ) -> Result<(RunInProgress, Option<Checkpoint>)> {
-        let Work { configuration, dataset, splits, network, .. } = work;
+        let Work { configuration, dataset, splits, network, weights, .. } = work;
         folder.remove_unfinished();
         let checkpoint = match &resumed {
             Some(run) => resume(run, configuration, dataset, terminal)?,
@@ -91,7 +91,14 @@ impl RunInProgress {
         }
         let record = match resumed {
             // Earlier results stay until there are new ones.
-            Some(run) => RunRecord { device, threads, config, stop_reason: None, ..run.record },
+            Some(run) => RunRecord {
+                device,
+                threads,
+                config,
+                weights: weights.clone(),
+                stop_reason: None,
+                ..run.record
+            },
             None => RunRecord {
                 fitch_version: env!("CARGO_PKG_VERSION").to_string(),
                 libtorch_version: env!("FITCH_LIBTORCH_VERSION").to_string(),
@@ -102,6 +109,8 @@ impl RunInProgress {
                 dataset: splits.record(dataset)?,
                 parameters: Outline::from(network).parameters,
                 network_sha256: network.file_digest().map(str::to_string),
+                weights: weights.clone(),
+                normalization: network.normalization()?,
                 config,
                 stop_reason: None,
                 epochs_run: None,
@@ -204,6 +213,11 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
     }
     if let Some(path) = &configuration.reading.validation {
         options.validation = Some(path.canonicalize()?.display().to_string());
+    }
+    if let Some(path) = &configuration.weights {
+        // A run that is resumed does not need it any more.
+        let whole = path.canonicalize().or_else(|_| std::path::absolute(path))?;
+        options.weights = Some(whole.display().to_string());
     }
     if let Source::Known(_) = &configuration.source {
         options.data.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
