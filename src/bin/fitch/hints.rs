@@ -113,6 +113,11 @@ pub fn hint_for_script_fault(fault: &ScriptFault) -> Option<String> {
              alone"
                 .to_string()
         }
+        ScriptFault::AlwaysInTraining => {
+            "it was probably traced in training mode: torch.jit.script keeps both modes, net.eval() before \
+             torch.jit.trace only one"
+                .to_string()
+        }
         ScriptFault::OtherSamples { takes: Some(takes), given } => match (&takes[..], &given[..]) {
             ([channels, ..], [found, ..]) if channels != found => format!(
                 "make the network for {found} channels (timm: in_chans={found}), or bring images with {channels}"

@@ -11,6 +11,8 @@ pub enum ScriptFault {
     ExportedHere,
     /// It has nothing to train.
     NoParameters,
+    /// It normalises batches or drops values in evaluation mode, too.
+    AlwaysInTraining,
     /// Its samples are of another shape.
     OtherSamples {
         /// A shape that it takes, if one was found: channels, height and width.
@@ -43,6 +45,9 @@ impl fmt::Display for ScriptFault {
                 out.write_str("is a model that fitch has exported, which gives probabilities")
             }
             ScriptFault::NoParameters => out.write_str("has no parameters that could be trained"),
+            ScriptFault::AlwaysInTraining => out.write_str(
+                "gives other values for the same sample in another batch, in evaluation mode, too",
+            ),
             ScriptFault::OtherSamples { takes: Some(takes), given } => {
                 write!(out, "takes float {}, but the data are {}", batch(takes), batch(given))
             }

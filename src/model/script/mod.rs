@@ -288,6 +288,7 @@ impl ScriptNetwork {
             match self.forward(&trial(sample_shape, device)?, false) {
                 Ok(outputs) => {
                     self.check_outputs(&outputs)?;
+                    self.check_evaluation(&outputs, sample_shape, device)?;
                     if channels == Some(3) {
                         self.notes.push(
                             "the network takes three channels: grey is given to all of them".to_string(),
@@ -342,6 +343,16 @@ impl ScriptNetwork {
                     .to_string(),
             );
         }
+        Ok(())
+    }
+
+    /// What it gives for a sample in evaluation mode must not depend on chance or on the batch.
+    fn check_evaluation(&self, outputs: &Tensor, sample_shape: &[i64], device: Device) -> Result<()> {
+        let first = trial(sample_shape, device)?.f_narrow(0, 0, 1)?;
+        let twice = self.forward(&Tensor::f_cat(&[&first, &first], 0)?, false)?;
+        let (found, expected) = (twice.f_get(0)?, outputs.f_get(0)?);
+        let scale = f64::try_from(expected.f_abs()?.f_max()?)?.max(1.0);
+        ensure!(found.f_allclose(&expected, 0.0, 1e-3 * scale, true)?, ScriptFault::AlwaysInTraining);
         Ok(())
     }
 

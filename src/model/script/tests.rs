@@ -89,6 +89,17 @@ fn state_that_cannot_be_kept_is_refused_or_told() {
 }
 
 #[test]
+fn a_network_that_is_always_in_training_is_refused() {
+    let drops = format!("{FORWARD}    return torch.linear(torch.dropout(x, 0.5, True), self.weight)\n");
+    let normalizes =
+        format!("{FORWARD}    return torch.linear(torch.sub(x, torch.mean(x, [0])), self.weight)\n");
+    for methods in [drops, normalizes] {
+        let fault = loaded(&methods).unwrap_err();
+        assert_eq!(fault.downcast_ref(), Some(&ScriptFault::AlwaysInTraining), "{fault:#}");
+    }
+}
+
+#[test]
 fn operators_that_are_missing_are_one_line() {
     let foreign = format!("{FORWARD}    return ops.torchvision.nms(x, x, 0.5)\n");
     let fault = format!("{:#}", loaded(&foreign).unwrap_err());
