@@ -52,7 +52,9 @@ fn logs_of_keras_are_drawn_here_and_now() {
         b"epoch,acc,loss,val_acc,val_loss\r\n0,0.5,1.0,0.5,1.5\r\n1,0.75,0.5,0.5,1.0\r\n",
     );
     let finished = place.run(&["plot", "training.csv", "--terminal"]).well();
-    for part in ["• loss   ○ val_loss\n", "• accuracy   ○ val_accuracy\n", "epoch 2\n"] {
+    for part in
+        ["• loss   ○ val_loss   ▲ best epoch 2\n", "• accuracy   ○ val_accuracy   ◉ both", "epoch 2\n"]
+    {
         assert!(finished.stdout.contains(part), "no {part} in {finished:?}");
     }
     assert!(finished.stdout.lines().all(|line| line.chars().count() <= 80));

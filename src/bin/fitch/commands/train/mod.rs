@@ -1,5 +1,7 @@
 //! `fitch train`: from options to a run folder.
 
+mod checks;
+mod explanation;
 mod finish;
 mod initial_network;
 mod optimizer;
@@ -8,71 +10,38 @@ mod rate_test;
 mod run_in_progress;
 mod splits;
 mod stopper;
+mod work;
 
 use super::built_model::RecordedRun;
-use super::checkpoints::{self, resume_command};
+use super::checkpoints;
+use super::checkpoints::resume_command;
 use super::data_guard::DataGuard;
-use super::ignored_options::ignored_options;
 use super::plots::LivePlots;
-use super::understood::Understood;
-use super::{restart_with_short_spins, start_libtorch_at};
+use super::restart_with_short_spins;
 use crate::cli::{RateOption, TrainOptions};
 use crate::config::{self, Architecture, Configuration};
 use crate::exit::Exit;
-use crate::failure::{self, AtRank, Hint, UsageError};
+use crate::failure::{self, AtRank, UsageError};
 use crate::precision::Precision;
-use crate::progress::{DownloadProgress, ProgressKind, Shown, TrainingProgress};
+use crate::progress::{ProgressKind, Shown, TrainingProgress};
 use crate::signals;
 use crate::terminal::Terminal;
-use anyhow::{Context, Error, Result, bail};
-use fitch::data::{BatchSource, Dataset, Source};
+use anyhow::{Context, Result};
+use checks::{check_device, check_free, check_processes, check_shards};
+use explanation::explain;
+use fitch::data::BatchSource;
 use fitch::device::{self, DeviceChoice};
-use fitch::distributed::{self, Group, Meeting, Place};
+use fitch::distributed::Place;
 use fitch::metrics::Loss;
-use fitch::model::Network;
 use fitch::optim::Optimizer;
-use fitch::run::{RunFolder, WeightsRecord};
+use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
-use fitch::train::{
-    Checkpoint, DiskCheckpoints, Every, Fault, Fit, Outcome, StopReason, Stopping, evaluate_in,
-};
+use fitch::train::{Checkpoint, DiskCheckpoints, Every, Fit, Outcome, StopReason, Stopping, evaluate_in};
 use rate_test::RateTest;
 use run_in_progress::{RunInProgress, TENSORBOARD};
-use splits::Splits;
-use std::path::Path;
 use std::time::Duration;
 use stopper::stopper;
-use tch::Device;
-
-/// What a training works on.
-struct Work {
-    configuration: Configuration,
-    device: Device,
-    dataset: Dataset,
-    splits: Splits,
-    /// Of each class in the training loss; none if they are equal.
-    class_weights: Option<Vec<f32>>,
-    /// Not trained yet.
-    network: Network,
-    /// Where its weights come from, if they are not freshly initialised.
-    weights: Option<WeightsRecord>,
-    /// The processes that train together; this one alone as a rule.
-    group: Group,
-}
-
-impl Work {
-    /// What is shown of the training.
-    fn shown(&self, terminal: &Terminal) -> Shown {
-        let Work { configuration, splits, .. } = self;
-        Shown {
-            style: configuration.progress.on(terminal),
-            monitor: configuration.monitor.clone(),
-            direction: configuration.direction(),
-            validates: splits.validation.is_some(),
-            time_limit: configuration.time_limit,
-        }
-    }
-}
+use work::{Work, prepare};
 
 pub fn run(mut flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     restart_with_short_spins();
@@ -148,7 +117,7 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     warnings.iter().for_each(|warning| terminal.warn(warning));
 
     let mut work = prepare(configuration, place, resumed.as_ref(), terminal)?;
-    work.group.ensure_same(&common_lines(&work, &options, resumed.is_some())?)?;
+    work.group.ensure_same(&work.common_lines(&options, resumed.is_some())?)?;
     if work.group.is_first() {
         // The other processes notice if the first one ends here.
         check_folder(&work.configuration)?;
@@ -217,147 +186,6 @@ fn resumed_run(flags: &TrainOptions) -> Result<Option<RecordedRun>> {
     // A start that was killed before it had written its record has left nothing to go on from.
     let record = RunFolder::open(&out).map(|folder| folder.record_file());
     if record.is_ok_and(|record| record.exists()) { RecordedRun::open(&out).map(Some) } else { Ok(None) }
-}
-
-/// Refuses to start processes from one of several.
-fn check_processes(place: &Place, processes: usize) -> Result<()> {
-    let is_ours = matches!(place.meeting, Meeting::File(_)) && processes == place.size;
-    if processes == 1 || is_ours {
-        return Ok(());
-    }
-    let fault = format!("--processes {processes}: this is one of {} processes already", place.size);
-    Err(UsageError(vec![fault]).into())
-}
-
-/// Refuses one GPU for several processes of this machine.
-fn check_device(device: DeviceChoice, local_processes: usize) -> Result<()> {
-    let DeviceChoice::Cuda(index) = device else { return Ok(()) };
-    if local_processes == 1 {
-        return Ok(());
-    }
-    let fault = format!(
-        "--device cuda:{index}: is one GPU, but there are {local_processes} processes on this machine; --device cuda \
-         gives each of them another, and CUDA_VISIBLE_DEVICES says which GPUs they may have"
-    );
-    Err(UsageError(vec![fault]).into())
-}
-
-fn check_shards(shards: usize, processes: usize, batch_size: usize) -> Result<()> {
-    let fault = if !shards.is_multiple_of(processes) {
-        let divisors = (1..=shards).filter(|count| shards.is_multiple_of(*count));
-        let divisors: Vec<String> = divisors.map(|count| count.to_string()).collect();
-        let noun = if shards == 1 { "shard" } else { "shards" };
-        format!(
-            "{processes} processes cannot share {shards} {noun} of a batch evenly: --processes can be {} \
-             (--shards is fixed at the first start)",
-            divisors.join(", ")
-        )
-    } else if shards > batch_size {
-        format!("--batch-size {batch_size}: cannot be cut into {shards} shards")
-    } else {
-        return Ok(());
-    };
-    Err(UsageError(vec![fault]).into())
-}
-
-/// What must be the same in all processes of a group.
-fn common_lines(work: &Work, options: &TrainOptions, is_resumed: bool) -> Result<String> {
-    if work.group.size() == 1 {
-        return Ok(String::new());
-    }
-    Ok(format!(
-        "fitch = {}\ncontinues a run = {is_resumed}\n{}fingerprint of the images = {}\nnetwork = {}\n",
-        env!("CARGO_PKG_VERSION"),
-        toml::to_string(&config::common(options)?)?,
-        work.dataset.fingerprint()?,
-        work.network.file_digest().unwrap_or_default()
-    ))
-}
-
-/// Fails before anything is loaded if a new run cannot have that folder.
-fn check_free(out: &Path) -> Result<()> {
-    RunFolder::check_free(out).map_err(|fault| match RunFolder::open(out) {
-        Ok(_) => {
-            let hint = format!("{} goes on with the run in it", resume_command(out));
-            Hint { message: format!("{fault:#}"), hint }.into()
-        }
-        Err(_) => fault,
-    })
-}
-
-/// The device, the images and the network.
-fn prepare(
-    mut configuration: Configuration,
-    place: Option<&Place>,
-    resumed: Option<&RecordedRun>,
-    terminal: &Terminal,
-) -> Result<Work> {
-    let precision = configuration.precision;
-    let chosen = start_libtorch_at(place, configuration.machine)?;
-    let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
-    let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
-    terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));
-    let group = match place {
-        Some(place) => {
-            let mut tell = |missing: &[usize]| terminal.must_say(&processes::waiting(place, missing));
-            Group::join(place, chosen.device, configuration.peer_timeout, &mut tell)?
-        }
-        None => Group::alone(),
-    };
-
-    set_precision(precision, chosen.device, terminal)?;
-
-    signals::explain_bus_errors();
-    let mut download = DownloadProgress::new(terminal, configuration.progress);
-    let reading = &configuration.reading;
-    let source = configuration.source.located(reading, &mut |event| download.show(event))?;
-    let dataset = source.load_with(reading, &mut |event| download.show(event))?;
-    let splits = Splits::split(&dataset, &source, &configuration)?;
-    if let Some(augmentation) = &configuration.augmentation {
-        let range = splits.range.map(|value| value / dataset.maximum);
-        augmentation.check(&dataset.shape(), range).context("--augment")?;
-    }
-    terminal.say(&splits.describe(&dataset.name, &configuration));
-    initial_network::check_normalization(&configuration, &dataset)?;
-    let are_standardized = match &configuration.architecture {
-        Architecture::Layers(layers) => {
-            layers.are_standardized() && !layers.are_normalized() || dataset.has_mixed_ranges()?
-        }
-        Architecture::File(_) => false,
-    };
-    let understood = Understood {
-        dataset: &dataset,
-        format: source.format_name().unwrap_or_default(),
-        reading: &configuration.reading,
-        class_counts: &splits.class_counts,
-        range: splits.range,
-        are_standardized,
-    };
-    if matches!(source, Source::Path { .. }) {
-        understood.lines().iter().for_each(|line| terminal.say(line));
-    }
-    splits.note.iter().for_each(|note| terminal.warn(note));
-    ignored_options(&source, reading, &dataset).iter().for_each(|fault| terminal.warn(fault));
-    let weights = &configuration.optimization.class_weights;
-    let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
-    class_weights.iter().for_each(|weights| terminal.say(&understood.class_weights(weights)));
-
-    if let Architecture::Layers(layers) = &mut configuration.architecture {
-        if layers.standardize_within() {
-            let fault =
-                "--layers: standardize must be the first layer: it takes the means of the training samples";
-            return Err(UsageError(vec![fault.to_string()]).into());
-        }
-        if are_standardized {
-            *layers = layers.clone().standardized();
-        }
-        if configuration.normalization.is_some() {
-            *layers = layers.clone().normalized();
-        }
-    }
-    let network = initial_network::build(&configuration, &dataset, &splits, chosen.device, terminal)?;
-    let weights = initial_network::take_weights(&configuration, &network, &group, resumed, terminal)?;
-    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network, weights, group })
 }
 
 /// Trains; without a run, another process keeps the records.
@@ -444,66 +272,4 @@ fn checkpoints_of(run: &RunInProgress, configuration: &Configuration) -> Result<
         Some(every) => checkpoints.every(every),
         None => checkpoints,
     })
-}
-
-/// Sets the device to a precision; refuses one that it does not have.
-fn set_precision(precision: Precision, device: Device, terminal: &Terminal) -> Result<()> {
-    match (precision, device) {
-        (Precision::Tf32, Device::Cpu) => {
-            bail!("--precision tf32 works on CUDA devices only; a CPU has float32 and bf16")
-        }
-        (Precision::Tf32, _) => {
-            if !device::has_bfloat16(device) {
-                terminal.warn("this GPU has no TF32 (compute capability 8.0): it computes in float32");
-            }
-            device::allow_tf32(true)
-        }
-        (Precision::Bf16, _) if !device::has_bfloat16(device) => {
-            terminal.warn("this device has no instructions for bfloat16: float32 is faster on it");
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A fault of training, with what to do about it.
-fn explain(fault: Error, folder: &RunFolder, configuration: &Configuration) -> Error {
-    let out_of_memory =
-        || format!("training ran out of memory with a batch size of {}", configuration.batch_size);
-    let message = match fault.downcast_ref() {
-        _ if matches!(fault.downcast_ref(), Some(distributed::Fault::Different { .. })) => return fault,
-        // It was found before the first step, and resuming would meet it again.
-        Some(Fault::BatchDoesNotFit(_) | Fault::OtherVariables | Fault::NothingToTrain) => return fault,
-        Some(Fault::OutOfMemory) => out_of_memory(),
-        // From a thread of its own.
-        _ if device::is_out_of_memory(&format!("{fault:#}")) => out_of_memory(),
-        Some(Fault::DeviceLost) => "training ended because the device failed".to_string(),
-        _ if fault.is::<distributed::Fault>() => "training ended".to_string(),
-        _ => "training ended with a fault".to_string(),
-    };
-    let newest = DiskCheckpoints::within(folder.checkpoints()).newest();
-    let hint = match newest.ok().and_then(|newest| newest.checkpoint) {
-        Some(Checkpoint { state, .. }) => {
-            let within = if state.step > 0 { format!(", step {}", state.step + 1) } else { String::new() };
-            let command = resume_command(folder.path());
-            format!("{command} goes on from the last checkpoint, with epoch {}{within}", state.epoch)
-        }
-        None => "it ended before its first checkpoint".to_string(),
-    };
-    fault.context(Hint { message, hint })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn processes_of_a_machine_do_not_share_a_gpu() {
-        let fault = check_device(DeviceChoice::Cuda(1), 2).unwrap_err().to_string();
-        assert!(fault.starts_with("--device cuda:1: is one GPU, but there are 2 processes"), "{fault}");
-        check_device(DeviceChoice::Cuda(1), 1).unwrap();
-        for device in [DeviceChoice::Auto, DeviceChoice::AnyCuda, DeviceChoice::Cpu] {
-            check_device(device, 2).unwrap();
-        }
-    }
 }
