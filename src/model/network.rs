@@ -247,7 +247,7 @@ impl Network {
         let given = normalization.mean.len();
         ensure!(
             given == channels && normalization.deviation.len() == channels,
-            "the number of means is {given}, but that of channels is {channels}"
+            "the means are for {given} channels, and the images have {channels}"
         );
         match &mut self.body {
             Body::Script(script) => script.set_normalization(normalization),

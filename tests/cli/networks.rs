@@ -165,6 +165,10 @@ fn what_cannot_be_trained_is_one_error() {
         place.train(&["--model", network, "--out", "run"]).with_fault(1, &[&parts[..], &[network]].concat());
         assert!(!place.path("run").exists(), "{network} left a folder");
     }
+    place.write(".", "weights.bin", &[0xff, 0xfe, 0]);
+    place
+        .train(&["--model", "weights.bin"])
+        .with_fault(2, &["--model weights.bin: is neither TOML with layers nor TorchScript", "--weights"]);
     place
         .train(&["--model", "small.pt", "--layers", "relu"])
         .with_fault(2, &["--model small.pt: cannot be used with --layers"]);

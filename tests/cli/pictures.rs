@@ -139,8 +139,8 @@ fn what_is_wrong_with_pictures_is_told() {
     assert!(place.read("run/left-out.txt").contains("up/broken.png: is not an image"));
     GrayImage::new(5, 5).save(place.path("pictures/train/up/broken.png")).unwrap();
     train(&[]).with_fault(1, &["has 8 x 6 pixels", "has 5 x 5", "hint: --image-size 6x8"]);
-    train(&["--image-size", "6"]).with_fault(2, &["--image-size 6: must be a height and a width"]);
-    train(&["--image-size", "4x4", "--out", "small"]).well();
+    train(&["--image-size", "6x"]).with_fault(2, &["--image-size 6x: must be a height and a width"]);
+    train(&["--image-size", "4", "--out", "small"]).well();
     assert_eq!(place.record("small")["dataset"]["shape"], serde_json::json!([4, 4]));
 }
 

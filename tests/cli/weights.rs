@@ -187,7 +187,7 @@ fn normalised_images_go_into_every_form_of_the_model_raw() {
     let fault = |arguments: &[&str], part: &str| {
         place.train(&[arguments, &["--out", "none"]].concat()).with_fault(2, &[part]);
     };
-    fault(&["--normalize", "imagenet"], "--normalize: the number of means is 3, but that of channels is 1");
+    fault(&["--normalize", "imagenet"], "--normalize: the means are for 3 channels, and the images have 1");
     fault(&["--normalize", "0.5/0"], "--normalize 0.5/0: must be imagenet, auto");
     fault(&["--normalize", "auto", "--layers", "standardize, dense 4"], "--normalize: the layer standardize");
 }
@@ -236,7 +236,7 @@ fn all_of_it_holds_for_a_network_that_another_program_made() {
     train("none", &["--freeze", "layer1"])
         .with_fault(2, &["--freeze: 'layer1' names no parameter", "there are features, head"]);
     train("none", &["--normalize", "0.5/0.5"])
-        .with_fault(2, &["--normalize: the number of means is 1, but that of channels is 3"]);
+        .with_fault(2, &["--normalize: the means are for 1 channels, and the images have 3"]);
 }
 
 #[test]

@@ -105,8 +105,7 @@ pub fn hint_for_group_fault(fault: &distributed::Fault) -> String {
 pub fn hint_for_script_fault(fault: &ScriptFault) -> Option<String> {
     Some(match fault {
         ScriptFault::ExportedHere => {
-            "the run that it comes from has the network itself, network.pt, or --layers, and fitch train takes those"
-                .to_string()
+            "train the run's network.pt, or its --layers, with --weights and this file".to_string()
         }
         ScriptFault::NoParameters => {
             "torch.jit.freeze and optimize_for_inference turn parameters into constants: use torch.jit.script(net) \

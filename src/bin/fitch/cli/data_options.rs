@@ -18,8 +18,9 @@ pub struct DataOptions {
     #[arg(long, value_name = "FORMAT", help_heading = "Data")]
     pub data_format: Option<OneOf<Format>>,
 
-    /// Scale images in folders and Parquet files to this height and width, such as 28x28 [default: their own]
-    #[arg(long, value_name = "HxW", help_heading = "Data")]
+    /// Scale images in folders and Parquet files to this height and width, such as 28x28, or to squares, such as
+    /// 224 [default: their own]
+    #[arg(long, value_name = "SIZE", help_heading = "Data")]
     pub image_size: Option<String>,
 
     /// How images of other proportions become that size: stretch; pad, with the colour of their border around

@@ -75,10 +75,10 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         ..
     } = &options.data;
     let image_size = image_size.as_deref().map(|size| {
-        let sides = size
-            .split_once('x')
-            .and_then(|(height, width)| Some([height.parse().ok()?, width.parse().ok()?]));
-        let rule = format!("must be a height and a width in pixels, up to {MAX_SIDE}, such as 28x28");
+        // One number is that of squares.
+        let (height, width) = size.split_once('x').unwrap_or((size, size));
+        let sides = height.parse().ok().zip(width.parse().ok()).map(|(height, width)| [height, width]);
+        let rule = format!("must be a height and a width in pixels, up to {MAX_SIDE}, such as 28x28 or 224");
         sides
             .filter(|sides: &[u32; 2]| sides.iter().all(|side| (1..=MAX_SIDE).contains(side)))
             .or_else(|| checker.fault("image-size", size, &rule))

@@ -63,7 +63,15 @@ pub fn layers_of(model: &str) -> Result<String> {
         ))
         .into());
     }
-    let text = std::fs::read_to_string(path).with_context(|| format!("--model: cannot read {model}"))?;
+    let bytes = std::fs::read(path).with_context(|| format!("--model: cannot read {model}"))?;
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(wrong(
+            "is neither TOML with layers nor TorchScript, the archive that torch.jit.script(...).save \
+                          writes; --weights takes files of weights"
+                .to_string(),
+        )
+        .into());
+    };
     let file: NetworkFile = toml::from_str(&text).map_err(|fault| {
         let fault = fault.to_string();
         wrong(format!("must be TOML with layers = [\"dense 512\", \"relu\", ...]: {}", fault.trim_end()))
