@@ -2,6 +2,7 @@
 //! generator is shared by all tests of the process.
 
 use crate::data::Samples;
+#[cfg(feature = "distributed")]
 use crate::distributed::Group;
 use crate::model::{Layers, Model, Network};
 use crate::optim::Optimizer;
