@@ -66,7 +66,7 @@ pub struct InputCard {
 }
 
 impl ModelCard {
-    /// That of a model of one's own, without results.
+    /// A card without results, for a model that no run of fitch trained.
     pub fn new(classes: Vec<String>, input: InputCard) -> ModelCard {
         ModelCard {
             fitch_version: env!("CARGO_PKG_VERSION").to_string(),

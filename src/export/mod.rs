@@ -5,6 +5,7 @@ mod card;
 mod image_input;
 pub mod onnx;
 pub mod pt2;
+mod script_heads;
 mod script_model;
 mod script_network;
 pub mod torchscript;

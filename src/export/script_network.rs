@@ -1,12 +1,12 @@
-//! A network that another program made as a model of ours: its own code and the trained weights, in a module that
+//! A network that another program made, in a model file: its own code and the trained weights, in a module that
 //! takes pixels and gives probabilities.
 
+use super::script_heads::heads;
 use super::{CARD_NAME, ModelCard};
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
 use crate::model::{Normalization, ScriptParts};
 use anyhow::Result;
-use std::fmt::Write;
 
 /// The class of the module around the network.
 const CLASS: &str = "Classifier";
@@ -46,15 +46,10 @@ pub fn archive(parts: &ScriptParts, card: &ModelCard) -> Result<Vec<u8>> {
         statistics.iter().map(|(name, _)| format!("  {name} : Tensor\n")).collect::<String>(),
         parts.class
     );
-    let _ = writeln!(code, "  def forward(self: __torch__.{package}.{CLASS}, images: Tensor) -> Tensor:");
-    code += "    logits = (self).logits(images, )\n    return torch.softmax(logits, -1)\n";
-    let _ = writeln!(code, "  def logits(self: __torch__.{package}.{CLASS}, images: Tensor) -> Tensor:");
     // Values take the type and the device of a weight, if there is one.
     let like = parts.weight.as_deref().unwrap_or(FLOAT);
-    let _ = writeln!(code, "    pixels = torch.to(images, {like})");
-    // Integers are raw pixels, floats are scaled already.
-    code += "    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n";
-    let _ = writeln!(code, "      scaled = torch.div(pixels, {:?})", card.input.maximum);
+    let class = format!("__torch__.{package}.{CLASS}");
+    code += &heads(&class, "torch.softmax(logits, -1)", like, card.input.maximum);
     code += &parts.preparation.torchscript();
     code += "    return (self.network).forward(x, )\n";
 

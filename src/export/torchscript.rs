@@ -4,6 +4,7 @@
 //! Every layer becomes a submodule under its name, with its parameters, as in a module written in Python. No
 //! device and no type is written into the code: values follow the weights.
 
+use super::script_heads::heads;
 use super::{CARD_NAME, ModelCard, TrainedModel, script_network, weights_of};
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
@@ -114,19 +115,14 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
         let (name, type_name) = (&placed.name, placed.layer.type_name());
         let _ = writeln!(code, "  {name} : __torch__.{PACKAGE}.{name}.{type_name}");
     }
-    let _ = writeln!(code, "  def forward(self: __torch__.{PACKAGE}.{CLASS}, images: Tensor) -> Tensor:");
-    code += "    logits = (self).logits(images, )\n";
-    let _ = writeln!(code, "    return (self.{}).forward(logits, )", model.softmax.name);
-    let _ = writeln!(code, "  def logits(self: __torch__.{PACKAGE}.{CLASS}, images: Tensor) -> Tensor:");
     // Values take the type and the device of a weight; a classifier has at least one.
     let weight = model.layers.iter().find_map(|placed| {
         let parameter = placed.parameters().into_iter().next()?;
         Some(format!("{}.{}", placed.name, parameter.name))
     });
-    let _ = writeln!(code, "    pixels = torch.to(images, self.{})", weight.unwrap_or_default());
-    // Integers are raw pixels, floats are scaled already.
-    code += "    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n";
-    let _ = writeln!(code, "      scaled = torch.div(pixels, {:?})", card.input.maximum);
+    let probabilities = format!("(self.{}).forward(logits, )", model.softmax.name);
+    let like = format!("self.{}", weight.unwrap_or_default());
+    code += &heads(&format!("__torch__.{PACKAGE}.{CLASS}"), &probabilities, &like, card.input.maximum);
     match model.first_shape() {
         [_] => code += "    x = torch.flatten(scaled, 1, -1)\n",
         shape => {

@@ -1,15 +1,15 @@
-//! A module of one's own as a model file, by libtorch's tracing.
+//! Any tch module as a model file, by libtorch's tracing.
 
 use super::{ModelCard, NetworkCard, script_network, verify_torchscript};
 use crate::files::write_whole_with;
 use crate::kernels::script::torch_fault;
-use crate::model::traced_parts;
+use crate::model::{traced_parts, trial_samples};
 use crate::train::predict_batch;
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
 use std::path::Path;
 use tch::nn::{ModuleT, VarStore};
-use tch::{CModule, Kind, Tensor};
+use tch::{CModule, Tensor};
 
 /// Samples that are traced, and those that the file is then compared on: a module must not count on the first.
 const TRACED: i64 = 2;
@@ -51,12 +51,7 @@ const COMPARED: i64 = 5;
 /// cannot be written.
 pub fn trace(path: &Path, module: &dyn ModuleT, variables: &VarStore, card: &ModelCard) -> Result<()> {
     let device = variables.device();
-    let samples = |count: i64| -> Result<Tensor> {
-        let shape = [&[count][..], &card.input.shape].concat();
-        let values =
-            Tensor::f_arange(shape.iter().product::<i64>(), (Kind::Float, device))?.f_sin()?.f_abs()?;
-        Ok(values.f_view(shape.as_slice())?)
-    };
+    let samples = |count| trial_samples(count, &card.input.shape, device);
     let _no_gradient = tch::no_grad_guard();
     // What does not fit ends here, not while libtorch records.
     let outputs = predict_batch(module, &samples(TRACED)?)?;
@@ -127,7 +122,7 @@ mod tests {
     use super::*;
     use crate::data::ImageFit;
     use crate::export::{InputCard, ScriptModel};
-    use tch::{Device, nn};
+    use tch::{Device, Kind, nn};
 
     #[test]
     fn a_module_that_counts_on_its_first_batch_is_no_model_and_stays_as_it_was() {

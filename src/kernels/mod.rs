@@ -21,7 +21,8 @@
 //!   no check here can see that.
 //! * **Foreign functions**: `GOMP_parallel` of libgomp (`threads`), with its stable signature; the
 //!   initialisers of the libraries that `cuda_libraries` and `cuda_driver` load, and functions of CUDA and
-//!   NVML; setters of libtorch's context (`float32_math`) and of its autocast (`autocast`); `gemm`, with sizes and strides of live tensors.
+//!   NVML; setters of libtorch's context (`float32_math`) and of its autocast (`autocast`); `gemm`, with sizes
+//!   and strides of live tensors.
 
 pub(crate) mod autocast;
 pub(crate) mod convolution;

@@ -22,7 +22,7 @@ pub(crate) use network::{Body, in_parts};
 pub use normalization::Normalization;
 pub use outline::{Outline, OutlineRow};
 pub use script::ScriptFault;
-pub(crate) use script::{ScriptParts, samples_of_unknown_width, traced_parts};
+pub(crate) use script::{ScriptParts, samples_of_unknown_width, traced_parts, trial_samples};
 pub use summary::{SummaryStyle, summary};
 
 use anyhow::{Context, Result, bail, ensure};

@@ -107,7 +107,7 @@ impl Network {
     }
 
     /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in
-    /// float32. Networks that another program made compute in bfloat16 what libtorch's autocast thinks fit.
+    /// float32. For networks that another program made, libtorch's autocast decides what is computed in bfloat16.
     ///
     /// # Errors
     /// Another kind; bfloat16 with a layer that cannot compute in it on this device.

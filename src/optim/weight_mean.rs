@@ -59,7 +59,7 @@ impl WeightMean {
         Ok(WeightMean { decay, pairs: by_name.into_iter().map(pair).collect::<Result<_>>()?, operators })
     }
 
-    /// Takes in the weights after a step, before which so many were `done`. The host does not wait for the device.
+    /// Takes in the weights after a step; `done` steps came before it. The host does not wait for the device.
     ///
     /// # Errors
     /// A fault of the device.
@@ -117,7 +117,7 @@ impl WeightMean {
     }
 }
 
-/// The decay of a step before which so many were done. At first it is less than it will be, by TensorFlow's formula, or
+/// The decay of a step that `done` others came before. At first it is less than it will be, by TensorFlow's formula, or
 /// the initial weights would weigh on the mean for several times 1 / (1 - decay) steps.
 fn decay_after(decay: f64, done: usize) -> f64 {
     decay.min((1.0 + done as f64) / (10.0 + done as f64))

@@ -2,10 +2,10 @@
 
 use super::RunFolder;
 use crate::files::kind_of_file;
+use crate::kernels::script::file::digest;
 use crate::kernels::script::stored::read_tensors;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ impl Pretrained {
         let path = if path.is_dir() { RunFolder::open(path)?.weights_file() } else { path.to_path_buf() };
         let shown = || path.display().to_string();
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let digest = format!("{:x}", Sha256::digest(&bytes));
+        let digest = digest(&bytes);
         let tensors = read(&path, bytes).with_context(shown)?;
         Ok(Pretrained { path, digest, tensors })
     }

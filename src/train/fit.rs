@@ -146,7 +146,7 @@ impl<'a> Fit<'a> {
         self
     }
 
-    /// Makes a step of so many batches: their gradients are added, each by its share of the samples, before the weights
+    /// Makes a step of several batches: their gradients are added, each by its share of the samples, before the weights
     /// move once. This equals one batch of all their samples, but for layers and losses that look at a batch as a whole:
     /// batch normalisation and class weights see one batch at a time. The last step of an epoch takes the batches that
     /// are left.

@@ -1,6 +1,8 @@
 //! The loop and the callbacks together, on models so small that every number can be checked. None of
 //! them draws random numbers: libtorch's generator is shared by all tests of the process.
 
+pub(super) mod numbered;
+
 use super::callbacks::*;
 use super::*;
 use crate::data::{BatchSource, MixedBatch, Samples};

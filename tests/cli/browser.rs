@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 
+const WITHOUT_WINDOW: [&str; 4] = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"];
+
 pub struct Browser {
     program: &'static str,
     profile: TempDir,
@@ -37,12 +39,16 @@ pub fn browser(test: &str) -> Option<Browser> {
 }
 
 impl Browser {
+    fn profile(&self) -> String {
+        format!("--user-data-dir={}", self.profile.path().display())
+    }
+
     /// Opens an address and lets `milliseconds` pass for the page.
     pub fn open(&self, address: &str, milliseconds: u32) -> Page {
         let output = Command::new(self.program)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
+            .args(WITHOUT_WINDOW)
             .args(["--enable-logging=stderr", "--v=0", "--window-size=1280,900", "--dump-dom"])
-            .arg(format!("--user-data-dir={}", self.profile.path().display()))
+            .arg(self.profile())
             .arg(format!("--virtual-time-budget={milliseconds}"))
             .arg(address)
             .output()
@@ -59,8 +65,8 @@ impl Browser {
         // Chromium takes commands on descriptor 3 and answers on 4.
         let mut process = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1", "sh", self.program])
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"])
-            .arg(format!("--user-data-dir={}", self.profile.path().display()))
+            .args(WITHOUT_WINDOW)
+            .arg(self.profile())
             .args(["--remote-debugging-pipe", "about:blank"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

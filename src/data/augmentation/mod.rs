@@ -134,7 +134,7 @@ impl Augmentation {
     }
 }
 
-/// A random number from 0 to 1 for each of so many images.
+/// A random number from 0 to 1 for each image.
 fn draw(images: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_rand([images.size()[0]], (Kind::Float, images.device()))?)
 }

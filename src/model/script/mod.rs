@@ -285,7 +285,7 @@ impl ScriptNetwork {
         let mut refusal = None;
         for &channels in ways {
             self.preparation = Preparation { channels, normalization: None };
-            match self.forward(&trial(sample_shape, device)?, false) {
+            match self.forward(&trial_samples(2, sample_shape, device)?, false) {
                 Ok(outputs) => {
                     self.check_outputs(&outputs)?;
                     self.check_evaluation(&outputs, sample_shape, device)?;
@@ -314,7 +314,7 @@ impl ScriptNetwork {
         for [height, width] in sizes {
             for &channels in &channel_counts {
                 let shape = vec![channels, height, width];
-                let taken = trial(&shape, device).and_then(|images| self.call(&images, false));
+                let taken = trial_samples(2, &shape, device).and_then(|images| self.call(&images, false));
                 if taken.is_ok() {
                     return Some(shape);
                 }
@@ -325,13 +325,9 @@ impl ScriptNetwork {
 
     fn check_outputs(&mut self, outputs: &Tensor) -> Result<()> {
         let (size, kind) = (outputs.size(), outputs.kind());
-        let [2, gives] = size[..] else {
-            bail!(ScriptFault::OtherOutput(described(&IValue::Tensor(outputs.shallow_clone()))))
-        };
-        ensure!(
-            kind == Kind::Float,
-            ScriptFault::OtherOutput(described(&IValue::Tensor(outputs.shallow_clone())))
-        );
+        let other = || ScriptFault::OtherOutput(described(&IValue::Tensor(outputs.shallow_clone())));
+        let [2, gives] = size[..] else { bail!(other()) };
+        ensure!(kind == Kind::Float, other());
         let classes = self.classes;
         ensure!(gives == classes, ScriptFault::OtherClasses { gives, classes });
         let sums = Vec::<f32>::try_from(outputs.f_sum_dim_intlist(-1, false, Kind::Float)?)?;
@@ -348,9 +344,9 @@ impl ScriptNetwork {
 
     /// What it gives for a sample in evaluation mode must not depend on chance or on the batch.
     fn check_evaluation(&self, outputs: &Tensor, sample_shape: &[i64], device: Device) -> Result<()> {
-        // So many that dropout cannot treat all of them alike.
+        // Dropout hardly treats eight samples alike.
         const COPIES: usize = 8;
-        let first = trial(sample_shape, device)?.f_narrow(0, 0, 1)?;
+        let first = trial_samples(1, sample_shape, device)?;
         let same = self.forward(&Tensor::f_cat(&[&first; COPIES], 0)?, false)?;
         let expected = outputs.f_narrow(0, 0, 1)?.f_expand_as(&same)?;
         let scale = f64::try_from(expected.f_abs()?.f_max()?)?.max(1.0);
@@ -362,7 +358,7 @@ impl ScriptNetwork {
     fn try_training(&self, sample_shape: &[i64], variables: &VarStore) -> Result<()> {
         let kept = variables.variables().into_values().filter(|tensor| !tensor.requires_grad());
         let kept: Vec<(Tensor, Tensor)> = kept.map(|tensor| (tensor.copy(), tensor)).collect();
-        let outputs = self.forward(&trial(sample_shape, variables.device())?, true);
+        let outputs = self.forward(&trial_samples(2, sample_shape, variables.device())?, true);
         for (before, mut tensor) in kept {
             tensor.f_copy_(&before)?;
         }
@@ -382,11 +378,10 @@ pub fn samples_of_unknown_width(sample_shape: &[i64], device: Device) -> i64 {
     (values / sample_shape.iter().product::<i64>().max(1)).max(1)
 }
 
-/// Two samples that are not alike.
-fn trial(sample_shape: &[i64], device: Device) -> Result<Tensor> {
-    let shape = [&[2][..], sample_shape].concat();
-    let count = shape.iter().product::<i64>();
-    let values = Tensor::f_arange(count, (Kind::Float, device))?.f_sin()?.f_abs()?;
+/// Samples of a shape that are not alike, from 0 to 1.
+pub fn trial_samples(count: i64, sample_shape: &[i64], device: Device) -> Result<Tensor> {
+    let shape = [&[count][..], sample_shape].concat();
+    let values = Tensor::f_arange(shape.iter().product::<i64>(), (Kind::Float, device))?.f_sin()?.f_abs()?;
     Ok(values.f_view(shape.as_slice())?)
 }
 

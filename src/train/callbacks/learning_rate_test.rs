@@ -12,7 +12,7 @@ const DIVERGED: f64 = 4.0;
 const MEMORY: f64 = 0.9;
 /// The width of the bell curve that smooths the losses, in steps: its standard deviation.
 const WIDTH: f64 = 4.0;
-/// In so many steps at the start, the rate is too low to change the loss.
+/// In the first steps, this many, the rate is too low to change the loss.
 const STEPS_AT_REST: usize = 20;
 /// How much of its way down the smoothed loss has gone at the rate to train with.
 const SHARE_OF_FALL: f64 = 2.0 / 3.0;

@@ -85,7 +85,7 @@ fn assert_every_pause_is_without_trace(stopper: &dyn Fn() -> Box<dyn Callback>) 
     assert_every_pause_with(|fit| fit, 5, stopper);
 }
 
-/// The same of a training that is set otherwise and has so many steps in an epoch.
+/// The same for a training with other settings and another number of steps in an epoch.
 fn assert_every_pause_with(set: fn(Fit) -> Fit, steps: usize, stopper: &dyn Fn() -> Box<dyn Callback>) {
     const EPOCHS: usize = 9;
     let mut all = Everything::default();

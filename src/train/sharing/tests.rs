@@ -1,12 +1,11 @@
 //! Trainings in several shards and processes, which are threads here: what their libtorch has in common, its random
 //! state and number of threads, is left alone. Real processes are tested with the program.
 
-use crate::data::Samples;
 use crate::distributed::{Fault, Group, in_group};
 use crate::metrics::{Loss, Metric};
-use crate::model::{Layers, Model, Network};
 use crate::optim::{Optimizer, keras_adam};
 use crate::train::callbacks::StopOnRequest;
+use crate::train::tests::numbered::{images, network};
 use crate::train::tests::{classifier, points};
 use crate::train::{DiskCheckpoints, Every, Fit, Outcome, StopReason, evaluate_in};
 use anyhow::Result;
@@ -14,8 +13,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use tch::Tensor;
 use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
 
 type Weights = BTreeMap<String, Vec<f32>>;
 
@@ -26,25 +25,6 @@ fn weights(variables: &VarStore) -> Weights {
 
 fn numbers(outcome: &Outcome) -> Vec<BTreeMap<String, f64>> {
     outcome.history.epochs.iter().map(|record| record.metrics.clone()).collect()
-}
-
-/// Images of 6 x 6 in 3 classes.
-fn images(count: i64) -> Samples {
-    let inputs = (Tensor::arange(count * 36, (Kind::Float, Device::Cpu)) * 0.618).frac().view([count, 6, 6]);
-    Samples::new(&inputs, &Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(3)).unwrap()
-}
-
-/// A network whose weights follow from their numbers.
-fn network(layers: &str) -> Network {
-    let model = Model::classifier(&[6, 6], Layers::parse(layers).unwrap(), 3).unwrap();
-    let network = Network::new(model, Device::Cpu).unwrap();
-    for (name, value) in network.variables().variables() {
-        if name.ends_with("weight") && !name.contains("norm") {
-            let numbers = Tensor::arange(value.numel() as i64, (Kind::Float, Device::Cpu));
-            tch::no_grad(|| value.shallow_clone().copy_(&((numbers * 0.7).sin() * 0.3).view_as(&value)));
-        }
-    }
-    network
 }
 
 const LAYERS: [&str; 3] = [

@@ -4,35 +4,18 @@
 use crate::data::Samples;
 #[cfg(feature = "distributed")]
 use crate::distributed::Group;
-use crate::model::{Layers, Model, Network};
 use crate::optim::Optimizer;
 use crate::train::callbacks::EarlyStopping;
+use crate::train::tests::numbered::{images, network};
 use crate::train::tests::{classifier, points};
 use crate::train::{Callback, Checkpoint, CheckpointStore, Fit, Outcome, Training, evaluate};
 use anyhow::Result;
 use std::collections::BTreeMap;
 use tch::nn::{Sgd, VarStore};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 fn momentum(variables: &VarStore) -> Optimizer {
     Optimizer::new(variables, Sgd { momentum: 0.9, ..Default::default() }, 0.05).unwrap()
-}
-
-/// Images of 6 x 6 in 3 classes.
-fn images(count: i64) -> Samples {
-    let inputs = (Tensor::arange(count * 36, (Kind::Float, Device::Cpu)) * 0.618).frac().view([count, 6, 6]);
-    Samples::new(&inputs, &Tensor::arange(count, (Kind::Int64, Device::Cpu)).remainder(3)).unwrap()
-}
-
-/// A network whose weights follow from their numbers.
-fn network(layers: &str) -> Network {
-    let model = Model::classifier(&[6, 6], Layers::parse(layers).unwrap(), 3).unwrap();
-    let network = Network::new(model, Device::Cpu).unwrap();
-    for (_, value) in network.variables().variables() {
-        let numbers = Tensor::arange(value.numel() as i64, (Kind::Float, Device::Cpu));
-        tch::no_grad(|| value.shallow_clone().copy_(&((numbers * 0.7).sin() * 0.3).view_as(&value)));
-    }
-    network
 }
 
 /// Weights and losses of 3 epochs of 50 images: in steps of 16, the last one of 2.

@@ -8,7 +8,7 @@ use fitch::report::{SheetImage, SheetLine, SheetRow, class_sheet, image_sheet};
 use fitch::text::with_separators;
 use tch::{Kind, Tensor};
 
-/// A sheet has a row of its own for each of so few classes, with this many images.
+/// Up to this many classes, each has a row of its own on a sheet, with this many images.
 const CLASSES_WITH_ROWS: usize = 20;
 const ROW_IMAGES: usize = 8;
 /// With more classes it is a grid with an image of each.
@@ -87,7 +87,7 @@ pub fn augmented_sheet(dataset: &Dataset, augmentation: &Augmentation, seed: i64
     class_sheet(&dataset.name, &format!("{augmentation}; seed {seed}"), &sheet)
 }
 
-/// The first training images of each class, so many at most.
+/// The first `count` training images of each class.
 fn first_of_classes(dataset: &Dataset, count: usize) -> Vec<Vec<usize>> {
     let mut by_class: Vec<Vec<usize>> = vec![Vec::new(); dataset.classes.len()];
     for (row, &label) in dataset.train.labels().iter().enumerate() {

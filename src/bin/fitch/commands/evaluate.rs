@@ -327,7 +327,10 @@ fn as_table(
                     "the confusion matrix of {} classes is left out; --matrix prints it\n",
                     with_separators(count as i64)
                 );
-                columns.map_or_else(|| left_out.clone(), |columns| wrap(&left_out, columns))
+                match columns {
+                    Some(columns) => wrap(&left_out, columns),
+                    None => left_out,
+                }
             }
             _ => table(
                 std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),

@@ -187,7 +187,10 @@ impl<'a> Output<'a> {
         if input.is_inverted {
             name += " (inverted)";
         }
-        line + &room.map_or(name.clone(), |room| shortened(&name, room)) + "\n"
+        if let Some(room) = room {
+            name = shortened(&name, *room);
+        }
+        line + &name + "\n"
     }
 }
 

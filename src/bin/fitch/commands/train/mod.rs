@@ -13,8 +13,7 @@ mod stopper;
 mod work;
 
 use super::built_model::RecordedRun;
-use super::checkpoints;
-use super::checkpoints::resume_command;
+use super::checkpoints::{self, resume_command};
 use super::data_guard::DataGuard;
 use super::plots::LivePlots;
 use super::restart_with_short_spins;
