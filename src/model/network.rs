@@ -6,6 +6,7 @@ use crate::files::write_whole;
 use crate::kernels::autocast::in_bfloat16;
 use crate::kernels::has_own_code;
 use crate::kernels::script::file::digest;
+use crate::text::counted;
 use anyhow::{Context, Result, bail, ensure};
 use std::fs;
 use std::path::Path;
@@ -247,7 +248,8 @@ impl Network {
         let given = normalization.mean.len();
         ensure!(
             given == channels && normalization.deviation.len() == channels,
-            "the means are for {given} channels, and the images have {channels}"
+            "the means are for {}, and the images have {channels}",
+            counted(given, "channel")
         );
         match &mut self.body {
             Body::Script(script) => script.set_normalization(normalization),

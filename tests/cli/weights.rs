@@ -235,8 +235,8 @@ fn all_of_it_holds_for_a_network_that_another_program_made() {
     }
     train("none", &["--freeze", "layer1"])
         .with_fault(2, &["--freeze: 'layer1' names no parameter", "there are features, head"]);
-    train("none", &["--normalize", "0.5/0.5"])
-        .with_fault(2, &["--normalize: the means are for 1 channels, and the images have 3"]);
+    train("none", &["--normalize", "0.5,0.5/0.5,0.5"])
+        .with_fault(2, &["--normalize: the means are for 2 channels, and the images have 3"]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub fn check(text: &str, checker: &mut Checker) -> Option<Normalize> {
         }
         _ => given(text).or_else(|| {
             let rule = "must be imagenet, auto, or the means of the channels and their deviations, above 0: 0.5/0.25 \
-                        for grey images, 0.49,0.48,0.45/0.25,0.24,0.26 for colour";
+                        for all channels, or 0.49,0.48,0.45/0.25,0.24,0.26";
             checker.fault("normalize", text, rule)
         }),
     }

@@ -68,7 +68,10 @@ pub fn build(
         None => standardize(&network, &splits.train)?,
         Some(Normalize::Auto) => normalize(&mut network, &splits.train)?,
         Some(Normalize::Given(given)) => {
-            network.set_normalization(given.clone()).map_err(|fault| wrong("normalize", fault))?;
+            let channels = network.image_channels().unwrap_or(1);
+            network
+                .set_normalization(given.for_channels(channels))
+                .map_err(|fault| wrong("normalize", fault))?;
         }
     }
     Ok(network)
