@@ -23,13 +23,35 @@ if len(shape) == 1:
 fit = card["input"].get("fit", "stretch")
 
 
+def upright_and_opaque(image):
+    """As its camera noted, and white where it is transparent; of 16 bits the upper 8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        image = image.convert("I").point(lambda value: value / 257).convert("L")
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB" if channels else "L")
+
+
+def part(long, share, of, most):
+    """long * share / of, rounded, at least 1."""
+    return max(1, min((2 * long * share + of) // (2 * of), most))
+
+
 def resized(image):
     """As fitch resizes images of other proportions: stretched, to their middle, or on the colour of their border."""
+    is_wider = image.width * height > image.height * width
     if fit == "crop":
-        return ImageOps.fit(image, (width, height), Image.BILINEAR)
-    if fit == "stretch":
+        wide = part(image.height, width, height, image.width) if is_wider else image.width
+        high = image.height if is_wider else part(image.width, height, width, image.height)
+        left, top = (image.width - wide) // 2, (image.height - high) // 2
+        image = image.crop((left, top, left + wide, top + high))
+    if fit != "pad":
         return image.resize((width, height), Image.BILINEAR)
-    inner = ImageOps.contain(image, (width, height), Image.BILINEAR)
+    wide = width if is_wider else part(image.width, height, image.height, width)
+    high = part(image.height, width, image.width, height) if is_wider else height
+    inner = image.resize((wide, high), Image.BILINEAR)
     pixels = [inner.getpixel((x, y)) for x in range(inner.width) for y in range(inner.height)
               if x in (0, inner.width - 1) or y in (0, inner.height - 1)]
     bands = zip(*pixels) if channels else [pixels]
@@ -40,7 +62,7 @@ def resized(image):
 
 
 for name in sys.argv[2:]:
-    image = Image.open(name).convert("RGB" if channels else "L")
+    image = upright_and_opaque(Image.open(name))
     values = torch.tensor(list(resized(image).tobytes())).view(height, width, -1).permute(2, 0, 1)
     with torch.no_grad():
         probability, index = model(values.reshape(1, *shape) / 255)[0].max(0)

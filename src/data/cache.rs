@@ -64,10 +64,10 @@ struct Stored {
     table: Option<TableForm>,
 }
 
-/// The images under a key; `decode` puts them there if nobody has yet.
+/// The images under a key; `decode` puts them there if nobody has yet, or if what is there is damaged.
 ///
 /// # Errors
-/// Those of `decode`; [`Fault::CacheNotWritable`]; kept files that are damaged.
+/// Those of `decode`; [`Fault::CacheNotWritable`].
 pub(super) fn load(
     data_dir: &Path,
     key: Key,
@@ -75,10 +75,16 @@ pub(super) fn load(
     decode: impl FnOnce(&mut Writer, OnProgress) -> Result<Manifest>,
 ) -> Result<RawDataset> {
     let folder = data_dir.join("decoded").join(format!("{:x}", key.digest.finalize()));
-    if !folder.join(MANIFEST).exists() {
-        fill(&folder, progress, decode)?;
+    if folder.join(MANIFEST).exists() {
+        match read(&folder) {
+            Ok(kept) => return Ok(kept),
+            // Where it cannot be removed it cannot be decoded anew.
+            Err(_) => fs::remove_file(folder.join(MANIFEST))
+                .with_context(|| Fault::CacheNotWritable { folder: folder.clone() })?,
+        }
     }
-    read(&folder).with_context(|| format!("{} (remove it to decode anew)", folder.display()))
+    fill(&folder, progress, decode)?;
+    read(&folder).with_context(|| folder.display().to_string())
 }
 
 fn fill(
@@ -255,6 +261,7 @@ fn read(folder: &Path) -> Result<RawDataset> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use tch::Kind;
 
     fn manifest() -> Manifest {
@@ -344,10 +351,12 @@ mod tests {
     }
 
     #[test]
-    fn damaged_files_are_errors() {
+    fn damaged_files_are_decoded_anew() {
         let folder = tempfile::tempdir().unwrap();
+        let decoded = Cell::new(0);
         let fill = || {
             load(folder.path(), key(), &mut |_| (), |writer, _| {
+                decoded.set(decoded.get() + 1);
                 writer.begin(&[1], ValueKind::Uint8);
                 writer.push(Split::Train, &[1u8], 0)?;
                 Ok(manifest())
@@ -362,12 +371,16 @@ mod tests {
             let other_label = idx_file::bytes(idx_file::INT32, &[1], &2i32.to_be_bytes());
             for damaged in [&whole[..whole.len() - 1], &[], &other_label] {
                 fs::write(kept.join(name), damaged).unwrap();
-                let fault = format!("{:#}", fill().err().unwrap());
-                assert!(fault.contains("(remove it to decode anew)"), "{name}: {fault}");
+                let before = decoded.get();
+                assert_eq!(fill().unwrap().train.labels(), [0]);
+                assert_eq!(
+                    (decoded.get(), fs::read(kept.join(name)).unwrap()),
+                    (before + 1, whole.clone()),
+                    "{name}"
+                );
             }
-            fs::write(kept.join(name), whole).unwrap();
         }
-        assert!(fill().is_ok());
+        assert!(fill().is_ok() && decoded.get() == 10);
         fs::remove_dir_all(folder.path().join("decoded")).unwrap();
         fs::write(folder.path().join("decoded"), "").unwrap();
         let fault = fill().err().unwrap();

@@ -104,7 +104,7 @@ impl ForeignKind {
     /// For people: `a MATLAB file`.
     pub fn name(self) -> &'static str {
         match self {
-            ForeignKind::Tiff => "a TIFF image of a rarer kind (with a palette or floats)",
+            ForeignKind::Tiff => "a TIFF image of a rarer kind, by its colours or its compression",
             ForeignKind::Avif => "an AVIF image",
             ForeignKind::Heic => "a HEIC image",
             ForeignKind::Jpeg2000 => "a JPEG 2000 image",

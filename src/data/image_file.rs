@@ -30,7 +30,13 @@ pub(super) fn is_named(path: &Path) -> bool {
 /// Whether a file beside a WebP, GIF or TIFF file is a PNG file of that name. Earlier versions, which did not read
 /// those, told users how to make it.
 pub(super) fn has_png_copy(path: &Path) -> bool {
-    ["webp", "gif", "tif", "tiff"].contains(&extension(path).as_str()) && path.with_extension("png").is_file()
+    let may_be_converted = || match extension(path).as_str() {
+        "webp" | "gif" | "tif" | "tiff" => true,
+        "png" => false,
+        // An image of another kind than its name says.
+        _ => matches!(Content::of_file(path), Some(Content::Foreign(_))),
+    };
+    path.with_extension("png").is_file() && may_be_converted()
 }
 
 fn extension(path: &Path) -> String {

@@ -81,11 +81,16 @@ impl Iterator for ImageWalk {
 /// What a file is; none if it is nothing like an image.
 fn of_file(path: &Path) -> Option<Found> {
     if image_file::is_named(path) {
-        return (!image_file::has_png_copy(path)).then(|| Found::Image(path.to_path_buf()));
+        return Some(match image_file::has_png_copy(path) {
+            true => Found::PassedOver(Reason::Copied, path.to_path_buf()),
+            false => Found::Image(path.to_path_buf()),
+        });
     }
     if let Some(kind) = ForeignKind::of_name(path) {
-        let is_left = kind.is_image() && !kind.is_converted(path);
-        return is_left.then(|| Found::Foreign(kind, path.to_path_buf()));
+        return kind.is_image().then(|| match kind.is_converted(path) {
+            true => Found::PassedOver(Reason::Copied, path.to_path_buf()),
+            false => Found::Foreign(kind, path.to_path_buf()),
+        });
     }
     let is_image = !is_text(path) && Content::of_file(path) == Some(Content::Image);
     // Copies that tools keep beside an image have an ending of their own: `1.png.bak`.
@@ -186,6 +191,9 @@ mod tests {
         add("l", b"text");
         // From which a.png was made, it seems.
         add("a.tiff", png);
+        add("a.heic", png);
+        add("a.jpg", b"\0\0\0\x20ftypavif");
+        add("a.bmp", b"BM");
         add(".ipynb_checkpoints/m.png", png);
         add("runs/n/run.json", b"");
         add("runs/n/accuracy.png", b"");
@@ -206,7 +214,11 @@ mod tests {
                 "passed over: ._j.png",
                 "passed over: .i.png",
                 "passed over: .ipynb_checkpoints",
+                "image: a.bmp",
+                "passed over: a.heic",
+                "passed over: a.jpg",
                 "image: a.png",
+                "passed over: a.tiff",
                 "image: b.JFIF",
                 "image: c.jpe",
                 "image: d/e.jpeg",

@@ -39,6 +39,8 @@ pub(super) enum Reason {
     Hidden,
     System,
     Run,
+    /// An image beside a PNG file of its name, made from it.
+    Copied,
 }
 
 impl Reason {
@@ -70,6 +72,7 @@ impl Reason {
             Reason::Hidden => "hidden",
             Reason::System => "left by a system or archive",
             Reason::Run => "of fitch runs",
+            Reason::Copied => "beside a PNG file of the same name",
         }
     }
 }

@@ -161,9 +161,13 @@ impl Source {
             }
         };
         if let Some(path) = &options.validation {
-            let validation = load_validation(path, options, &raw, progress);
-            raw.validation =
-                Some(validation.with_context(|| format!("validation images of {}", path.display()))?);
+            let place = || format!("validation images of {}", path.display());
+            let other = load_validation(path, options, &raw, progress).with_context(place)?;
+            raw.validation = Some(other.train);
+            raw.left_out.extend(other.left_out);
+            let of_these: Vec<String> =
+                other.notes.iter().map(|note| format!("{}: {note}", place())).collect();
+            raw.notes.extend(of_these);
         }
         let maximum = source.scale(&mut raw, options).with_context(|| source.name())?;
         let dataset = source.complete(raw, maximum, options)?;
@@ -325,13 +329,14 @@ fn transposes(path: &Path, format: Format, options: &LoadOptions) -> bool {
     })
 }
 
-/// The images at a path, all of them to validate with: of the classes and the shape of the training images.
+/// The images at a path, all of them to validate with: its training images, with the classes and the shape of those
+/// of the main set. Its notes are those that the main set has not.
 fn load_validation(
     path: &Path,
     options: &LoadOptions,
     main: &RawDataset,
     progress: OnProgress,
-) -> Result<Images> {
+) -> Result<RawDataset> {
     // Its columns are those of the training table, in whatever order.
     let of_images = super::TableForm::of_images(&main.train.shape(), options.pixel_order);
     let table = Some(main.table.clone().unwrap_or(of_images));
@@ -354,7 +359,7 @@ fn load_validation(
             || (is_float(kind) == is_float(kind_of_train) && (is_float(kind) || is_narrower)),
         "has values of type {kind:?}, but the training images of {kind_of_train:?}"
     );
-    let images = raw.train.of_kind(kind_of_train)?;
+    let images = raw.train.shared().of_kind(kind_of_train)?;
     let class_of: Vec<Option<usize>> =
         raw.classes.iter().map(|name| main.classes.iter().position(|class| class == name)).collect();
     let class = |&label: &i64| match class_of[label as usize] {
@@ -368,7 +373,9 @@ fn load_validation(
     if found != expected {
         return Err(Fault::ValidationShape { found, expected }.into());
     }
-    Ok(images.with_labels(labels?))
+    raw.train = images.with_labels(labels?);
+    raw.notes.retain(|note| !main.notes.contains(note));
+    Ok(raw)
 }
 
 /// The images to train on and the test images: the same for every seed, so that runs can be compared and a

@@ -8,6 +8,7 @@ use crate::kernels::has_own_code;
 use crate::kernels::script::file::digest;
 use crate::text::counted;
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use tch::nn::{ModuleT, SequentialT, VarStore};
@@ -105,6 +106,20 @@ impl Network {
             }
             Body::Script(script) => script.freeze(patterns, &mut self.variables),
         }
+    }
+
+    /// The name of a variable that holds a value which is not finite, if there is one. This waits for the device.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn infinite(&self) -> Result<Option<String>> {
+        let variables: BTreeMap<String, Tensor> = self.variables.variables().into_iter().collect();
+        for (name, value) in variables {
+            if !bool::try_from(value.f_isfinite()?.f_all()?)? {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Lets training compute in float32 or bfloat16 ([`Kind::BFloat16`]). Weights and evaluation stay in

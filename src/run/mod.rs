@@ -89,6 +89,7 @@ impl RunFolder {
     /// # Errors
     /// Not a folder, or one without `run.json`.
     pub fn open(path: &Path) -> Result<RunFolder> {
+        ensure!(path.exists(), "there is no folder {}", path.display());
         ensure!(path.is_dir(), "{} is not a folder", path.display());
         let folder = RunFolder { path: path.to_path_buf() };
         if !folder.record_file().is_file() {

@@ -7,7 +7,8 @@ use crate::kernels::script::stored::read_tensors;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use tch::nn::VarStore;
 use tch::{Kind, Tensor};
@@ -54,7 +55,13 @@ impl Pretrained {
     pub fn read(path: &Path) -> Result<Pretrained> {
         let path = if path.is_dir() { RunFolder::open(path)?.weights_file() } else { path.to_path_buf() };
         let shown = || path.display().to_string();
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let unreadable = || format!("cannot read {}", path.display());
+        let mut start = Vec::new();
+        let opened = File::open(&path).and_then(|file| file.take(16).read_to_end(&mut start));
+        opened.with_context(unreadable)?;
+        // Before all of a large file is read.
+        check_kind(&start).with_context(shown)?;
+        let bytes = fs::read(&path).with_context(unreadable)?;
         let digest = digest(&bytes);
         let tensors = read(&path, bytes).with_context(shown)?;
         Ok(Pretrained { path, digest, tensors })
@@ -157,15 +164,24 @@ fn is_alike(variable: &Tensor, tensor: &Tensor) -> bool {
     is_float(variable) == is_float(tensor)
 }
 
+fn is_of_pytorch(start: &[u8]) -> bool {
+    start.starts_with(b"PK")
+}
+
+/// Refuses what begins like no file of weights.
+fn check_kind(start: &[u8]) -> Result<()> {
+    ensure!(
+        is_of_pytorch(start) || start.get(8) == Some(&b'{'),
+        "is {}; weights come from a run folder, a .safetensors file or a file of PyTorch's",
+        kind_of_file(start)
+    );
+    Ok(())
+}
+
 fn read(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<String, Tensor>> {
-    let tensors = if bytes.starts_with(b"PK") {
+    let tensors = if is_of_pytorch(&bytes) {
         read_tensors(bytes)?
     } else {
-        ensure!(
-            bytes.get(8) == Some(&b'{'),
-            "is {}; weights come from a run folder, a .safetensors file or a file of PyTorch's",
-            kind_of_file(&bytes[..bytes.len().min(16)])
-        );
         let read = Tensor::read_safetensors(path);
         read.context("is a cut or damaged safetensors file")?.into_iter().collect()
     };

@@ -115,7 +115,7 @@ fn a_data_set_that_does_not_fit_the_run_is_refused() {
 #[test]
 fn what_is_no_run_or_damaged_is_named() {
     let place = Place::new();
-    place.run(&["evaluate", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+    place.run(&["evaluate", "nowhere"]).with_fault(1, &["there is no folder nowhere"]);
     place.run(&["evaluate", "."]).with_fault(1, &["is not a run: it has no run.json"]);
     place.run(&["evaluate"]).with_fault(2, &["<MODEL>"]);
 

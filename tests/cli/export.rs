@@ -69,7 +69,7 @@ fn what_cannot_be_exported_leaves_nothing() {
     place
         .run(&["export", "run", "--to", "model.h5"])
         .with_fault(2, &["--to model.h5: the name must end in .pt, .pt2 or .onnx"]);
-    place.run(&["export", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+    place.run(&["export", "nowhere"]).with_fault(1, &["there is no folder nowhere"]);
     place.run(&["export", "run", "--to", "missing/model.pt"]).with_fault(1, &["missing/model.pt"]);
     fs::remove_file(place.path("run/weights.safetensors")).unwrap();
     place.run(&["export", "run", "--to", "a.pt"]).with_fault(1, &["run/weights.safetensors"]);

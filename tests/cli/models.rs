@@ -81,7 +81,20 @@ fn what_is_no_network_or_does_not_fit_is_told() {
     place
         .train(&["--model", "cnn", "--layers", "relu"])
         .with_fault(2, &["--model cnn: cannot be used with --layers"]);
-    place.train(&["--model", "rnn"]).with_fault(2, &["--model rnn: is neither mlp nor cnn nor a TOML file"]);
+    place
+        .train(&["--model", "rnn"])
+        .with_fault(2, &["--model rnn: is neither mlp nor cnn nor a file that is there"]);
+    for (content, said) in [
+        (vec![0; 2000], "is neither TOML with layers nor TorchScript"),
+        (vec![b' '; 2 << 20], "is neither TOML with layers nor TorchScript"),
+        (Vec::new(), "is empty"),
+        (vec![b'x'; 100_000], "must be TOML with layers"),
+    ] {
+        fs::write(place.path("a.toml"), content).unwrap();
+        let finished = place.train(&["--model", "a.toml"]);
+        assert!(finished.stderr.len() < 500, "{} bytes", finished.stderr.len());
+        finished.with_fault(2, &["--model a.toml: ", said]);
+    }
     fs::write(place.path("a.toml"), "layer = ['relu']").unwrap();
     place
         .train(&["--model", "a.toml"])

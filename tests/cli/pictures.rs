@@ -133,10 +133,22 @@ fn what_is_wrong_with_pictures_is_told() {
     };
     fs::write(place.path("pictures/train/up/broken.png"), "no picture").unwrap();
     train(&[]).with_fault(1, &["train/up/broken.png: cannot be used: is not an image", "hint: --skip-bad"]);
-    let finished = train(&["--skip-bad", "--out", "run"]).well();
+    let other = place.path("other");
+    for (class, content) in [("up", "no picture"), ("down", "nor this")] {
+        fs::create_dir_all(other.join(class)).unwrap();
+        let picture = place.path(&format!("pictures/test/{class}/00.png"));
+        fs::copy(picture, other.join(class).join("00.png")).unwrap();
+        fs::write(other.join(class).join("worse.png"), content).unwrap();
+    }
+    let finished = train(&["--skip-bad", "--out", "run", "--validation", "other"]).well();
     let note = "1 of 145 images could not be read and are left out: ";
     assert!(finished.stderr.contains(note) && finished.stderr.contains("up/broken.png"), "{finished:?}");
-    assert!(place.read("run/left-out.txt").contains("up/broken.png: is not an image"));
+    let note = "validation images of other: 2 of 4 images could not be read and are left out: ";
+    assert!(finished.stderr.contains(note), "{finished:?}");
+    let left_out = place.read("run/left-out.txt");
+    for name in ["up/broken.png: is not an image", "up/worse.png: is not an image", "down/worse.png: is"] {
+        assert!(left_out.contains(name), "{left_out}");
+    }
     GrayImage::new(5, 5).save(place.path("pictures/train/up/broken.png")).unwrap();
     train(&[]).with_fault(1, &["has 8 x 6 pixels", "has 5 x 5", "hint: --image-size 6x8"]);
     train(&["--image-size", "6x"]).with_fault(2, &["--image-size 6x: must be a height and a width"]);

@@ -240,7 +240,7 @@ fn what_cannot_change_is_refused_with_both_values() {
     );
     assert!(!finished.stderr.contains("--seed") && !finished.stderr.contains("--epochs"), "{finished:?}");
     assert_eq!(place.read("run/run.json"), before);
-    place.train(&["--resume", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+    place.train(&["--resume", "nowhere"]).with_fault(1, &["there is no folder nowhere"]);
 }
 
 #[test]

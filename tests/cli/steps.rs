@@ -98,7 +98,7 @@ fn what_makes_no_sense_is_refused() {
     let place = Place::new();
     place.train(&["--ema", "1", "--accumulate", "0"]).with_fault(
         2,
-        &["--ema 1: must be between 0 and 1", "--accumulate 0: must be a whole number of at least 1"],
+        &["--ema 1: must be above 0 and below 1", "--accumulate 0: must be a whole number of at least 1"],
     );
     place
         .train(&["--learning-rate", "-1"])

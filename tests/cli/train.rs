@@ -438,7 +438,7 @@ fn a_device_that_is_not_there_is_an_error() {
     hidden.with_fault(1, &["error: cannot use cuda: "]);
     assert!(!place.path("run").exists());
     let auto = place.train_quickly("run", &["--device", "cpu"]).well();
-    assert!(auto.stderr.contains("device: cpu (asked for), 1 threads"), "{auto:?}");
+    assert!(auto.stderr.contains("device: cpu (asked for), 1 thread\n"), "{auto:?}");
 }
 
 #[test]

@@ -58,5 +58,5 @@ fn of_a_run_that_has_ended_the_last_epochs_and_the_results_are_shown() {
         "{finished:?}"
     );
     assert!(lines[11].contains(&accuracy), "{finished:?}");
-    place.run(&["watch", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+    place.run(&["watch", "nowhere"]).with_fault(1, &["there is no folder nowhere"]);
 }

@@ -4,7 +4,7 @@ use crate::place::{Finished, Place, python};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fs;
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 const NETWORK: &str = "conv2d 6 3, batchnorm, relu, maxpool2d 2, dense 16, relu, dropout 0.2";
 
@@ -107,7 +107,25 @@ fn frozen_parameters_do_not_move_and_are_counted_so() {
         "0.1",
         "--keep-last-weights",
     ];
-    place.train_network("tuned", &arguments).well();
+    let said = place.train_network("tuned", &arguments).well().stderr;
+    assert!(!said.contains("initialised"), "{said}");
+    let said = place.train_network("fresh", &["--freeze", "conv2d_1"]).well().stderr;
+    assert!(said.contains("--freeze without --weights"), "{said}");
+    // Of other shapes: what is frozen is not in the file.
+    let other =
+        ["--weights", "first", "--layers", "conv2d 5 3, dense 16", "--freeze", "conv2d_1, dense_1.bias"];
+    let said = place.train(&[&other[..], &["--epochs", "1", "--out", "other"]].concat()).well().stderr;
+    assert!(
+        said.contains("--freeze: frozen as initialised, at random: conv2d_1.bias, conv2d_1.weight"),
+        "{said}"
+    );
+    let mut broken = place.tensors("first");
+    broken.insert("dense_1.bias".to_string(), Tensor::full([16], f64::NAN, (Kind::Float, Device::Cpu)));
+    let broken: Vec<(String, Tensor)> = broken.into_iter().collect();
+    Tensor::write_safetensors(&broken, place.path("nan.safetensors")).unwrap();
+    place
+        .train_network("none", &["--weights", "nan.safetensors"])
+        .with_fault(1, &["--weights nan.safetensors: dense_1.bias holds NaN or infinite values"]);
     let (before, after) = (place.tensors("first"), place.tensors("tuned"));
     let stays: Vec<&str> =
         before.keys().map(String::as_str).filter(|name| before[*name] == after[*name]).collect();
@@ -184,6 +202,8 @@ fn normalised_images_go_into_every_form_of_the_model_raw() {
     assert!((number("mean") - 0.305).abs() < 0.005 && (number("deviation") - 0.376).abs() < 0.005, "{found}");
     place.train(&["--resume", "auto", "--epochs", "3", "--normalize", "auto", "--layers", NETWORK]).well();
 
+    let said = place.train(&["--normalize", "127/64", "--epochs", "1", "--out", "bytes"]).well().stderr;
+    assert!(said.contains("--normalize: pixels are from 0 to 1"), "{said}");
     let fault = |arguments: &[&str], part: &str| {
         place.train(&[arguments, &["--out", "none"]].concat()).with_fault(2, &[part]);
     };

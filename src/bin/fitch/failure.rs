@@ -201,10 +201,18 @@ pub fn message(fault: &Error) -> String {
     causes.collect::<Vec<_>>().join(": ")
 }
 
-/// The first line of a message from libtorch, which may go on with a stack trace and whole tensors.
+/// The first line of a message from libtorch, which may go on with a stack trace and whole tensors; of code in
+/// TorchScript the last one, which says what was wrong.
 fn first_line(message: &str) -> String {
     const MAX_LENGTH: usize = 300;
-    let line = message.lines().next().unwrap_or_default();
+    let mut lines = message.lines();
+    let line = match lines.next().unwrap_or_default() {
+        first if first.contains("failed in the TorchScript interpreter") => {
+            let last = lines.rev().map(str::trim).find(|line| !line.is_empty());
+            last.unwrap_or(first)
+        }
+        first => first,
+    };
     match line.char_indices().nth(MAX_LENGTH) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line.to_string(),

@@ -108,8 +108,8 @@ pub fn hint_for_script_fault(fault: &ScriptFault) -> Option<String> {
             "train the run's network.pt, or its --layers, with --weights and this file".to_string()
         }
         ScriptFault::NoParameters => {
-            "torch.jit.freeze and optimize_for_inference turn parameters into constants: use torch.jit.script(net) \
-             alone"
+            "script the network with parameters that want gradients: net.requires_grad_(True), and neither \
+             torch.jit.freeze nor optimize_for_inference, which turn parameters into constants"
                 .to_string()
         }
         ScriptFault::AlwaysInTraining => {

@@ -51,10 +51,34 @@ fn middle_part(side: i64, own: f64, place: f64) -> std::ops::Range<i64> {
     (middle - length / 2).max(0)..(middle - length / 2 + length).min(side)
 }
 
-/// A random number from the distribution Beta(a, a).
+/// A random number from the distribution Beta(a, a): of two gamma variables, the share of the first. They are drawn as
+/// logarithms, Gamma(a) = Gamma(a + 1) U^(1/a) (Marsaglia and Tsang, 2000), because those of a small a are too small for
+/// numbers.
 fn beta(a: f64) -> Result<f64> {
-    let both = Tensor::f_from_slice(&[a, a])?.f_internal_sample_dirichlet()?;
-    let share = both.f_double_value(&[0])?;
-    // Of two numbers that are too small to be divided.
+    let gammas = Tensor::f_from_slice(&[a + 1.0; 2])?.f_internal_standard_gamma()?;
+    let powers = gammas.f_rand_like()?.f_log()?.f_divide_scalar(a)?;
+    let logarithms = Vec::<f64>::try_from(gammas.f_log()?.f_add(&powers)?)?;
+    let share = 1.0 / (1.0 + (logarithms[1] - logarithms[0]).exp());
+    // Both are too small even so.
     Ok(if share.is_finite() { share } else { 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The variance of Beta(a, a) is 1 / (4 (2a + 1)).
+    #[test]
+    fn shares_have_the_moments_of_their_distribution() {
+        tch::manual_seed(7);
+        for a in [1e-9, 1e-3, 0.2, 1.0, 50.0] {
+            let shares: Vec<f64> = (0..4000).map(|_| beta(a).unwrap()).collect();
+            let mean = shares.iter().sum::<f64>() / 4000.0;
+            let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / 4000.0;
+            let expected = 0.25 / (2.0 * a + 1.0);
+            assert!((mean - 0.5).abs() < 0.04, "{a}: {mean}");
+            assert!((variance / expected - 1.0).abs() < 0.1, "{a}: {variance}");
+            assert!(a > 1e-6 || shares.iter().all(|share| *share < 1e-9 || *share > 1.0 - 1e-9), "{a}");
+        }
+    }
 }

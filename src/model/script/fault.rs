@@ -1,6 +1,7 @@
 //! Why a network from elsewhere cannot be trained. They come inside an [`anyhow::Error`]:
 //! `error.downcast_ref::<ScriptFault>()` finds them.
 
+use crate::text::counted;
 use std::fmt;
 
 /// What is wrong with a TorchScript file, or with the data for it.
@@ -55,7 +56,11 @@ impl fmt::Display for ScriptFault {
                 write!(out, "does not take the data, float {}", batch(given))
             }
             ScriptFault::OtherClasses { gives, classes } => {
-                write!(out, "gives {gives} values for a sample, but the data have {classes} classes")
+                write!(
+                    out,
+                    "gives {} for a sample, but the data have {classes} classes",
+                    counted(*gives as usize, "value")
+                )
             }
             ScriptFault::OtherOutput(what) => {
                 write!(out, "gives {what} for two samples, not float32 [2, classes]")

@@ -315,7 +315,10 @@ impl ScriptNetwork {
             for &channels in &channel_counts {
                 let shape = vec![channels, height, width];
                 let taken = trial_samples(2, &shape, device).and_then(|images| self.call(&images, false));
-                if taken.is_ok() {
+                // A layer that takes any size, given anything else, gives no row for each sample.
+                if taken
+                    .is_ok_and(|outputs| !matches!(outputs, IValue::Tensor(outputs) if outputs.dim() != 2))
+                {
                     return Some(shape);
                 }
             }

@@ -34,7 +34,7 @@ pub struct PredictOptions {
     #[arg(long)]
     pub probabilities: bool,
 
-    /// Invert images: auto inverts an image whose border is bright if the training images have dark borders,
+    /// Invert images: auto inverts a grey image whose border is bright if the training images have dark borders,
     /// and the other way round; without a value, always
     #[arg(long, value_name = "WHEN", default_value = "auto", default_missing_value = "always",
           num_args = 0..=1, require_equals = true)]

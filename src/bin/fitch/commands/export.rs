@@ -11,7 +11,7 @@ use anyhow::Result;
 use fitch::data::LoadOptions;
 use fitch::export::{ImageInput, ModelCard, TrainedModel, onnx, pt2, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
-use fitch::model::Network;
+use fitch::model::{Network, Normalization};
 use fitch::run::DatasetRecord;
 use std::io::Write;
 use std::path::Path;
@@ -102,18 +102,24 @@ pub fn write_torchscript(path: &Path, network: &Network, card: &ModelCard, image
 /// ONNX is written from layers, which a network of another program does not have.
 fn without_layers(run: &RecordedRun, extension: &str) -> Hint {
     let (form, export) = match extension {
-        "onnx" => ("ONNX", "torch.onnx.export(net, ...) writes them"),
-        _ => (".pt2", "torch.export.save(torch.export.export(net, ...), ...) writes them"),
+        "onnx" => ("ONNX", "torch.onnx.export(net, ...)"),
+        _ => (".pt2", "torch.export.save(torch.export.export(net, ...), ...)"),
     };
     let weights = run.folder.weights_file();
+    let normalized = match &run.record.normalization {
+        Some(Normalization { mean, deviation }) => {
+            format!(", normalised by the means {mean:?} and the deviations {deviation:?},")
+        }
+        None => String::new(),
+    };
     Hint {
         message: format!(
             "{} trained a network that another program made; {form} is written for fitch's own layers only",
             run.folder.path().display()
         ),
         hint: format!(
-            "in Python, the network takes the weights by net.load_state_dict(safetensors.torch.load_file({:?})), \
-             and {export}",
+            "in Python, net.load_state_dict(safetensors.torch.load_file({:?})), net.eval() and {export} write the bare \
+             network: it takes pixels from 0 to 1{normalized} and gives logits",
             weights.display().to_string()
         ),
     }

@@ -90,7 +90,7 @@ impl Checker {
 
     /// A number between 0 and 1, both excluded.
     pub fn factor(&mut self, flag: &str, value: Option<f64>) -> Option<f64> {
-        self.number(flag, value, "must be between 0 and 1", |value| value > 0.0 && value < 1.0)
+        self.number(flag, value, "must be above 0 and below 1", |value| value > 0.0 && value < 1.0)
     }
 }
 

@@ -43,6 +43,9 @@ enum LayersInFile {
     List(Vec<String>),
 }
 
+/// No network in TOML is longer.
+const MAX_TOML: u64 = 1 << 20;
+
 /// The hidden layers that a name or file stands for, as `--layers` takes them.
 ///
 /// # Errors
@@ -57,24 +60,27 @@ pub fn layers_of(model: &str) -> Result<String> {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         let suggestion = did_you_mean(model, names.iter().copied());
         let names = names.join(" nor ");
-        return Err(wrong(format!(
-            "is neither {names} nor a TOML file of layers nor a TorchScript \
-             file{suggestion}"
-        ))
-        .into());
+        return Err(wrong(format!("is neither {names} nor a file that is there{suggestion}")).into());
     }
-    let bytes = std::fs::read(path).with_context(|| format!("--model: cannot read {model}"))?;
-    let Ok(text) = String::from_utf8(bytes) else {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_TOML + 1).read_to_end(&mut bytes));
+    read.with_context(|| format!("--model: cannot read {model}"))?;
+    let is_short = bytes.len() as u64 <= MAX_TOML;
+    let Some(text) = String::from_utf8(bytes).ok().filter(|text| is_short && !text.contains('\0')) else {
         return Err(wrong(
-            "is neither TOML with layers nor TorchScript, the archive that torch.jit.script(...).save \
-                          writes; --weights takes files of weights"
+            "is neither TOML with layers nor TorchScript, the archive that torch.jit.script(...).save writes"
                 .to_string(),
         )
         .into());
     };
+    if text.trim().is_empty() {
+        return Err(wrong("is empty".to_string()).into());
+    }
     let file: NetworkFile = toml::from_str(&text).map_err(|fault| {
-        let fault = fault.to_string();
-        wrong(format!("must be TOML with layers = [\"dense 512\", \"relu\", ...]: {}", fault.trim_end()))
+        // With the line, unless that is none that anybody wrote.
+        let shown = fault.to_string();
+        let shown = if shown.len() > 1000 { fault.message() } else { shown.trim_end() };
+        wrong(format!("must be TOML with layers = [\"dense 512\", \"relu\", ...]: {shown}"))
     })?;
     Ok(match file.layers {
         LayersInFile::Text(text) => text,

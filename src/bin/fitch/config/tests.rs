@@ -88,7 +88,7 @@ fn every_bad_value_is_reported_with_its_flag_and_its_rule() {
         (["--stopping-threshold", "inf"], "--stopping-threshold inf: must be a finite number"),
         (["--divergence-threshold", "nan"], "--divergence-threshold NaN: must be a finite number"),
         (["--plateau-patience", "0"], "--plateau-patience 0: must be a whole number of at least 1"),
-        (["--plateau-factor", "1"], "--plateau-factor 1: must be between 0 and 1"),
+        (["--plateau-factor", "1"], "--plateau-factor 1: must be above 0 and below 1"),
         (["--plateau-min-delta", "-1"], "--plateau-min-delta -1: must be"),
         (["--plateau-cooldown", "-1"], "--plateau-cooldown -1: must be"),
         (["--min-learning-rate", "-1"], "--min-learning-rate -1: must be"),

@@ -40,11 +40,7 @@ pub fn run(options: PredictOptions, terminal: &Terminal) -> Result<Exit> {
             },
         )?;
     let input = &model.card().input;
-    let inversion = match options.invert {
-        InvertOption::Auto => Inversion::Auto { training_border: input.border },
-        InvertOption::Always => Inversion::Always,
-        InvertOption::Never => Inversion::Never,
-    };
+    let inversion = inversion(options.invert, &input.shape, input.border);
     let spec = InputSpec::new(&input.shape, input.maximum, inversion)
         .with_context(|| format!("the model takes images of the shape {:?}", input.shape))?
         .with_table(input.table.clone())
@@ -115,6 +111,17 @@ fn model_file(model: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
+/// When images of that shape are inverted: ink and paper can be exchanged, but a photograph with a dark border is not
+/// the negative of another one.
+fn inversion(option: InvertOption, shape: &[i64], training_border: f64) -> Inversion {
+    match option {
+        InvertOption::Auto if shape.len() == 3 => Inversion::Never,
+        InvertOption::Auto => Inversion::Auto { training_border },
+        InvertOption::Always => Inversion::Always,
+        InvertOption::Never => Inversion::Never,
+    }
+}
+
 /// Whether the training images had their rows and columns exchanged, if the run was told so.
 fn recorded_transpose(model: &Path) -> Option<bool> {
     let folder = if model.is_dir() { model } else { model.parent()? };
@@ -152,5 +159,18 @@ impl Classifier<'_> {
         let text = self.output.rows(&self.batch, &probabilities)?;
         self.batch.clear();
         self.terminal.result(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grey_images_are_inverted_by_their_borders() {
+        let auto = |shape: &[i64]| inversion(InvertOption::Auto, shape, 0.1);
+        assert_eq!(auto(&[8, 8]), Inversion::Auto { training_border: 0.1 });
+        assert_eq!(auto(&[3, 8, 8]), Inversion::Never);
+        assert_eq!(inversion(InvertOption::Always, &[3, 8, 8], 0.1), Inversion::Always);
     }
 }

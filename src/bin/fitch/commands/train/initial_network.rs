@@ -5,7 +5,7 @@ use crate::commands::built_model::{RecordedRun, without_weights};
 use crate::config::{Architecture, Configuration, Normalize};
 use crate::failure::{Hint, UsageError};
 use crate::terminal::Terminal;
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use fitch::data::Dataset;
 use fitch::distributed::Group;
 use fitch::model::{Model, Network};
@@ -68,6 +68,12 @@ pub fn build(
         None => standardize(&network, &splits.train)?,
         Some(Normalize::Auto) => normalize(&mut network, &splits.train)?,
         Some(Normalize::Given(given)) => {
+            if given.mean.iter().any(|mean| mean.abs() > 1.0) {
+                terminal.warn(&format!(
+                    "--normalize: pixels are from 0 to 1 when the mean is subtracted ({:.3} is 127 of 255)",
+                    127.0 / 255.0
+                ));
+            }
             let channels = network.image_channels().unwrap_or(1);
             network
                 .set_normalization(given.for_channels(channels))
@@ -86,7 +92,20 @@ pub fn take_weights(
     resumed: Option<&RecordedRun>,
     terminal: &Terminal,
 ) -> Result<Option<WeightsRecord>> {
-    let Some(path) = configuration.weights.as_ref().filter(|_| group.is_first()) else { return Ok(None) };
+    let Some(path) = configuration.weights.as_ref().filter(|_| group.is_first()) else {
+        match &configuration.architecture {
+            Architecture::File(file) => check_finite(network, "model", file)?,
+            Architecture::Layers(_)
+                if resumed.is_none() && configuration.freeze.is_some() && group.is_first() =>
+            {
+                terminal.warn(
+                    "--freeze without --weights: the frozen layers stay as they are initialised, at random",
+                );
+            }
+            Architecture::Layers(_) => {}
+        }
+        return Ok(None);
+    };
     if let Some(run) = resumed
         && !run.folder.checkpoints().is_empty()?
     {
@@ -108,7 +127,23 @@ pub fn take_weights(
     let taken =
         file.give_to(network.variables(), |name| network.is_of_standardization(name)).context("--weights")?;
     taken.lines(&path.display().to_string()).iter().for_each(|line| terminal.say(line));
+    check_finite(network, "weights", path)?;
+    if let Some(model) = network.model() {
+        let initial: Vec<&str> =
+            model.frozen().filter(|name| taken.missing.iter().any(|of| of == name)).collect();
+        if !initial.is_empty() {
+            terminal.warn(&format!("--freeze: frozen as initialised, at random: {}", initial.join(", ")));
+        }
+    }
     Ok(Some(file.record(&taken)))
+}
+
+/// Refuses weights from elsewhere that nothing can be computed with.
+fn check_finite(network: &Network, flag: &str, file: &Path) -> Result<()> {
+    match network.infinite()? {
+        None => Ok(()),
+        Some(name) => Err(anyhow!("--{flag} {}: {name} holds NaN or infinite values", file.display())),
+    }
 }
 
 fn read(path: &Path) -> Result<Pretrained> {

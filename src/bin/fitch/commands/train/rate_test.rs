@@ -6,7 +6,7 @@ use crate::failure::{self, Hint};
 use crate::progress::ProgressKind;
 use crate::signals;
 use crate::terminal::Terminal;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use fitch::distributed::Group;
 use fitch::files::write_whole;
 use fitch::report::{RatePoint, rate_curve};
@@ -51,9 +51,12 @@ impl RateTest {
         }
         let tried = test.tried();
         let Some(found) = of_first(test.found(), &work.group)? else {
+            if tried.is_empty() {
+                bail!("--learning-rate auto: the loss is not a finite number before the first step");
+            }
             return Err(Hint {
                 message: format!(
-                    "the test of learning rates has found none at which the loss falls: {}",
+                    "the loss falls at none of the learning rates that were tested: {}",
                     range(&tried)
                 ),
                 hint: "--learning-rate 0.001 trains with that one; --clip-norm 1 may help".to_string(),
@@ -94,6 +97,12 @@ fn of_first(found: Option<f64>, group: &Group) -> Result<Option<f64>> {
 /// `1e-6 to 0.5 in 83 steps`.
 fn range(tried: &[TriedRate]) -> String {
     let ends = tried.first().zip(tried.last());
-    let ends = ends.map(|(first, last)| format!("{:.1e} to {:.1e}", first.learning_rate, last.learning_rate));
+    // With two digits, and as people write them: 1e-6, 0.5, 10.
+    let short = |rate: f64| {
+        let rounded: f64 = format!("{rate:.1e}").parse().unwrap_or(rate);
+        if rounded < 1e-3 { format!("{rounded:e}") } else { rounded.to_string() }
+    };
+    let ends =
+        ends.map(|(first, last)| format!("{} to {}", short(first.learning_rate), short(last.learning_rate)));
     format!("{} in {} steps", ends.unwrap_or_default(), tried.len())
 }

@@ -19,6 +19,7 @@ use fitch::device;
 use fitch::distributed::{Group, Place};
 use fitch::model::Network;
 use fitch::run::WeightsRecord;
+use fitch::text::counted;
 use tch::Device;
 
 /// What a training works on.
@@ -76,7 +77,7 @@ pub fn prepare(
     let chosen = start_libtorch_at(place, configuration.machine)?;
     let (name, threads) = (device::device_name(chosen.device), configuration.machine.threads);
     let processes = place.map_or(String::new(), |place| format!(" in each of {} processes", place.size));
-    terminal.say(&format!("device: {name} ({}), {threads} threads{processes}", chosen.reason));
+    terminal.say(&format!("device: {name} ({}), {}{processes}", chosen.reason, counted(threads, "thread")));
     let group = match place {
         Some(place) => {
             let mut tell = |missing: &[usize]| terminal.must_say(&processes::waiting(place, missing));
