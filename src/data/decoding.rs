@@ -427,7 +427,7 @@ mod tests {
     fn a_block_ends_with_its_images_or_its_bytes() {
         let row = |bytes: usize| {
             let image = EncodedImage::Row { file: "a".into(), row: 0, bytes: Some(vec![0; bytes]) };
-            Ok(Entry { image, label: 0, split: Split::Train, is_needed: true })
+            Ok(Entry { image, label: 0, split: Split::Train, group: None, is_needed: true })
         };
         let mut small = (0..5).map(|_| row(10));
         let sizes = [(); 3].map(|()| take_block(&mut small, 3).unwrap().len());

@@ -371,7 +371,7 @@ mod tests {
                 assert!(train.is_disjoint(&validation) && train.len() + validation.len() == 60);
                 assert!((rows.validation.len() as f64 / total - share).abs() < 0.01, "{holdout:?}");
                 let off = unevenness(&labels, &rows.validation);
-                assert!(off < 0.03, "{holdout:?} {seed}: {off}");
+                assert!(off < 0.04, "{holdout:?} {seed}: {off}");
                 assert_eq!(rows, with(seed));
                 assert_ne!(rows, with(seed + 1));
             }

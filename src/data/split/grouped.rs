@@ -1,15 +1,19 @@
 //! Splits that keep groups whole. Each part gets as nearly its share of the images and of every class as the
 //! groups allow: what is minimised is Pearson's chi-squared of the parts' counts, of classes and in all. Large
-//! groups are placed first; then groups move and change places as long as that helps.
+//! groups are placed first; then groups move and change places as long as that helps. The idea is that of
+//! scikit-learn's `StratifiedGroupKFold`, which places groups once and leaves them there.
 
-use crate::random::{Purpose, shuffle};
+use crate::random::{Purpose, generator};
+use rand::seq::SliceRandom;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// Passes over all groups; two or three are enough as a rule.
 const MAX_PASSES: usize = 20;
 /// Of more groups, moves alone find a near-even split, and pairs would take long.
-const MAX_SWAPPED: usize = 500;
+const MAX_SWAPPED: usize = 200;
+/// Of so few, the best of some placements from other orders is taken.
+const STARTS: usize = 10;
 /// Changes below this are rounding.
 const LEAST_GAIN: f64 = 1e-9;
 
@@ -25,8 +29,26 @@ pub(super) fn parts(classes: &[usize], groups: &[u32], shares: &[f64], seed: u64
         })
         .collect();
     let counts = counts_of(classes, &group_of_row, number_of.len());
-    let parts = Placement::new(&counts, shares).placed(seed);
+    let parts = best_parts(&counts, shares, seed);
     group_of_row.into_iter().map(|group| parts[group]).collect()
+}
+
+/// The part of each group.
+fn best_parts(counts: &[Counts], shares: &[f64], seed: u64) -> Vec<usize> {
+    let size = |group: usize| counts[group].last().map_or(0.0, |(_, count)| *count) as usize;
+    let mut generator = generator(seed, Purpose::Split);
+    let mut order: Vec<usize> = (0..counts.len()).collect();
+    let starts = if counts.len() <= MAX_SWAPPED { STARTS } else { 1 };
+    let placements = (0..starts).map(|_| {
+        order.shuffle(&mut generator);
+        // Groups of about the same size stay in a random order, so that another seed gives another split.
+        order.sort_by_key(|&group| Reverse(size(group).max(1).ilog2()));
+        let mut placement = Placement::new(counts, shares);
+        placement.place(&order);
+        (placement.chi_squared(), placement.part_of)
+    });
+    let best = placements.min_by(|(a, _), (b, _)| a.total_cmp(b));
+    best.map_or_else(Vec::new, |(_, parts)| parts)
 }
 
 /// The number of rows of a group in each class, and under the number of all classes in all.
@@ -71,28 +93,26 @@ impl<'a> Placement<'a> {
         Placement { counts, expected, surplus, part_of: vec![0; counts.len()], sizes: vec![0; shares.len()] }
     }
 
-    /// The part of each group.
-    fn placed(mut self, seed: u64) -> Vec<usize> {
-        let size = |group: usize| self.counts[group].last().map_or(0.0, |(_, count)| *count) as usize;
-        let mut order: Vec<usize> = (0..self.counts.len()).collect();
-        shuffle(&mut order, seed, Purpose::Split);
-        // Groups of about the same size stay in a random order, so that another seed gives another split.
-        order.sort_by_key(|&group| Reverse(size(group).max(1).ilog2()));
-        let parts = 0..self.sizes.len();
-        for &group in &order {
-            let costs = parts.clone().map(|part| (part, self.change(part, group, 1.0)));
+    /// Places every group.
+    fn place(&mut self, order: &[usize]) {
+        for &group in order {
+            let costs = (0..self.sizes.len()).map(|part| (part, self.change(part, group, 1.0)));
             let best = costs.min_by(|(_, a), (_, b)| a.total_cmp(b)).map_or(0, |(part, _)| part);
             self.put(group, best);
         }
-        self.fill_empty_parts(&order);
+        self.fill_empty_parts(order);
         for _ in 0..MAX_PASSES {
-            let has_moved = self.move_groups(&order);
-            let has_swapped = order.len() <= MAX_SWAPPED && self.swap_groups(&order);
+            let has_moved = self.move_groups(order);
+            let has_swapped = order.len() <= MAX_SWAPPED && self.swap_groups(order);
             if !has_moved && !has_swapped {
                 break;
             }
         }
-        self.part_of
+    }
+
+    fn chi_squared(&self) -> f64 {
+        let counts = self.surplus.iter().flatten().zip(self.expected.iter().flatten());
+        counts.map(|(surplus, expected)| if *expected > 0.0 { surplus * surplus / expected } else { 0.0 }).sum()
     }
 
     fn fill_empty_parts(&mut self, order: &[usize]) {
