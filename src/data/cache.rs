@@ -234,7 +234,8 @@ impl Writer {
             write_whole(&self.folder.join(file_name(split, "labels")), &labels)?;
             // A file of a split may lack them.
             if groups.len() == count as usize {
-                let numbers: Vec<u8> = groups.iter().flat_map(|&group| (group as i32).to_be_bytes()).collect();
+                let numbers: Vec<u8> =
+                    groups.iter().flat_map(|&group| (group as i32).to_be_bytes()).collect();
                 let groups = idx_file::bytes(idx_file::INT32, &[count], &numbers);
                 write_whole(&self.folder.join(file_name(split, "groups")), &groups)?;
             }
@@ -279,7 +280,8 @@ fn read(folder: &Path) -> Result<RawDataset> {
             return Ok(Some(images));
         }
         let numbers = idx_file::read_label_numbers(&groups)?;
-        let known = |&number: &i64| u32::try_from(number).ok().filter(|&group| (group as usize) < group_names.len());
+        let known =
+            |&number: &i64| u32::try_from(number).ok().filter(|&group| (group as usize) < group_names.len());
         let numbers: Option<Vec<u32>> = numbers.iter().map(known).collect();
         let numbers = numbers.filter(|numbers| numbers.len() == images.len());
         Ok(Some(images.grouped(numbers.context("has other groups than images")?, group_names.clone())))

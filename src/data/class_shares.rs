@@ -59,7 +59,8 @@ pub fn largest_difference(classes: &[String], [first, second]: [ClassCounts; 2])
     }
     let share = |part: ClassCounts, class: usize| 100.0 * part.counts[class] as f64 / part.total() as f64;
     let difference = |class: usize| (share(first, class) - share(second, class)).abs();
-    let class = (0..classes.len()).max_by(|&a, &b| difference(a).total_cmp(&difference(b)).then(b.cmp(&a)))?;
+    let class =
+        (0..classes.len()).max_by(|&a, &b| difference(a).total_cmp(&difference(b)).then(b.cmp(&a)))?;
     Some(format!(
         "class shares differ by at most {:.1} points ({}: {:.1} % of {}, {:.1} % of {})",
         difference(class),

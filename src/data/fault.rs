@@ -248,13 +248,17 @@ impl fmt::Display for Fault {
                 write!(out, "the pattern of groups matches none of {of} file names, such as {example}")
             }
             Fault::UngroupedNames { count, of, example } => {
-                write!(out, "the pattern of groups does not match {count} of {of} file names, such as {example}")
+                write!(
+                    out,
+                    "the pattern of groups does not match {count} of {of} file names, such as {example}"
+                )
             }
             Fault::OneGroup { name } => {
                 write!(out, "all training images are of one group, {name}, so that none can be held out")
             }
             Fault::TooFewGroups { groups, parts } => {
-                let are = if *groups == 1 { "there is 1 group" } else { &format!("there are {groups} groups") };
+                let are =
+                    if *groups == 1 { "there is 1 group" } else { &format!("there are {groups} groups") };
                 write!(out, "{are} to be split into {parts} parts: one of them would be empty")
             }
             Fault::SmallClass { label, images, folds } => {

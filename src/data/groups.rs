@@ -3,9 +3,9 @@
 
 #[cfg(feature = "images")]
 use regex_lite::Regex;
+use std::collections::HashMap;
 #[cfg(feature = "images")]
 use std::fmt;
-use std::collections::HashMap;
 #[cfg(feature = "images")]
 use std::str::FromStr;
 use std::sync::Arc;

@@ -66,7 +66,14 @@ impl Images {
     pub fn new(pixels: Tensor, labels: Vec<i64>) -> Result<Images> {
         let count = pixels.size().first().copied().unwrap_or(0);
         ensure!(count == labels.len() as i64, "there are {count} images but {} labels", labels.len());
-        Ok(Images { stored: pixels, rows: None, labels, mapped_from: None, origins: Origins::InOrder, groups: None })
+        Ok(Images {
+            stored: pixels,
+            rows: None,
+            labels,
+            mapped_from: None,
+            origins: Origins::InOrder,
+            groups: None,
+        })
     }
 
     /// The same images, found in files of these names: one for each image, or they stay without.
@@ -130,7 +137,9 @@ impl Images {
             (Some(rows), Origins::InOrder) => Origins::Rows(rows.iter().map(|&row| row as usize).collect()),
         };
         let numbers = self.groups();
-        let groups = numbers.zip(self.groups).map(|(numbers, Groups { names, .. })| Groups { of_stored: numbers.into(), names });
+        let groups = numbers
+            .zip(self.groups)
+            .map(|(numbers, Groups { names, .. })| Groups { of_stored: numbers.into(), names });
         Ok(Images { origins, groups, ..Images::new(pixels, self.labels)? })
     }
 

@@ -196,7 +196,10 @@ impl Source {
         };
         match can_group {
             true => Ok(()),
-            false => Err(Fault::NoGroups { format: self.format_name().unwrap_or("data"), lacks: by.needs() }.into()),
+            false => {
+                Err(Fault::NoGroups { format: self.format_name().unwrap_or("data"), lacks: by.needs() }
+                    .into())
+            }
         }
     }
 

@@ -109,11 +109,12 @@ pub fn split_rows(
     seed: u64,
 ) -> Result<SplitRows> {
     let (shares, held_out) = match holdout {
+        Holdout::Share(share) if groups.is_none() || share == 0.0 => {
+            return split(labels, share, method, seed);
+        }
         Holdout::Share(share) => {
-            let plain = split(labels, share, if groups.is_some() { SplitMethod::Last } else { method }, seed)?;
-            if groups.is_none() || share == 0.0 {
-                return Ok(plain);
-            }
+            // What is no share without groups is none with them.
+            split(labels, share, SplitMethod::Last, seed)?;
             (vec![share, 1.0 - share], 0)
         }
         Holdout::Fold(fold) => (vec![1.0 / fold.count() as f64; fold.count()], fold.index() - 1),
@@ -378,7 +379,9 @@ mod tests {
         }
         let all: Vec<i64> = (1..=5)
             .flat_map(|index| {
-                split_rows(&labels, Some(&groups), fold(index, 5), SplitMethod::Shuffled, 0).unwrap().validation
+                split_rows(&labels, Some(&groups), fold(index, 5), SplitMethod::Shuffled, 0)
+                    .unwrap()
+                    .validation
             })
             .collect();
         assert_eq!((all.len(), all.iter().collect::<HashSet<_>>().len()), (labels.len(), labels.len()));
@@ -389,11 +392,11 @@ mod tests {
         // Two large groups: half of the rows are the least that can be held out.
         let groups = [vec![7; 50], vec![8; 50]].concat();
         let labels: Vec<i64> = (0..100).map(|row| row % 2).collect();
-        let rows = split_rows(&labels, Some(&groups), Holdout::Share(0.1), SplitMethod::Stratified, 0).unwrap();
+        let rows =
+            split_rows(&labels, Some(&groups), Holdout::Share(0.1), SplitMethod::Stratified, 0).unwrap();
         assert_eq!((rows.train.len(), rows.validation.len()), (50, 50));
-        let fault = |holdout, method| {
-            split_rows(&labels, Some(&groups), holdout, method, 0).unwrap_err().to_string()
-        };
+        let fault =
+            |holdout, method| split_rows(&labels, Some(&groups), holdout, method, 0).unwrap_err().to_string();
         assert_eq!(
             fault(fold(1, 3), SplitMethod::Stratified),
             "there are 2 groups to be split into 3 parts: one of them would be empty"
@@ -403,11 +406,16 @@ mod tests {
         let labels: Vec<i64> = (0..100).map(|row| i64::from(row >= 95)).collect();
         let groups: Vec<u32> = (0..100).map(|row| row / 5).collect();
         for seed in 0..5 {
-            let rows =
-                split_rows(&labels, Some(&groups), Holdout::Share(0.2), SplitMethod::Stratified, seed).unwrap();
+            let rows = split_rows(&labels, Some(&groups), Holdout::Share(0.2), SplitMethod::Stratified, seed)
+                .unwrap();
             assert!(rows.train.contains(&97) && rows.validation.len() == 20, "{seed}");
         }
-        for (text, fault) in [("6/5", "no fold 6 among 5"), ("0/5", "no fold 0"), ("1/1", "at least 2"), ("a/5", "such as 2/5")] {
+        for (text, fault) in [
+            ("6/5", "no fold 6 among 5"),
+            ("0/5", "no fold 0"),
+            ("1/1", "at least 2"),
+            ("a/5", "such as 2/5"),
+        ] {
             assert!(text.parse::<Fold>().unwrap_err().to_string().contains(fault), "{text}");
         }
         assert_eq!("2/5".parse::<Fold>().unwrap().to_string(), "2/5");

@@ -96,7 +96,10 @@ mod tests {
         // stats.t.interval(0.95, 4, loc=np.mean(v), scale=stats.sem(v))
         let values = [0.951, 0.962, 0.948, 0.957, 0.966];
         let found = MeanInterval::of(&values).unwrap();
-        assert!((found.mean - 0.9568).abs() < 1e-12 && (found.deviation - 0.007_463_243_262_818_123).abs() < 1e-12);
+        assert!(
+            (found.mean - 0.9568).abs() < 1e-12
+                && (found.deviation - 0.007_463_243_262_818_123).abs() < 1e-12
+        );
         let [low, high] = found.interval.unwrap();
         assert!((low - 0.947_533_159_530_721_9).abs() < 1e-9, "{low}");
         assert!((high - 0.966_066_840_469_278).abs() < 1e-9, "{high}");

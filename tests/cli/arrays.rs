@@ -184,8 +184,12 @@ fn images_that_are_sorted_by_class_are_noticed_when_the_last_are_held_out() {
         place.train(&arguments).well().stderr
     };
     let last = train("last");
-    assert!(last.contains("the images are sorted by class (--split stratified takes some of each)"), "{last}");
-    let counts = "the validation set has no image of 2 of 3 classes: 0 (18 training images), 1 (18 training images)";
+    assert!(
+        last.contains("the images are sorted by class (--split stratified takes some of each)"),
+        "{last}"
+    );
+    let counts =
+        "the validation set has no image of 2 of 3 classes: 0 (18 training images), 1 (18 training images)";
     assert!(last.contains(counts), "{last}");
     let stratified = train("stratified");
     assert!(!stratified.contains("sorted by class") && !stratified.contains("no image of"), "{stratified}");

@@ -27,9 +27,15 @@ fn letters() -> String {
 fn one_fold_is_trained_resumed_and_evaluated_like_any_run() {
     let place = Place::new();
     let trained = place.train(&[&["--fold", "2/5", "--out", "run"], &QUICK[..]].concat()).well();
-    assert!(trained.stderr.contains("1,146 train, 287 validation (fold 2 of 5, stratified), 364 test"), "{trained:?}");
+    assert!(
+        trained.stderr.contains("1,146 train, 287 validation (fold 2 of 5, stratified), 364 test"),
+        "{trained:?}"
+    );
     let record = place.record("run");
-    assert_eq!((&record["config"]["fold"], &record["config"]["validation_split"]), (&json!("2/5"), &json!(null)));
+    assert_eq!(
+        (&record["config"]["fold"], &record["config"]["validation_split"]),
+        (&json!("2/5"), &json!(null))
+    );
     assert_eq!(record["dataset"]["validation"], 287);
     place.train(&["--resume", "run", "--epochs", "2"]).well();
     place.train(&["--fold", "2/5", "--out", "whole", "--layers", "dense 8, relu", "--epochs", "2"]).well();
@@ -37,7 +43,9 @@ fn one_fold_is_trained_resumed_and_evaluated_like_any_run() {
     let evaluated = place.run(&["evaluate", "run", "--format", "json"]).well();
     let evaluated: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
     assert_eq!(evaluated["accuracy"], place.record("run")["test_accuracy"]);
-    place.train(&["--resume", "run", "--fold", "1/5"]).with_fault(2, &["--fold \"1/5\": cannot change", "\"2/5\""]);
+    place
+        .train(&["--resume", "run", "--fold", "1/5"])
+        .with_fault(2, &["--fold \"1/5\": cannot change", "\"2/5\""]);
 }
 
 #[test]
@@ -51,11 +59,20 @@ fn folds_that_cannot_be_are_told() {
         (&["--fold", "1/2", "--validation-split", "0.2"], 2, &["cannot be used with --validation-split"]),
         (&["--fold", "1/2", "--validation", "there"], 2, &["--fold 1/2: cannot be used with --validation:"]),
         (&["--fold", "1/500"], 1, &["500 folds need at least 500 images of each class, but", "at most 1"]),
-        (&["--group-column", "writer"], 1, &["digits: is read as built in, which has no columns to take groups from"]),
+        (
+            &["--group-column", "writer"],
+            1,
+            &["digits: is read as built in, which has no columns to take groups from"],
+        ),
         (
             &["--group-column", "a", "--group-pattern", "b"],
             2,
             &["--group-pattern b: cannot be used with --group-column"],
+        ),
+        (
+            &["--group-column", "a", "--split", "last"],
+            2,
+            &["--group-column a: cannot be used with --split last"],
         ),
         (&["--group-pattern", "(a"], 2, &["--group-pattern (a: is not a regular expression"]),
     ] {
@@ -73,7 +90,10 @@ fn a_sweep_over_folds_chooses_by_the_mean() {
     let sweep = |arguments: &[&str]| place.run(&[&["sweep", "plan.toml"], arguments].concat()).well();
     sweep(&["--run", "5"]);
     let table = sweep(&["--table"]).stdout;
-    assert!(table.contains("1 of 3") && table.contains("no combination has finished all of its folds yet"), "{table}");
+    assert!(
+        table.contains("1 of 3") && table.contains("no combination has finished all of its folds yet"),
+        "{table}"
+    );
     let finished = sweep(&[]);
     assert!(!finished.stderr.contains("run 005:"), "nothing is trained twice: {finished:?}");
 
@@ -85,8 +105,9 @@ fn a_sweep_over_folds_chooses_by_the_mean() {
     let runs = rows("results.csv");
     assert_eq!(runs[0][..3], ["run", "learning-rate", "fold"]);
     assert_eq!(runs[5][..3], ["005", "0.01", "2/3"]);
-    let validation: u64 =
-        (1..4).map(|run| place.record(&format!("sweeps/plan/00{run}"))["dataset"]["validation"].as_u64().unwrap()).sum();
+    let validation: u64 = (1..4)
+        .map(|run| place.record(&format!("sweeps/plan/00{run}"))["dataset"]["validation"].as_u64().unwrap())
+        .sum();
     assert_eq!(validation, 1_433, "every training image is held out once");
     let of_runs: Vec<f64> = runs[1..].iter().map(|row| row[7].parse().unwrap()).collect();
     let combinations = rows("combinations.csv");
@@ -124,7 +145,8 @@ fn a_column_of_groups_is_no_input_and_no_group_is_on_two_sides() {
     assert!(trained.stderr.contains("validation (fold 1 of 4, stratified by groups)"), "{trained:?}");
     let record = place.record("run");
     assert_eq!(record["dataset"]["shape"], json!([3, 3]));
-    let counts = ["train", "validation", "test"].map(|split| record["dataset"]["groups"][split].as_u64().unwrap());
+    let counts =
+        ["train", "validation", "test"].map(|split| record["dataset"]["groups"][split].as_u64().unwrap());
     assert!(counts.iter().sum::<u64>() == 20 && counts.iter().all(|&count| count > 0), "{counts:?}");
     let evaluated = place.run(&["evaluate", "run", "--format", "json"]).well();
     let evaluated: serde_json::Value = serde_json::from_str(&evaluated.stdout).unwrap();
@@ -132,12 +154,18 @@ fn a_column_of_groups_is_no_input_and_no_group_is_on_two_sides() {
     // The table to classify has the column, too.
     let predicted = place.run(&["predict", "run", "letters.csv", "--format", "csv"]).well();
     assert_eq!(predicted.stdout.lines().count(), letters().lines().count());
-    let classes: BTreeSet<&str> = predicted.stdout.lines().skip(1).map(|row| row.split(',').nth(2).unwrap()).collect();
+    let classes: BTreeSet<&str> =
+        predicted.stdout.lines().skip(1).map(|row| row.split(',').nth(2).unwrap()).collect();
     assert!(classes.iter().all(|class| ["a", "b", "c"].contains(class)), "{classes:?}");
 
-    let with = |column: &str| place.train(&["letters.csv", "--label-column", "letter", "--group-column", column]);
-    with("writr").with_fault(1, &["has no column of groups 'writr'; there are writer, p0", "hint: did you mean writer?"]);
-    with("letter").with_fault(1, &["the column 'letter' holds the labels: it cannot be the one of the groups, too"]);
+    let with =
+        |column: &str| place.train(&["letters.csv", "--label-column", "letter", "--group-column", column]);
+    with("writr").with_fault(
+        1,
+        &["has no column of groups 'writr'; there are writer, p0", "hint: did you mean writer?"],
+    );
+    with("letter")
+        .with_fault(1, &["the column 'letter' holds the labels: it cannot be the one of the groups, too"]);
     fs::write(place.path("letters.csv"), letters().replacen("w07,", ",", 1)).unwrap();
     with("writer").with_fault(1, &["column 1 (writer): is empty, and names no group"]);
     let one: String = letters().lines().take(4).map(|line| format!("{line}\n")).collect();
@@ -165,6 +193,9 @@ fn file_names_say_groups_and_a_test_set_that_shares_them_is_told() {
     train("^([0-9])", &["--fold", "1/7"]).with_fault(1, &["there are 6 groups to be split into 7 parts"]);
     place.train(&["pictures", "--group-column", "x"]).with_fault(
         1,
-        &["pictures: is read as folders of images, which has no columns to take groups from", "--group-pattern"],
+        &[
+            "pictures: is read as folders of images, which has no columns to take groups from",
+            "--group-pattern",
+        ],
     );
 }

@@ -47,7 +47,8 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
             }
         }
         Fault::NoGroups { .. } => {
-            "--group-column works with CSV and Parquet tables, --group-pattern with folders of images".to_string()
+            "--group-column works with CSV and Parquet tables, --group-pattern with folders of images"
+                .to_string()
         }
         Fault::UngroupedNames { .. } => {
             "--group-pattern must match every file name; one with a slash is matched with the path below the \
@@ -61,7 +62,8 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
             "--classes NAMES leaves the class out, --split shuffled ignores classes".to_string()
         }
         Fault::OneGroup { .. } | Fault::TooFewGroups { .. } => {
-            "bring data of more groups, or a test set or validation images (--validation PATH) of others".to_string()
+            "bring data of more groups, or a test set or validation images (--validation PATH) of others"
+                .to_string()
         }
         Fault::MissingValues { .. } => {
             "--missing mean puts the mean of the column in their place".to_string()

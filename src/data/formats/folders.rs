@@ -7,10 +7,10 @@ mod listing;
 use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
+use crate::data::groups::{GroupBy, GroupIndex, GroupPattern};
 use crate::data::label_encoding::sort_names;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
-use crate::data::groups::{GroupBy, GroupIndex, GroupPattern};
 use crate::data::{Fault, ImageOrigin, Images};
 use crate::text::printable_file_name;
 use anyhow::{Context, Result, bail, ensure};
@@ -89,8 +89,9 @@ fn grouped(raw: RawDataset, pattern: &GroupPattern) -> Result<RawDataset> {
             0
         }))
     };
-    let mut numbers_of =
-        |images: &Images| (0..images.len()).map(|row| number(images.origin(row))).collect::<Result<Vec<u32>>>();
+    let mut numbers_of = |images: &Images| {
+        (0..images.len()).map(|row| number(images.origin(row))).collect::<Result<Vec<u32>>>()
+    };
     let [train, validation, test] = splits.map(|images| images.map(&mut numbers_of).transpose());
     let (train, validation, test) = (train?, validation?, test?);
     if let Some(example) = unmatched.first() {

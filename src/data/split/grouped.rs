@@ -56,8 +56,7 @@ type Counts = Vec<(usize, f64)>;
 
 fn counts_of(classes: &[usize], group_of_row: &[usize], groups: usize) -> Vec<Counts> {
     let all = classes.iter().max().map_or(0, |&class| class + 1);
-    let mut pairs: Vec<(usize, usize)> =
-        group_of_row.iter().copied().zip(classes.iter().copied()).collect();
+    let mut pairs: Vec<(usize, usize)> = group_of_row.iter().copied().zip(classes.iter().copied()).collect();
     pairs.sort_unstable();
     let mut counts: Vec<Counts> = vec![Vec::new(); groups];
     for same in pairs.chunk_by(|a, b| a == b) {
@@ -112,7 +111,9 @@ impl<'a> Placement<'a> {
 
     fn chi_squared(&self) -> f64 {
         let counts = self.surplus.iter().flatten().zip(self.expected.iter().flatten());
-        counts.map(|(surplus, expected)| if *expected > 0.0 { surplus * surplus / expected } else { 0.0 }).sum()
+        counts
+            .map(|(surplus, expected)| if *expected > 0.0 { surplus * surplus / expected } else { 0.0 })
+            .sum()
     }
 
     fn fill_empty_parts(&mut self, order: &[usize]) {
@@ -178,9 +179,8 @@ impl<'a> Placement<'a> {
     /// By how much chi-squared grows if a part gets a group, or for a sign of -1 loses it.
     fn change(&self, part: usize, group: usize, sign: f64) -> f64 {
         let (surplus, expected) = (&self.surplus[part], &self.expected[part]);
-        let of_class = |&(class, count): &(usize, f64)| {
-            count * (2.0 * sign * surplus[class] + count) / expected[class]
-        };
+        let of_class =
+            |&(class, count): &(usize, f64)| count * (2.0 * sign * surplus[class] + count) / expected[class];
         self.counts[group].iter().map(of_class).sum()
     }
 

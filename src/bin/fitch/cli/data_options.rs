@@ -90,8 +90,13 @@ impl DataOptions {
             test_split: self.test_split.or(others.test_split),
             label_column: self.label_column.or(others.label_column),
             // One of them replaces the other.
-            group_column: self.group_column.clone().or(others.group_column.filter(|_| self.group_pattern.is_none())),
-            group_pattern: self.group_pattern.or(others.group_pattern.filter(|_| self.group_column.is_none())),
+            group_column: self
+                .group_column
+                .clone()
+                .or(others.group_column.filter(|_| self.group_pattern.is_none())),
+            group_pattern: self
+                .group_pattern
+                .or(others.group_pattern.filter(|_| self.group_column.is_none())),
             missing: self.missing.or(others.missing),
             pixel_order: self.pixel_order.or(others.pixel_order),
             classes: self.classes.or(others.classes),

@@ -240,7 +240,7 @@ fn load_data(
     let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
     let transposes =
         configuration.reading.transposes.filter(|_| !source.is_of_pictures() || !inherits || is_of_run);
-    let mut load = |tests_all| {
+    let mut load = |tests_all: bool| {
         // Groups matter to a split only.
         let group_by = configuration.reading.group_by.clone().filter(|_| !tests_all);
         let reading = LoadOptions { tests_all, transposes, group_by, ..configuration.reading.clone() };

@@ -129,10 +129,17 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
     })
 }
 
-/// The fold of `--fold`; none if none is given.
+/// The fold of `--fold`; none if none is given. Folds and groups are not taken from the end of a file.
 pub fn check_fold(options: &TrainOptions, checker: &mut Checker) -> Option<Option<Fold>> {
-    let text = options.fold.as_deref()?;
     let has_end = options.split.is_some_and(|split| split.0 == SplitMethod::Last);
+    let DataOptions { group_column, group_pattern, .. } = &options.data;
+    let grouping = [("column", group_column), ("pattern", group_pattern)];
+    for (name, value) in grouping.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        if has_end {
+            checker.fault::<()>(&format!("group-{name}"), value, "cannot be used with --split last");
+        }
+    }
+    let text = options.fold.as_deref()?;
     Some(match text.parse::<Fold>() {
         Ok(_) if has_end => checker.fault("fold", text, "cannot be used with --split last"),
         Ok(fold) => Some(fold),

@@ -154,7 +154,9 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
             ("validation", given.validation.is_some()),
         ];
         if let Some((other, _)) = others.iter().find(|(_, is_given)| *is_given) {
-            return wrong(format!("--fold {fold}: cannot be used with --{other}: the fold is what is held out"));
+            return wrong(format!(
+                "--fold {fold}: cannot be used with --{other}: the fold is what is held out"
+            ));
         }
     }
     let mut has_layers = true;

@@ -62,7 +62,8 @@ pub fn load(
         let (mut tables, classes, of_labels) = labelled(tables, encoding)?;
         let mut index = GroupIndex::default();
         for table in &mut tables {
-            table.group_numbers = std::mem::take(&mut table.groups).iter().map(|group| index.of(group)).collect();
+            table.group_numbers =
+                std::mem::take(&mut table.groups).iter().map(|group| index.of(group)).collect();
         }
         writer.group_names = index.names;
         notes.extend(of_labels);
@@ -156,7 +157,12 @@ fn renumbered(labels: RawLabels, own: &[String], names: &[String]) -> Result<Raw
 }
 
 impl Table {
-    fn open(path: &Path, split: Split, label_column: Option<&str>, group_column: Option<&str>) -> Result<Table> {
+    fn open(
+        path: &Path,
+        split: Split,
+        label_column: Option<&str>,
+        group_column: Option<&str>,
+    ) -> Result<Table> {
         let reader = open(path)?;
         let mut chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
         if chunks.any(|chunk| matches!(chunk.compression(), Compression::BROTLI(_) | Compression::LZO)) {
@@ -379,10 +385,7 @@ fn find_groups(columns: &[ColumnDescPtr], asked: &str, label: usize) -> Result<u
         column: asked.to_string(),
         columns: columns.iter().map(|column| column.path().string()).collect(),
     })?;
-    ensure!(
-        index != label,
-        "the column '{asked}' holds the labels: it cannot be the one of the groups, too"
-    );
+    ensure!(index != label, "the column '{asked}' holds the labels: it cannot be the one of the groups, too");
     ensure!(columns[index].max_rep_level() == 0, "{asked}: groups must be whole numbers or words");
     Ok(index)
 }

@@ -154,7 +154,11 @@ fn a_column_may_say_which_group_a_row_is_of() {
     assert_eq!((loaded.train.len(), loaded.train.groups()), (3, Some(vec![0, 0, 1])));
     assert_eq!(loaded.train.group_name(1), Some("y"));
     let fault = |column| format!("{:#}", load_from(&path, by(column)).err().unwrap());
-    assert!(fault("who").contains("has no column of groups 'who'; there are image.bytes, "), "{}", fault("who"));
+    assert!(
+        fault("who").contains("has no column of groups 'who'; there are image.bytes, "),
+        "{}",
+        fault("who")
+    );
     assert!(fault("label").contains("holds the labels"), "{}", fault("label"));
 }
 

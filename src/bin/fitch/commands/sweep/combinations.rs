@@ -121,7 +121,9 @@ impl<'a> Combinations<'a> {
         };
         let mut chosen: Option<(&Combination, MeanInterval)> = None;
         for combination in self.all.iter().filter(is_whole) {
-            let Some(best) = combination.best.filter(|best| best.count == combination.folds) else { continue };
+            let Some(best) = combination.best.filter(|best| best.count == combination.folds) else {
+                continue;
+            };
             let direction = combination.first.direction;
             if chosen.is_none_or(|(_, other)| direction.is_better(best.mean, other.mean)) {
                 chosen = Some((combination, best));

@@ -136,8 +136,7 @@ impl Plan {
         let folds = file.folds.map(|folds| number_of_folds(folds, &file.options, &file.vary)).transpose();
         let folds = folds.map_err(wrong)?;
         let combinations = with_folds(combinations, folds).map_err(wrong)?;
-        let varied: Vec<String> =
-            file.vary.keys().cloned().chain(folds.map(|_| FOLD.to_string())).collect();
+        let varied: Vec<String> = file.vary.keys().cloned().chain(folds.map(|_| FOLD.to_string())).collect();
         let mut runs = Vec::new();
         for (index, values) in combinations.into_iter().enumerate() {
             let mut table = file.options.clone();

@@ -76,9 +76,9 @@ impl Grouping {
     /// `48 groups to train on, 6 to validate with, 6 to test with`, and how far the classes are apart.
     pub fn lines(&self) -> Vec<String> {
         let others = [(self.validation, "validate"), (self.test, "test")];
-        let others = others.into_iter().filter_map(|(count, what)| {
-            Some(format!(", {} to {what} with", with_separators(count? as i64)))
-        });
+        let others = others
+            .into_iter()
+            .filter_map(|(count, what)| Some(format!(", {} to {what} with", with_separators(count? as i64))));
         let mut lines =
             vec![format!("{} to train on{}", counted(self.train, "group"), others.collect::<String>())];
         lines.extend(self.shares.iter().cloned());

@@ -42,7 +42,8 @@ impl Splits {
         let holdout = match configuration.fold {
             Some(fold) => {
                 let message = format!("--fold {fold}: {} has validation images of its own", dataset.name);
-                let hint = "folds are made of the training images: move those of its own among them, or elsewhere";
+                let hint =
+                    "folds are made of the training images: move those of its own among them, or elsewhere";
                 if has_own_validation {
                     return Err(Hint { message, hint: hint.to_string() }.into());
                 }
@@ -71,9 +72,8 @@ impl Splits {
         let train = ClassCounts { name: "training", counts: &of_train };
         let validation = ClassCounts { name: "validation", counts: &of_validation };
         let test = ClassCounts { name: "test", counts: &of_test };
-        let mut notes = Vec::from_iter(
-            sorted.map(|sorted| format!("{sorted} (--split stratified takes some of each)")),
-        );
+        let mut notes =
+            Vec::from_iter(sorted.map(|sorted| format!("{sorted} (--split stratified takes some of each)")));
         notes.extend(one_sided(&dataset.classes, [train, validation]));
         notes.extend(one_sided(&dataset.classes, [train, test]));
         let grouping = groups.map(|groups| {
@@ -113,7 +113,8 @@ impl Splits {
             size if self.has_own_validation => format!("{} validation (its own)", count(size)),
             size => {
                 let fold = configuration.fold;
-                let fold = fold.map_or(String::new(), |fold| format!("fold {} of {}, ", fold.index(), fold.count()));
+                let fold =
+                    fold.map_or(String::new(), |fold| format!("fold {} of {}, ", fold.index(), fold.count()));
                 let groups = if self.grouping.is_some() { " by groups" } else { "" };
                 format!("{} validation ({fold}{}{groups})", count(size), configuration.split.keyword())
             }
