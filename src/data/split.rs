@@ -347,7 +347,7 @@ mod tests {
         };
         let off = (0..10).map(|class| {
             let whole = share(class, &mut (0..labels.len() as i64).collect::<Vec<_>>().into_iter());
-            (share(class, &mut rows.to_vec().into_iter()) - whole).abs()
+            (share(class, &mut rows.iter().copied()) - whole).abs()
         });
         off.fold(0.0, f64::max)
     }
