@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Changes when the files come to mean something else.
 const VERSION: u32 = 5;
@@ -62,6 +63,9 @@ struct Stored {
     /// How rows became images, if a table was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     table: Option<TableForm>,
+    /// The names of groups, if images have some.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<String>,
 }
 
 /// The images under a key; `decode` puts them there if nobody has yet, or if what is there is damaged.
@@ -110,11 +114,13 @@ fn fill(
             splits: Default::default(),
             left_out: Vec::new(),
             table: None,
+            group_names: Vec::new(),
         };
         let written = decode(&mut writer, progress).and_then(|manifest| {
             writer.finish()?;
             let (left_out, table) = (std::mem::take(&mut writer.left_out), writer.table.take());
-            let stored = Stored { manifest, left_out, table };
+            let groups = std::mem::take(&mut writer.group_names);
+            let stored = Stored { manifest, left_out, table, groups };
             write_whole(&folder.join(MANIFEST), &serde_json::to_vec_pretty(&stored)?)
         });
         if written.is_err() {
@@ -158,11 +164,15 @@ pub(super) struct Writer {
     pub left_out: Vec<String>,
     /// How rows become images, if a table is read; kept with them.
     pub table: Option<TableForm>,
+    /// The names of groups by their numbers, if images have some; kept with them.
+    pub group_names: Vec<String>,
 }
 
 struct SplitWriter {
     images: BufWriter<File>,
     labels: Vec<i64>,
+    /// Of each image, or of none.
+    groups: Vec<u32>,
 }
 
 impl Writer {
@@ -188,13 +198,18 @@ impl Writer {
             empty => {
                 let mut images = BufWriter::new(File::create(&path)?);
                 images.write_all(&header(0, &self.shape, self.kind))?;
-                empty.insert(SplitWriter { images, labels: Vec::new() })
+                empty.insert(SplitWriter { images, labels: Vec::new(), groups: Vec::new() })
             }
         };
         T::write_all(values, &mut writer.images)
             .with_context(|| format!("cannot write {}", path.display()))?;
         writer.labels.push(label);
         Ok(())
+    }
+
+    /// The group of the image that was pushed last.
+    pub fn push_group(&mut self, split: Split, group: u32) {
+        self.splits[split as usize].iter_mut().for_each(|split| split.groups.push(group));
     }
 
     /// Replaces each label by its class: `class_of[label]`.
@@ -206,7 +221,7 @@ impl Writer {
 
     fn finish(&mut self) -> Result<()> {
         for split in Split::ALL {
-            let Some(SplitWriter { mut images, labels }) = self.splits[split as usize].take() else {
+            let Some(SplitWriter { mut images, labels, groups }) = self.splits[split as usize].take() else {
                 continue;
             };
             let count = u32::try_from(labels.len()).context("more images than an IDX file can hold")?;
@@ -217,6 +232,13 @@ impl Writer {
             let numbers: Vec<u8> = labels.iter().flat_map(|&label| (label as i32).to_be_bytes()).collect();
             let labels = idx_file::bytes(idx_file::INT32, &[count], &numbers);
             write_whole(&self.folder.join(file_name(split, "labels")), &labels)?;
+            // A file of a split may lack them.
+            if groups.len() == count as usize {
+                let numbers: Vec<u8> =
+                    groups.iter().flat_map(|&group| (group as i32).to_be_bytes()).collect();
+                let groups = idx_file::bytes(idx_file::INT32, &[count], &numbers);
+                write_whole(&self.folder.join(file_name(split, "groups")), &groups)?;
+            }
         }
         Ok(())
     }
@@ -240,7 +262,8 @@ fn file_name(split: Split, what: &str) -> String {
 
 fn read(folder: &Path) -> Result<RawDataset> {
     let stored: Stored = serde_json::from_slice(&fs::read(folder.join(MANIFEST))?).context(MANIFEST)?;
-    let Stored { manifest: Manifest { classes, notes }, left_out, table } = stored;
+    let Stored { manifest: Manifest { classes, notes }, left_out, table, groups } = stored;
+    let group_names: Arc<[String]> = groups.into();
     let split = |split: Split| -> Result<Option<Images>> {
         let images = folder.join(file_name(split, "images"));
         if !images.exists() {
@@ -251,7 +274,17 @@ fn read(folder: &Path) -> Result<RawDataset> {
         let count = classes.len() as i64;
         ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", split.name(), labels.len());
         ensure!(labels.iter().all(|label| (0..count).contains(label)), "has a label that is not a class");
-        Ok(Some(Images::new(pixels, labels)?.mapped_from(mapped_from)))
+        let images = Images::new(pixels, labels)?.mapped_from(mapped_from);
+        let groups = folder.join(file_name(split, "groups"));
+        if !groups.exists() {
+            return Ok(Some(images));
+        }
+        let numbers = idx_file::read_label_numbers(&groups)?;
+        let known =
+            |&number: &i64| u32::try_from(number).ok().filter(|&group| (group as usize) < group_names.len());
+        let numbers: Option<Vec<u32>> = numbers.iter().map(known).collect();
+        let numbers = numbers.filter(|numbers| numbers.len() == images.len());
+        Ok(Some(images.grouped(numbers.context("has other groups than images")?, group_names.clone())))
     };
     let train = split(Split::Train)?.context("has no training images")?;
     let (validation, test) = (split(Split::Validation)?, split(Split::Test)?);

@@ -32,6 +32,8 @@ pub(super) struct Columns {
     pub names: Option<Vec<String>>,
     /// None if the rows have no labels.
     pub label: Option<usize>,
+    /// The column that says which rows belong together.
+    pub group: Option<usize>,
     /// How the label column was chosen, if another could have been, to go on from "labels are taken from ".
     pub guess: Option<String>,
     /// The columns that say which rows are for what.
@@ -60,18 +62,30 @@ pub(super) struct Twin {
 
 impl Columns {
     /// Finds out what the columns of a table are, and takes its head out of its rows. The labels are in the
-    /// column `asked` for, by name or index, if it is given.
+    /// column `asked` for, by name or index, if it is given, and the groups in the column `group`.
     ///
     /// # Errors
-    /// [`Fault::UnknownLabelColumn`], [`Fault::NoLabelColumn`], [`Fault::TextColumns`]; rows without values.
-    pub fn find(table: &mut Table, asked: Option<&str>) -> Result<Columns> {
-        let asked_name = asked.filter(|asked| asked.parse::<f64>().is_err());
-        let sketch = Sketch::take(table, |cells| asked_name.is_some_and(|asked| cells.contains(&asked)));
+    /// [`Fault::UnknownLabelColumn`], [`Fault::UnknownGroupColumn`], [`Fault::NoLabelColumn`],
+    /// [`Fault::TextColumns`]; one column for labels and groups; rows without values.
+    pub fn find(table: &mut Table, asked: Option<&str>, group: Option<&str>) -> Result<Columns> {
+        let asked_names: Vec<&str> =
+            asked.into_iter().chain(group).filter(|asked| asked.parse::<f64>().is_err()).collect();
+        let sketch = Sketch::take(table, |cells| asked_names.iter().any(|asked| cells.contains(asked)));
         let mut columns = Columns::of(&sketch);
+        if let Some(group) = group {
+            let index = sketch.position(group).ok_or_else(|| sketch.unknown_group(group))?;
+            columns.splits.retain(|split| split.index != index);
+            columns.group = Some(index);
+        }
         let (label, guess) = match asked {
             Some(asked) => (sketch.asked(asked)?, None),
-            None => sketch.label(&columns.splits)?,
+            None => sketch.label(&columns.splits, columns.group)?,
         };
+        ensure!(
+            columns.group != Some(label),
+            "the column {} holds the labels: it cannot be the one of the groups, too",
+            sketch.shown(label)
+        );
         columns.splits.retain(|split| split.index != label);
         ensure!(columns.width > 1, "line 1 has {} value; a label and pixels are needed", columns.width);
         (columns.label, columns.guess) = (Some(label), guess);
@@ -80,7 +94,7 @@ impl Columns {
     }
 
     /// The same of a table that is to be like the one that a model is trained on, with values in that many
-    /// columns of these names, if they have any. Labels may be missing.
+    /// columns of these names, if they have any. Labels may be missing, and groups.
     ///
     /// # Errors
     /// As [`Columns::find`], and a column that is missing.
@@ -89,6 +103,7 @@ impl Columns {
         names: Option<&[String]>,
         count: usize,
         asked: Option<&str>,
+        group: Option<&str>,
     ) -> Result<Columns> {
         let known: HashSet<String> = names.unwrap_or_default().iter().map(|name| folded(name)).collect();
         let are_named = |cells: &[&str]| cells.iter().filter(|cell| known.contains(&folded(cell))).count();
@@ -98,10 +113,17 @@ impl Columns {
                 && cells.iter().any(|cell| cell.parse::<f64>().is_err())
         });
         let mut columns = Columns::of(&sketch);
+        // A table of values alone has no column of groups where another one has it.
+        columns.group = group.and_then(|group| {
+            let is_name = sketch.names.iter().flatten().any(|name| folded(name) == folded(group));
+            sketch.position(group).filter(|_| is_name || columns.width > count)
+        });
+        columns.splits.retain(|split| Some(split.index) != columns.group);
         if let (Some(names), Some(own)) = (names.filter(|names| names.len() == known.len()), &columns.names) {
             let place_of: HashMap<String, usize> = own.iter().map(|name| folded(name)).zip(0..).collect();
             let places = names.iter().map(|name| place_of.get(&folded(name)).copied());
             if let Some(values) = places.clone().collect::<Option<Vec<usize>>>() {
+                columns.group = columns.group.filter(|group| !values.contains(group));
                 columns.values = values;
                 columns.has_lists = columns.values.len() == 1 && sketch.has_lists(columns.values[0]);
                 return columns.beside_values(&sketch, asked);
@@ -122,15 +144,16 @@ impl Columns {
         // Kaggle's test rows have no labels.
         let by_name = sketch.named_label();
         let is_name = |asked: &str| columns.names.iter().flatten().any(|name| folded(name) == folded(asked));
-        if !asked.is_some_and(is_name) && by_name.is_none() && columns.width == count {
-            columns.values = (0..count).collect();
+        let others = usize::from(columns.group.is_some());
+        if !asked.is_some_and(is_name) && by_name.is_none() && columns.width == count + others {
+            columns.values = (0..columns.width).filter(|index| Some(*index) != columns.group).collect();
             return Ok(columns);
         }
         let is_asked = |asked: &&str| sketch.asked(asked).is_ok();
         match asked.filter(is_asked) {
             Some(asked) => columns.label = Some(sketch.asked(asked)?),
             None => {
-                if let Ok((label, guess)) = sketch.label(&columns.splits) {
+                if let Ok((label, guess)) = sketch.label(&columns.splits, columns.group) {
                     (columns.label, columns.guess) = (Some(label), guess);
                 }
             }
@@ -156,7 +179,7 @@ impl Columns {
         let label = self.label;
         let mut texts = Vec::new();
         for index in 0..sketch.width {
-            if self.is_split(index) || Some(index) == label {
+            if self.is_split(index) || Some(index) == label || Some(index) == self.group {
                 continue;
             }
             if sketch.has_lists(index) && !self.has_lists {
@@ -227,7 +250,8 @@ impl Columns {
     /// The other columns of a table whose columns of values are known by name.
     fn beside_values(mut self, sketch: &Sketch, asked: Option<&str>) -> Result<Columns> {
         let values: HashSet<usize> = self.values.iter().copied().collect();
-        let rest: Vec<usize> = (0..sketch.width).filter(|index| !values.contains(index)).collect();
+        let is_rest = |index: &usize| !values.contains(index) && Some(*index) != self.group;
+        let rest: Vec<usize> = (0..sketch.width).filter(is_rest).collect();
         let names = rest.iter().map(|&index| sketch.name(index).unwrap_or_default());
         let asked = asked.and_then(|asked| sketch.asked(asked).ok()).filter(|index| rest.contains(index));
         self.label = asked.or_else(|| label_among(names).map(|place| rest[place]));
@@ -294,9 +318,17 @@ impl Columns {
 
     /// The column of labels by its name, or by its index.
     pub fn label_text(&self) -> Option<String> {
-        let index = self.label?;
+        self.label.map(|label| self.text(label))
+    }
+
+    /// The column of groups, likewise.
+    pub fn group_text(&self) -> Option<String> {
+        self.group.map(|group| self.text(group))
+    }
+
+    fn text(&self, index: usize) -> String {
         let name = self.names.as_ref().and_then(|names| names.get(index)).filter(|name| !name.is_empty());
-        Some(name.cloned().unwrap_or_else(|| index.to_string()))
+        name.cloned().unwrap_or_else(|| index.to_string())
     }
 
     /// A column for messages: `column 3`, with its name if it has one.

@@ -58,7 +58,8 @@ impl CsvInputs {
         let count = spec.values();
         let names = spec.form.as_ref().and_then(TableForm::names);
         let label = spec.form.as_ref().and_then(|form| form.label.as_deref());
-        let mut columns = Columns::find_like(&mut table, names.as_deref(), count, label)?;
+        let group = spec.form.as_ref().and_then(|form| form.group.as_deref());
+        let mut columns = Columns::find_like(&mut table, names.as_deref(), count, label, group)?;
         if !columns.has_lists && columns.values.len() != count {
             let line = table.sample().first().map_or(1, line_of);
             anyhow::bail!("line {line} has {} values, but an image has {count} pixels", columns.width);

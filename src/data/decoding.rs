@@ -33,6 +33,8 @@ pub(super) struct Entry {
     pub image: EncodedImage,
     pub label: i64,
     pub split: Split,
+    /// The number of its group, if it has one.
+    pub group: Option<u32>,
     /// Whether it must be readable: not if its class is not one of those asked for.
     pub is_needed: bool,
 }
@@ -281,11 +283,13 @@ impl Decoding<'_> {
             Some(_) => {}
         }
         match self.form {
-            Form { is_wide: true, .. } => self.writer.push(entry.split, &image.wide_values(), entry.label),
+            Form { is_wide: true, .. } => self.writer.push(entry.split, &image.wide_values(), entry.label)?,
             Form { in_colour, .. } => {
-                self.writer.push(entry.split, &image.narrow_values(in_colour), entry.label)
+                self.writer.push(entry.split, &image.narrow_values(in_colour), entry.label)?;
             }
         }
+        entry.group.into_iter().for_each(|group| self.writer.push_group(entry.split, group));
+        Ok(())
     }
 }
 
@@ -423,7 +427,7 @@ mod tests {
     fn a_block_ends_with_its_images_or_its_bytes() {
         let row = |bytes: usize| {
             let image = EncodedImage::Row { file: "a".into(), row: 0, bytes: Some(vec![0; bytes]) };
-            Ok(Entry { image, label: 0, split: Split::Train, is_needed: true })
+            Ok(Entry { image, label: 0, split: Split::Train, group: None, is_needed: true })
         };
         let mut small = (0..5).map(|_| row(10));
         let sizes = [(); 3].map(|()| take_block(&mut small, 3).unwrap().len());

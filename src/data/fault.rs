@@ -94,6 +94,50 @@ pub enum Fault {
         /// One of the words.
         example: String,
     },
+    /// A table does not have the column of groups that [`LoadOptions::group_by`](super::LoadOptions) names.
+    UnknownGroupColumn {
+        /// The column asked for.
+        column: String,
+        /// The names of the columns, as far as they are known.
+        columns: Vec<String>,
+    },
+    /// Data whose format has nothing that [`LoadOptions::group_by`](super::LoadOptions) could be found in.
+    NoGroups {
+        /// The format, for people.
+        format: &'static str,
+        /// What it lacks, for people: `columns`.
+        lacks: &'static str,
+    },
+    /// Names of files in which a pattern finds no group.
+    UngroupedNames {
+        /// How many.
+        count: usize,
+        /// Of how many.
+        of: usize,
+        /// One of them.
+        example: String,
+    },
+    /// All training images are of one group.
+    OneGroup {
+        /// Its name.
+        name: String,
+    },
+    /// There are fewer groups than parts to split them into.
+    TooFewGroups {
+        /// How many there are.
+        groups: usize,
+        /// How many parts.
+        parts: usize,
+    },
+    /// A class has fewer images than there are folds.
+    SmallClass {
+        /// The class, by its label.
+        label: i64,
+        /// How many images it has.
+        images: usize,
+        /// The number of folds.
+        folds: usize,
+    },
     /// Values are missing in a table: [`LoadOptions::missing`](super::LoadOptions) says what becomes of them.
     MissingValues {
         /// How many.
@@ -186,6 +230,39 @@ impl fmt::Display for Fault {
                 let hold = if columns.len() == 1 { "holds" } else { "hold" };
                 let columns = columns.join(", ");
                 write!(out, "{are} {columns} {hold} words, such as '{example}', neither numbers nor labels")
+            }
+            Fault::UnknownGroupColumn { column, columns } => {
+                const NAMED: usize = 12;
+                let named = columns.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+                write!(out, "has no column of groups '{column}'")?;
+                match columns.len() {
+                    0 => Ok(()),
+                    count if count > NAMED => write!(out, "; there are {named} and {} more", count - NAMED),
+                    _ => write!(out, "; there are {named}"),
+                }
+            }
+            Fault::NoGroups { format, lacks } => {
+                write!(out, "is read as {format}, which has no {lacks} to take groups from")
+            }
+            Fault::UngroupedNames { count, of, example } if count == of => {
+                write!(out, "the pattern of groups matches none of {of} file names, such as {example}")
+            }
+            Fault::UngroupedNames { count, of, example } => {
+                write!(
+                    out,
+                    "the pattern of groups does not match {count} of {of} file names, such as {example}"
+                )
+            }
+            Fault::OneGroup { name } => {
+                write!(out, "all training images are of one group, {name}, so that none can be held out")
+            }
+            Fault::TooFewGroups { groups, parts } => {
+                let are =
+                    if *groups == 1 { "there is 1 group" } else { &format!("there are {groups} groups") };
+                write!(out, "{are} to be split into {parts} parts: one of them would be empty")
+            }
+            Fault::SmallClass { label, images, folds } => {
+                write!(out, "{folds} folds need {folds} images of each class, but class {label} has {images}")
             }
             Fault::MissingValues { count: 1, first } => write!(out, "a value is missing: {first}"),
             Fault::MissingValues { count, first } => {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 const PART_BYTES: usize = 1 << 20;
 
 impl Dataset {
-    /// A digest (SHA-256) of all labels and all values, the sizes and the scale: equal for equal data.
+    /// A digest (SHA-256) of all labels, groups and values, the sizes and the scale: equal for equal data.
     ///
     /// # Errors
     /// Too little memory.
@@ -21,6 +21,8 @@ impl Dataset {
             let size = [vec![images.len() as i64], images.shape()].concat();
             digest.update(format!("{size:?} of {:?} to {}", images.kind(), self.maximum));
             images.labels().iter().for_each(|label| digest.update(label.to_le_bytes()));
+            // Data without groups keep the digest that they had before there were any.
+            images.groups().iter().flatten().for_each(|group| digest.update(group.to_le_bytes()));
             digests_of_parts(images)?.iter().for_each(|part| digest.update(part));
         }
         Ok(format!("{:x}", digest.finalize()))

@@ -1,6 +1,7 @@
 //! Labelled images in memory or mapped from files.
 
 use super::Samples;
+use super::groups::Groups;
 use crate::files::FileStamp;
 use anyhow::{Result, bail, ensure};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub struct Images {
     mapped_from: Option<MappedFile>,
     /// Of every stored row: where the image was found, if it was not at that row.
     origins: Origins,
+    /// Of every stored row, if the data have groups.
+    groups: Option<Groups>,
 }
 
 /// Where images were found.
@@ -63,7 +66,14 @@ impl Images {
     pub fn new(pixels: Tensor, labels: Vec<i64>) -> Result<Images> {
         let count = pixels.size().first().copied().unwrap_or(0);
         ensure!(count == labels.len() as i64, "there are {count} images but {} labels", labels.len());
-        Ok(Images { stored: pixels, rows: None, labels, mapped_from: None, origins: Origins::InOrder })
+        Ok(Images {
+            stored: pixels,
+            rows: None,
+            labels,
+            mapped_from: None,
+            origins: Origins::InOrder,
+            groups: None,
+        })
     }
 
     /// The same images, found in files of these names: one for each image, or they stay without.
@@ -91,6 +101,29 @@ impl Images {
         }
     }
 
+    /// The same images, each of the group of that number: one for each image, or they stay without.
+    pub(super) fn grouped(self, numbers: Vec<u32>, names: Arc<[String]>) -> Images {
+        if self.rows.is_some() || numbers.len() != self.len() {
+            return self;
+        }
+        Images { groups: Some(Groups { of_stored: numbers.into(), names }), ..self }
+    }
+
+    /// The group of each image, by its number; none if the data have no groups. Images of one load share their
+    /// numbers.
+    pub fn groups(&self) -> Option<Vec<u32>> {
+        let groups = self.groups.as_ref()?;
+        Some(match &self.rows {
+            Some(rows) => rows.iter().map(|&row| groups.of_stored[row as usize]).collect(),
+            None => groups.of_stored.to_vec(),
+        })
+    }
+
+    /// The name of a group.
+    pub fn group_name(&self, number: u32) -> Option<&str> {
+        self.groups.as_ref()?.names.get(number as usize).map(String::as_str)
+    }
+
     /// The same images with all of their pixels anew.
     fn with_pixels(self, pixels: Tensor) -> Result<Images> {
         let origins = match (&self.rows, &self.origins) {
@@ -103,7 +136,11 @@ impl Images {
             }
             (Some(rows), Origins::InOrder) => Origins::Rows(rows.iter().map(|&row| row as usize).collect()),
         };
-        Ok(Images { origins, ..Images::new(pixels, self.labels)? })
+        let numbers = self.groups();
+        let groups = numbers
+            .zip(self.groups)
+            .map(|(numbers, Groups { names, .. })| Groups { of_stored: numbers.into(), names });
+        Ok(Images { origins, groups, ..Images::new(pixels, self.labels)? })
     }
 
     /// The same images, noted as mapped from a file.
@@ -199,6 +236,7 @@ impl Images {
             labels: indices.iter().map(|&index| self.labels[index as usize]).collect(),
             mapped_from: self.mapped_from.clone(),
             origins: self.origins.clone(),
+            groups: self.groups.clone(),
         }
     }
 
@@ -216,6 +254,7 @@ impl Images {
             labels: self.labels.clone(),
             mapped_from: self.mapped_from.clone(),
             origins: self.origins.clone(),
+            groups: self.groups.clone(),
         }
     }
 

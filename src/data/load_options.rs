@@ -2,7 +2,7 @@
 
 #[cfg(feature = "images")]
 use super::resizing::Resizing;
-use super::{Fault, ImageFit, Missing, PixelOrder, Progress, TableForm};
+use super::{Fault, GroupBy, ImageFit, Missing, PixelOrder, Progress, TableForm};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -34,6 +34,8 @@ pub struct LoadOptions {
     pub test_share: Option<f64>,
     /// The column of a table that holds the labels, by name or by index from 0.
     pub label_column: Option<String>,
+    /// What says which images belong together: every split keeps these on one side.
+    pub group_by: Option<GroupBy>,
     /// The names of the classes to keep; none means all.
     pub classes: Option<Vec<String>>,
     /// The value that becomes 1.0; none means what suits the training images. Images in files of their own
@@ -95,6 +97,11 @@ impl LoadOptions {
     /// Takes the labels from this column of a table, by name or by index from 0.
     pub fn label_column(self, column: impl Into<String>) -> LoadOptions {
         LoadOptions { label_column: Some(column.into()), ..self }
+    }
+
+    /// Keeps images that belong together on one side of every split.
+    pub fn group_by(self, group_by: GroupBy) -> LoadOptions {
+        LoadOptions { group_by: Some(group_by), ..self }
     }
 
     /// Keeps these classes only, in this order.

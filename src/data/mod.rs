@@ -10,6 +10,7 @@ mod augmentation;
 mod batches;
 mod cache;
 pub mod catalogue;
+pub mod class_shares;
 mod columns;
 mod comments;
 mod content;
@@ -27,6 +28,7 @@ mod fault;
 mod fingerprint;
 mod foreign_kind;
 mod formats;
+mod groups;
 mod gzip;
 pub mod idx_file;
 #[cfg(feature = "images")]
@@ -74,6 +76,9 @@ pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
+pub use groups::GroupBy;
+#[cfg(feature = "images")]
+pub use groups::{GroupPattern, ParseGroupPatternError};
 pub use image_fit::ImageFit;
 pub use images::{ImageOrigin, Images};
 pub use inspection::Inspection;

@@ -8,10 +8,11 @@ use super::load_options::{LoadOptions, OnProgress, TEST_SHARE};
 use super::progress::Progress;
 use super::raw_dataset::{RawDataset, Split};
 use super::scaling::{self, Scale};
-use super::split::{SplitMethod, split};
-use super::{Dataset, Fault, Images, archive, digits, idx_file, passed_over, ranges};
-use crate::text::printable;
+use super::split::{Holdout, SplitMethod, split_rows};
+use super::{Dataset, Fault, GroupBy, Images, archive, digits, idx_file, passed_over, ranges};
+use crate::text::{counted, printable};
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tch::Kind;
 
@@ -147,6 +148,7 @@ impl Source {
     /// Files that are missing, unreadable or wrong, each named; [`Fault`]s.
     pub fn load_with(&self, options: &LoadOptions, progress: &mut dyn FnMut(Progress)) -> Result<Dataset> {
         let source = self.located(options, progress)?;
+        source.check_groups(options).with_context(|| source.name())?;
         let mut raw = match &source {
             Source::Digits => digits::load()?,
             Source::Known(set) => {
@@ -160,6 +162,9 @@ impl Source {
                 load_path(path, format, options, None, progress)?
             }
         };
+        if let Some(by) = &options.group_by {
+            check_grouped(&raw.train, by).with_context(|| source.name())?;
+        }
         if let Some(path) = &options.validation {
             let place = || format!("validation images of {}", path.display());
             let other = load_validation(path, options, &raw, progress).with_context(place)?;
@@ -180,6 +185,22 @@ impl Source {
             dataset.notes.extend(dataset.copies()?);
         }
         Ok(dataset)
+    }
+
+    /// Whether images can be grouped as asked for.
+    fn check_groups(&self, options: &LoadOptions) -> Result<()> {
+        let Some(by) = &options.group_by else { return Ok(()) };
+        let can_group = match self {
+            Source::Path { format, .. } => format.is_none_or(|format| format.can_group(by)),
+            Source::Digits | Source::Known(_) => false,
+        };
+        match can_group {
+            true => Ok(()),
+            false => {
+                Err(Fault::NoGroups { format: self.format_name().unwrap_or("data"), lacks: by.needs() }
+                    .into())
+            }
+        }
     }
 
     /// The value that becomes 1.0; what users should know about it is noted.
@@ -233,10 +254,17 @@ impl Source {
             None => {
                 let share = options.test_share.unwrap_or(TEST_SHARE);
                 let (train, test) = split_off_test(&raw.train, share).with_context(|| self.name())?;
+                let asked = 100.0 * share;
+                raw.notes.push(match groups_of(&test) {
+                    None => format!("there is no test set: {asked:.0} % of each class are set aside as one"),
+                    Some(groups) => format!(
+                        "there is no test set: {:.1} % of the images, all of {} of {}, are set aside as one",
+                        100.0 * test.len() as f64 / raw.train.len() as f64,
+                        groups.len(),
+                        counted(groups_of(&raw.train).map_or(0, |all| all.len()), "group")
+                    ),
+                });
                 raw.train = train;
-                let share = 100.0 * share;
-                raw.notes
-                    .push(format!("there is no test set: {share:.0} % of each class are set aside as one"));
                 (test, TestOrigin::SetAside)
             }
         };
@@ -378,13 +406,34 @@ fn load_validation(
     Ok(raw)
 }
 
+/// Whether the training images have several groups.
+fn check_grouped(train: &Images, by: &GroupBy) -> Result<()> {
+    let Some(groups) = groups_of(train) else {
+        let column = by.column().unwrap_or_default().to_string();
+        return Err(Fault::UnknownGroupColumn { column, columns: Vec::new() }.into());
+    };
+    match groups.first() {
+        Some(&only) if groups.len() == 1 => {
+            let name = train.group_name(only).unwrap_or_default();
+            Err(Fault::OneGroup { name: printable(name).into_owned() }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The groups that images have, by their numbers.
+fn groups_of(images: &Images) -> Option<BTreeSet<u32>> {
+    Some(images.groups()?.into_iter().collect())
+}
+
 /// The images to train on and the test images: the same for every seed, so that runs can be compared and a
 /// later evaluation finds them again.
 fn split_off_test(images: &Images, share: f64) -> Result<(Images, Images)> {
     if share == 0.0 {
         return Err(Fault::NoTestShare.into());
     }
-    let mut rows = split(images.labels(), share, SplitMethod::Stratified, 0)
+    let (groups, holdout) = (images.groups(), Holdout::Share(share));
+    let mut rows = split_rows(images.labels(), groups.as_deref(), holdout, SplitMethod::Stratified, 0)
         .map_err(|fault| Fault::TestShare { share, reason: format!("{fault:#}") })?;
     rows.train.sort_unstable();
     rows.validation.sort_unstable();

@@ -1,7 +1,12 @@
-//! Which rows are held out for validation. Pure: it sees labels only.
+//! Which rows are held out for validation. Pure: it sees labels and groups only.
 
+mod fold;
+mod grouped;
+
+use super::Fault;
 use crate::random::{Purpose, shuffle};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
+pub use fold::Fold;
 use std::collections::{HashMap, HashSet};
 
 /// How the validation rows are chosen.
@@ -36,6 +41,15 @@ pub struct SplitRows {
     pub train: Vec<i64>,
     /// Rows held out; empty for a share of 0.
     pub validation: Vec<i64>,
+}
+
+/// What is held out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Holdout {
+    /// A share of the rows, from 0 to below 1.
+    Share(f64),
+    /// One of several folds, which together hold out every row once.
+    Fold(Fold),
 }
 
 /// Splits the rows of `labels` (one label a row): `share` of them are held out.
@@ -78,6 +92,70 @@ pub fn split(labels: &[i64], share: f64, method: SplitMethod, seed: u64) -> Resu
         held_out
     });
     Ok(SplitRows { train, validation })
+}
+
+/// Splits the rows of `labels`; rows of the same group, if there are `groups`, stay on one side.
+///
+/// Without groups, folds differ by at most one row of each class and by at most one row in all. Groups decide
+/// how near a split can come to the shares of the classes; see [`Fault::TooFewGroups`].
+///
+/// # Errors
+/// As [`split`]; [`Fault::SmallClass`]; [`Fault::TooFewGroups`]; folds or groups of [`SplitMethod::Last`].
+pub fn split_rows(
+    labels: &[i64],
+    groups: Option<&[u32]>,
+    holdout: Holdout,
+    method: SplitMethod,
+    seed: u64,
+) -> Result<SplitRows> {
+    let (shares, held_out) = match holdout {
+        Holdout::Share(share) if groups.is_none() || share == 0.0 => {
+            return split(labels, share, method, seed);
+        }
+        Holdout::Share(share) => {
+            // What is no share without groups is none with them.
+            split(labels, share, SplitMethod::Last, seed)?;
+            (vec![share, 1.0 - share], 0)
+        }
+        Holdout::Fold(fold) => (vec![1.0 / fold.count() as f64; fold.count()], fold.index() - 1),
+    };
+    ensure!(method != SplitMethod::Last, "folds and groups are not chosen from the end of the file");
+    let classes = match method {
+        SplitMethod::Stratified => class_indices(labels),
+        SplitMethod::Shuffled | SplitMethod::Last => vec![0; labels.len()],
+    };
+    let parts = match groups {
+        Some(groups) => {
+            ensure!(groups.len() == labels.len(), "{} rows have {} groups", labels.len(), groups.len());
+            let found = groups.iter().collect::<HashSet<_>>().len();
+            if found < shares.len() {
+                return Err(Fault::TooFewGroups { groups: found, parts: shares.len() }.into());
+            }
+            grouped::parts(&classes, groups, &shares, seed)
+        }
+        None => {
+            check_sizes(labels, shares.len(), method)?;
+            fold::folds(&classes, shares.len(), seed)
+        }
+    };
+    let mut rows: Vec<i64> = (0..labels.len() as i64).collect();
+    shuffle(&mut rows, seed, Purpose::Split);
+    let (validation, train) = rows.into_iter().partition(|&row| parts[row as usize] == held_out);
+    Ok(SplitRows { train, validation })
+}
+
+/// Each fold holds out a row, and one of each class if it is stratified.
+fn check_sizes(labels: &[i64], folds: usize, method: SplitMethod) -> Result<()> {
+    ensure!(labels.len() >= folds, "{} images cannot be cut into {folds} folds", labels.len());
+    let mut counts: HashMap<i64, usize> = HashMap::new();
+    labels.iter().for_each(|&label| *counts.entry(label).or_default() += 1);
+    let smallest = counts.into_iter().map(|(label, images)| (images, label)).min();
+    match smallest {
+        Some((images, label)) if images < folds && method == SplitMethod::Stratified => {
+            Err(Fault::SmallClass { label, images, folds }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// How few classes were held out, for people, if that shows that the images are sorted by class: some class
@@ -208,6 +286,139 @@ mod tests {
             assert_eq!(with(1), with(1));
             assert_ne!(with(1).validation, with(2).validation);
         }
+    }
+
+    fn fold(index: usize, count: usize) -> Holdout {
+        Holdout::Fold(Fold::new(index, count).unwrap())
+    }
+
+    #[test]
+    fn folds_hold_out_every_row_once_and_each_class_evenly() {
+        let labels = labels(997, 7);
+        for method in [SplitMethod::Stratified, SplitMethod::Shuffled] {
+            let folds: Vec<SplitRows> =
+                (1..=5).map(|index| split_rows(&labels, None, fold(index, 5), method, 3).unwrap()).collect();
+            let mut held_out: Vec<i64> = folds.iter().flat_map(|rows| rows.validation.clone()).collect();
+            held_out.sort_unstable();
+            assert_eq!(held_out, (0..997).collect::<Vec<_>>(), "{method:?}");
+            for SplitRows { train, validation } in &folds {
+                assert!(train.len() + validation.len() == 997 && [199, 200].contains(&validation.len()));
+            }
+            let of_class = |rows: &SplitRows, class: i64| {
+                rows.validation.iter().filter(|&&row| labels[row as usize] == class).count()
+            };
+            for class in (0..7).filter(|_| method == SplitMethod::Stratified) {
+                let counts: Vec<usize> = folds.iter().map(|rows| of_class(rows, class)).collect();
+                let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+                assert!(most - least <= 1, "class {class}: {counts:?}");
+            }
+            let other = split_rows(&labels, None, fold(1, 5), method, 4).unwrap();
+            assert_ne!(other, folds[0], "{method:?}");
+        }
+        let fault = |labels: &[i64], count, method| {
+            split_rows(labels, None, fold(1, count), method, 0).unwrap_err().to_string()
+        };
+        assert_eq!(
+            fault(&[5, 5, 5, 9, 9, 5], 3, SplitMethod::Stratified),
+            "3 folds need 3 images of each class, but class 9 has 2"
+        );
+        assert!(split_rows(&[5, 5, 5, 9, 9], None, fold(1, 3), SplitMethod::Shuffled, 0).is_ok());
+        assert!(fault(&[0, 0], 3, SplitMethod::Shuffled).contains("cannot be cut into 3 folds"));
+        assert!(fault(&[0; 9], 3, SplitMethod::Last).contains("not chosen from the end"));
+    }
+
+    /// Rows of 60 groups of 1 to 30 rows, each of two of ten classes mainly.
+    fn grouped() -> (Vec<i64>, Vec<u32>) {
+        let (mut labels, mut groups) = (Vec::new(), Vec::new());
+        for group in 0..60u32 {
+            for row in 0..1 + group * 7 % 30 {
+                groups.push(1_000 + group);
+                labels.push(i64::from(if row % 3 == 0 { row * 5 % 10 } else { (group + row % 2) % 10 }));
+            }
+        }
+        (labels, groups)
+    }
+
+    /// How far the share of a class is from that in the whole, at most.
+    fn unevenness(labels: &[i64], rows: &[i64]) -> f64 {
+        let share = |class: i64, rows: &mut dyn ExactSizeIterator<Item = i64>| {
+            let count = rows.len() as f64;
+            rows.filter(|&row| labels[row as usize] == class).count() as f64 / count
+        };
+        let off = (0..10).map(|class| {
+            let whole = share(class, &mut (0..labels.len() as i64).collect::<Vec<_>>().into_iter());
+            (share(class, &mut rows.iter().copied()) - whole).abs()
+        });
+        off.fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn groups_stay_on_one_side_and_leave_classes_nearly_even() {
+        let (labels, groups) = grouped();
+        let total = labels.len() as f64;
+        let sides = |rows: &SplitRows| {
+            let of = |rows: &[i64]| rows.iter().map(|&row| groups[row as usize]).collect::<HashSet<_>>();
+            (of(&rows.train), of(&rows.validation))
+        };
+        for (holdout, share) in
+            [(Holdout::Share(0.1), 0.1), (Holdout::Share(0.25), 0.25), (fold(1, 5), 0.2), (fold(4, 5), 0.2)]
+        {
+            for seed in 0..3 {
+                let with = |seed| {
+                    split_rows(&labels, Some(&groups), holdout, SplitMethod::Stratified, seed).unwrap()
+                };
+                let rows = with(seed);
+                let (train, validation) = sides(&rows);
+                assert!(train.is_disjoint(&validation) && train.len() + validation.len() == 60);
+                assert!((rows.validation.len() as f64 / total - share).abs() < 0.01, "{holdout:?}");
+                let off = unevenness(&labels, &rows.validation);
+                assert!(off < 0.04, "{holdout:?} {seed}: {off}");
+                assert_eq!(rows, with(seed));
+                assert_ne!(rows, with(seed + 1));
+            }
+        }
+        let all: Vec<i64> = (1..=5)
+            .flat_map(|index| {
+                split_rows(&labels, Some(&groups), fold(index, 5), SplitMethod::Shuffled, 0)
+                    .unwrap()
+                    .validation
+            })
+            .collect();
+        assert_eq!((all.len(), all.iter().collect::<HashSet<_>>().len()), (labels.len(), labels.len()));
+    }
+
+    #[test]
+    fn every_side_gets_a_group_or_it_is_an_error() {
+        // Two large groups: half of the rows are the least that can be held out.
+        let groups = [vec![7; 50], vec![8; 50]].concat();
+        let labels: Vec<i64> = (0..100).map(|row| row % 2).collect();
+        let rows =
+            split_rows(&labels, Some(&groups), Holdout::Share(0.1), SplitMethod::Stratified, 0).unwrap();
+        assert_eq!((rows.train.len(), rows.validation.len()), (50, 50));
+        let fault =
+            |holdout, method| split_rows(&labels, Some(&groups), holdout, method, 0).unwrap_err().to_string();
+        assert_eq!(
+            fault(fold(1, 3), SplitMethod::Stratified),
+            "there are 2 groups to be split into 3 parts: one of them would be empty"
+        );
+        assert!(fault(Holdout::Share(0.1), SplitMethod::Last).contains("not chosen from the end"));
+        // A class of one group stays to train on.
+        let labels: Vec<i64> = (0..100).map(|row| i64::from(row >= 95)).collect();
+        let groups: Vec<u32> = (0..100).map(|row| row / 5).collect();
+        for seed in 0..5 {
+            let rows = split_rows(&labels, Some(&groups), Holdout::Share(0.2), SplitMethod::Stratified, seed)
+                .unwrap();
+            assert!(rows.train.contains(&97) && rows.validation.len() == 20, "{seed}");
+        }
+        for (text, fault) in [
+            ("6/5", "no fold 6 among 5"),
+            ("0/5", "no fold 0"),
+            ("1/1", "at least 2"),
+            ("a/5", "such as 2/5"),
+        ] {
+            assert!(text.parse::<Fold>().unwrap_err().to_string().contains(fault), "{text}");
+        }
+        assert_eq!("2/5".parse::<Fold>().unwrap().to_string(), "2/5");
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub struct TableForm {
     /// The column of labels, by its name or its index from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// The column of groups, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// The order of the values in rows that are images in colour.
     #[serde(default)]
     pub pixel_order: PixelOrder,

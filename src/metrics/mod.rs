@@ -5,6 +5,7 @@ mod better;
 mod confusion_matrix;
 mod history;
 mod loss;
+mod mean_interval;
 mod metric;
 mod running_means;
 
@@ -12,5 +13,6 @@ pub use better::Better;
 pub use confusion_matrix::{ClassScores, ConfusionMatrix};
 pub use history::{EpochRecord, History};
 pub use loss::Loss;
+pub use mean_interval::MeanInterval;
 pub use metric::Metric;
 pub(crate) use running_means::{RunningMeans, Sums};

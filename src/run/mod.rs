@@ -13,7 +13,7 @@ pub use growing_text::{GrowingText, Growth};
 pub use lock::{Look, RunLock};
 pub use pretrained::{Pretrained, Taken, WeightsRecord};
 pub use progress::{Phase, RunProgress};
-pub use record::{DatasetRecord, RunRecord};
+pub use record::{DatasetRecord, GroupsRecord, RunRecord};
 pub use weights::{load_weights, save_weights};
 
 use crate::files::{is_unfinished, remove_unfinished};

@@ -97,6 +97,20 @@ pub struct DatasetRecord {
     /// How the rows of the training table became images, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableForm>,
+    /// The groups that every split kept whole, if the data have some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<GroupsRecord>,
+}
+
+/// The number of groups in each split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupsRecord {
+    /// Of the training images.
+    pub train: usize,
+    /// Of the validation images; null if there are none, or if they have no groups.
+    pub validation: Option<usize>,
+    /// Of the test images, likewise.
+    pub test: Option<usize>,
 }
 
 impl RunRecord {

@@ -183,8 +183,16 @@ fn images_that_are_sorted_by_class_are_noticed_when_the_last_are_held_out() {
         let arguments = ["--dataset", "set", "--epochs", "1", "--split", split, "--out", split];
         place.train(&arguments).well().stderr
     };
-    assert!(train("last").contains("the images are sorted by class (--split stratified takes some of each)"));
-    assert!(!train("stratified").contains("sorted by class"));
+    let last = train("last");
+    assert!(
+        last.contains("the images are sorted by class (--split stratified takes some of each)"),
+        "{last}"
+    );
+    let counts =
+        "the validation set has no image of 2 of 3 classes: 0 (18 training images), 1 (18 training images)";
+    assert!(last.contains(counts), "{last}");
+    let stratified = train("stratified");
+    assert!(!stratified.contains("sorted by class") && !stratified.contains("no image of"), "{stratified}");
 }
 
 /// Once, 59 of 60 images could change without a word.

@@ -9,6 +9,7 @@ mod doctor;
 mod downloads;
 mod evaluate;
 mod export;
+mod folds;
 mod formats;
 mod help;
 mod interop;

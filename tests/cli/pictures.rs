@@ -6,7 +6,7 @@ use std::fs;
 
 impl Place {
     /// Pictures that are easy to learn: of `up`, the upper half is bright, of `down` the lower one.
-    fn with_pictures(in_colour: bool) -> Place {
+    pub fn with_pictures(in_colour: bool) -> Place {
         let place = Place::new();
         for (side, count) in [("train", 60u8), ("test", 12)] {
             for class in ["down", "up"] {

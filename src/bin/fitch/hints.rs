@@ -1,5 +1,6 @@
 //! What users of the program can do about faults of the library, which knows no flags.
 
+use crate::suggestion::nearest;
 use fitch::data::Fault;
 use fitch::device::{self, NoDevice};
 use fitch::distributed;
@@ -37,6 +38,31 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
         Fault::TextColumns { .. } => {
             "write the table without these columns, or with numbers in their place; --label-column NAME says \
              which column holds the labels"
+                .to_string()
+        }
+        Fault::UnknownGroupColumn { column, columns } => {
+            match nearest(column, columns.iter().map(String::as_str)) {
+                Some(name) => format!("did you mean {name}?"),
+                None => "--group-column takes the name of a column or its index, from 0".to_string(),
+            }
+        }
+        Fault::NoGroups { .. } => {
+            "--group-column works with CSV and Parquet tables, --group-pattern with folders of images"
+                .to_string()
+        }
+        Fault::UngroupedNames { .. } => {
+            "--group-pattern must match every file name; one with a slash is matched with the path below the \
+             folder of the data"
+                .to_string()
+        }
+        Fault::SmallClass { images, .. } if *images > 1 => format!(
+            "use at most {images} folds; --classes NAMES leaves the class out, --split shuffled ignores classes"
+        ),
+        Fault::SmallClass { .. } => {
+            "--classes NAMES leaves the class out, --split shuffled ignores classes".to_string()
+        }
+        Fault::OneGroup { .. } | Fault::TooFewGroups { .. } => {
+            "bring data of more groups, or a test set or validation images (--validation PATH) of others"
                 .to_string()
         }
         Fault::MissingValues { .. } => {

@@ -88,13 +88,24 @@ impl Sketch<'_> {
         self.rows.iter().filter_map(move |row| row.get(index)).map(str::trim)
     }
 
-    /// The column asked for.
-    pub fn asked(&self, asked: &str) -> Result<usize> {
+    /// The column of that name, or of that index.
+    pub fn position(&self, asked: &str) -> Option<usize> {
         let names = || self.names.iter().flatten();
         let by_name = names().position(|name| name == asked);
         let by_name = by_name.or_else(|| names().position(|name| folded(name) == folded(asked)));
-        let by_index = || asked.parse().ok().filter(|index| *index < self.width);
-        let index = by_name.or_else(by_index).ok_or_else(|| Fault::UnknownLabelColumn {
+        by_name.or_else(|| asked.parse().ok().filter(|index| *index < self.width))
+    }
+
+    /// The fault of a column of groups that is not there.
+    pub fn unknown_group(&self, asked: &str) -> Fault {
+        let numbered = || format!("those numbered from 0 to {}", self.width.saturating_sub(1));
+        let columns = self.names.clone().unwrap_or_else(|| vec![numbered()]);
+        Fault::UnknownGroupColumn { column: asked.to_string(), columns }
+    }
+
+    /// The column of labels asked for.
+    pub fn asked(&self, asked: &str) -> Result<usize> {
+        let index = self.position(asked).ok_or_else(|| Fault::UnknownLabelColumn {
             column: asked.to_string(),
             expected: format!(
                 "that is neither a name in the first line nor an index from 0 to {}",
@@ -121,7 +132,7 @@ impl Sketch<'_> {
 
     /// The column of labels: one that has the name of a label, or the likelier of the first and the last; and
     /// how it was chosen, if another could have been.
-    pub fn label(&self, splits: &[SplitColumn]) -> Result<(usize, Option<String>)> {
+    pub fn label(&self, splits: &[SplitColumn], group: Option<usize>) -> Result<(usize, Option<String>)> {
         if let Some(named) = self.named_label() {
             let is_other = |index: &usize| {
                 let name = self.name(*index).unwrap_or_default();
@@ -131,7 +142,7 @@ impl Sketch<'_> {
             return Ok((named, has_others.then(|| format!("the column {}", self.shown(named)))));
         }
         let ends: Vec<usize> = (0..self.width)
-            .filter(|&index| splits.iter().all(|split| split.index != index))
+            .filter(|&index| Some(index) != group && splits.iter().all(|split| split.index != index))
             .filter(|&index| self.numbers_rows(index, None).is_none())
             .collect();
         let texts: Vec<usize> = ends.iter().copied().filter(|&index| self.rating(index) == 4).collect();

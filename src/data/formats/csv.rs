@@ -8,6 +8,7 @@ mod unlabelled;
 
 use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key};
+use crate::data::groups::GroupBy;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::passed_over::PassedOver;
 use crate::data::raw_dataset::{RawDataset, Split};
@@ -22,6 +23,7 @@ pub(super) const READER: Reader = Reader {
     keyword: "csv",
     folder: Some(FolderForm { needs: "train.csv", is_there: |folder| find_files(folder).is_some() }),
     endings: &ENDINGS,
+    can_group: |by| by.column().is_some(),
     load: |path, options, _, progress| load(path, options, progress),
     shape_and_classes: None,
 };
@@ -75,13 +77,15 @@ fn load(path: &Path, options: &LoadOptions, progress: OnProgress) -> Result<RawD
         }
         false => (vec![(Split::Train, path.to_path_buf())], Vec::new()),
     };
-    let settings = [
+    let mut settings = vec![
         ("rules", RULES.to_string()),
         ("label_column", options.label_column.clone().unwrap_or_default()),
         ("pixel_order", options.pixel_order.map_or("", PixelOrder::keyword).to_string()),
         ("missing", options.missing.keyword().to_string()),
         ("table", serde_json::to_string(&options.table)?),
     ];
+    let group = options.group_by.as_ref().and_then(GroupBy::column);
+    settings.extend(group.map(|group| ("group_column", group.to_string())));
     let mut key = Key::new(path, "csv", &settings);
     files.iter().try_for_each(|(_, path)| key.add(path))?;
     cache::load(&options.folder()?, key, progress, |writer, progress| {

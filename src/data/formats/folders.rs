@@ -7,22 +7,25 @@ mod listing;
 use super::reader::{FolderForm, Reader};
 use crate::data::cache::{self, Key, Manifest};
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
+use crate::data::groups::{GroupBy, GroupIndex, GroupPattern};
 use crate::data::label_encoding::sort_names;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
-use crate::data::{Fault, Images};
+use crate::data::{Fault, ImageOrigin, Images};
 use crate::text::printable_file_name;
 use anyhow::{Context, Result, bail, ensure};
 use layout::{Layout, name_of};
 use listing::{Listing, foreign_images};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(super) const READER: Reader = Reader {
     name: "folders of images",
     keyword: "pictures",
     folder: Some(FolderForm { needs: "a folder of images for each class", is_there: layout::is_there }),
     endings: &[],
+    can_group: |by| by.column().is_none(),
     load: |folder, options, _, progress| load(folder, options, progress),
     shape_and_classes: None,
 };
@@ -45,7 +48,7 @@ fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<Ra
         let entries = || {
             files.iter().map(|ListedFile { path, class, split, is_needed }| {
                 let image = EncodedImage::File(path.clone());
-                Ok(Entry { image, label: *class, split: *split, is_needed: *is_needed })
+                Ok(Entry { image, label: *class, split: *split, group: None, is_needed: *is_needed })
             })
         };
         let notes =
@@ -58,10 +61,54 @@ fn load(folder: &Path, options: &LoadOptions, progress: OnProgress) -> Result<Ra
     raw.train = named(Split::Train, raw.train);
     raw.validation = raw.validation.map(|images| named(Split::Validation, images));
     raw.test = raw.test.map(|images| named(Split::Test, images));
+    if let Some(GroupBy::FileName(pattern)) = &options.group_by {
+        raw = grouped(raw, pattern).with_context(name)?;
+    }
     // What lies beside the images may change without them.
     raw.notes.splice(0..0, notes);
     raw.left_out.splice(0..0, left_out);
     Ok(raw)
+}
+
+/// The images with the groups that a pattern finds in the names of their files.
+///
+/// # Errors
+/// Names without one.
+fn grouped(raw: RawDataset, pattern: &GroupPattern) -> Result<RawDataset> {
+    let splits = [Some(&raw.train), raw.validation.as_ref(), raw.test.as_ref()];
+    let mut index = GroupIndex::default();
+    let (mut total, mut unmatched) = (0, Vec::new());
+    let mut number = |image: ImageOrigin| {
+        let ImageOrigin::File(path) = image else {
+            bail!("it is not certain which images were left out, and so which names they have")
+        };
+        total += 1;
+        let group = pattern.group_of(path).map(|group| index.of(group));
+        Ok(group.unwrap_or_else(|| {
+            unmatched.push(path.to_string());
+            0
+        }))
+    };
+    let mut numbers_of = |images: &Images| {
+        (0..images.len()).map(|row| number(images.origin(row))).collect::<Result<Vec<u32>>>()
+    };
+    let [train, validation, test] = splits.map(|images| images.map(&mut numbers_of).transpose());
+    let (train, validation, test) = (train?, validation?, test?);
+    if let Some(example) = unmatched.first() {
+        let (count, of, example) = (unmatched.len(), total, example.clone());
+        return Err(Fault::UngroupedNames { count, of, example }.into());
+    }
+    let names: Arc<[String]> = index.names.into();
+    let with = |images: Images, numbers: Option<Vec<u32>>| match numbers {
+        Some(numbers) => images.grouped(numbers, names.clone()),
+        None => images,
+    };
+    Ok(RawDataset {
+        train: with(raw.train, train),
+        validation: raw.validation.map(|images| with(images, validation)),
+        test: raw.test.map(|images| with(images, test)),
+        ..raw
+    })
 }
 
 /// The names of the files of each split from the folder on, in the order in which they are decoded, without those

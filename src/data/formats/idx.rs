@@ -18,6 +18,7 @@ pub(super) const READER: Reader = Reader {
         is_there: has_files,
     }),
     endings: &[],
+    can_group: |_| false,
     load: |folder, _, encoding, _| load(folder, encoding),
     shape_and_classes: Some(shape_and_classes),
 };

@@ -16,6 +16,7 @@ mod reader;
 
 use super::content::{self, Content};
 use super::foreign_kind::ForeignKind;
+use super::groups::GroupBy;
 use super::label_encoding::LabelEncoding;
 use super::load_options::{LoadOptions, OnProgress};
 use super::raw_dataset::RawDataset;
@@ -92,6 +93,11 @@ impl Format {
     /// Whether it holds images in files of their own, as other programs show them.
     pub(super) fn is_of_pictures(self) -> bool {
         ["pictures", "parquet"].contains(&self.keyword())
+    }
+
+    /// Whether it has what images are to be grouped by.
+    pub(super) fn can_group(self, by: &GroupBy) -> bool {
+        (self.0.can_group)(by)
     }
 
     pub(super) fn of_file_name(path: &Path) -> Option<Format> {

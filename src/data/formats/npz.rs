@@ -32,6 +32,7 @@ pub(super) const READER: Reader = Reader {
     keyword: "npz",
     folder: None,
     endings: &[".npz"],
+    can_group: |_| false,
     load: |path, options, encoding, _| {
         load(path, options, encoding).with_context(|| path.display().to_string())
     },

@@ -13,6 +13,7 @@ pub(super) const READER: Reader = Reader {
     keyword: "parquet",
     folder: Some(FolderForm { needs: "train.parquet", is_there: files::are_in }),
     endings: &[".parquet"],
+    can_group: |by| by.column().is_some(),
     load,
     shape_and_classes: None,
 };

@@ -1,5 +1,6 @@
 //! What the table of formats holds about each.
 
+use crate::data::groups::GroupBy;
 use crate::data::label_encoding::LabelEncoding;
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::RawDataset;
@@ -16,6 +17,8 @@ pub struct Reader {
     pub folder: Option<FolderForm>,
     /// What the names of its files end with, in lower case.
     pub endings: &'static [&'static str],
+    /// Whether it has what images are to be grouped by.
+    pub can_group: fn(&GroupBy) -> bool,
     pub load: Load,
     /// The shape of an image and the number of classes, if they can be read without loading everything.
     pub shape_and_classes: Option<ReadShapeAndClasses>,

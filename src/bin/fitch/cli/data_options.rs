@@ -43,6 +43,16 @@ pub struct DataOptions {
     #[arg(long, value_name = "NAME or N", help_heading = "Data")]
     pub label_column: Option<String>,
 
+    /// Keep rows that have the same value in this column of a table, such as a writer or a patient, on one side
+    /// of every split; by name or by index from 0 [default: none]
+    #[arg(long, value_name = "NAME or N", help_heading = "Data")]
+    pub group_column: Option<String>,
+
+    /// The same for folders of images: a regular expression that finds the group in the name of each file, as its
+    /// first capture group or its whole match, such as '^(w[0-9]+)_' [default: none]
+    #[arg(long, value_name = "REGEX", help_heading = "Data")]
+    pub group_pattern: Option<String>,
+
     /// What becomes of missing values in tables: an error that counts them, or the mean of the column in the
     /// training rows in their place [default: error]
     #[arg(long, value_name = "WHAT", help_heading = "Data")]
@@ -79,6 +89,14 @@ impl DataOptions {
             skip_bad: self.skip_bad.or(others.skip_bad),
             test_split: self.test_split.or(others.test_split),
             label_column: self.label_column.or(others.label_column),
+            // One of them replaces the other.
+            group_column: self
+                .group_column
+                .clone()
+                .or(others.group_column.filter(|_| self.group_pattern.is_none())),
+            group_pattern: self
+                .group_pattern
+                .or(others.group_pattern.filter(|_| self.group_column.is_none())),
             missing: self.missing.or(others.missing),
             pixel_order: self.pixel_order.or(others.pixel_order),
             classes: self.classes.or(others.classes),

@@ -18,6 +18,9 @@ With search = \"random\" and runs = 50 above [options], every run samples each o
 list or from a range such as { range = [16, 256] } or { log-range = [0.0001, 0.01] }; another seed = 1 there \
 samples others.
 
+With folds = 5 above [options], each combination is trained five times, each time with another fifth of the \
+training images held out for validation. The means over the folds choose the best combination, never the test set.
+
 With GPUs that work, one run at a time trains on each; device = \"cpu\" in the plan keeps runs on the CPU, \
 device = \"cuda:1\" on that GPU.
 

@@ -64,6 +64,11 @@ pub struct TrainOptions {
     #[arg(long, value_name = "F", help_heading = "Data", allow_negative_numbers = true)]
     pub validation_split: Option<f64>,
 
+    /// Hold out fold I of K for validation instead of a share, such as 2/5: the K folds together hold out every
+    /// training image once [default: none]
+    #[arg(long, value_name = "I/K", help_heading = "Data", allow_hyphen_values = true)]
+    pub fold: Option<String>,
+
     /// How to choose the validation share: in proportion to the classes, at random, or the last images of the
     /// file as Keras does [default: stratified]
     #[arg(long, value_name = "METHOD", help_heading = "Data")]
@@ -374,6 +379,8 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("skip_bad"),
     model("test_split"),
     model("label_column"),
+    model("group_column"),
+    model("group_pattern"),
     model("missing"),
     model("pixel_order"),
     model("classes"),
@@ -381,6 +388,7 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("transpose"),
     fixed("validation"),
     model("validation_split"),
+    model("fold"),
     model("split"),
     model("limit"),
     model("model"),

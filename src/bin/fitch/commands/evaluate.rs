@@ -240,8 +240,10 @@ fn load_data(
     let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
     let transposes =
         configuration.reading.transposes.filter(|_| !source.is_of_pictures() || !inherits || is_of_run);
-    let mut load = |tests_all| {
-        let reading = LoadOptions { tests_all, transposes, ..configuration.reading.clone() };
+    let mut load = |tests_all: bool| {
+        // Groups matter to a split only.
+        let group_by = configuration.reading.group_by.clone().filter(|_| !tests_all);
+        let reading = LoadOptions { tests_all, transposes, group_by, ..configuration.reading.clone() };
         source.load_with(&reading, &mut |event| download.show(event))
     };
     let mut dataset = load(may_take_all && !is_of_run)?;

@@ -200,6 +200,7 @@ mod tests {
             border: 0.0,
             fingerprint: String::new(),
             table: None,
+            groups: None,
         }
     }
 

@@ -5,7 +5,8 @@ use crate::cli::{DataOptions, TrainOptions};
 use crate::failure::UsageError;
 use crate::suggestion::did_you_mean;
 use anyhow::Result;
-use fitch::data::{self, Fault, LoadOptions, Source, catalogue};
+use fitch::data::split::{Fold, SplitMethod};
+use fitch::data::{self, Fault, GroupBy, LoadOptions, Source, catalogue};
 use std::iter::once;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +70,8 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         skip_bad,
         test_split,
         label_column,
+        group_column,
+        group_pattern,
         classes,
         missing,
         pixel_order,
@@ -93,6 +96,17 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         let rule = "must be a number above 0, the value that becomes 1.0";
         is_scale.then_some(maximum).or_else(|| checker.fault("maximum", maximum, rule))
     });
+    let group_by = match (group_column, group_pattern) {
+        (Some(_), Some(pattern)) => {
+            checker.fault("group-pattern", pattern, "cannot be used with --group-column")
+        }
+        (Some(column), None) => Some(Some(GroupBy::Column(column.clone()))),
+        (None, Some(pattern)) => match pattern.parse() {
+            Ok(parsed) => Some(Some(GroupBy::FileName(parsed))),
+            Err(fault) => checker.fault("group-pattern", pattern, &fault.to_string()),
+        },
+        (None, None) => Some(None),
+    };
     let data_dir = find_data_dir(data_dir.as_deref(), checker);
     let names = |names: &str| names.split(',').map(|name| name.trim().to_string()).collect();
     Some(LoadOptions {
@@ -103,6 +117,7 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         validation,
         test_share: given_or_none(test_share)?,
         label_column: label_column.clone(),
+        group_by: group_by?,
         classes: classes.as_deref().map(names),
         maximum: given_or_none(maximum)?,
         model_maximum: None,
@@ -111,6 +126,24 @@ pub fn check_reading(options: &TrainOptions, checker: &mut Checker) -> Option<Lo
         missing: missing.map(|missing| missing.0).unwrap_or_default(),
         pixel_order: pixel_order.map(|order| order.0),
         table: None,
+    })
+}
+
+/// The fold of `--fold`; none if none is given. Folds and groups are not taken from the end of a file.
+pub fn check_fold(options: &TrainOptions, checker: &mut Checker) -> Option<Option<Fold>> {
+    let has_end = options.split.is_some_and(|split| split.0 == SplitMethod::Last);
+    let DataOptions { group_column, group_pattern, .. } = &options.data;
+    let grouping = [("column", group_column), ("pattern", group_pattern)];
+    for (name, value) in grouping.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        if has_end {
+            checker.fault::<()>(&format!("group-{name}"), value, "cannot be used with --split last");
+        }
+    }
+    let text = options.fold.as_deref()?;
+    Some(match text.parse::<Fold>() {
+        Ok(_) if has_end => checker.fault("fold", text, "cannot be used with --split last"),
+        Ok(fold) => Some(fold),
+        Err(fault) => checker.fault("fold", text, &fault.to_string()),
     })
 }
 

@@ -31,7 +31,8 @@ use crate::precision::Precision;
 use crate::progress::ProgressKind;
 use anyhow::Result;
 use checker::{Checker, given_or_none};
-use fitch::data::{Augmentation, LoadOptions, Source, split::SplitMethod};
+use fitch::data::split::{Fold, SplitMethod};
+use fitch::data::{Augmentation, LoadOptions, Source};
 use fitch::metrics::Better;
 use fitch::train::Every;
 use fitch::train::callbacks::{CsvForm, ReduceLearningRateOnPlateau};
@@ -44,6 +45,8 @@ pub struct Configuration {
     pub source: Source,
     pub reading: LoadOptions,
     pub validation_share: f64,
+    /// Held out in place of the share.
+    pub fold: Option<Fold>,
     pub split: SplitMethod,
     pub limit: Option<usize>,
     /// What is trained.
@@ -107,6 +110,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let source = data::check_source(options, checker);
     let reading = data::check_reading(options, checker);
     let validation_share = checker.share("validation-split", options.validation_split);
+    let fold = data::check_fold(options, checker);
     let limit = checker.count("limit", options.limit, 1);
     let architecture = model::check_architecture(options, checker);
     let normalization = options.normalize.as_deref().map(|text| normalization::check(text, checker));
@@ -135,6 +139,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         source: source?,
         reading: reading?,
         validation_share: validation_share?,
+        fold: given_or_none(fold)?,
         split: options.split?.0,
         limit,
         architecture: architecture?,

@@ -148,6 +148,17 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     if let (Some(path), Some(_)) = (&given.validation, given.validation_split) {
         return wrong(format!("--validation {path}: cannot be used with --validation-split"));
     }
+    if let Some(fold) = &given.fold {
+        let others = [
+            ("validation-split", given.validation_split.is_some()),
+            ("validation", given.validation.is_some()),
+        ];
+        if let Some((other, _)) = others.iter().find(|(_, is_given)| *is_given) {
+            return wrong(format!(
+                "--fold {fold}: cannot be used with --{other}: the fold is what is held out"
+            ));
+        }
+    }
     let mut has_layers = true;
     if let Some(model) = &given.model {
         if given.layers.is_some() {

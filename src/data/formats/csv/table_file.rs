@@ -93,6 +93,15 @@ impl TableFile {
         }
     }
 
+    /// The group of a row, if the table has groups.
+    pub fn group<'a>(&self, row: &'a StringRecord) -> Result<Option<&'a str>> {
+        let Some(column) = self.columns.group else { return Ok(None) };
+        let group = row[column].trim();
+        let (line, place) = (line_of(row), || self.columns.place(column));
+        ensure!(!group.is_empty(), "line {line}, {}: is empty, and names no group", place());
+        Ok(Some(group))
+    }
+
     pub fn not_a_number(&self, row: &StringRecord, column: usize, cell: &str) -> anyhow::Error {
         let (line, place) = (line_of(row), self.columns.place(column));
         anyhow::anyhow!("line {line}, {place}: '{}' is not a number", short(cell))

@@ -4,6 +4,7 @@ use super::cell::Cell;
 use super::table_file::{Flow, Refusal, TableFile};
 use crate::data::cache::{Manifest, Writer};
 use crate::data::columns::{Columns, Pairs, list, shape_of_columns, short};
+use crate::data::groups::{GroupBy, GroupIndex};
 use crate::data::images::shape_of_row;
 use crate::data::label_encoding::{LabelIndex, is_missing};
 use crate::data::load_options::{LoadOptions, OnProgress};
@@ -47,16 +48,27 @@ impl Tables {
         };
         let given = options.label_column.as_deref();
         let asked = earlier.as_deref().filter(is_in_head).or(given).or(earlier.as_deref());
+        let group_of_first = first.and_then(|first| first.columns.group_text());
+        let group = options.group_by.as_ref().and_then(GroupBy::column);
+        let group = group.map(str::to_string).or_else(|| options.table.as_ref()?.group.clone());
+        let group = group_of_first.or(group);
+        let group = group.as_deref();
         let known = options.table.as_ref().and_then(TableForm::names);
         let decimal = table.form.decimal;
         let mut columns = match (first, known) {
-            (None, None) => Columns::find(&mut table, asked)?,
-            (None, Some(names)) => Columns::find_like(&mut table, Some(&names), names.len(), asked)?,
+            (None, None) => Columns::find(&mut table, asked, group)?,
+            (None, Some(names)) => Columns::find_like(&mut table, Some(&names), names.len(), asked, group)?,
             (Some(first), _) => {
                 let count = first.columns.values.len();
-                Columns::find_like(&mut table, self.names.as_deref(), count, asked)?
+                Columns::find_like(&mut table, self.names.as_deref(), count, asked, group)?
             }
         };
+        if let (Some(group), None, Split::Train) =
+            (first.and_then(|first| first.columns.group_text()), columns.group, split)
+        {
+            let columns = columns.names.unwrap_or_default();
+            return Err(Fault::UnknownGroupColumn { column: group, columns }.into());
+        }
         if !columns.twins.is_empty() {
             columns = part_twins(TableFile { split, path: path.to_path_buf(), columns, decimal })?;
         }
@@ -128,6 +140,7 @@ impl Tables {
             labels: LabelIndex::default(),
             strangers: Vec::new(),
             replaced: 0,
+            groups: GroupIndex::default(),
         };
         loop {
             reading.begin(&self, known, writer);
@@ -145,7 +158,7 @@ impl Tables {
                 Flow::Refused(Refusal::Missing) => return Err(self.count_missing()?.into()),
             }
         }
-        let Reading { labels, kind, means, shape, note, order, replaced, .. } = reading;
+        let Reading { labels, kind, means, shape, note, order, replaced, groups, .. } = reading;
         let mut notes = self.notes;
         if let Some(guess) = &self.files[0].columns.guess {
             notes.push(format!("labels are taken from {guess}: {} classes", labels.len()));
@@ -171,8 +184,9 @@ impl Tables {
         }
         notes.extend(labels.notes());
         let TableForm { columns, .. } = TableForm::new(self.names.as_deref());
-        let label = self.files[0].columns.label_text();
-        writer.table = Some(TableForm { columns, label, pixel_order: order, shape, kind, means });
+        let (label, group) = (self.files[0].columns.label_text(), self.files[0].columns.group_text());
+        writer.table = Some(TableForm { columns, label, group, pixel_order: order, shape, kind, means });
+        writer.group_names = groups.names;
         let (classes, class_of) = labels.classes();
         writer.relabel(&class_of);
         Ok(Manifest { classes, notes })
@@ -261,6 +275,7 @@ struct Reading {
     strangers: Vec<(i64, String)>,
     /// Missing values that were replaced.
     replaced: usize,
+    groups: GroupIndex,
 }
 
 impl Reading {
@@ -275,7 +290,7 @@ impl Reading {
                 shape_of_columns(names.as_deref(), tables.values, self.kind == ValueKind::Uint8)
             }
         };
-        (self.labels, self.replaced) = (LabelIndex::default(), 0);
+        (self.labels, self.replaced, self.groups) = (LabelIndex::default(), 0, GroupIndex::default());
         self.strangers.clear();
         writer.begin(&self.shape.iter().map(|&size| size as usize).collect::<Vec<_>>(), self.kind);
     }
@@ -318,6 +333,9 @@ impl Reading {
                     progress(Progress::Decoded { images: done, of: None });
                 }
                 writer.push(split, &values, index)?;
+                if let Some(group) = file.group(row)? {
+                    writer.push_group(split, self.groups.of(group));
+                }
                 Ok(Flow::On)
             })?;
             if let Flow::Refused(refusal) = flow {

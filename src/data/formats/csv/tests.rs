@@ -38,6 +38,35 @@ fn labels_are_found_in_the_common_layouts() {
     }
 }
 
+/// The groups of the training images by their names.
+fn group_names(loaded: &RawDataset) -> Vec<String> {
+    let groups = loaded.train.groups().unwrap();
+    groups.iter().map(|&group| loaded.train.group_name(group).unwrap().to_string()).collect()
+}
+
+#[test]
+fn a_column_of_groups_is_neither_a_value_nor_a_label() {
+    for (text, column) in [
+        ("who,a,b,class\nx,1,2,7\ny,3,4,5\nx,5,6,7\n", "who"),
+        ("class,a,b,who\n7,1,2,x\n5,3,4,y\n7,5,6,x\n", "WHO"),
+        ("7,1,x,2\n5,3,y,4\n7,5,x,6\n", "2"),
+        // Without its role it would be the label.
+        ("x,1,2,7\ny,3,4,5\nx,5,6,7\n", "0"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        fs::write(&path, text).unwrap();
+        let options = LoadOptions::with_data_dir(folder.path().join("kept"));
+        let options = options.group_by(GroupBy::Column(column.to_string()));
+        // Read, and read from the cache.
+        for _ in 0..2 {
+            let loaded = load(&path, &options, &mut |_| ()).unwrap();
+            assert_eq!(group_names(&loaded), ["x", "y", "x"], "{text}");
+            assert_eq!((loaded.train.labels(), loaded.train.shape()), (&[1, 0, 1][..], vec![2]), "{text}");
+        }
+    }
+}
+
 #[test]
 fn labels_may_be_words_and_numbers_are_in_their_order() {
     assert_eq!(load_text("label,a\ndog,1\ncat,2\n", None).unwrap().classes, ["cat", "dog"]);

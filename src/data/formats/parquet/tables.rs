@@ -4,6 +4,7 @@ use crate::data::cache::{self, Key, Manifest};
 use crate::data::columns::{SplitColumn, label_among};
 use crate::data::conversion::quoted;
 use crate::data::decoding::{EncodedImage, Entry, decode_all};
+use crate::data::groups::{GroupBy, GroupIndex};
 use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
@@ -40,13 +41,16 @@ pub fn load(
     let [size, skips] = options.decoding_key();
     let known = encoding.as_ref().map_or(String::new(), LabelEncoding::key);
     let label_column = ("label_column", column.unwrap_or_default().to_string());
-    let mut key = Key::new(path, "parquet", &[size, skips, label_column, ("encoding", known)]);
+    let group = options.group_by.as_ref().and_then(GroupBy::column);
+    let mut settings = vec![size, skips, label_column, ("encoding", known)];
+    settings.extend(group.map(|group| ("group_column", group.to_string())));
+    let mut key = Key::new(path, "parquet", &settings);
     files.iter().try_for_each(|(_, path)| key.add(path))?;
     cache::load(&options.folder()?, key, progress, |writer, progress| {
         let mut tables = Vec::new();
         let mut notes = Vec::new();
         for (split, path) in files {
-            let table = without_panic(|| Table::open(path, column));
+            let table = without_panic(|| Table::open(path, *split, column, group));
             match table.with_context(|| path.display().to_string()) {
                 Ok(table) => tables.push((*split, table)),
                 Err(fault) if *split != Split::Train && has_no_labels(&fault) => {
@@ -55,7 +59,13 @@ pub fn load(
                 Err(fault) => return Err(fault),
             }
         }
-        let (tables, classes, of_labels) = labelled(tables, encoding)?;
+        let (mut tables, classes, of_labels) = labelled(tables, encoding)?;
+        let mut index = GroupIndex::default();
+        for table in &mut tables {
+            table.group_numbers =
+                std::mem::take(&mut table.groups).iter().map(|group| index.of(group)).collect();
+        }
+        writer.group_names = index.names;
         notes.extend(of_labels);
         let count = tables.iter().map(|table| table.labels.len()).sum();
         let entries = || Ok(tables.iter().flat_map(LabelledTable::entries));
@@ -83,6 +93,8 @@ struct Table {
     class_names: Option<Vec<String>>,
     /// Of each row, if a column says it.
     splits: Option<Vec<Split>>,
+    /// Likewise.
+    groups: Option<Vec<String>>,
     notes: Vec<String>,
 }
 
@@ -94,6 +106,9 @@ struct LabelledTable {
     /// Of each row.
     splits: Vec<Split>,
     labels: Vec<i64>,
+    /// Of each row, by their names, and then by their numbers in all files; empty without groups.
+    groups: Vec<String>,
+    group_numbers: Vec<u32>,
 }
 
 /// The files with the classes of their rows, the names of the classes, and what users should know.
@@ -108,7 +123,7 @@ fn labelled(
     let mut notes = Vec::from_iter(encoding.note());
     notes.extend(tables.first().map_or(Vec::new(), |(_, table)| table.notes.clone()));
     let mut with_classes = Vec::new();
-    for (split, Table { name, path, image_column, labels, class_names, splits, .. }) in tables {
+    for (split, Table { name, path, image_column, labels, class_names, splits, groups, .. }) in tables {
         if split != Split::Train && labels.are_secret() {
             notes.push(format!("{name} has no labels and is not used"));
             continue;
@@ -121,7 +136,8 @@ fn labelled(
         };
         let labels = encoding.classes_of(&labels).with_context(|| name.to_string())?;
         let splits = splits.unwrap_or_else(|| vec![split; labels.len()]);
-        with_classes.push(LabelledTable { name, path, image_column, splits, labels });
+        let (groups, group_numbers) = (groups.unwrap_or_default(), Vec::new());
+        with_classes.push(LabelledTable { name, path, image_column, splits, labels, groups, group_numbers });
     }
     Ok((with_classes, encoding.names, notes))
 }
@@ -141,7 +157,12 @@ fn renumbered(labels: RawLabels, own: &[String], names: &[String]) -> Result<Raw
 }
 
 impl Table {
-    fn open(path: &Path, label_column: Option<&str>) -> Result<Table> {
+    fn open(
+        path: &Path,
+        split: Split,
+        label_column: Option<&str>,
+        group_column: Option<&str>,
+    ) -> Result<Table> {
         let reader = open(path)?;
         let mut chunks = reader.metadata().row_groups().iter().flat_map(|group| group.columns());
         if chunks.any(|chunk| matches!(chunk.compression(), Compression::BROTLI(_) | Compression::LZO)) {
@@ -155,16 +176,20 @@ impl Table {
         let columns = schema.columns();
         let (image_column, note) = find_images(columns, path)?;
         let label = find_labels(columns, label_column)?;
-        let (split_name, splits) = splits_in(&reader, columns, label)?.unzip();
+        let group = group_column.map(|column| find_groups(columns, column, label)).transpose();
+        // Only the training images must have groups.
+        let group = if split == Split::Train { group? } else { group.ok().flatten() };
+        let groups = group.map(|group| cells_in(&reader, columns, group, "a group")).transpose()?;
+        let (split_name, splits) = splits_in(&reader, columns, &[Some(label), group])?.unzip();
         let class_names = class_names(&reader, &columns[label].path().string());
         let is_word = columns[label].physical_type() == Type::BYTE_ARRAY;
         let (mut numbers, mut words) = (Vec::new(), Vec::new());
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).context("cannot be read")?;
             if is_word {
-                words.extend(words_in(&*group, label, &columns[label])?);
+                words.extend(words_in(&*group, label, &columns[label], "a label")?);
             } else {
-                numbers.extend(numbers_in(&*group, label, &columns[label])?);
+                numbers.extend(numbers_in(&*group, label, &columns[label], "a label")?);
             }
         }
         let labels = if is_word { RawLabels::Words(words) } else { RawLabels::Numbers(numbers) };
@@ -173,10 +198,14 @@ impl Table {
             splits.as_ref().is_none_or(|splits| splits.len() == labels.len()),
             "has another number of splits than labels"
         );
+        ensure!(
+            groups.as_ref().is_none_or(|groups| groups.len() == labels.len()),
+            "has another number of groups than labels"
+        );
         let mut notes = Vec::from_iter(note);
         notes.extend(split_name.map(|name| format!("splits from the column {name}")));
         let name = path.display().to_string().into();
-        Ok(Table { name, path: path.to_path_buf(), image_column, labels, class_names, splits, notes })
+        Ok(Table { name, path: path.to_path_buf(), image_column, labels, class_names, splits, groups, notes })
     }
 }
 
@@ -189,6 +218,7 @@ impl LabelledTable {
                 image: EncodedImage::Row { file: self.name.clone(), row, bytes },
                 label: self.labels[row],
                 split: self.splits[row],
+                group: self.group_numbers.get(row).copied(),
                 is_needed: true,
             };
             let count = self.labels.len();
@@ -307,22 +337,15 @@ fn find_images(columns: &[ColumnDescPtr], path: &Path) -> Result<(usize, Option<
 fn splits_in(
     reader: &SerializedFileReader<File>,
     columns: &[ColumnDescPtr],
-    label: usize,
+    others: &[Option<usize>],
 ) -> Result<Option<(String, Vec<Split>)>> {
-    for (index, column) in columns.iter().enumerate().filter(|(index, _)| *index != label) {
+    for (index, column) in columns.iter().enumerate().filter(|(index, _)| !others.contains(&Some(*index))) {
         let name = column.path().string();
         let is_flat = column.path().parts().len() == 1 && column.max_rep_level() == 0;
         if !is_flat || !SplitColumn::is_named_like_one(&name) {
             continue;
         }
-        let mut cells: Vec<String> = Vec::new();
-        for group in 0..reader.num_row_groups() {
-            let group = reader.get_row_group(group).context("cannot be read")?;
-            match column.physical_type() {
-                Type::BYTE_ARRAY => cells.extend(words_in(&*group, index, column)?),
-                _ => cells.extend(numbers_in(&*group, index, column)?.iter().map(i64::to_string)),
-            }
-        }
+        let cells = cells_in(reader, columns, index, "a label")?;
         if let Some(column) = SplitColumn::of(index, &name, cells.iter().map(String::as_str)) {
             let split = |(row, cell): (usize, &String)| {
                 let fault = || format!("row {row} (from 0): {name} '{cell}' is {}", column.expected());
@@ -333,6 +356,38 @@ fn splits_in(
         }
     }
     Ok(None)
+}
+
+/// The cells of a column of words or whole numbers; `what` each of them holds, for people.
+fn cells_in(
+    reader: &SerializedFileReader<File>,
+    columns: &[ColumnDescPtr],
+    index: usize,
+    what: &str,
+) -> Result<Vec<String>> {
+    let column = &columns[index];
+    let mut cells: Vec<String> = Vec::new();
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group).context("cannot be read")?;
+        match column.physical_type() {
+            Type::BYTE_ARRAY => cells.extend(words_in(&*group, index, column, what)?),
+            _ => cells.extend(numbers_in(&*group, index, column, what)?.iter().map(i64::to_string)),
+        }
+    }
+    Ok(cells)
+}
+
+/// The column of groups.
+fn find_groups(columns: &[ColumnDescPtr], asked: &str, label: usize) -> Result<usize> {
+    let by_name = columns.iter().position(|column| column.path().string() == asked);
+    let by_index = || asked.parse().ok().filter(|index| *index < columns.len());
+    let index = by_name.or_else(by_index).ok_or_else(|| Fault::UnknownGroupColumn {
+        column: asked.to_string(),
+        columns: columns.iter().map(|column| column.path().string()).collect(),
+    })?;
+    ensure!(index != label, "the column '{asked}' holds the labels: it cannot be the one of the groups, too");
+    ensure!(columns[index].max_rep_level() == 0, "{asked}: groups must be whole numbers or words");
+    Ok(index)
 }
 
 fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> {
@@ -382,20 +437,30 @@ fn class_names(reader: &SerializedFileReader<File>, label: &str) -> Option<Vec<S
     (names.len() > 1).then_some(names)
 }
 
-fn words_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) -> Result<Vec<String>> {
+fn words_in(
+    group: &dyn RowGroupReader,
+    index: usize,
+    column: &ColumnDescPtr,
+    what: &str,
+) -> Result<Vec<String>> {
     let ColumnReader::ByteArrayColumnReader(reader) =
         group.get_column_reader(index).context("cannot be read")?
     else {
         bail!("{}: is not a column of bytes", column.path().string())
     };
     let word = |bytes: Option<ByteArray>| {
-        let bytes = bytes.context("has a row without a label")?;
-        String::from_utf8(bytes.data().to_vec()).ok().context("has a label that is not UTF-8")
+        let bytes = bytes.with_context(|| format!("has a row without {what}"))?;
+        String::from_utf8(bytes.data().to_vec()).ok().with_context(|| format!("has {what} that is not UTF-8"))
     };
     values_in(reader, column)?.into_iter().map(word).collect()
 }
 
-fn numbers_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) -> Result<Vec<i64>> {
+fn numbers_in(
+    group: &dyn RowGroupReader,
+    index: usize,
+    column: &ColumnDescPtr,
+    what: &str,
+) -> Result<Vec<i64>> {
     let numbers: Vec<Option<i64>> = match group.get_column_reader(index).context("cannot be read")? {
         ColumnReader::Int64ColumnReader(reader) => values_in(reader, column)?,
         ColumnReader::Int32ColumnReader(reader) => {
@@ -405,18 +470,19 @@ fn numbers_in(group: &dyn RowGroupReader, index: usize, column: &ColumnDescPtr) 
             values_in(reader, column)?.into_iter().map(|value| value.map(i64::from)).collect()
         }
         ColumnReader::FloatColumnReader(reader) => {
-            whole(values_in(reader, column)?.into_iter().map(|value| value.map(f64::from)))?
+            whole(values_in(reader, column)?.into_iter().map(|value| value.map(f64::from)), what)?
         }
-        ColumnReader::DoubleColumnReader(reader) => whole(values_in(reader, column)?.into_iter())?,
+        ColumnReader::DoubleColumnReader(reader) => whole(values_in(reader, column)?.into_iter(), what)?,
         _ => bail!("{}: is not a column of numbers", column.path().string()),
     };
-    numbers.into_iter().collect::<Option<_>>().context("has a row without a label")
+    numbers.into_iter().collect::<Option<_>>().with_context(|| format!("has a row without {what}"))
 }
 
 /// Floats that are whole numbers.
-fn whole(values: impl Iterator<Item = Option<f64>>) -> Result<Vec<Option<i64>>> {
+fn whole(values: impl Iterator<Item = Option<f64>>, what: &str) -> Result<Vec<Option<i64>>> {
     let values: Vec<Option<f64>> = values.collect();
-    let values: Vec<f64> = values.into_iter().collect::<Option<_>>().context("has a row without a label")?;
+    let values: Option<Vec<f64>> = values.into_iter().collect();
+    let values = values.with_context(|| format!("has a row without {what}"))?;
     let numbers = label_array::numbers(&Tensor::f_from_slice(&values)?)?;
     Ok(numbers.into_iter().map(Some).collect())
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::data::Fault;
+use crate::data::{Fault, GroupBy};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::metadata::KeyValue;
@@ -140,6 +140,26 @@ fn files_may_number_the_same_classes_otherwise() {
     assert_eq!((loaded.train.labels(), loaded.test.unwrap().labels()), (&[0, 1][..], &[1, 0][..]));
     write(&file("test.parquet"), &images, Column::Numbers(&[0, 1]), Some(r#"["dog", "owl"]"#));
     assert!(fault(folder.path()).contains("test.parquet: has the class 'owl', which the training images"));
+}
+
+#[test]
+fn a_column_may_say_which_group_a_row_is_of() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("a.parquet");
+    let images: Vec<Option<Vec<u8>>> = vec![Some(png(1)), Some(vec![1, 2]), Some(png(3)), Some(png(4))];
+    write_with(&path, &images, Column::Numbers(&[0, 1, 0, 1]), None, Some(&["x", "x", "x", "y"]));
+    let by = |column: &str| LoadOptions::default().group_by(GroupBy::Column(column.to_string())).skip_bad();
+    let loaded = load_from(&path, by("split")).unwrap();
+    // The image that cannot be read takes its group with it.
+    assert_eq!((loaded.train.len(), loaded.train.groups()), (3, Some(vec![0, 0, 1])));
+    assert_eq!(loaded.train.group_name(1), Some("y"));
+    let fault = |column| format!("{:#}", load_from(&path, by(column)).err().unwrap());
+    assert!(
+        fault("who").contains("has no column of groups 'who'; there are image.bytes, "),
+        "{}",
+        fault("who")
+    );
+    assert!(fault("label").contains("holds the labels"), "{}", fault("label"));
 }
 
 #[test]

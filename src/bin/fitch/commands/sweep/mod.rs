@@ -1,6 +1,7 @@
 //! `fitch sweep`: one training for each combination of options, several at a time, and a table of the
 //! results. After an interruption of any kind, the same command continues.
 
+mod combinations;
 mod places;
 mod plan;
 mod results;
@@ -155,13 +156,25 @@ impl Sweep {
         }
     }
 
-    /// Shows the table and the best run, and writes the table to results.csv.
+    /// Shows the table and the best run or, of folds, combination, and writes the tables of both.
     fn report(&self, terminal: &Terminal) -> Result<Exit> {
         let results = results::Results::of(self)?;
-        write_whole(&self.folder.join("results.csv"), &results.as_csv()?)?;
-        terminal.result(&results.as_table(terminal.result_columns()))?;
-        terminal.result_in_words(&results.best())?;
-        terminal.say(&format!("written to {}", self.folder.join("results.csv").display()));
+        let columns = terminal.result_columns();
+        let path = self.folder.join("results.csv");
+        write_whole(&path, &results.as_csv()?)?;
+        let mut written = path.display().to_string();
+        let (table, best) = match results.combinations() {
+            None => (results.as_table(columns), results.best()),
+            Some(combinations) => {
+                let path = self.folder.join("combinations.csv");
+                write_whole(&path, &combinations.as_csv()?)?;
+                written = format!("{} and {written}", path.display());
+                (combinations.as_table(columns), combinations.best())
+            }
+        };
+        terminal.result(&table)?;
+        terminal.result_in_words(&best)?;
+        terminal.say(&format!("written to {written}"));
         Ok(Exit::Success)
     }
 }

@@ -18,10 +18,16 @@ const MAX_RUNS: usize = 100_000;
 /// Every run of a sweep, checked as `train` would check it.
 #[derive(Debug)]
 pub struct Plan {
-    /// The names of the options that vary between runs, as the plan writes them.
+    /// The names of the options that vary between runs, as the plan writes them; the fold last, if there are folds.
     pub varied: Vec<String>,
+    /// How many folds each combination is trained with, one run for each; none without.
+    pub folds: Option<usize>,
+    /// Those of a combination one after another.
     pub runs: Vec<PlannedRun>,
 }
+
+/// The option that numbers folds.
+const FOLD: &str = "fold";
 
 #[derive(Debug)]
 pub struct PlannedRun {
@@ -37,7 +43,7 @@ pub struct PlannedRun {
 }
 
 impl PlannedRun {
-    /// `learning-rate 0.01, seed 2`, for people.
+    /// `learning-rate 0.01, seed 2`, for people; of the options named.
     pub fn describe(&self, varied: &[String]) -> String {
         let pairs = varied.iter().zip(&self.values).map(|(name, value)| format!("{name} {value}"));
         pairs.collect::<Vec<_>>().join(", ")
@@ -59,6 +65,8 @@ struct PlanFile {
     /// The seed of a random search.
     #[serde(default)]
     seed: u64,
+    /// Trains each combination that many times, each time with another part of the training images held out.
+    folds: Option<i64>,
     /// The same in every run.
     #[serde(default)]
     options: Table,
@@ -125,7 +133,10 @@ impl Plan {
                 (0..runs.ok_or_else(|| wrong(rule))?).map(|run| draw(&choices, file.seed, run)).collect()
             }
         };
-        let varied: Vec<String> = file.vary.keys().cloned().collect();
+        let folds = file.folds.map(|folds| number_of_folds(folds, &file.options, &file.vary)).transpose();
+        let folds = folds.map_err(wrong)?;
+        let combinations = with_folds(combinations, folds).map_err(wrong)?;
+        let varied: Vec<String> = file.vary.keys().cloned().chain(folds.map(|_| FOLD.to_string())).collect();
         let mut runs = Vec::new();
         for (index, values) in combinations.into_iter().enumerate() {
             let mut table = file.options.clone();
@@ -137,7 +148,7 @@ impl Plan {
             let (direction, device) = (configuration.direction(), configuration.machine.device);
             runs.push(PlannedRun { number, values, options, direction, device });
         }
-        Ok(Plan { varied, runs })
+        Ok(Plan { varied, folds, runs })
     }
 }
 
@@ -213,6 +224,34 @@ fn grid(choices: &[Choice]) -> Result<Vec<Vec<Value>>, String> {
         combinations = combinations.iter().flat_map(longer).collect();
     }
     Ok(combinations)
+}
+
+/// Checks the number of folds, and that nothing else says what is held out.
+fn number_of_folds(folds: i64, options: &Table, vary: &Table) -> Result<usize, String> {
+    const MAX_FOLDS: i64 = 1000;
+    if !(2..=MAX_FOLDS).contains(&folds) {
+        return Err(format!("folds: {folds}: must be a whole number from 2 to {MAX_FOLDS}"));
+    }
+    for key in options.keys().chain(vary.keys()) {
+        if [FOLD, "validation-split", "validation"].contains(&key.replace('_', "-").as_str()) {
+            return Err(format!("folds: cannot be used with {key}: the folds are what is held out"));
+        }
+    }
+    usize::try_from(folds).map_err(|fault| format!("folds: {fault}"))
+}
+
+/// Each combination once for each fold, with the fold as its last value.
+fn with_folds(combinations: Vec<Vec<Value>>, folds: Option<usize>) -> Result<Vec<Vec<Value>>, String> {
+    let Some(folds) = folds else { return Ok(combinations) };
+    if combinations.len() * folds > MAX_RUNS {
+        return Err(format!("folds: there are more than {MAX_RUNS} runs"));
+    }
+    let of_folds = |combination: &Vec<Value>| {
+        let fold = |index| Value::from(format!("{index}/{folds}"));
+        let runs = (1..=folds).map(|index| [combination.as_slice(), &[fold(index)]].concat());
+        runs.collect::<Vec<_>>()
+    };
+    Ok(combinations.iter().flat_map(of_folds).collect())
 }
 
 /// Each run has its own random stream, so that the first runs stay the same when there are more.
@@ -305,6 +344,27 @@ mod tests {
         assert!((16..=20).all(|size| sizes(size) > 10) && (16..=20).map(sizes).sum::<usize>() == 200);
         assert_eq!(values(&plan(200, 0))[..5], values(&plan(5, 0)));
         assert_ne!(values(&plan(5, 0)), values(&plan(5, 1)));
+    }
+
+    #[test]
+    fn each_combination_is_planned_once_for_each_fold() {
+        let plan = "folds = 3\n[vary]\nbatch-size = [8, 16]\n";
+        let runs = values(plan);
+        assert_eq!(runs.len(), 6);
+        assert_eq!(runs[..2], ["batch-size 8, fold \"1/3\"", "batch-size 8, fold \"2/3\""]);
+        assert_eq!(runs[5], "batch-size 16, fold \"3/3\"");
+        assert_eq!(Plan::parse(plan).unwrap().runs[4].options.fold.as_deref(), Some("2/3"));
+        for (folds, rest, expected) in [
+            ("1", "", "folds: 1: must be a whole number from 2"),
+            ("-5", "", "folds: -5: must be"),
+            ("2", "validation_split = 0.2", "folds: cannot be used with validation_split"),
+            ("2", "validation = 'there'", "folds: cannot be used with validation:"),
+            ("2", "fold = '1/2'", "folds: cannot be used with fold:"),
+            ("2", "split = 'last'", "run 1: --fold 1/2: cannot be used with --split last"),
+        ] {
+            let fault = fault(&format!("folds = {folds}\n[options]\n{rest}\n[vary]\nseed = [0]\n"));
+            assert!(fault.contains(expected), "{fault}");
+        }
     }
 
     #[test]

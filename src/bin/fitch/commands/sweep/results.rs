@@ -1,5 +1,6 @@
 //! The results of a sweep, as a table and as CSV.
 
+use super::combinations::Combinations;
 use super::plan::{PlannedRun, plain};
 use super::{State, Sweep};
 use crate::commands::table::table;
@@ -8,9 +9,11 @@ use fitch::run::RunRecord;
 
 pub struct Results<'a> {
     sweep: &'a Sweep,
-    /// None for a run that has not finished.
-    runs: Vec<(&'a PlannedRun, Option<RunRecord>)>,
+    runs: Vec<PlannedAndFinished<'a>>,
 }
+
+/// A run of the plan with its record; none if it has not finished.
+pub type PlannedAndFinished<'a> = (&'a PlannedRun, Option<RunRecord>);
 
 impl Results<'_> {
     pub fn of(sweep: &Sweep) -> Result<Results<'_>> {
@@ -62,9 +65,15 @@ impl Results<'_> {
         Ok(writer.into_inner()?)
     }
 
+    /// The folds of each combination together, in the order of the plan; none if there are no folds.
+    pub fn combinations(&self) -> Option<Combinations<'_>> {
+        let folds = self.sweep.plan.folds?;
+        Some(Combinations::of(self.sweep, self.runs.chunks(folds), self.monitor()))
+    }
+
     /// One row a run, for people, in that width if it is limited.
     pub fn as_table(&self, columns: Option<usize>) -> String {
-        let row = |(run, record): &(&PlannedRun, Option<RunRecord>)| {
+        let row = |(run, record): &PlannedAndFinished| {
             let number = |value: Option<f64>| value.map_or("-".to_string(), |value| format!("{value:.4}"));
             let of = |value: fn(&RunRecord) -> Option<f64>| number(record.as_ref().and_then(value));
             let ended = record.as_ref().and_then(|record| record.stop_reason.clone());

@@ -3,6 +3,7 @@
 mod checks;
 mod explanation;
 mod finish;
+mod groups;
 mod initial_network;
 mod optimizer;
 mod processes;

@@ -236,6 +236,10 @@ fn recorded_options(mut options: TrainOptions, configuration: &Configuration) ->
             options.model = options.model.map(whole);
         }
     }
+    if options.fold.is_some() {
+        // The fold says what is held out.
+        options.validation_split = None;
+    }
     options.threads = Some(configuration.machine.threads as i64);
     options.shards = configuration.shards.map(|shards| shards as i64);
     Ok(serde_json::to_value(options)?)

@@ -1,5 +1,6 @@
 //! What a training works on: device, processes, data and network, as the options ask for them.
 
+use super::groups::Grouping;
 use super::splits::Splits;
 use super::{initial_network, optimizer, processes};
 use crate::cli::TrainOptions;
@@ -117,7 +118,8 @@ pub fn prepare(
     if matches!(source, Source::Path { .. }) {
         understood.lines().iter().for_each(|line| terminal.say(line));
     }
-    splits.note.iter().for_each(|note| terminal.warn(note));
+    splits.grouping.iter().flat_map(Grouping::lines).for_each(|line| terminal.say(&line));
+    splits.notes.iter().for_each(|note| terminal.warn(note));
     ignored_options(&source, reading, &dataset).iter().for_each(|fault| terminal.warn(fault));
     let weights = &configuration.optimization.class_weights;
     let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
