@@ -32,6 +32,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
         },
         layers: model.hidden_layers(),
         network: None,
+        temperature: Some(1.3),
         metrics: serde_json::Map::new(),
         config: serde_json::json!({ "seed": 0 }),
     };

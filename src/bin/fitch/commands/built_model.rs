@@ -163,6 +163,7 @@ pub fn model_card(record: &RunRecord, network: &Network) -> ModelCard {
         },
         layers: network.model().map(Model::hidden_layers).unwrap_or_default(),
         network: NetworkCard::of(network),
+        temperature: None,
         metrics: metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         config,
     }

@@ -1,8 +1,9 @@
 //! The plots of a run folder: drawn while training runs, and when it has ended.
 
 use super::mistakes::{draw_mistakes, mistakes_csv};
+use super::output_file::check_writable;
 use super::run_page::page_of;
-use crate::failure;
+use crate::failure::{self, UsageError};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
@@ -177,6 +178,17 @@ impl DrawingFormat {
             Some("png") => Some(DrawingFormat::Png),
             _ => None,
         }
+    }
+
+    /// That of a file which an option asks for.
+    ///
+    /// # Errors
+    /// Another extension; a file that cannot be written.
+    pub fn asked_for(flag: &str, path: &Path) -> Result<DrawingFormat> {
+        let fault = || UsageError(vec![format!("--{flag} {}: the name must end in .svg or .png", path.display())]);
+        let format = DrawingFormat::of(path).ok_or_else(fault)?;
+        check_writable(path)?;
+        Ok(format)
     }
 
     fn extension(self) -> &'static str {

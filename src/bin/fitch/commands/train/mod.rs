@@ -39,6 +39,7 @@ use fitch::train::{Checkpoint, DiskCheckpoints, Every, Fit, Outcome, StopReason,
 use rate_test::RateTest;
 use run_in_progress::{RunInProgress, TENSORBOARD};
 use std::time::Duration;
+pub use splits::Splits;
 use stopper::stopper;
 use work::{Work, prepare};
 
