@@ -250,7 +250,9 @@ fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookCon
     let finite = |cell: Option<f64>| cell.filter(|value| value.is_finite());
     let rows = history.epochs.iter().map(|row| history.cells(row).into_iter().map(finite).collect());
     let mut facts = Vec::new();
-    let record = serde_json::to_value(record).context("the record of the run has no JSON")?;
+    let mut record = serde_json::to_value(record).context("the record of the run has no JSON")?;
+    // They are among the options already.
+    record.as_object_mut().and_then(|record| record.remove("resolved"));
     collect_facts("", &record, &mut facts);
     Ok(WorkbookContent { columns: history.columns(), rows: rows.collect(), facts })
 }

@@ -20,7 +20,7 @@ pub struct Splits {
     /// What users should know about how they were split.
     pub note: Option<String>,
     /// Whether the data came with validation images.
-    has_own_validation: bool,
+    pub has_own_validation: bool,
 }
 
 impl Splits {
