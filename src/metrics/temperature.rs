@@ -53,8 +53,15 @@ impl Temperature {
             labels.len()
         );
         ensure!(!labels.is_empty(), "there are no samples");
-        ensure!(labels.iter().all(|label| (0..size[1]).contains(label)), "a label is beyond the {} classes", size[1]);
-        ensure!(bool::try_from(logits.f_isfinite()?.f_all()?)?, "the network gives values that are not finite");
+        ensure!(
+            labels.iter().all(|label| (0..size[1]).contains(label)),
+            "a label is beyond the {} classes",
+            size[1]
+        );
+        ensure!(
+            bool::try_from(logits.f_isfinite()?.f_all()?)?,
+            "the network gives values that are not finite"
+        );
         let _no_gradient = tch::no_grad_guard();
         let samples = Logits { logits, labels: Tensor::f_from_slice(labels)?, truths: labels };
         let [lowest, highest] = BOUNDS;
@@ -104,7 +111,11 @@ impl Logits<'_> {
         let mut inverse = 1.0;
         for _ in 0..STEPS {
             let (slope, curvature) = self.slope_at(inverse)?;
-            if slope > 0.0 { high = inverse } else { low = inverse }
+            if slope > 0.0 {
+                high = inverse
+            } else {
+                low = inverse
+            }
             let next = inverse - slope / curvature;
             let next = if next > low && next < high { next } else { (low * high).sqrt() };
             let step = (next - inverse).abs();
@@ -175,7 +186,8 @@ mod tests {
     /// errors those of the code of Guo et al. in NumPy.
     #[test]
     fn the_temperature_is_that_of_the_smallest_cross_entropy() {
-        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 2e-7, "{found} {expected}");
+        let close =
+            |found: f64, expected: f64| assert!((found - expected).abs() < 2e-7, "{found} {expected}");
         for (samples, classes, scale, temperature, loss, error) in [
             (60, 4, 6.0, 3.627965848, [1.680206485, 1.061045118], [0.262112307, 0.256331576]),
             (40, 3, 0.7, 0.381207985, [0.883502229, 0.784562874], [0.304451469, 0.239815022]),
@@ -184,7 +196,8 @@ mod tests {
             let found = Temperature::fit(&logits, &labels).unwrap();
             close(f64::from(found.value), temperature);
             assert!(!found.is_at_bound && found.before.predictions == found.after.predictions);
-            for (fit, loss, error) in [(&found.before, loss[0], error[0]), (&found.after, loss[1], error[1])] {
+            for (fit, loss, error) in [(&found.before, loss[0], error[0]), (&found.after, loss[1], error[1])]
+            {
                 close(fit.loss, loss);
                 close(fit.calibration_error, error);
             }

@@ -14,7 +14,12 @@ fn the_numbers_are_those_of_the_run_itself() {
     assert!(finished.stdout.starts_with("test set of digits: 364 images\n"));
 
     // The table: a row a class, the images of all classes add up, recall is right / images.
-    let lines = finished.stdout.lines().skip_while(|line| !line.starts_with("class ")).skip(1).take_while(|line| !line.is_empty());
+    let lines = finished
+        .stdout
+        .lines()
+        .skip_while(|line| !line.starts_with("class "))
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 10, "{finished:?}");
     let images = |row: &Vec<&str>| row[1].parse::<f64>().unwrap();

@@ -112,8 +112,16 @@ fn a_calibrated_model_gives_other_probabilities_and_the_same_classes() {
     place.run(&["export", "run", "--calibrate", "--to", "model.onnx"]).well();
     let text = format!("{}", card.temperature.unwrap());
     let bytes = fs::read(place.path("model.onnx")).unwrap();
-    assert!([&b"calibrate"[..], text.as_bytes()].iter().all(|part| bytes.windows(part.len()).any(|at| at == *part)));
-    place.run(&["evaluate", "run", "--reliability", "a.jpg"]).with_fault(2, &["--reliability a.jpg: the name must end"]);
+    assert!(
+        [&b"calibrate"[..], text.as_bytes()]
+            .iter()
+            .all(|part| bytes.windows(part.len()).any(|at| at == *part))
+    );
+    place
+        .run(&["evaluate", "run", "--reliability", "a.jpg"])
+        .with_fault(2, &["--reliability a.jpg: the name must end"]);
     place.train_quickly("without", &["--validation-split", "0"]).well();
-    place.run(&["export", "without", "--calibrate"]).with_fault(1, &["without has no validation images to fit"]);
+    place
+        .run(&["export", "without", "--calibrate"])
+        .with_fault(1, &["without has no validation images to fit"]);
 }

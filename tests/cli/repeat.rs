@@ -16,7 +16,8 @@ impl Place {
 #[test]
 fn a_repeated_run_is_the_same_byte_for_byte() {
     let place = Place::new();
-    let options = ["--seed", "3", "--augment", "shift", "--plateau-patience", "1", "--shards", "2", "--learning-rate"];
+    let options =
+        ["--seed", "3", "--augment", "shift", "--plateau-patience", "1", "--shards", "2", "--learning-rate"];
     place.train_quickly("first", &[&options[..], &["auto"]].concat()).well();
     let record = place.record("first");
     let repeated = place.run(&["train", "--repeat", "first", "--out", "again"]).well();
@@ -50,7 +51,11 @@ fn a_repeated_run_is_the_same_byte_for_byte() {
         ("augment", Value::from("shift")),
     ] {
         assert_eq!(config[name], value, "{name}");
-        assert_eq!(record["resolved"].get(name).is_some(), !["augment", "threads", "out"].contains(&name), "{name}");
+        assert_eq!(
+            record["resolved"].get(name).is_some(),
+            !["augment", "threads", "out"].contains(&name),
+            "{name}"
+        );
     }
     assert!(config["learning_rate"].is_number() && config["device"] == record["device"], "{record}");
 
@@ -60,7 +65,8 @@ fn a_repeated_run_is_the_same_byte_for_byte() {
         record["device"] = "cuda:7".into();
         record["dataset"]["fingerprint"] = "other".into();
     });
-    let arguments = ["train", "--repeat", "first", "--epochs", "1", "--seed", "3", "--threads", "2", "--device", "cpu"];
+    let arguments =
+        ["train", "--repeat", "first", "--epochs", "1", "--seed", "3", "--threads", "2", "--device", "cpu"];
     let changed = place.run(&[&arguments[..], &["--layers", "dense 8", "--out", "changed"]].concat()).well();
     for part in [
         "repeating first with --layers \"dense 8\" (it had \"dense 32, relu, dropout 0.2\"), --epochs 1 (it had 3), ",
@@ -88,15 +94,20 @@ fn what_cannot_be_repeated_is_refused() {
     place.run(&["train", "--repeat", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
 
     fs::rename(place.path("pictures"), place.path("moved")).unwrap();
-    let gone = ["which is not there any more", "hint: fitch train --repeat run --dataset PATH takes the same data"];
+    let gone =
+        ["which is not there any more", "hint: fitch train --repeat run --dataset PATH takes the same data"];
     place.run(&["train", "--repeat", "run"]).with_fault(1, &gone);
     let moved = place.run(&["train", "--repeat", "run", "--dataset", "moved", "--out", "again"]).well();
-    assert!(moved.stderr.contains("repeating run with --dataset ") && !moved.stderr.contains("warning"), "{moved:?}");
+    assert!(
+        moved.stderr.contains("repeating run with --dataset ") && !moved.stderr.contains("warning"),
+        "{moved:?}"
+    );
     assert_eq!(place.history("again"), place.history("run"));
 
     let whole = place.record("run");
     place.edit("run", |record| record["config"]["novelty"] = 1.into());
-    let unknown = ["run/run.json, of fitch 0.1.0: config has 'novelty', which is not an option of this version"];
+    let unknown =
+        ["run/run.json, of fitch 0.1.0: config has 'novelty', which is not an option of this version"];
     place.run(&["train", "--repeat", "run"]).with_fault(1, &unknown);
     place.write("run", "run.json", whole.to_string().as_bytes());
     place.edit("run", |record| record["config"]["optimizer"] = "lion".into());

@@ -524,7 +524,9 @@ mod tests {
         let train = command.find_subcommand("train").unwrap();
         let ids = train.get_arguments().map(|argument| argument.get_id().as_str());
         let declared: Vec<&str> = ids
-            .filter(|id| !["help", "data_argument", "resume", "resume_if_any", "repeat", "config"].contains(id))
+            .filter(|id| {
+                !["help", "data_argument", "resume", "resume_if_any", "repeat", "config"].contains(id)
+            })
             .collect();
         let known: Vec<&str> = OPTIONS.iter().map(|option| option.name).collect();
         assert_eq!(known, declared);

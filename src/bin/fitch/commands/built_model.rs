@@ -24,8 +24,9 @@ impl RecordedRun {
     pub fn open(path: &Path) -> Result<RecordedRun> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::load(&folder)?;
-        let mut options = config::options_of_record(&record.asked_config())
-            .with_context(|| format!("{}, of fitch {}", folder.record_file().display(), record.fitch_version))?;
+        let mut options = config::options_of_record(&record.asked_config()).with_context(|| {
+            format!("{}, of fitch {}", folder.record_file().display(), record.fitch_version)
+        })?;
         // The recorded folder helps only on the machine that it was recorded on.
         options.data.data_dir = options.data.data_dir.filter(|dir| dir.is_dir());
         Ok(RecordedRun { folder, record, options })

@@ -65,7 +65,8 @@ fn validation_images(
         return Err(without().into());
     }
     let mut recorded = run.options.clone();
-    let in_place_of = |recorded: &Option<String>, given: &Option<String>| recorded.clone().filter(|_| given.is_none());
+    let in_place_of =
+        |recorded: &Option<String>, given: &Option<String>| recorded.clone().filter(|_| given.is_none());
     run.check_data_is_there(
         in_place_of(&recorded.dataset, &options.dataset).as_deref(),
         in_place_of(&recorded.validation, &options.validation).as_deref(),
@@ -90,7 +91,8 @@ fn validation_images(
 fn described(temperature: &Temperature) -> String {
     let Temperature { value, before, after, .. } = temperature;
     let count = before.predictions.len();
-    let changed = before.predictions.iter().zip(&after.predictions).filter(|(before, after)| before != after).count();
+    let changed =
+        before.predictions.iter().zip(&after.predictions).filter(|(before, after)| before != after).count();
     let predictions = match changed {
         0 => "every prediction stays as it was".to_string(),
         _ => format!("{changed} of {count} predictions change, between classes that are equally likely"),

@@ -185,7 +185,8 @@ impl DrawingFormat {
     /// # Errors
     /// Another extension; a file that cannot be written.
     pub fn asked_for(flag: &str, path: &Path) -> Result<DrawingFormat> {
-        let fault = || UsageError(vec![format!("--{flag} {}: the name must end in .svg or .png", path.display())]);
+        let fault =
+            || UsageError(vec![format!("--{flag} {}: the name must end in .svg or .png", path.display())]);
         let format = DrawingFormat::of(path).ok_or_else(fault)?;
         check_writable(path)?;
         Ok(format)

@@ -15,7 +15,8 @@ const OFF: [&str; 3] = ["none", "all", "own"];
 pub fn options_to_repeat(record: &RunRecord) -> Result<TrainOptions> {
     let of_data = serde_json::to_value(DataOptions::default())?;
     let is_of_training = |name: &str| {
-        of_data.get(name).is_none() && OPTIONS.iter().any(|option| option.name == name && !option.is_of_machine)
+        of_data.get(name).is_none()
+            && OPTIONS.iter().any(|option| option.name == name && !option.is_of_machine)
     };
     let mut config = record.asked_config();
     for (name, value) in &record.resolved {
@@ -35,7 +36,10 @@ pub fn options_to_repeat(record: &RunRecord) -> Result<TrainOptions> {
 }
 
 /// The options of a run with those that are given now, and which of these are other values, in words.
-pub fn resolve_repeated(flags: &TrainOptions, recorded: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
+pub fn resolve_repeated(
+    flags: &TrainOptions,
+    recorded: &TrainOptions,
+) -> Result<(TrainOptions, Vec<String>)> {
     let mut given = flags.clone();
     let named = Table::try_from(flags)?;
     let is_network = take_layers_of_model(&mut given)?;
@@ -53,9 +57,16 @@ pub fn resolve_repeated(flags: &TrainOptions, recorded: &TrainOptions) -> Result
     let (before, options) = (Table::try_from(recorded)?, over(&base, &given)?);
     let now = Table::try_from(&options)?;
     let differs = |name: &str| named.contains_key(name) && before.get(name) != now.get(name);
-    let changes = OPTIONS.iter().filter(|option| option.name != "out" && differs(option.name)).map(|option| {
-        let shown = |value: Option<&toml::Value>| value.map_or("none".to_string(), toml::Value::to_string);
-        format!("--{} {} (it had {})", option.flag(), shown(now.get(option.name)), shown(before.get(option.name)))
-    });
+    let changes =
+        OPTIONS.iter().filter(|option| option.name != "out" && differs(option.name)).map(|option| {
+            let shown =
+                |value: Option<&toml::Value>| value.map_or("none".to_string(), toml::Value::to_string);
+            format!(
+                "--{} {} (it had {})",
+                option.flag(),
+                shown(now.get(option.name)),
+                shown(before.get(option.name))
+            )
+        });
     Ok((options, changes.collect()))
 }

@@ -52,8 +52,8 @@ pub fn options_of_record(config: &serde_json::Value) -> Result<TrainOptions> {
             "config has '{name}', which is not an option of this version"
         );
     }
-    let recorded: TrainOptions =
-        serde_json::from_value(options.clone().into()).map_err(|fault| name_option(&options, fault.into()))?;
+    let recorded: TrainOptions = serde_json::from_value(options.clone().into())
+        .map_err(|fault| name_option(&options, fault.into()))?;
     let is_of_file = recorded.model.is_some() && recorded.layers.is_none();
     let whole = over(&TrainOptions::defaults(), &recorded)?;
     Ok(if is_of_file { TrainOptions { layers: None, ..whole } } else { whole })

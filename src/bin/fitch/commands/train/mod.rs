@@ -41,8 +41,8 @@ use fitch::train::{Checkpoint, DiskCheckpoints, Every, Fit, Outcome, StopReason,
 use rate_test::RateTest;
 use repeat::Repetition;
 use run_in_progress::{RunInProgress, TENSORBOARD};
-use std::time::Duration;
 pub use splits::Splits;
+use std::time::Duration;
 use stopper::stopper;
 use work::{Work, prepare};
 
@@ -77,7 +77,9 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     if let (Some(run), Architecture::File(file)) = (&resumed, &mut configuration.architecture) {
         *file = run.folder.network_file();
     }
-    if let (Some(repeated), Architecture::File(file), None) = (&repeated, &mut configuration.architecture, &flags.model) {
+    if let (Some(repeated), Architecture::File(file), None) =
+        (&repeated, &mut configuration.architecture, &flags.model)
+    {
         *file = repeated.run.folder.network_file();
     }
     // Before any process of several begins: all come to the same.

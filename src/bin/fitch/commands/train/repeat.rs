@@ -40,7 +40,8 @@ impl Repetition {
         if let Some(weights) = options.weights.as_ref().filter(|_| flags.weights.is_none())
             && !Path::new(weights).exists()
         {
-            let fault = format!("--repeat: {shown} began with the weights of {weights}, which is not there any more");
+            let fault =
+                format!("--repeat: {shown} began with the weights of {weights}, which is not there any more");
             return Err(UsageError(vec![fault]).into());
         }
         Ok(Some(Repetition { run, options, changes }))
@@ -82,7 +83,9 @@ fn differences(before: &RunRecord, now: &RunRecord) -> Vec<String> {
         format!("{} / {} / {}", dataset.train, dataset.validation, dataset.test)
     };
     compare("the number of training, validation and test images", &sizes(before), &sizes(now));
-    let weights = |record: &RunRecord| record.weights.as_ref().map(|weights| weights.sha256.clone()).unwrap_or_default();
+    let weights = |record: &RunRecord| {
+        record.weights.as_ref().map(|weights| weights.sha256.clone()).unwrap_or_default()
+    };
     compare("the digest of the weights to begin with", &weights(before), &weights(now));
     if before.normalization != now.normalization {
         differences.push("the means and deviations of the normalisation are others".to_string());
