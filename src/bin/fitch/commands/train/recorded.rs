@@ -6,7 +6,6 @@ use crate::config::{Architecture, Configuration};
 use anyhow::{Context, Result};
 use fitch::data::Source;
 use fitch::device;
-use fitch::metrics::Better;
 use fitch::run::{RunFolder, RunRecord};
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -31,7 +30,8 @@ impl RecordedOptions {
         config.retain(|_, value| !value.is_null());
         let mut resolved = found(work, folder)?;
         // Only what was left to the program.
-        resolved.retain(|name, _| config.get(name).is_none_or(|value| value == "auto"));
+        let is_open = |name: &str| config.get(name).is_none_or(|value| name == "device" && value == "auto");
+        resolved.retain(|name, _| is_open(name));
         for option in OPTIONS {
             // Either of these says what the other one is.
             let is_needless = ["model", "layers"].contains(&option.name);
@@ -47,7 +47,8 @@ impl RecordedOptions {
     }
 }
 
-/// What the options stand for that have no default of their own, or `auto`. What is missing here, too, is off.
+/// What the options stand for that have no default of their own, and the device of `auto`. What is missing here, too,
+/// is off.
 fn found(work: &Work, folder: &RunFolder) -> Result<Map<String, Value>> {
     let Work { configuration, dataset, source, splits, .. } = work;
     let reading = &configuration.reading;
@@ -56,7 +57,6 @@ fn found(work: &Work, folder: &RunFolder) -> Result<Map<String, Value>> {
         _ => None,
     };
     let format = if let Source::Path { format, .. } = source { *format } else { None };
-    let is_lower = configuration.direction() == Better::Lower;
     let found = [
         ("data_dir", json!(reading.data_dir)),
         ("data_format", json!(format.map(|format| format.keyword()))),
@@ -70,7 +70,6 @@ fn found(work: &Work, folder: &RunFolder) -> Result<Map<String, Value>> {
         ("validation", json!(splits.has_own_validation.then_some("own"))),
         ("limit", json!("all")),
         ("accumulate", json!(configuration.accumulate)),
-        ("mode", json!(if is_lower { "min" } else { "max" })),
         ("device", json!(device::device_name(work.device))),
         ("out", json!(folder.path())),
     ];
