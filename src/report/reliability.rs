@@ -8,7 +8,6 @@ use crate::metrics::Calibration;
 use crate::text::with_separators;
 
 const WIDTH: f64 = 560.0;
-const HEIGHT: f64 = 660.0;
 const LEFT: f64 = 74.0;
 const RIGHT: f64 = 26.0;
 const TOP: f64 = 100.0;
@@ -16,6 +15,7 @@ const TOP: f64 = 100.0;
 const BOTTOM: f64 = TOP + WIDTH - LEFT - RIGHT;
 const COUNTS_TOP: f64 = BOTTOM + 16.0;
 const COUNTS_BOTTOM: f64 = COUNTS_TOP + 48.0;
+const HEIGHT: f64 = COUNTS_BOTTOM + 50.0;
 const TITLE: Font = Font::new(19.0, INK).bold();
 const LABEL: Font = Font::new(13.0, INK);
 const NOTE: Font = Font::new(12.5, GREY);
@@ -23,7 +23,7 @@ const AXIS: &str = "#8a8a8a";
 /// Between two bars.
 const GAP: f64 = 2.0;
 
-/// Draws the accuracy of each bin as a bar and the distance to its mean probability in another colour, with the
+/// Draws the accuracy of each bin as a bar, the distance to its mean probability in another colour, and the
 /// number of predictions in each bin below. The predictions of a calibrated classifier lie on the diagonal.
 pub fn reliability_diagram(name: &str, calibration: &Calibration) -> Drawing {
     let mut drawing = Drawing::new(WIDTH, HEIGHT);
@@ -75,11 +75,13 @@ pub fn reliability_diagram(name: &str, calibration: &Calibration) -> Drawing {
     drawing
 }
 
-/// The distance between accuracy and mean probability: filled where the classifier is too sure, hollow where it is not
-/// sure enough.
+/// The distance between accuracy and mean probability: above the accuracy where the classifier is too sure, the upper
+/// part of the accuracy where it is not sure enough.
 fn gap_style(is_too_sure: bool) -> Style {
-    let fill = if is_too_sure { "#f3c9a8" } else { "#ffffff" };
-    Style::fill(fill).with_stroke(PALETTE[1], 1.4)
+    match is_too_sure {
+        true => Style::fill("#f3c9a8").with_stroke(PALETTE[1], 1.4),
+        false => Style::fill("#b5cfe0").with_stroke(PALETTE[0], 1.4),
+    }
 }
 
 fn draw_legend(drawing: &mut Drawing, y: f64) {
