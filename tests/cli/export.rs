@@ -110,7 +110,7 @@ fn a_calibrated_model_gives_other_probabilities_and_the_same_classes() {
     assert!(place.read("reliability.svg").contains("expected calibration error"));
 
     place.run(&["export", "run", "--calibrate", "--to", "model.onnx"]).well();
-    let text = format!("{}", card.temperature.unwrap());
+    let text = f64::from(card.temperature.unwrap()).to_string();
     let bytes = fs::read(place.path("model.onnx")).unwrap();
     assert!(
         [&b"calibrate"[..], text.as_bytes()]
