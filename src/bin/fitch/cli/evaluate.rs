@@ -35,7 +35,7 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "FILE")]
     pub mistakes: Option<PathBuf>,
 
-    /// Draw a reliability diagram into this file, .svg or .png: how often predictions are right, by their probability
+    /// Draw the calibration into this file, .svg or .png
     #[arg(long, value_name = "FILE")]
     pub reliability: Option<PathBuf>,
 
