@@ -37,6 +37,7 @@ pub fn export_and_predict(images: &Tensor, rounds: usize, threads: usize, table:
         },
         layers: model.hidden_layers(),
         network: None,
+        temperature: None,
         metrics: serde_json::Map::new(),
         config: serde_json::Value::Null,
     };

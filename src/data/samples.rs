@@ -104,8 +104,11 @@ impl Samples {
         Ok((self.clone().choose(&rows.train)?, self.clone().choose(&rows.validation)?))
     }
 
-    /// The targets of the rows in use as whole numbers.
-    fn labels(&self) -> Result<Vec<i64>> {
+    /// The targets of the rows in use as whole numbers: their classes.
+    ///
+    /// # Errors
+    /// Targets that are not one whole number a row.
+    pub fn labels(&self) -> Result<Vec<i64>> {
         let (size, kind) = (self.targets.size(), self.targets.kind());
         let is_label =
             size.len() == 1 && !matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);

@@ -123,6 +123,15 @@ impl Source {
         matches!(self, Source::Path { format: Some(format), .. } if format.is_of_pictures())
     }
 
+    /// Whether rows and columns of the images are exchanged when they are loaded. Of a source that has not been
+    /// [looked into](Source::located), that is not known.
+    pub fn transposes(&self, options: &LoadOptions) -> bool {
+        let Source::Path { path, format: Some(format) } = self else { return false };
+        // EMNIST as pictures is upright.
+        let is_upright = options.transposes.is_none() && format.is_of_pictures();
+        !is_upright && transposes(path, *format, options)
+    }
+
     /// Whether loading it would fetch nothing.
     pub fn is_here(&self, options: &LoadOptions) -> bool {
         match self {

@@ -4,6 +4,7 @@ use crate::data::{ImageFit, TableForm};
 use crate::model::{Network, Normalization};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 /// The name of the card within a TorchScript file.
 pub const CARD_NAME: &str = "fitch.json";
@@ -22,6 +23,10 @@ pub struct ModelCard {
     /// The network, if another program made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkCard>,
+    /// What the logits of the network are divided by before softmax, if the model is calibrated. The logits that the
+    /// model gives are divided already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
     /// Results by name: `test_accuracy` and so on.
     pub metrics: serde_json::Map<String, serde_json::Value>,
     /// The options of the run.
@@ -74,6 +79,7 @@ impl ModelCard {
             input,
             layers: String::new(),
             network: None,
+            temperature: None,
             metrics: serde_json::Map::new(),
             config: serde_json::Value::Object(serde_json::Map::new()),
         }
@@ -92,7 +98,18 @@ impl ModelCard {
             "its input shape {shape:?} is not that of an image"
         );
         ensure!(*maximum > 0.0 && maximum.is_finite(), "its maximum pixel value is {maximum}");
+        if let Some(temperature) = card.temperature {
+            ensure!(temperature > 0.0 && temperature.is_finite(), "its temperature is {temperature}");
+        }
         Ok(card)
+    }
+
+    /// The logits of the model, given those of the network.
+    pub(super) fn calibrated(&self, logits: Tensor) -> Result<Tensor> {
+        match self.temperature {
+            None => Ok(logits),
+            Some(temperature) => Ok(logits.f_div_scalar(f64::from(temperature))?),
+        }
     }
 }
 
@@ -115,6 +132,7 @@ mod tests {
             },
             layers: "dense 5, relu".to_string(),
             network: None,
+            temperature: Some(1.3),
             metrics: serde_json::Map::from_iter([("test_accuracy".to_string(), 0.5.into())]),
             config: serde_json::json!({ "epochs": 3 }),
         };
@@ -126,6 +144,8 @@ mod tests {
             ("[8,8]", "[8,0]"),
             ("[8,8]", "[99999999,1]"),
             ("16.0", "0"),
+            ("1.3", "0"),
+            ("1.3", "-1"),
             ("[\"a\",\"b\"]", "[]"),
             ("{", "["),
         ] {

@@ -52,6 +52,10 @@ pub fn program_bytes(trained: TrainedModel, input: ImageInput) -> Result<Vec<u8>
     let example = std::iter::once(EXAMPLE).chain(model.sample_shape.iter().copied()).collect::<Vec<_>>();
     graph.add_images(input, &model.sample_shape, model.first_shape(), card.input.maximum);
     for (placed, parameters) in &layers {
+        if let Some(temperature) = card.temperature.filter(|_| placed.name == model.softmax.name) {
+            let by = json!({ "as_float": temperature });
+            graph.add("div.Tensor", "calibrated", vec![("other", by)], "self", &placed.input);
+        }
         graph.add_layer(placed, parameters);
     }
     archive

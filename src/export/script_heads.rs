@@ -1,4 +1,4 @@
-//! What the code of every exported class begins with, whatever network is inside.
+//! What the code of every exported class begins and ends with, whatever network is inside.
 
 /// The method `forward` of a class that takes pixels, with the `probabilities` of `logits`, and the beginning of the
 /// method `logits`: from `images` to `scaled`, of the type and the device of what `like` is.
@@ -10,4 +10,12 @@ pub fn heads(class: &str, probabilities: &str, like: &str, maximum: f64) -> Stri
          {like})\n    if torch.is_floating_point(images):\n      scaled = pixels\n    else:\n      scaled = \
          torch.div(pixels, {maximum:?})\n"
     )
+}
+
+/// The end of the method `logits`: what it returns of the network's logits `x`.
+pub fn end(temperature: Option<f32>) -> String {
+    match temperature {
+        None => "    return x\n".to_string(),
+        Some(temperature) => format!("    return torch.div(x, {temperature:?})\n"),
+    }
 }

@@ -109,7 +109,7 @@ impl ScriptModel {
     /// Images of another shape.
     pub fn logits(&self, images: &Tensor) -> Result<Tensor> {
         match &self.network {
-            Some(network) => tch::no_grad(|| network.logits(&self.scaled(images)?)),
+            Some(network) => tch::no_grad(|| self.card.calibrated(network.logits(&self.scaled(images)?)?)),
             None => self.call("logits", images),
         }
     }

@@ -1,7 +1,7 @@
 //! A network that another program made, in a model file: its own code and the trained weights, in a module that
 //! takes pixels and gives probabilities.
 
-use super::script_heads::heads;
+use super::script_heads::{end, heads};
 use super::{CARD_NAME, ModelCard};
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
@@ -51,7 +51,13 @@ pub fn archive(parts: &ScriptParts, card: &ModelCard) -> Result<Vec<u8>> {
     let class = format!("__torch__.{package}.{CLASS}");
     code += &heads(&class, "torch.softmax(logits, -1)", like, card.input.maximum);
     code += &parts.preparation.torchscript();
-    code += "    return (self.network).forward(x, )\n";
+    match card.temperature {
+        None => code += "    return (self.network).forward(x, )\n",
+        temperature => {
+            code += "    x = (self.network).forward(x, )\n";
+            code += &end(temperature);
+        }
+    }
 
     let mut archive = Archive::new();
     archive.put("data.pkl", &pickle.finish())?;

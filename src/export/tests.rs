@@ -39,6 +39,7 @@ impl Exported {
             },
             layers: model.hidden_layers(),
             network: None,
+            temperature: None,
             metrics: serde_json::Map::new(),
             config: serde_json::json!({}),
         };

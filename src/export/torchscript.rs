@@ -4,7 +4,7 @@
 //! Every layer becomes a submodule under its name, with its parameters, as in a module written in Python. No
 //! device and no type is written into the code: values follow the weights.
 
-use super::script_heads::heads;
+use super::script_heads::{end, heads};
 use super::{CARD_NAME, ModelCard, TrainedModel, script_network, weights_of};
 use crate::kernels::script::archive::{Archive, PACKAGE};
 use crate::kernels::script::pickle::Pickle;
@@ -133,5 +133,5 @@ fn root_code(model: &Model, card: &ModelCard) -> String {
     for placed in &model.layers {
         let _ = writeln!(code, "    x = (self.{}).forward(x, )", placed.name);
     }
-    code + "    return x\n"
+    code + &end(card.temperature)
 }

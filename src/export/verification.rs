@@ -22,7 +22,7 @@ pub fn verify_torchscript(path: &Path, network: &dyn ModuleT, device: Device, im
     let loaded = ScriptModel::load_code(path, device)?;
     let raw = images.f_to_device(device)?;
     let scaled = raw.f_to_kind(Kind::Float)?.f_div_scalar(loaded.card().input.maximum)?;
-    let expected = network.forward_t(&scaled, false);
+    let expected = loaded.card().calibrated(network.forward_t(&scaled, false))?;
     compare(&loaded, &scaled, &expected)?;
     if raw.f_is_floating_point()? { Ok(()) } else { compare(&loaded, &raw, &expected) }
 }

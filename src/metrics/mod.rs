@@ -2,17 +2,21 @@
 //! of epochs, and the confusion matrix. The room knows nothing of files or layers.
 
 mod better;
+mod calibration;
 mod confusion_matrix;
 mod history;
 mod loss;
 mod mean_interval;
 mod metric;
 mod running_means;
+mod temperature;
 
 pub use better::Better;
+pub use calibration::{Calibration, CalibrationBin};
 pub use confusion_matrix::{ClassScores, ConfusionMatrix};
 pub use history::{EpochRecord, History};
 pub use loss::Loss;
 pub use mean_interval::MeanInterval;
 pub use metric::Metric;
 pub(crate) use running_means::{RunningMeans, Sums};
+pub use temperature::{ProbabilityFit, Temperature};

@@ -1,5 +1,5 @@
 //! What people look at after a training: charts of its history, the diagram of the model, the confusion matrix,
-//! sheets of images, a workbook, a page of everything. It must not know how a model is trained.
+//! the reliability diagram, sheets of images, a workbook, a page of everything. It must not know how a model is trained.
 
 mod axis;
 mod chart;
@@ -13,6 +13,7 @@ mod labels;
 pub mod page;
 mod png;
 mod rate_curve;
+mod reliability;
 mod sheet;
 mod svg;
 mod terminal_chart;
@@ -26,6 +27,7 @@ pub use heat_map::heat_map;
 pub use history_csv::read_curves;
 pub use history_curves::{HistoryCurves, metric_names};
 pub use rate_curve::{RatePoint, rate_curve};
+pub use reliability::reliability_diagram;
 pub use sheet::{SheetImage, SheetLine, SheetRow, class_sheet, image_sheet};
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};

@@ -6,6 +6,7 @@ use crate::files::write_whole;
 use crate::model::Normalization;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::fs;
 
 /// The settings of a run and its results, which are null until it has ended.
@@ -36,8 +37,12 @@ pub struct RunRecord {
     /// How the channels of images are normalised, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
-    /// Every option in force, by name.
-    pub config: serde_json::Value,
+    /// Every option in force, by name; `none` where there is nothing that it could say.
+    pub config: Value,
+    /// Those of `config` that were not given, with the values that were found or that stand for nothing. Records of
+    /// earlier versions have null in `config` instead.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub resolved: Map<String, Value>,
     /// Why training ended.
     pub stop_reason: Option<String>,
     /// The number of rows in the history.
@@ -122,6 +127,16 @@ impl RunRecord {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         write_whole(&folder.record_file(), text.as_bytes())
+    }
+
+    /// The options as they were asked for: `config` without what the run found by itself. What was changed in the file
+    /// afterwards stays.
+    pub fn asked_config(&self) -> Value {
+        let mut config = self.config.clone();
+        if let Some(options) = config.as_object_mut() {
+            options.retain(|name, value| self.resolved.get(name) != Some(value));
+        }
+        config
     }
 
     /// Reads the record of a run.

@@ -14,7 +14,12 @@ fn the_numbers_are_those_of_the_run_itself() {
     assert!(finished.stdout.starts_with("test set of digits: 364 images\n"));
 
     // The table: a row a class, the images of all classes add up, recall is right / images.
-    let lines = finished.stdout.lines().skip(5).take_while(|line| !line.is_empty());
+    let lines = finished
+        .stdout
+        .lines()
+        .skip_while(|line| !line.starts_with("class "))
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows.len(), 10, "{finished:?}");
     let images = |row: &Vec<&str>| row[1].parse::<f64>().unwrap();
@@ -42,6 +47,9 @@ fn every_form_tells_the_same_of_a_run_and_of_its_file() {
     assert!(text.lines().count() < 40, "{text}");
     let record = place.record("run");
     assert_eq!((&json["accuracy"], &json["loss"]), (&record["test_accuracy"], &record["test_loss"]));
+    let ece = json["ece"].as_f64().unwrap();
+    let line = format!("\nexpected calibration error {ece:.6}\n");
+    assert!(ece > 0.0 && ece < 0.5 && in_form(&["run"], "table").contains(&line), "{ece}");
 
     // Rows are true classes; the right ones stand in the diagonal.
     let count = |row: usize, column: usize| json["confusion"][row][column].as_u64().unwrap();

@@ -1,6 +1,8 @@
 use crate::place::Place;
+use fitch::export::ScriptModel;
+use serde_json::Value;
 use std::fs;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 #[test]
 fn a_run_is_exported_again_to_the_same_bytes() {
@@ -74,4 +76,52 @@ fn what_cannot_be_exported_leaves_nothing() {
     fs::remove_file(place.path("run/weights.safetensors")).unwrap();
     place.run(&["export", "run", "--to", "a.pt"]).with_fault(1, &["run/weights.safetensors"]);
     assert_eq!(place.names("."), ["run"]);
+}
+
+#[test]
+fn a_calibrated_model_gives_other_probabilities_and_the_same_classes() {
+    let place = Place::new();
+    place.train_quickly("run", &[]).well();
+    let evaluated = |model: &[&str]| -> Value {
+        let finished = place.run(&[&["evaluate"], model, &["--format", "json"]].concat()).well();
+        serde_json::from_str(&finished.stdout).unwrap()
+    };
+    let before = evaluated(&["run"]);
+    let finished = place.run(&["export", "run", "--calibrate"]).well();
+    // `temperature 0.6, fitted to 144 validation images: loss 0.5, before 0.6; expected calibration error ...`
+    let numbers = finished.stderr.split([' ', ',', ';']).filter_map(|word| word.parse::<f64>().ok());
+    let numbers: Vec<f64> = numbers.collect();
+    let [temperature, images, loss, loss_before, ..] = numbers[..] else { panic!("{finished:?}") };
+    assert!(images == 144.0 && loss < loss_before, "{finished:?}");
+    assert!(finished.stderr.contains("; every prediction stays as it was\n"), "{finished:?}");
+    let history = place.history("run");
+    let best = place.record("run")["best_epoch"].as_u64().unwrap() as usize;
+    let column = history[0].iter().position(|name| name == "val_loss").unwrap();
+    assert_eq!(format!("{loss_before:.4}"), format!("{:.4}", history[best][column].parse::<f64>().unwrap()));
+
+    let card = ScriptModel::load(&place.path("run/model.pt"), Device::Cpu).unwrap().card().clone();
+    assert!((f64::from(card.temperature.unwrap()) - temperature).abs() < 1e-4, "{card:?}");
+    assert_eq!(format!("{:.4}", card.metrics["val_loss"].as_f64().unwrap()), format!("{loss:.4}"));
+    let after = evaluated(&["run/model.pt", "digits", "--reliability", "reliability.svg"]);
+    assert_eq!((&after["confusion"], &after["accuracy"]), (&before["confusion"], &before["accuracy"]));
+    // Three epochs leave it too unsure, on the test images, too.
+    let less = |name: &str| after[name].as_f64().unwrap() < 0.9 * before[name].as_f64().unwrap();
+    assert!(temperature < 0.9 && less("loss") && less("ece"), "{temperature} {before} {after}");
+    assert!(place.read("reliability.svg").contains("expected calibration error"));
+
+    place.run(&["export", "run", "--calibrate", "--to", "model.onnx"]).well();
+    let text = f64::from(card.temperature.unwrap()).to_string();
+    let bytes = fs::read(place.path("model.onnx")).unwrap();
+    assert!(
+        [&b"calibrate"[..], text.as_bytes()]
+            .iter()
+            .all(|part| bytes.windows(part.len()).any(|at| at == *part))
+    );
+    place
+        .run(&["evaluate", "run", "--reliability", "a.jpg"])
+        .with_fault(2, &["--reliability a.jpg: the name must end"]);
+    place.train_quickly("without", &["--validation-split", "0"]).well();
+    place
+        .run(&["export", "without", "--calibrate"])
+        .with_fault(1, &["without has no validation images to fit"]);
 }

@@ -18,7 +18,14 @@ fn root() -> &'static Path {
 }
 
 /// A model in every form, with images and what the network itself says of them, for `check_export.py`.
-fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn ModuleT, dataset: &Dataset) {
+fn write_forms(
+    folder: &Path,
+    model: &Model,
+    variables: &VarStore,
+    network: &dyn ModuleT,
+    dataset: &Dataset,
+    temperature: Option<f32>,
+) {
     let card = ModelCard {
         fitch_version: env!("CARGO_PKG_VERSION").to_string(),
         classes: dataset.classes.clone(),
@@ -32,6 +39,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
         },
         layers: model.hidden_layers(),
         network: None,
+        temperature,
         metrics: serde_json::Map::new(),
         config: serde_json::json!({ "seed": 0 }),
     };
@@ -45,6 +53,7 @@ fn write_forms(folder: &Path, model: &Model, variables: &VarStore, network: &dyn
     let pixels = &dataset.test.pixels().unwrap();
     let values = pixels.to_kind(Kind::Float) / dataset.maximum;
     let logits = tch::no_grad(|| network.forward_t(&values, false));
+    let logits = temperature.map_or(logits.shallow_clone(), |temperature| logits / f64::from(temperature));
     let probabilities = logits.softmax(-1, Kind::Float);
     let tensors = [("images", pixels), ("logits", &logits), ("probabilities", &probabilities)];
     Tensor::write_safetensors(&tensors, folder.join("expected.safetensors")).unwrap();
@@ -72,7 +81,7 @@ fn python_computes_the_same_on_all_test_images_of_mnist() {
     let variables = VarStore::new(Device::Cpu);
     let network = model.build(&variables.root()).unwrap();
     load_weights(&place.path("run/weights.safetensors"), &variables).unwrap();
-    write_forms(&place.path("."), &model, &variables, &network, &dataset);
+    write_forms(&place.path("."), &model, &variables, &network, &dataset, None);
     check_in_python(python, &place.path("."));
 
     // The file that training wrote computes the same as the one that was checked.
@@ -103,7 +112,7 @@ fn python_computes_the_same_with_every_layer_kind() {
             let _ = variable.f_add_scalar_(0.25).unwrap();
         }
     }
-    write_forms(&place.path("."), &model, &variables, &network, &dataset);
+    write_forms(&place.path("."), &model, &variables, &network, &dataset, Some(1.3));
     check_in_python(python, &place.path("."));
 }
 

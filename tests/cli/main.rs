@@ -22,6 +22,7 @@ mod place;
 mod plot;
 mod predict;
 mod processes;
+mod repeat;
 mod report;
 mod resume;
 mod runs;

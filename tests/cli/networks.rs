@@ -69,6 +69,12 @@ fn a_network_of_another_program_is_trained_and_used_without_its_file() {
     fs::remove_file(place.path("run/model.pt")).unwrap();
     place.run(&["export", "run"]).well();
     assert!(again == place.bytes("run/model.pt"), "the same weights give the same file");
+    let calibrated = place.run(&["export", "run", "--to", "calibrated.pt", "--calibrate"]).well();
+    assert!(calibrated.stderr.contains("; every prediction stays as it was\n"), "{calibrated:?}");
+    let of_file = place.run(&["evaluate", "calibrated.pt", "digits"]).well().stdout;
+    // Past the losses: the scores of the classes and the matrix.
+    let scores = |text: &str| text.split_once("\n\n").unwrap().1.to_string();
+    assert!(scores(&of_file) == scores(&of_run) && of_file != of_run, "{of_file}");
     place
         .run(&["export", "run", "--to", "a.onnx"])
         .with_fault(1, &["ONNX is written for fitch's own layers only", "torch.onnx.export"]);

@@ -55,7 +55,14 @@ pub fn model_bytes(trained: TrainedModel, input: ImageInput) -> Result<Vec<u8>> 
     for placed in model.all_layers() {
         if placed.name == model.softmax.name {
             // Users find the output of the last layer under this name, whatever the layer is called.
-            graph.nodes.push(node("Identity", "name_logits", &[&current], "logits", &[]));
+            match card.temperature {
+                None => graph.nodes.push(node("Identity", "name_logits", &[&current], "logits", &[])),
+                Some(temperature) => {
+                    graph.initializers.push(tensor("temperature", &[], temperature.to_le_bytes().to_vec()));
+                    graph.nodes.push(node("Div", "calibrate", &[&current, "temperature"], "logits", &[]));
+                    current = "logits".to_string();
+                }
+            }
         }
         current = add_layer(&mut graph, placed, current, model, &variables)?;
     }

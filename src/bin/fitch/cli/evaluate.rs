@@ -35,6 +35,10 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "FILE")]
     pub mistakes: Option<PathBuf>,
 
+    /// Draw the calibration into this file, .svg or .png
+    #[arg(long, value_name = "FILE")]
+    pub reliability: Option<PathBuf>,
+
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
     #[arg(short, long, value_name = "DEVICE")]
     pub device: Option<String>,

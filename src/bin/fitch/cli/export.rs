@@ -20,4 +20,17 @@ pub struct ExportOptions {
     /// from 0 to 1 [default: uint8 if the data are bytes, else float] (TorchScript takes both)
     #[arg(long, value_name = "TYPE")]
     pub input: Option<OneOf<ImageInput>>,
+
+    /// Divide the logits by a temperature that is fitted to the run's validation images, so that probabilities say
+    /// how often predictions are right; no prediction changes
+    #[arg(long)]
+    pub calibrate: bool,
+
+    /// Where the run's data lie now, to calibrate [default: where they were]
+    #[arg(long, value_name = "PATH", requires = "calibrate")]
+    pub dataset: Option<String>,
+
+    /// Where its validation images lie now, if they had a place of their own [default: where they were]
+    #[arg(long, value_name = "PATH", requires = "calibrate")]
+    pub validation: Option<String>,
 }

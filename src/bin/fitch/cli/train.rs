@@ -21,6 +21,7 @@ Examples:
   fitch train ./images --model net.pt  a network from torchvision or timm: fitch help photos
   fitch train --layers 'dense 100, tanh' --monitor val_accuracy --patience 10
   fitch train --resume runs/NAME       continue an interrupted run
+  fitch train --repeat runs/NAME       train with its options once more
   fitch train --processes 4 -o runs/job --resume-if-any
                                        start it in 4 processes, or continue it
 
@@ -299,6 +300,13 @@ pub struct TrainOptions {
     #[serde(skip)]
     pub resume_if_any: bool,
 
+    /// Train as a run was trained, with its options and into a new folder; options that are given win
+    /// [default: none]
+    #[arg(long, value_name = "RUN", help_heading = "Checkpoints",
+          conflicts_with_all = ["resume", "resume_if_any", "config"])]
+    #[serde(skip)]
+    pub repeat: Option<PathBuf>,
+
     /// Also write checkpoints within epochs, every N steps (500) or after a time (10m) [default: never]
     #[arg(long, value_name = "N or DURATION", help_heading = "Checkpoints")]
     pub checkpoint_every: Option<String>,
@@ -368,8 +376,8 @@ const fn machine(name: &'static str) -> OptionFacts {
     OptionFacts { name, may_change: true, is_of_machine: true }
 }
 
-/// All options that are recorded and that files may have, which excludes `--resume`, `--config` and the argument
-/// DATA, which is `--dataset`.
+/// All options that are recorded and that files may have, which excludes `--resume`, `--repeat`, `--config` and the
+/// argument DATA, which is `--dataset`.
 pub const OPTIONS: &[OptionFacts] = &[
     fixed("dataset"),
     machine("data_dir"),
@@ -524,7 +532,9 @@ mod tests {
         let train = command.find_subcommand("train").unwrap();
         let ids = train.get_arguments().map(|argument| argument.get_id().as_str());
         let declared: Vec<&str> = ids
-            .filter(|id| !["help", "data_argument", "resume", "resume_if_any", "config"].contains(id))
+            .filter(|id| {
+                !["help", "data_argument", "resume", "resume_if_any", "repeat", "config"].contains(id)
+            })
             .collect();
         let known: Vec<&str> = OPTIONS.iter().map(|option| option.name).collect();
         assert_eq!(known, declared);

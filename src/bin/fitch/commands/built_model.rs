@@ -24,8 +24,9 @@ impl RecordedRun {
     pub fn open(path: &Path) -> Result<RecordedRun> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::load(&folder)?;
-        let mut options = config::options_of_record(&record.config)
-            .with_context(|| folder.record_file().display().to_string())?;
+        let mut options = config::options_of_record(&record.asked_config()).with_context(|| {
+            format!("{}, of fitch {}", folder.record_file().display(), record.fitch_version)
+        })?;
         // The recorded folder helps only on the machine that it was recorded on.
         options.data.data_dir = options.data.data_dir.filter(|dir| dir.is_dir());
         Ok(RecordedRun { folder, record, options })
@@ -135,7 +136,7 @@ pub fn made_again(fault: &Error, folder: &RunFolder) -> Hint {
 pub fn model_card(record: &RunRecord, network: &Network) -> ModelCard {
     let is_of_machine = |name: &str| OPTIONS.iter().any(|option| option.name == name && option.is_of_machine);
     let dataset = &record.dataset;
-    let mut config = record.config.clone();
+    let mut config = record.asked_config();
     if let Some(options) = config.as_object_mut() {
         options.retain(|name, value| !is_of_machine(name) && !value.is_null());
         options.insert("dataset".to_string(), dataset.name.clone().into());
@@ -163,6 +164,7 @@ pub fn model_card(record: &RunRecord, network: &Network) -> ModelCard {
         },
         layers: network.model().map(Model::hidden_layers).unwrap_or_default(),
         network: NetworkCard::of(network),
+        temperature: None,
         metrics: metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         config,
     }

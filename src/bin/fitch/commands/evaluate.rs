@@ -3,6 +3,7 @@
 use super::built_model::RecordedRun;
 use super::json::json_text;
 use super::mistakes::mistakes_csv;
+use super::plots::DrawingFormat;
 use super::start_libtorch;
 use super::table::table;
 use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
@@ -16,7 +17,8 @@ use anyhow::{Context, Result, ensure};
 use fitch::data::{Dataset, ImageFit, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::files::write_whole;
-use fitch::metrics::{ClassScores, ConfusionMatrix};
+use fitch::metrics::{Calibration, ClassScores, ConfusionMatrix};
+use fitch::report::reliability_diagram;
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
@@ -31,6 +33,8 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         let fault = "--maximum: a model is evaluated on values that are scaled as those it was trained on";
         return Err(UsageError(vec![fault.to_string()]).into());
     }
+    let format_asked = |to: &PathBuf| DrawingFormat::asked_for("reliability", to);
+    let reliability_format = options.reliability.as_ref().map(format_asked).transpose()?;
     let (subject, train_options) = match options.model.is_file() {
         true => Subject::file(&options)?,
         false => Subject::run(&options)?,
@@ -64,14 +68,21 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         write_whole(to, &mistakes_csv(&dataset, &evaluation)?)?;
         terminal.say(&format!("the wrong predictions are written to {}", to.display()));
     }
+    let calibration =
+        Calibration::measure(dataset.test.labels(), &evaluation.predictions, &evaluation.confidences)?;
+    if let (Some(to), Some(format)) = (&options.reliability, reliability_format) {
+        write_whole(to, &format.bytes(&reliability_diagram(&dataset.name, &calibration))?)?;
+        terminal.say(&format!("the reliability diagram is written to {}", to.display()));
+    }
+    let ece = calibration.expected_error();
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     terminal.result(&match options.format {
         EvaluateFormat::Table => {
-            as_table(&dataset, &evaluation, &matrix, options.matrix, terminal.result_columns())
+            as_table(&dataset, &evaluation, ece, &matrix, options.matrix, terminal.result_columns())
         }
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
-        EvaluateFormat::Json => as_json(&dataset, &evaluation, &matrix),
+        EvaluateFormat::Json => as_json(&dataset, &evaluation, ece, &matrix),
     })?;
     Ok(Exit::Success)
 }
@@ -288,6 +299,7 @@ fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
 fn as_table(
     dataset: &Dataset,
     evaluation: &Evaluation,
+    ece: f64,
     matrix: &ConfusionMatrix,
     is_asked_for: bool,
     columns: Option<usize>,
@@ -318,7 +330,7 @@ fn as_table(
         })
     };
     format!(
-        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{of_classes}\n{averages}\n{}",
+        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\nexpected calibration error {ece:.6}\n\n{of_classes}\n{averages}\n{}",
         dataset.name,
         with_separators(dataset.test.len() as i64),
         evaluation.loss,
@@ -360,7 +372,7 @@ fn as_csv(classes: &[String], matrix: &ConfusionMatrix) -> Result<String> {
     String::from_utf8(writer.into_inner()?).context("a class name is not UTF-8")
 }
 
-fn as_json(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix) -> String {
+fn as_json(dataset: &Dataset, evaluation: &Evaluation, ece: f64, matrix: &ConfusionMatrix) -> String {
     let classes = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         // NaN, where there is nothing to divide by, becomes null.
         json!({ "class": class, "images": scores.samples, "precision": scores.precision,
@@ -372,6 +384,7 @@ fn as_json(dataset: &Dataset, evaluation: &Evaluation, matrix: &ConfusionMatrix)
         "images": dataset.test.len(),
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
+        "ece": ece,
         "macro_average": average(matrix.macro_average()),
         "weighted_average": average(matrix.weighted_average()),
         "classes": classes.collect::<Vec<Value>>(),

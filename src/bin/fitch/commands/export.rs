@@ -1,6 +1,7 @@
 //! `fitch export`: a run's model as a file for other programs.
 
 use super::built_model::{RecordedRun, model_card};
+use super::calibration::calibrate;
 use super::start_libtorch;
 use crate::cli::ExportOptions;
 use crate::config::{self, Configuration};
@@ -8,7 +9,7 @@ use crate::exit::Exit;
 use crate::failure::{Hint, UsageError};
 use crate::terminal::Terminal;
 use anyhow::Result;
-use fitch::data::LoadOptions;
+use fitch::data::{Dataset, LoadOptions};
 use fitch::export::{ImageInput, ModelCard, TrainedModel, onnx, pt2, torchscript, verify_torchscript};
 use fitch::files::{write_whole, write_whole_with};
 use fitch::model::{Network, Normalization};
@@ -31,7 +32,7 @@ pub fn images_to_verify(shape: &[i64], has_layers: bool) -> i64 {
 
 pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     let run = RecordedRun::open(&options.run)?;
-    let to = options.to.unwrap_or_else(|| run.folder.model_file());
+    let to = options.to.clone().unwrap_or_else(|| run.folder.model_file());
     let extension = to.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     if !["pt", "pt2", "onnx"].contains(&extension) {
         let fault = format!("--to {}: the name must end in .pt, .pt2 or .onnx", to.display());
@@ -39,19 +40,28 @@ pub fn run(options: ExportOptions, terminal: &Terminal) -> Result<Exit> {
     }
     let input = match extension {
         "pt" => ImageInput::Float,
-        _ => image_input(options.input.map(|input| input.0), &run.record.dataset)?,
+        _ => image_input(options.input.as_ref().map(|input| input.0), &run.record.dataset)?,
     };
     // A file is the same wherever it is written, and the CPU is always there.
     let chosen = start_libtorch(config::check_machine("cpu", run.options.threads)?)?;
     let network = run.load(chosen.device)?;
-    let card = model_card(&run.record, &network);
-    if extension == "pt" {
-        write_torchscript(&to, &network, &card, &test_images(&run, terminal)?)?;
-    } else {
-        let model = network.model().ok_or_else(|| without_layers(&run, extension))?;
-        let trained = TrainedModel { model, variables: network.variables(), card: &card };
-        let write = if extension == "onnx" { onnx::model_bytes } else { pt2::program_bytes };
-        write_whole(&to, &write(trained, input)?)?;
+    let model = match extension {
+        "pt" => None,
+        _ => Some(network.model().ok_or_else(|| without_layers(&run, extension))?),
+    };
+    let mut card = model_card(&run.record, &network);
+    let dataset = match options.calibrate {
+        true => Some(calibrate(&run, &network, &mut card, &options, terminal)?),
+        false => None,
+    };
+    match (model, &dataset) {
+        (Some(model), _) => {
+            let trained = TrainedModel { model, variables: network.variables(), card: &card };
+            let write = if extension == "onnx" { onnx::model_bytes } else { pt2::program_bytes };
+            write_whole(&to, &write(trained, input)?)?;
+        }
+        (None, Some(dataset)) => write_torchscript(&to, &network, &card, &first_of(&run, dataset)?)?,
+        (None, None) => write_torchscript(&to, &network, &card, &test_images(&run, terminal)?)?,
     }
     terminal.result(&format!("written to {}\n", to.display()))?;
     Ok(Exit::Success)
@@ -137,9 +147,7 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
     });
     let reason = match found {
         Some(Ok(found)) if found.shape() == dataset.shape => {
-            return found
-                .test
-                .slice(0, images_to_verify(&dataset.shape, record.network_sha256.is_none()) as usize);
+            return first_of(run, &found);
         }
         Some(Ok(found)) => format!("have other sizes now, {:?}", found.shape()),
         Some(Err(fault)) => format!("cannot be read ({fault:#})"),
@@ -150,6 +158,12 @@ fn test_images(run: &RecordedRun, terminal: &Terminal) -> Result<Tensor> {
         "the images of {name} {reason}: the file is verified on noise instead of test images"
     ));
     noise(dataset)
+}
+
+/// The test images that a file is verified on.
+fn first_of(run: &RecordedRun, dataset: &Dataset) -> Result<Tensor> {
+    let has_layers = run.record.network_sha256.is_none();
+    dataset.test.slice(0, images_to_verify(&dataset.shape(), has_layers) as usize)
 }
 
 /// Images of random values, of the type and in the range of the data.

@@ -2,6 +2,7 @@
 
 mod board;
 mod built_model;
+mod calibration;
 mod checkpoints;
 mod children;
 mod completions;

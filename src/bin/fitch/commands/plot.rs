@@ -1,6 +1,5 @@
 //! `fitch plot`: the curves of runs and of other programs' logs.
 
-use super::output_file::check_writable;
 use super::plots::{DrawingFormat, draw_curves, with_marks};
 use crate::cli::PlotOptions;
 use crate::config;
@@ -18,10 +17,7 @@ use std::path::{Path, PathBuf};
 const TERMINAL_ROWS: usize = 14;
 
 pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
-    let format = options.to.as_deref().map(drawing_format).transpose()?;
-    if let Some(to) = &options.to {
-        check_writable(to)?;
-    }
+    let format = options.to.as_deref().map(|to| DrawingFormat::asked_for("to", to)).transpose()?;
     let mut runs: Vec<HistoryCurves> =
         options.runs.iter().map(|path| read_run(path)).collect::<Result<_>>()?;
     tell_apart(&mut runs, &options.runs);
@@ -61,11 +57,6 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
         }
     }
     Ok(Exit::Success)
-}
-
-fn drawing_format(path: &Path) -> Result<DrawingFormat> {
-    let fault = || UsageError(vec![format!("--to {}: the name must end in .svg or .png", path.display())]);
-    Ok(DrawingFormat::of(path).ok_or_else(fault)?)
 }
 
 fn read_run(path: &Path) -> Result<HistoryCurves> {

@@ -1,8 +1,9 @@
 //! The plots of a run folder: drawn while training runs, and when it has ended.
 
 use super::mistakes::{draw_mistakes, mistakes_csv};
+use super::output_file::check_writable;
 use super::run_page::page_of;
-use crate::failure;
+use crate::failure::{self, UsageError};
 use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
@@ -179,6 +180,18 @@ impl DrawingFormat {
         }
     }
 
+    /// That of a file which an option asks for.
+    ///
+    /// # Errors
+    /// Another extension; a file that cannot be written.
+    pub fn asked_for(flag: &str, path: &Path) -> Result<DrawingFormat> {
+        let fault =
+            || UsageError(vec![format!("--{flag} {}: the name must end in .svg or .png", path.display())]);
+        let format = DrawingFormat::of(path).ok_or_else(fault)?;
+        check_writable(path)?;
+        Ok(format)
+    }
+
     fn extension(self) -> &'static str {
         match self {
             DrawingFormat::Svg => "svg",
@@ -238,7 +251,9 @@ fn workbook_content(history: &History, record: &RunRecord) -> Result<WorkbookCon
     let finite = |cell: Option<f64>| cell.filter(|value| value.is_finite());
     let rows = history.epochs.iter().map(|row| history.cells(row).into_iter().map(finite).collect());
     let mut facts = Vec::new();
-    let record = serde_json::to_value(record).context("the record of the run has no JSON")?;
+    let mut record = serde_json::to_value(record).context("the record of the run has no JSON")?;
+    // They are among the options already.
+    record.as_object_mut().and_then(|record| record.remove("resolved"));
     collect_facts("", &record, &mut facts);
     Ok(WorkbookContent { columns: history.columns(), rows: rows.collect(), facts })
 }

@@ -5,9 +5,10 @@ use super::model::{is_network_file, layers_of};
 use super::options_file;
 use crate::cli::{OPTIONS, RateOption, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 use fitch::data::Source;
 use fitch::model::Layers;
+use serde_json::{Map, Value as Json};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -31,7 +32,7 @@ pub fn given_out(flags: &TrainOptions) -> Result<Option<PathBuf>> {
 }
 
 /// The options of `base`, with those that are `given` in their place.
-fn over(base: &TrainOptions, given: &TrainOptions) -> Result<TrainOptions> {
+pub(super) fn over(base: &TrainOptions, given: &TrainOptions) -> Result<TrainOptions> {
     let mut whole = Table::try_from(base)?;
     whole.extend(Table::try_from(given)?);
     Ok(whole.try_into()?)
@@ -51,10 +52,21 @@ pub fn options_of_record(config: &serde_json::Value) -> Result<TrainOptions> {
             "config has '{name}', which is not an option of this version"
         );
     }
-    let recorded: TrainOptions = serde_json::from_value(options.into())?;
+    let recorded: TrainOptions = serde_json::from_value(options.clone().into())
+        .map_err(|fault| name_option(&options, fault.into()))?;
     let is_of_file = recorded.model.is_some() && recorded.layers.is_none();
     let whole = over(&TrainOptions::defaults(), &recorded)?;
     Ok(if is_of_file { TrainOptions { layers: None, ..whole } } else { whole })
+}
+
+/// A fault in the values of recorded options, with the option that has it.
+fn name_option(options: &Map<String, Json>, fault: Error) -> Error {
+    let alone = |(name, value): (&String, &Json)| {
+        let alone = Json::Object(Map::from_iter([(name.clone(), value.clone())]));
+        let fault = serde_json::from_value::<TrainOptions>(alone).err()?;
+        Some(anyhow!("config has a value of '{name}' that this version does not take: {fault}"))
+    };
+    options.iter().find_map(alone).unwrap_or(fault)
 }
 
 /// Whether a run was trained with an optimizer that earlier versions had and whose state cannot be saved.
@@ -125,7 +137,7 @@ fn is_path(value: &Value) -> bool {
 }
 
 /// A path as it is recorded: whole, whether or not it is there.
-fn as_recorded(path: String) -> String {
+pub(super) fn as_recorded(path: String) -> String {
     let whole = Path::new(&path).canonicalize().or_else(|_| std::path::absolute(&path));
     whole.map_or(path, |whole| whole.display().to_string())
 }
@@ -159,22 +171,26 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
             ));
         }
     }
-    let mut has_layers = true;
-    if let Some(model) = &given.model {
-        if given.layers.is_some() {
-            return wrong(format!("--model {model}: cannot be used with --layers"));
-        }
-        // A run records the layers, because the file may change.
-        has_layers = !is_network_file(model);
-        if has_layers {
-            given.layers = Some(layers_of(model)?);
-        }
-    }
+    let has_layers = !take_layers_of_model(&mut given)?;
     if given.stopping == Some(StoppingOption::Theano) {
         given.patience = given.patience.or(Some(THEANO_PATIENCE));
     }
     let whole = over(&TrainOptions::defaults(), &given)?;
     Ok((if has_layers { whole } else { TrainOptions { layers: None, ..whole } }, warnings))
+}
+
+/// Sets the layers that `--model` stands for. Returns whether it is the file of a network instead, which has none.
+pub(super) fn take_layers_of_model(given: &mut TrainOptions) -> Result<bool> {
+    let Some(model) = &given.model else { return Ok(false) };
+    if given.layers.is_some() {
+        return wrong(format!("--model {model}: cannot be used with --layers"));
+    }
+    // A run records the layers, because the file may change.
+    let is_network = is_network_file(model);
+    if !is_network {
+        given.layers = Some(layers_of(model)?);
+    }
+    Ok(is_network)
 }
 
 fn wrong<T>(fault: String) -> Result<T> {

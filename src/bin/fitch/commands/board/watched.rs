@@ -174,7 +174,9 @@ impl Run {
         let is_new = record_stamp != self.record_stamp;
         if is_new {
             self.record_stamp = record_stamp;
-            self.record = RunRecord::load(&self.folder).ok().filter(|_| record_stamp.is_some());
+            let record = RunRecord::load(&self.folder).ok().filter(|_| record_stamp.is_some());
+            // Runs are compared by what was asked for.
+            self.record = record.map(|record| RunRecord { config: record.asked_config(), ..record });
             self.so_far = EpochsSoFar::default();
             self.history_stamp = None;
             self.has_changed = true;

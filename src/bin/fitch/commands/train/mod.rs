@@ -8,6 +8,8 @@ mod initial_network;
 mod optimizer;
 mod processes;
 mod rate_test;
+mod recorded;
+mod repeat;
 mod run_in_progress;
 mod splits;
 mod stopper;
@@ -38,7 +40,9 @@ use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
 use fitch::train::{Checkpoint, DiskCheckpoints, Every, Fit, Outcome, StopReason, Stopping, evaluate_in};
 use rate_test::RateTest;
+use repeat::Repetition;
 use run_in_progress::{RunInProgress, TENSORBOARD};
+pub use splits::Splits;
 use std::time::Duration;
 use stopper::stopper;
 use work::{Work, prepare};
@@ -55,12 +59,14 @@ pub fn run(mut flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
 /// Trains, at a place among several processes if there is one.
 fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Result<Exit> {
     let resumed = resumed_run(&flags)?;
-    let (mut options, warnings) = match &resumed {
-        Some(run) => {
+    let repeated = Repetition::of(&flags)?;
+    let (mut options, warnings) = match (&resumed, &repeated) {
+        (_, Some(repeated)) => (repeated.options.clone(), Vec::new()),
+        (Some(run), None) => {
             let had_rate_test = run.folder.file(rate_test::TABLE).exists();
             (config::resolve_resumed(&flags, &run.options, had_rate_test)?, Vec::new())
         }
-        None => config::resolve(&flags)?,
+        (None, None) => config::resolve(&flags)?,
     };
     if let Some(run) = &resumed {
         // What is named now is checked below.
@@ -71,6 +77,11 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     let mut configuration = config::check(&options)?;
     if let (Some(run), Architecture::File(file)) = (&resumed, &mut configuration.architecture) {
         *file = run.folder.network_file();
+    }
+    if let (Some(repeated), Architecture::File(file), None) =
+        (&repeated, &mut configuration.architecture, &flags.model)
+    {
+        *file = repeated.run.folder.network_file();
     }
     // Before any process of several begins: all come to the same.
     if let Some(end) = resumed
@@ -115,6 +126,7 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
         terminal.warn("this is a debug build, which is slow; scripts/fitch builds and runs a fast one");
     }
     warnings.iter().for_each(|warning| terminal.warn(warning));
+    repeated.iter().for_each(|repeated| terminal.say(&repeated.describe()));
 
     let mut work = prepare(configuration, place, resumed.as_ref(), terminal)?;
     work.group.ensure_same(&work.common_lines(&options, resumed.is_some())?)?;
@@ -133,7 +145,10 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
     if !work.group.is_first() {
         return follow(&work, terminal);
     }
-    let (run, checkpoint) = RunInProgress::open(&work, options, resumed, terminal)?;
+    let before = repeated.as_ref().map(|repeated| &repeated.run.record);
+    let (run, checkpoint) = RunInProgress::open(&work, options, resumed, before, terminal)?;
+    let differences = repeated.as_ref().and_then(|repeated| repeated.differences(&run.record));
+    differences.iter().for_each(|differences| terminal.warn(differences));
     if let Some(Err(fault)) = rate_test.map(|test| test.write(&run.folder)) {
         terminal.warn(&format!("the test of learning rates is not written: {fault:#}"));
     }
@@ -263,7 +278,7 @@ fn fit_of(work: &Work, optimizer: Optimizer) -> Fit<'_> {
 
 /// Where the checkpoints of a run go.
 fn checkpoints_of(run: &RunInProgress, configuration: &Configuration) -> Result<DiskCheckpoints> {
-    let settings = config::settings(&config::options_of_record(&run.record.config)?)?;
+    let settings = config::settings(&config::options_of_record(&run.record.asked_config())?)?;
     let checkpoints =
         DiskCheckpoints::within(run.folder.checkpoints()).keep(configuration.keep).settings(settings)?;
     Ok(match configuration.checkpoint_every {

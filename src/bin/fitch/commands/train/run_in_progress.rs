@@ -1,6 +1,7 @@
 //! The run folder of a training, new or resumed, and its record when training starts.
 
 use super::Work;
+use super::recorded::RecordedOptions;
 use crate::cli::TrainOptions;
 use crate::commands::built_model::RecordedRun;
 use crate::commands::checkpoints;
@@ -10,7 +11,7 @@ use crate::config::{self, Architecture, Configuration};
 use crate::failure::Hint;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
-use fitch::data::{Dataset, Source};
+use fitch::data::Dataset;
 use fitch::device;
 use fitch::files::write_whole;
 use fitch::model::{Outline, SummaryStyle, summary};
@@ -18,7 +19,7 @@ use fitch::run::{RunFolder, RunLock, RunRecord};
 use fitch::text::printable;
 use fitch::train::{Checkpoint, TrainingState};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -44,6 +45,7 @@ impl RunInProgress {
         work: &Work,
         options: TrainOptions,
         resumed: Option<RecordedRun>,
+        repeated: Option<&RunRecord>,
         terminal: &Terminal,
     ) -> Result<(RunInProgress, Option<Checkpoint>)> {
         let started = OffsetDateTime::now_utc();
@@ -56,7 +58,10 @@ impl RunInProgress {
             // Nothing is left of a start that is refused, but what another process has in the folder.
             let _ = fs::remove_dir(folder.path());
         })?;
-        let prepared = RunInProgress::prepare(work, options, &folder, lock, resumed, started, terminal);
+        let recorded = RecordedOptions::of(options, work, &folder, repeated);
+        let prepared = recorded.and_then(|options| {
+            RunInProgress::prepare(work, options, &folder, lock, resumed, started, terminal)
+        });
         if is_new && prepared.is_err() {
             abandon(&folder);
         }
@@ -66,7 +71,7 @@ impl RunInProgress {
     /// Writes what is known before training.
     fn prepare(
         work: &Work,
-        options: TrainOptions,
+        options: RecordedOptions,
         folder: &RunFolder,
         lock: RunLock,
         resumed: Option<RecordedRun>,
@@ -85,7 +90,7 @@ impl RunInProgress {
         }
         let device = device::device_name(work.device);
         let threads = configuration.machine.threads;
-        let config = recorded_options(options, configuration)?;
+        let RecordedOptions { config, resolved } = options;
         if let Some(run) = &resumed {
             run.check_network(network)?;
         }
@@ -95,6 +100,7 @@ impl RunInProgress {
                 device,
                 threads,
                 config,
+                resolved,
                 weights: weights.clone(),
                 stop_reason: None,
                 ..run.record
@@ -112,6 +118,7 @@ impl RunInProgress {
                 weights: weights.clone(),
                 normalization: network.normalization()?,
                 config,
+                resolved,
                 stop_reason: None,
                 epochs_run: None,
                 monitor: configuration.monitor.clone(),
@@ -203,44 +210,4 @@ fn create_folder(configuration: &Configuration, started: OffsetDateTime) -> Resu
     let dataset = configuration.source.name();
     let name = shortened(&dataset, MAX_NAME);
     RunFolder::create_numbered(&PathBuf::from("runs").join(format!("{name}-{time}")))
-}
-
-/// The options to record: with whole paths and detected values, so that a later evaluation finds the same
-/// data.
-fn recorded_options(mut options: TrainOptions, configuration: &Configuration) -> Result<serde_json::Value> {
-    if let Source::Path { path, .. } = &configuration.source {
-        options.dataset = Some(path.canonicalize()?.display().to_string());
-    }
-    if let Some(path) = &configuration.reading.validation {
-        options.validation = Some(path.canonicalize()?.display().to_string());
-    }
-    if let Some(path) = &configuration.weights {
-        // A run that is resumed does not need it any more.
-        let whole = path.canonicalize().or_else(|_| std::path::absolute(path))?;
-        options.weights = Some(whole.display().to_string());
-    }
-    if let Source::Known(_) = &configuration.source {
-        options.data.data_dir = Some(configuration.reading.folder()?.canonicalize()?);
-    }
-    match &configuration.architecture {
-        // The data may have asked for the first layer.
-        Architecture::Layers(layers) if layers.are_standardized() => {
-            options.layers = Some(layers.to_string());
-        }
-        Architecture::Layers(_) => {}
-        Architecture::File(_) => {
-            // The file may be gone when a run is resumed, which has a copy.
-            let whole = |given: String| {
-                Path::new(&given).canonicalize().map_or(given, |path| path.display().to_string())
-            };
-            options.model = options.model.map(whole);
-        }
-    }
-    if options.fold.is_some() {
-        // The fold says what is held out.
-        options.validation_split = None;
-    }
-    options.threads = Some(configuration.machine.threads as i64);
-    options.shards = configuration.shards.map(|shards| shards as i64);
-    Ok(serde_json::to_value(options)?)
 }

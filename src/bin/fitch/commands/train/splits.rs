@@ -27,7 +27,7 @@ pub struct Splits {
     /// The groups that were kept whole, if the data have some.
     pub grouping: Option<Grouping>,
     /// Whether the data came with validation images.
-    has_own_validation: bool,
+    pub has_own_validation: bool,
 }
 
 impl Splits {

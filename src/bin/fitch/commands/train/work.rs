@@ -28,6 +28,8 @@ pub struct Work {
     pub configuration: Configuration,
     pub device: Device,
     pub dataset: Dataset,
+    /// Where the images come from, looked into.
+    pub source: Source,
     pub splits: Splits,
     /// Of each class in the training loss; none if they are equal.
     pub class_weights: Option<Vec<f32>>,
@@ -140,7 +142,8 @@ pub fn prepare(
     }
     let network = initial_network::build(&configuration, &dataset, &splits, chosen.device, terminal)?;
     let weights = initial_network::take_weights(&configuration, &network, &group, resumed, terminal)?;
-    Ok(Work { configuration, device: chosen.device, dataset, splits, class_weights, network, weights, group })
+    let device = chosen.device;
+    Ok(Work { configuration, device, dataset, source, splits, class_weights, network, weights, group })
 }
 
 /// Sets the device to a precision; refuses one that it does not have.
