@@ -2,6 +2,10 @@
 //! of epochs, and the confusion matrix. The room knows nothing of files or layers.
 
 mod better;
+mod class_counts;
+mod class_metric;
+mod class_ranking;
+mod classification;
 mod confusion_matrix;
 mod history;
 mod loss;
@@ -9,8 +13,14 @@ mod metric;
 mod running_means;
 
 pub use better::Better;
+pub use class_counts::ClassCounts;
+pub use class_metric::ClassMetric;
+pub use classification::{Classification, Resampling};
 pub use confusion_matrix::{ClassScores, ConfusionMatrix};
 pub use history::{EpochRecord, History};
 pub use loss::Loss;
 pub use metric::Metric;
 pub(crate) use running_means::{RunningMeans, Sums};
+
+#[cfg(test)]
+mod tests;
