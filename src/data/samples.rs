@@ -105,13 +105,16 @@ impl Samples {
     }
 
     /// The targets of the rows in use as whole numbers.
-    fn labels(&self) -> Result<Vec<i64>> {
+    ///
+    /// # Errors
+    /// Targets that are not one whole number a row.
+    pub fn labels(&self) -> Result<Vec<i64>> {
         let (size, kind) = (self.targets.size(), self.targets.kind());
         let is_label =
             size.len() == 1 && !matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
         ensure!(
             is_label,
-            "a stratified split needs one class number a row, but targets are of shape {size:?} and type \
+            "labels are one class number a row, but targets are of shape {size:?} and type \
              {kind:?}"
         );
         let all: Vec<i64> = Vec::try_from(self.targets.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?)?;
