@@ -12,6 +12,7 @@ mod export;
 mod formats;
 mod help;
 mod interop;
+mod metrics;
 mod models;
 mod networks;
 mod number_types;

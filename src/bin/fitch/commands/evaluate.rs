@@ -395,13 +395,13 @@ fn as_json(
         "images": dataset.test.len(),
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
-        "macro_average": average(matrix.macro_average()),
-        "weighted_average": average(matrix.weighted_average()),
-        "classes": classes.collect::<Vec<Value>>(),
-        "confusion": matrix.counts,
     });
     for (metric, value) in metrics {
         whole[metric.to_string()] = json!(value);
     }
+    whole["macro_average"] = average(matrix.macro_average());
+    whole["weighted_average"] = average(matrix.weighted_average());
+    whole["classes"] = classes.collect();
+    whole["confusion"] = json!(matrix.counts);
     json_text(&whole)
 }
