@@ -20,7 +20,7 @@ use fitch::metrics::{ClassMetric, ClassScores, ConfusionMatrix};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
