@@ -1,6 +1,6 @@
 //! Counts of each class, and the metrics that follow from them.
 
-use super::{ClassMetric, ClassScores};
+use super::ClassMetric;
 
 /// How often each class was right, predicted, and there: less than a confusion matrix, and all that its metrics
 /// need.
@@ -12,6 +12,19 @@ pub struct ClassCounts {
     pub predicted: Vec<u64>,
     /// How often it was rightly predicted.
     pub correct: Vec<u64>,
+}
+
+/// What the counts say about one class.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClassScores {
+    /// The number of samples of this class.
+    pub samples: u64,
+    /// Of the samples predicted as this class, the share that is of it; NaN if there are none.
+    pub precision: f64,
+    /// Of the samples of this class, the share that was predicted as it; NaN if there are none.
+    pub recall: f64,
+    /// The harmonic mean of both, computed from the counts: 2 TP / (2 TP + FP + FN).
+    pub f1: f64,
 }
 
 impl ClassCounts {

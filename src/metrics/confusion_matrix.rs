@@ -1,6 +1,6 @@
 //! The confusion matrix, and what it says about each class.
 
-use super::ClassCounts;
+use super::{ClassCounts, ClassScores};
 use anyhow::{Result, ensure};
 use std::cmp::Reverse;
 use std::fmt;
@@ -11,19 +11,6 @@ use std::fmt;
 pub struct ConfusionMatrix {
     /// `counts[truth][prediction]`.
     pub counts: Vec<Vec<u64>>,
-}
-
-/// What a confusion matrix says about one class.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ClassScores {
-    /// The number of samples of this class.
-    pub samples: u64,
-    /// Of the samples predicted as this class, the share that is of it; NaN if there are none.
-    pub precision: f64,
-    /// Of the samples of this class, the share that was predicted as it; NaN if there are none.
-    pub recall: f64,
-    /// The harmonic mean of both, computed from the counts: 2 TP / (2 TP + FP + FN).
-    pub f1: f64,
 }
 
 impl ConfusionMatrix {

@@ -13,10 +13,10 @@ mod metric;
 mod running_means;
 
 pub use better::Better;
-pub use class_counts::ClassCounts;
+pub use class_counts::{ClassCounts, ClassScores};
 pub use class_metric::ClassMetric;
 pub use classification::{Classification, Resampling};
-pub use confusion_matrix::{ClassScores, ConfusionMatrix};
+pub use confusion_matrix::ConfusionMatrix;
 pub use history::{EpochRecord, History};
 pub use loss::Loss;
 pub use metric::Metric;

@@ -33,7 +33,7 @@ pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Vec<ClassM
                     "'{}' is none of {}, or another top K{}",
                     given.trim(),
                     known.join(", "),
-                    did_you_mean(&name, known.iter().map(String::as_str))
+                    meant(&name, &known)
                 ),
             };
             return checker.fault_in("metrics", rule);
@@ -50,6 +50,15 @@ pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Vec<ClassM
     metrics.extend(options.monitor.as_deref().and_then(watched).filter(|metric| !metrics.contains(metric)));
     metrics.retain(|metric| ![ClassMetric::Loss, ClassMetric::Accuracy].contains(metric));
     Some(metrics)
+}
+
+/// A suggestion: the name that begins so, else the one that is most alike.
+fn meant(typed: &str, names: &[String]) -> String {
+    let begun = names.iter().find(|name| !typed.is_empty() && name.starts_with(typed));
+    match begun {
+        Some(name) => format!("; did you mean {name}?"),
+        None => did_you_mean(typed, names.iter().map(String::as_str)),
+    }
 }
 
 /// The metric behind the name of one that is watched.
@@ -69,7 +78,7 @@ pub fn check_monitor(options: &TrainOptions, checker: &mut Checker) -> Option<St
                 "must be one of accuracy, loss, val_accuracy, val_loss, or another metric in the same way: {}, or \
                  another top K{}",
                 names[2..].join(", "),
-                did_you_mean(monitor, columns.iter().map(String::as_str))
+                meant(monitor, &columns)
             );
             checker.fault("monitor", monitor, &rule)
         }
