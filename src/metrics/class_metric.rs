@@ -98,9 +98,8 @@ impl ClassMetric {
     /// # Errors
     /// The top K of K classes or fewer.
     pub fn check(self, classes: usize) -> Result<()> {
-        match self {
-            ClassMetric::Top(k) => ensure!(k < classes, "{self}: there are {classes} classes only"),
-            _ => {}
+        if let ClassMetric::Top(k) = self {
+            ensure!(k < classes, "{self}: there are {classes} classes only");
         }
         Ok(())
     }

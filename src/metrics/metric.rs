@@ -9,6 +9,8 @@ use std::rc::Rc;
 use tch::{Kind, Tensor};
 
 type Function = dyn Fn(&Tensor, &Tensor) -> Tensor;
+type OfSums = dyn Fn(&[f64], usize) -> f64;
+type OfEpoch = dyn Fn(&Tensor, &Tensor) -> Result<f64>;
 
 /// A number that says how well outputs fit their targets: an accuracy, an error, or your own.
 pub struct Metric {
@@ -24,9 +26,9 @@ enum Computation {
     /// The mean over the batch.
     Mean(Box<Function>),
     /// Sums over the batch, and the value that follows from those over the epoch and the number of samples.
-    Sums(Rc<BatchSums>, Box<dyn Fn(&[f64], usize) -> f64>),
+    Sums(Rc<BatchSums>, Box<OfSums>),
     /// Nothing; then the value, of all outputs and targets.
-    Epoch(Box<dyn Fn(&Tensor, &Tensor) -> Result<f64>>),
+    Epoch(Box<OfEpoch>),
 }
 
 /// Sums over a batch, which several metrics may share.

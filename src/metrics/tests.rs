@@ -22,6 +22,9 @@ fn drawn(seed: u64, samples: usize, classes: usize, missing: &[usize]) -> (Tenso
     (Tensor::from_slice(&logits).view([-1, classes as i64]), Tensor::from_slice(&labels))
 }
 
+/// What is drawn (seed, samples, classes, missing classes), and the expected values.
+type Case = ((u64, usize, usize, &'static [usize]), &'static [f64]);
+
 /// The values are those of scikit-learn 1.9.1: `log_loss`, `accuracy_score`, `balanced_accuracy_score`,
 /// `precision_score`, `recall_score` and `f1_score` with `average="macro"`; the mean of `roc_auc_score` of each
 /// class that occurs against the rest, which is `roc_auc_score(.., multi_class="ovr")` where all do;
@@ -44,7 +47,7 @@ fn every_metric_is_that_of_scikit_learn() {
         "top3",
     ];
     #[rustfmt::skip]
-    let cases: [((u64, usize, usize, &[usize]), &[f64]); 5] = [
+    let cases: [Case; 5] = [
         ((1, 40, 3, &[]), &[
             1.0650168079790596, 0.525, 0.5, 0.4583333333333333,
             0.5, 0.47380952380952374, 0.6556299603174603, 0.2846490728897069,
