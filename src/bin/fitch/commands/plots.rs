@@ -18,6 +18,7 @@ use fitch::train::{Callback, Evaluation, History, StopReason, Training};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 /// Curves are redrawn no sooner than this,
@@ -77,7 +78,7 @@ impl Subject<'_> {
         let mut pages = Pages { folder, is_wanted, written: Vec::new(), failures: Vec::new() };
         let curves = with_marks(HistoryCurves::from(history), folder, record);
         for metric in drawn_metrics(&curves) {
-            pages.draw(&metric, || Ok(chart(&[curves.clone()], &[metric.clone()], ChartOptions::default())));
+            pages.draw(&metric, || Ok(chart(from_ref(&curves), from_ref(&metric), ChartOptions::default())));
         }
         pages.draw("model", || Ok(report::diagram(network, DiagramOptions::default())));
         if let Some((dataset, test)) = test {
@@ -195,7 +196,7 @@ impl DrawingFormat {
 /// The metrics that have a file each: loss, accuracy, and what else was recorded.
 pub fn drawn_metrics(curves: &HistoryCurves) -> Vec<String> {
     const ALWAYS: [&str; 2] = ["loss", "accuracy"];
-    let others = report::metric_names(std::slice::from_ref(curves)).into_iter();
+    let others = report::metric_names(from_ref(curves)).into_iter();
     // Not any column of a file that was changed: they are names of files.
     let others =
         others.filter(|name| !ALWAYS.contains(&name.as_str()) && name.parse::<ClassMetric>().is_ok());
@@ -205,7 +206,7 @@ pub fn drawn_metrics(curves: &HistoryCurves) -> Vec<String> {
 /// Draws the curves of a run, each metric in a file of its own.
 pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves, how: ChartOptions) -> Result<()> {
     for metric in drawn_metrics(curves) {
-        let drawing = chart(std::slice::from_ref(curves), std::slice::from_ref(&metric), how);
+        let drawing = chart(from_ref(curves), from_ref(&metric), how);
         write_drawing(folder, &metric, &drawing)?;
     }
     Ok(())
