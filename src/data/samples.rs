@@ -114,7 +114,7 @@ impl Samples {
             size.len() == 1 && !matches!(kind, Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);
         ensure!(
             is_label,
-            "a stratified split needs one class number a row, but targets are of shape {size:?} and type \
+            "labels are one class number a row, but targets are of shape {size:?} and type \
              {kind:?}"
         );
         let all: Vec<i64> = Vec::try_from(self.targets.f_to_device(Device::Cpu)?.f_to_kind(Kind::Int64)?)?;

@@ -8,7 +8,7 @@ use tch::Tensor;
 
 /// The values of float32 logits [b, classes] and int64 labels `[b]` in the CPU's memory, and the number of
 /// classes; none for other tensors.
-fn rows<'a>(logits: &'a Tensor, labels: &'a Tensor) -> Option<(&'a [f32], &'a [i64], usize)> {
+pub(super) fn rows<'a>(logits: &'a Tensor, labels: &'a Tensor) -> Option<(&'a [f32], &'a [i64], usize)> {
     let (samples, classes) = logits.size2().ok().filter(|&(samples, classes)| samples > 0 && classes > 0)?;
     let labels = as_slice::<i64>(labels).filter(|labels| labels.len() as i64 == samples)?;
     Some((as_slice(logits)?, labels, classes as usize))
@@ -50,16 +50,19 @@ pub fn loss_and_gradient(logits: &Tensor, labels: &Tensor) -> Result<Option<(Ten
 /// larger than all, as for libtorch's `argmax`. None as for [`loss_and_gradient`].
 pub fn count_correct(logits: &Tensor, labels: &Tensor) -> Option<f64> {
     let (logits, labels, classes) = rows(logits, labels)?;
-    let is_correct = |(row, &label): (&[f32], &i64)| {
-        let mut largest = 0;
-        for (class, value) in row.iter().enumerate() {
-            if *value > row[largest] || (value.is_nan() && !row[largest].is_nan()) {
-                largest = class;
-            }
-        }
-        largest as i64 == label
-    };
+    let is_correct = |(row, &label): (&[f32], &i64)| largest(row) as i64 == label;
     Some(logits.chunks(classes).zip(labels).filter(|&pair| is_correct(pair)).count() as f64)
+}
+
+/// The place of the largest number: the first of equal ones, and NaN is larger than all.
+pub(super) fn largest(row: &[f32]) -> usize {
+    let mut largest = 0;
+    for (class, value) in row.iter().enumerate() {
+        if *value > row[largest] || (value.is_nan() && !row[largest].is_nan()) {
+            largest = class;
+        }
+    }
+    largest
 }
 
 #[cfg(test)]

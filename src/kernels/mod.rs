@@ -35,6 +35,7 @@ pub(crate) mod matmul;
 pub(crate) mod named_tensors;
 pub(crate) mod normalization;
 pub(crate) mod pooling;
+pub(crate) mod predictions;
 pub(crate) mod process;
 pub(crate) mod processor;
 pub(crate) mod script;

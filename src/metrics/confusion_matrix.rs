@@ -1,5 +1,6 @@
 //! The confusion matrix, and what it says about each class.
 
+use super::{ClassCounts, ClassScores};
 use anyhow::{Result, ensure};
 use std::cmp::Reverse;
 use std::fmt;
@@ -10,19 +11,6 @@ use std::fmt;
 pub struct ConfusionMatrix {
     /// `counts[truth][prediction]`.
     pub counts: Vec<Vec<u64>>,
-}
-
-/// What a confusion matrix says about one class.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ClassScores {
-    /// The number of samples of this class.
-    pub samples: u64,
-    /// Of the samples predicted as this class, the share that is of it; NaN if there are none.
-    pub precision: f64,
-    /// Of the samples of this class, the share that was predicted as it; NaN if there are none.
-    pub recall: f64,
-    /// The harmonic mean of both, computed from the counts: 2 TP / (2 TP + FP + FN).
-    pub f1: f64,
 }
 
 impl ConfusionMatrix {
@@ -63,52 +51,29 @@ impl ConfusionMatrix {
         worst
     }
 
+    /// What is left of it without which classes were taken for which.
+    pub fn class_counts(&self) -> ClassCounts {
+        let classes = 0..self.counts.len();
+        ClassCounts {
+            samples: self.counts.iter().map(|counts| counts.iter().sum()).collect(),
+            predicted: classes.clone().map(|class| self.counts.iter().map(|of| of[class]).sum()).collect(),
+            correct: classes.map(|class| self.counts[class][class]).collect(),
+        }
+    }
+
     /// The scores of each class.
     pub fn scores(&self) -> Vec<ClassScores> {
-        let classes = 0..self.counts.len();
-        let scores = classes.clone().map(|class| {
-            let correct = self.counts[class][class] as f64;
-            let samples: u64 = self.counts[class].iter().sum();
-            let predicted: u64 = classes.clone().map(|truth| self.counts[truth][class]).sum();
-            ClassScores {
-                samples,
-                precision: correct / predicted as f64,
-                recall: correct / samples as f64,
-                f1: 2.0 * correct / (samples + predicted) as f64,
-            }
-        });
-        scores.collect()
+        self.class_counts().scores()
     }
 
-    /// The mean of the scores of all classes that occur, as a true class or as a predicted one. A score that is
-    /// undefined, such as the precision of a class that was never predicted, counts as 0, as in scikit-learn.
+    /// As [`ClassCounts::macro_average`].
     pub fn macro_average(&self) -> ClassScores {
-        self.average(|_| 1.0)
+        self.class_counts().macro_average()
     }
 
-    /// The mean of the scores of the classes, each weighted by its samples; as in [`Self::macro_average`], what
-    /// is undefined counts as 0.
+    /// As [`ClassCounts::weighted_average`].
     pub fn weighted_average(&self) -> ClassScores {
-        self.average(|scores| scores.samples as f64)
-    }
-
-    fn average(&self, weight: impl Fn(&ClassScores) -> f64) -> ClassScores {
-        let scores: Vec<ClassScores> =
-            self.scores().into_iter().filter(|scores| !scores.f1.is_nan()).collect();
-        let total: f64 = scores.iter().map(&weight).sum();
-        let mean = |score: fn(&ClassScores) -> f64| {
-            let of_class = |scores: &ClassScores| {
-                let score = score(scores);
-                if score.is_nan() { 0.0 } else { weight(scores) * score }
-            };
-            scores.iter().map(of_class).sum::<f64>() / total
-        };
-        ClassScores {
-            samples: scores.iter().map(|scores| scores.samples).sum(),
-            precision: mean(|scores| scores.precision),
-            recall: mean(|scores| scores.recall),
-            f1: mean(|scores| scores.f1),
-        }
+        self.class_counts().weighted_average()
     }
 }
 

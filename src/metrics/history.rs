@@ -22,7 +22,7 @@ pub struct EpochRecord {
 /// All epochs so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// The names of the metrics, sorted, each with and without `val_`.
+    /// The names of the metrics, sorted, each with and without `val_`; one of the whole epoch only with it.
     pub metric_names: Vec<String>,
     /// One record per epoch, in order.
     pub epochs: Vec<EpochRecord>,

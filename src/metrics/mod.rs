@@ -3,6 +3,10 @@
 
 mod better;
 mod calibration;
+mod class_counts;
+mod class_metric;
+mod class_ranking;
+mod classification;
 mod confusion_matrix;
 mod history;
 mod loss;
@@ -13,10 +17,16 @@ mod temperature;
 
 pub use better::Better;
 pub use calibration::{Calibration, CalibrationBin};
-pub use confusion_matrix::{ClassScores, ConfusionMatrix};
+pub use class_counts::{ClassCounts, ClassScores};
+pub use class_metric::ClassMetric;
+pub use classification::{Classification, Resampling};
+pub use confusion_matrix::ConfusionMatrix;
 pub use history::{EpochRecord, History};
 pub use loss::Loss;
 pub use mean_interval::MeanInterval;
 pub use metric::Metric;
 pub(crate) use running_means::{RunningMeans, Sums};
 pub use temperature::{ProbabilityFit, Temperature};
+
+#[cfg(test)]
+mod tests;

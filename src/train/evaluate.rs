@@ -1,9 +1,10 @@
 //! Evaluation: one pass over a set in evaluation mode, without gradients.
 
+use super::batch_rows::BatchRows;
 use super::{evaluation_batch_size, fault, first_batch};
 use crate::data::BatchSource;
 use crate::distributed::Group;
-use crate::metrics::{Loss, Metric, RunningMeans, Sums};
+use crate::metrics::{Classification, Loss, Metric, RunningMeans, Sums};
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use tch::nn::ModuleT;
@@ -21,6 +22,8 @@ pub struct Evaluation {
     pub predictions: Vec<i64>,
     /// The probability that the model gives to that class.
     pub confidences: Vec<f64>,
+    /// What every other metric follows from.
+    pub classification: Classification,
 }
 
 /// Evaluates a classifier on all samples, on their device, in the batches that [`Fit`](super::Fit) uses for
@@ -44,46 +47,28 @@ pub fn evaluate_in(
     group: &Group,
 ) -> Result<Evaluation> {
     let (loss, metrics) = (Loss::cross_entropy(), [Metric::accuracy()]);
-    let mut classified = Vec::new();
-    let keep = |logits: &Tensor| {
-        let (predictions, confidences) =
-            (logits.f_argmax(-1, false)?, logits.f_softmax(-1, Kind::Double)?.f_amax(-1, false)?);
-        classified.push(Tensor::f_stack(&[predictions.f_to_kind(Kind::Double)?, confidences], 1)?);
-        Ok(())
+    let mut classified = BatchRows::default();
+    let keep = |logits: &Tensor, labels: &Tensor| {
+        let columns = [
+            logits.f_argmax(-1, true)?,
+            logits.f_softmax(-1, Kind::Double)?.f_amax(-1, true)?,
+            labels.f_unsqueeze(-1)?,
+            logits.shallow_clone(),
+        ];
+        let columns = columns.iter().map(|column| column.f_to_kind(Kind::Double));
+        classified.push(&Tensor::f_cat(&columns.collect::<Result<Vec<_>, _>>()?, 1)?)
     };
     let batch_size = within_memory(source, evaluation_batch_size(batch_size))?;
     let group = Some(group).filter(|group| group.size() > 1);
     let means = fault::catch(|| evaluate_batches(model, source, &loss, &metrics, batch_size, group, keep))?;
-    let classified = match group {
-        Some(group) => in_order_of_batches(&classified, source.len(), batch_size, group)?,
-        None => Tensor::f_cat(&classified, 0)?,
-    };
-    let column = |index| classified.f_select(1, index)?.f_to_device(Device::Cpu);
+    let classified = classified.in_order(source.len(), batch_size, group)?.f_to_device(Device::Cpu)?;
+    let column = |index| classified.f_select(1, index);
     let predictions = Vec::try_from(&column(0)?.f_to_kind(Kind::Int64)?)?;
     let confidences = Vec::try_from(&column(1)?)?;
+    let logits = classified.f_narrow(1, 3, classified.size()[1] - 3)?;
+    let classification = Classification::new(&logits, &column(2)?)?;
     group.map_or(Ok(()), Group::check)?;
-    Ok(Evaluation { loss: means[0], accuracy: means[1], predictions, confidences })
-}
-
-/// Rows of float64 for all samples, given those of each batch of this process.
-fn in_order_of_batches(own: &[Tensor], samples: usize, batch_size: usize, group: &Group) -> Result<Tensor> {
-    let size = |batch: usize| batch_size.min(samples - batch * batch_size) as i64;
-    let batches = samples.div_ceil(batch_size);
-    // The first process has the most rows, and all send as many.
-    let most: i64 = (0..batches).step_by(group.size()).map(size).sum();
-    let sent = Tensor::f_zeros([most, 2], (Kind::Double, group.device()))?;
-    if !own.is_empty() {
-        let own = Tensor::f_cat(own, 0)?;
-        sent.f_narrow(0, 0, own.size()[0])?.f_copy_(&own)?;
-    }
-    let all = group.gather(&sent)?;
-    let mut starts = vec![0; group.size()]; // of the next batch of each
-    let of_batch = |batch: usize| {
-        let rank = batch % group.size();
-        starts[rank] += size(batch);
-        all[rank].f_view([most, 2])?.f_narrow(0, starts[rank] - size(batch), size(batch))
-    };
-    Ok(Tensor::f_cat(&(0..batches).map(of_batch).collect::<Result<Vec<_>, _>>()?, 0)?)
+    Ok(Evaluation { loss: means[0], accuracy: means[1], predictions, confidences, classification })
 }
 
 /// Evaluates any model: the means of a loss, as `loss`, and of metrics by their names over all samples, on
@@ -99,7 +84,7 @@ pub fn evaluate_with(
     batch_size: usize,
 ) -> Result<BTreeMap<String, f64>> {
     let batch_size = evaluation_batch_size(batch_size);
-    let evaluate = || evaluate_batches(model, source, loss, metrics, batch_size, None, |_| Ok(()));
+    let evaluate = || evaluate_batches(model, source, loss, metrics, batch_size, None, |_, _| Ok(()));
     let means = fault::catch(evaluate)?;
     let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
     Ok(names.map(str::to_string).zip(means).collect())
@@ -112,8 +97,8 @@ pub(super) fn within_memory(source: &dyn BatchSource, batch_size: usize) -> Resu
     Ok(batch_size.min(MAX_INPUT_BYTES / row_bytes.max(1)).max(1))
 }
 
-/// The means of the loss and the metrics over all samples; `each` is given the outputs of every batch. The
-/// processes of a group share the batches and come to the same means, which do not depend on their number.
+/// The means of the loss and the metrics over all samples; `each` is given the outputs and targets of every batch.
+/// The processes of a group share the batches and come to the same means, which do not depend on their number.
 pub(super) fn evaluate_batches(
     model: &dyn ModuleT,
     source: &dyn BatchSource,
@@ -121,13 +106,15 @@ pub(super) fn evaluate_batches(
     metrics: &[Metric],
     batch_size: usize,
     group: Option<&Group>,
-    mut each: impl FnMut(&Tensor) -> Result<()>,
+    mut each: impl FnMut(&Tensor, &Tensor) -> Result<()>,
 ) -> Result<Vec<f64>> {
     ensure!(!source.is_empty(), "there are no samples to evaluate");
     let _no_gradient = tch::no_grad_guard();
-    let mut means = RunningMeans::new(1 + metrics.len(), source.device())?;
+    let mut means = RunningMeans::new(metrics, source.device())?;
     let batch_size = within_memory(source, batch_size)?;
     let (rank, processes) = group.map_or((0, 1), |group| (group.rank(), group.size()));
+    let needs_all = metrics.iter().any(Metric::is_of_epoch);
+    let (mut all_outputs, mut all_targets) = (BatchRows::default(), BatchRows::default());
     let mut own = Vec::new();
     for batch in source.batches(batch_size)?.skip(rank).step_by(processes) {
         let batch = batch?;
@@ -138,13 +125,24 @@ pub(super) fn evaluate_batches(
             None => means.add_sums(sums, batch.size)?,
             Some(_) => own.push(sums.as_tensor()),
         }
-        each(&outputs)?;
+        if needs_all {
+            all_outputs.push(&outputs)?;
+            all_targets.push(&batch.targets)?;
+        }
+        each(&outputs, &batch.targets)?;
     }
     if let Some(group) = group {
         let batches = source.len().div_ceil(batch_size);
         add_of_all(&mut means, own, batches, source.len(), group)?;
     }
-    let values = means.read()?;
+    let mut values = means.read(metrics)?;
+    if needs_all {
+        let in_order = |rows: BatchRows| rows.in_order(source.len(), batch_size, group);
+        let (outputs, targets) = (in_order(all_outputs)?, in_order(all_targets)?);
+        for (index, metric) in metrics.iter().enumerate().filter(|(_, metric)| metric.is_of_epoch()) {
+            values.insert(1 + index, metric.of_epoch_outputs(&outputs, &targets)?); // after the loss
+        }
+    }
     group.map_or(Ok(()), Group::check)?;
     Ok(values)
 }

@@ -32,7 +32,7 @@ pub fn try_batch(model: &dyn ModuleT, losses: &[&Loss], metrics: &[Metric], batc
     for metric in metrics {
         let name = &metric.name;
         let what = || format!("the metric {name} does not take {}", both());
-        let _value = attempt(|| metric.call(&outputs, targets), what)?;
+        attempt(|| metric.try_with(&outputs, targets), what)??;
     }
     Ok(())
 }

@@ -381,7 +381,12 @@ impl<'a> Fit<'a> {
         ensure!(variables.trainable_variables().iter().any(Tensor::requires_grad), Fault::NothingToTrain);
         ensure!(optimizer.is_over(variables), Fault::OtherVariables);
         let mut taken = vec!["loss", "epoch", "learning_rate", "seconds"];
-        for Metric { name, .. } in metrics {
+        for metric in metrics {
+            let Metric { name, .. } = metric;
+            ensure!(
+                validation.is_some() || !metric.is_of_epoch(),
+                "the metric {name} needs a validation set: it is measured of all its outputs at once"
+            );
             ensure!(!taken.contains(&name.as_str()), "there is more than one metric called {name}");
             ensure!(!name.starts_with("val_") && !name.is_empty(), "a metric cannot be called '{name}'");
             taken.push(name);

@@ -2,6 +2,7 @@
 //! knows nothing of the command line, of files of data or of how a model was put together: any
 //! [`ModuleT`](tch::nn::ModuleT) whose variables are in a store can be fitted.
 
+mod batch_rows;
 mod best;
 mod callback;
 pub mod callbacks;

@@ -96,7 +96,7 @@ impl Training<'_> {
         let zeros = |value: &Tensor| Tensor::f_zeros([value.numel() as i64], (Kind::Float, device));
         let (sums, mut values): (Tensor, Vec<Tensor>) = match batch.size {
             0 => {
-                let sums = Tensor::f_zeros([1 + self.metrics.len() as i64], (Kind::Double, device))?;
+                let sums = Tensor::f_zeros([self.means.count() as i64], (Kind::Double, device))?;
                 (sums, variables.iter().map(zeros).collect::<Result<_, _>>()?)
             }
             _ => {

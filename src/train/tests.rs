@@ -7,10 +7,12 @@ use super::callbacks::*;
 use super::*;
 use crate::data::{BatchSource, MixedBatch, Samples};
 use crate::kernels::without_own_code;
-use crate::metrics::{Better, Loss, Metric};
+use crate::metrics::{Better, ClassMetric, Classification, Loss, Metric};
 use crate::model::{Backpropagation, Layers, Model, Network};
 use crate::optim::{Optimizer, keras_adam};
 use anyhow::Result;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -330,6 +332,68 @@ fn a_custom_metric_is_recorded_and_can_be_monitored() {
     let head = "epoch,accuracy,loss,smallness,val_accuracy,val_loss,val_smallness,learning_rate,seconds";
     assert_eq!(text.lines().next(), Some(head));
     assert_eq!(text.lines().count(), 5);
+}
+
+#[test]
+fn a_metric_of_the_epoch_gets_all_of_the_validation_set_in_order_and_nan_is_said() {
+    let (store, model) = classifier();
+    let validation = points(5000); // more than a batch of evaluation
+    let labels = validation.labels().unwrap();
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let of_epoch = |name: &str, value: f64| {
+        let (labels, seen) = (labels.clone(), seen.clone());
+        Metric::of_epoch(name, Better::Higher, move |outputs, targets| {
+            seen.borrow_mut().push(outputs.size()[0]);
+            assert!(outputs.size()[0] < 5000 || Vec::<i64>::try_from(targets)? == labels);
+            Ok(value)
+        })
+    };
+    let mut stopping = EarlyStopping::new("val_odd").patience(2);
+    let mut notes = Notes::default();
+    let metrics = Metric::of_classes(&[ClassMetric::Auc, ClassMetric::F1], 2).unwrap();
+    let mut fit = Fit::new(&model, &store, adam(&store)).epochs(9).batch_size(16);
+    for metric in metrics.into_iter().chain([of_epoch("odd", f64::NAN)]) {
+        fit = fit.metric(metric);
+    }
+    let outcome =
+        fit.callback(&mut stopping).callback(&mut notes).run(&points(50), Some(&validation)).unwrap();
+    assert_eq!(
+        outcome.history.metric_names,
+        ["accuracy", "f1", "loss", "val_accuracy", "val_auc", "val_f1", "val_loss", "val_odd"]
+    );
+    assert_eq!(*seen.borrow(), [16, 5000, 5000], "the trial of the first batch, and two epochs");
+    let record = outcome.history.epochs.last().unwrap();
+    let logits = predict(&model, &validation, 16).unwrap();
+    let classified = Classification::new(&logits, &Tensor::from_slice(&labels)).unwrap();
+    for metric in [ClassMetric::Auc, ClassMetric::F1] {
+        assert_eq!(record.metrics[&format!("val_{metric}")], classified.value(metric));
+    }
+    assert!(!record.metrics.contains_key("odd") && record.metrics["val_odd"].is_nan());
+    assert_eq!(
+        notes.0,
+        [
+            "val_odd is NaN after epoch 1: that is no improvement",
+            "val_odd is NaN after epoch 2: that is no improvement"
+        ]
+    );
+
+    let fit = || Fit::new(&model, &store, adam(&store)).metric(of_epoch("odd", 1.0));
+    let fault = fit().run(&points(4), None).unwrap_err().to_string();
+    assert!(fault.contains("the metric odd needs a validation set"), "{fault}");
+    let mut of_training = EarlyStopping::new("odd");
+    let fault = fit().callback(&mut of_training).run(&points(4), Some(&points(4))).unwrap_err().to_string();
+    assert!(fault.contains("of the validation set only, as val_odd"), "{fault}");
+}
+
+/// The lines that were left for people.
+#[derive(Debug, Default)]
+struct Notes(Vec<String>);
+
+impl Callback for Notes {
+    fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
+        self.0.extend(training.take_notes());
+        Ok(())
+    }
 }
 
 #[test]

@@ -92,7 +92,6 @@ impl<'a> Training<'a> {
         if has_own_code(variables.device()) {
             keep_freed_memory();
         }
-        let names = std::iter::once("loss").chain(metrics.iter().map(|metric| metric.name.as_str()));
         Ok(Training {
             epoch: 0,
             epochs,
@@ -103,8 +102,8 @@ impl<'a> Training<'a> {
             accumulate,
             variables,
             statistics: if sharing.is_in_shards() { statistics(variables) } else { Vec::new() },
-            history: Arc::new(History::new(names)),
-            means: RunningMeans::new(1 + metrics.len(), variables.device())?,
+            history: Arc::new(history_of(&metrics)),
+            means: RunningMeans::new(&metrics, variables.device())?,
             model,
             gradients,
             sharing,
@@ -157,7 +156,7 @@ impl<'a> Training<'a> {
         if self.next_epoch == EpochStart::Fresh {
             self.step = 0;
             self.earlier_epoch_seconds = 0.0;
-            self.means = RunningMeans::new(1 + self.metrics.len(), self.variables.device())?;
+            self.means = RunningMeans::new(&self.metrics, self.variables.device())?;
         }
         Ok(())
     }
@@ -246,7 +245,7 @@ impl<'a> Training<'a> {
         let validation = self.validation.as_ref().map_or(0, |source| source.len());
         let mut lines = format!(
             "seed = {seed}\nepochs = {}\nbatch size = {}\nshards = {}\nsamples = {}\nvalidation samples = \
-             {validation}\nlearning rate = {}\nbatches in a step = {}\ndecay of the mean = {:?}\n",
+             {validation}\nlearning rate = {}\nbatches in a step = {}\ndecay of the mean = {:?}\nmetrics = {}\n",
             self.epochs,
             self.batch_size,
             self.sharing.shards(),
@@ -254,6 +253,7 @@ impl<'a> Training<'a> {
             self.optimizer.learning_rate(),
             self.accumulate,
             self.ema,
+            self.history.metric_names.join(", "),
         );
         let variables: BTreeMap<String, Tensor> = self.variables.variables().into_iter().collect();
         for (name, value) in variables {
@@ -426,19 +426,34 @@ impl<'a> Training<'a> {
         self.earlier_epoch_seconds + self.epoch_start.elapsed().as_secs_f64()
     }
 
+    /// The value of a metric in the epoch that has just ended, for a callback that goes by it; none if the epoch
+    /// diverged before it was measured. A value that steers nothing is not passed over in silence.
+    pub(super) fn monitored(&mut self, metric: &str) -> Option<f64> {
+        let value = *self.record()?.metrics.get(metric)?;
+        if !value.is_finite() && !self.is_stopping() {
+            let note = format!("{metric} is {value} after epoch {}: that is no improvement", self.epoch);
+            if !self.notes.contains(&note) {
+                self.note(note);
+            }
+        }
+        Some(value)
+    }
+
     /// The record of the last complete epoch.
     pub fn record(&self) -> Option<&EpochRecord> {
         self.history.epochs.last()
     }
 
-    /// The means of loss and metrics over the steps of this epoch so far. This waits for the device.
+    /// The loss and the metrics over the steps of this epoch so far, without those of the whole epoch
+    /// ([`Metric::of_epoch`]). This waits for the device.
     ///
     /// # Errors
     /// A fault of the device, a process that cannot be reached.
     pub fn running_means(&self) -> Result<BTreeMap<String, f64>> {
-        let means = self.means.read()?;
+        let means = self.means.read(&self.metrics)?;
         self.sharing.check()?;
-        Ok(self.metric_names().map(str::to_string).zip(means).collect())
+        let running = self.metrics.iter().filter(|metric| !metric.is_of_epoch());
+        Ok(names(running).map(str::to_string).zip(means).collect())
     }
 
     /// The mean loss over the steps of this epoch so far. This waits for the device.
@@ -446,9 +461,9 @@ impl<'a> Training<'a> {
     /// # Errors
     /// A fault of the device, a process that cannot be reached.
     pub fn running_loss(&self) -> Result<f64> {
-        let means = self.means.read()?;
+        let loss = self.means.loss()?;
         self.sharing.check()?;
-        Ok(means[0])
+        Ok(loss)
     }
 
     /// The sum of the losses of this epoch's samples so far, and their number. This waits for the device.
@@ -471,16 +486,12 @@ impl<'a> Training<'a> {
         let loss = self.validation_loss.as_ref().unwrap_or(&self.loss);
         let group = self.sharing.group();
         let evaluate =
-            || evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, group, |_| Ok(()));
+            || evaluate_batches(self.model, &**source, loss, &self.metrics, batch_size, group, |_, _| Ok(()));
         let means = match &self.weight_mean {
             Some(mean) => mean.in_place_of_weights(evaluate)?,
             None => evaluate()?,
         };
-        Ok(self.metric_names().map(|name| format!("val_{name}")).zip(means).collect())
-    }
-
-    fn metric_names(&self) -> impl Iterator<Item = &str> {
-        std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name.as_str()))
+        Ok(names(self.metrics.iter()).map(|name| format!("val_{name}")).zip(means).collect())
     }
 
     /// Whether lower or higher values are better in a metric that is to be monitored.
@@ -499,6 +510,9 @@ impl<'a> Training<'a> {
             return Ok(Better::Lower);
         }
         match self.metrics.iter().find(|known| known.name == name) {
+            Some(known) if known.is_of_epoch() && !of_validation => {
+                bail!("cannot monitor {metric}: it is measured of the validation set only, as val_{metric}")
+            }
             Some(known) => Ok(known.direction),
             None => {
                 bail!("cannot monitor {metric}: the metrics are {}", self.history.metric_names.join(", "))
@@ -561,6 +575,19 @@ impl<'a> Training<'a> {
     pub fn take_notes(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notes)
     }
+}
+
+/// The loss and the metrics.
+fn names<'a>(metrics: impl Iterator<Item = &'a Metric>) -> impl Iterator<Item = &'a str> {
+    std::iter::once("loss").chain(metrics.map(|metric| metric.name.as_str()))
+}
+
+/// An empty history: of training and validation, but for metrics of the whole epoch.
+fn history_of(metrics: &[Metric]) -> History {
+    let mut history = History::new(names(metrics.iter()));
+    let has_none = |name: &String| metrics.iter().any(|metric| metric.is_of_epoch() && metric.name == *name);
+    history.metric_names.retain(|name| !has_none(name));
+    history
 }
 
 /// The variables of float32 that have no gradients, without those that are frozen. Those that do not change at all

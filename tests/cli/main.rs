@@ -13,6 +13,7 @@ mod folds;
 mod formats;
 mod help;
 mod interop;
+mod metrics;
 mod models;
 mod networks;
 mod number_types;

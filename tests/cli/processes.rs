@@ -19,6 +19,10 @@ const NETWORKS: [&[&str]; 3] = [
         "0.9",
         "--accumulate",
         "2",
+        "--metrics",
+        "f1,auc,top3,brier",
+        "--monitor",
+        "val_auc",
     ],
     &[
         "--layers",

@@ -29,7 +29,7 @@ const EVENTFUL: [&str; 16] = [
 ];
 
 /// Likewise, of what excludes those.
-const SCHEDULED: [&str; 28] = [
+const SCHEDULED: [&str; 32] = [
     "--layers",
     "dense 96, relu, dropout 0.3",
     "--epochs",
@@ -56,6 +56,10 @@ const SCHEDULED: [&str; 28] = [
     "0.98",
     "--accumulate",
     "2",
+    "--metrics",
+    "f1,auc,top3",
+    "--monitor",
+    "val_auc",
     "--checkpoint-every",
     "7",
 ];

@@ -42,7 +42,8 @@ impl<'a> Panel<'a> {
         };
         let values = curves.iter().flat_map(|curve| curve.values.iter().flatten()).chain(&test);
         let is_logarithmic = options.scale.is_logarithmic(&values.copied().collect::<Vec<_>>());
-        let mut letters = metric.chars();
+        let words = metric.replace('_', " ");
+        let mut letters = words.chars();
         let title =
             letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
         Panel {

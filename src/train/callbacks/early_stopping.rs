@@ -129,7 +129,7 @@ impl Callback for EarlyStopping {
     }
 
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        let value = training.record().and_then(|record| record.metrics.get(&self.monitor)).copied();
+        let value = training.monitored(&self.monitor);
         // An epoch that diverged before its end has no validation.
         let (Some(value), Some(rule)) = (value, self.rule.as_mut()) else { return Ok(()) };
         let verdict = rule.observe(training.epoch(), value);

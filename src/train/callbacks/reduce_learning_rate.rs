@@ -121,7 +121,7 @@ impl Callback for ReduceLearningRateOnPlateau {
     }
 
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
-        let value = training.record().and_then(|record| record.metrics.get(&self.monitor)).copied();
+        let value = training.monitored(&self.monitor);
         let Some(value) = value else { return Ok(()) };
         let before = training.learning_rate();
         let after = self.observe(value, before);

@@ -170,7 +170,7 @@ impl Callback for TheanoPatience {
     fn epoch_end(&mut self, training: &mut Training) -> Result<()> {
         let done = training.total_steps();
         let due = done.is_multiple_of(self.interval);
-        let loss = training.record().and_then(|record| record.metrics.get(&self.monitor)).copied();
+        let loss = training.monitored(&self.monitor);
         self.after_step(training, done - 1, loss.filter(|_| due))
     }
 

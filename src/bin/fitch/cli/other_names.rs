@@ -102,8 +102,8 @@ const ELSE: &[(&[&str], &str)] = &[
     (&["max-steps", "max-time", "steps-per-epoch"], "--epochs N or --time-limit 10m limits a training"),
     (&["shuffle", "no-shuffle"], "the training images are shuffled anew for each epoch"),
     (
-        &["loss", "metrics"],
-        "the loss is cross-entropy, and accuracy is always computed; --monitor chooses which of them decides",
+        &["loss"],
+        "the loss is cross-entropy; --metrics records more than it and accuracy, and --monitor chooses what decides",
     ),
     (
         &["test-data", "test", "val"],

@@ -163,6 +163,13 @@ pub struct TrainOptions {
     #[arg(long, value_name = "TYPE", help_heading = "Training")]
     pub precision: Option<Precision>,
 
+    /// More metrics to record for each epoch: f1, precision, recall, balanced_accuracy, auc, mcc, kappa, brier and
+    /// top3 or any other top K, with commas between them; means over the classes, as scikit-learn computes them
+    /// [default: none, accuracy and loss are always there]
+    #[arg(long, value_name = "NAMES", help_heading = "Training")]
+    #[serde(deserialize_with = "text_or_list")]
+    pub metrics: Option<String>,
+
     /// Seed of the split, the initial weights, the order of images and dropout [default: 0]
     #[arg(long, value_name = "N", help_heading = "Training", allow_negative_numbers = true)]
     pub seed: Option<i64>,
@@ -171,7 +178,8 @@ pub struct TrainOptions {
     #[arg(long, value_name = "DURATION", help_heading = "Training")]
     pub time_limit: Option<String>,
 
-    /// The metric to watch: val_loss, val_accuracy, loss or accuracy [default: val_loss]
+    /// The metric to watch: val_loss, val_accuracy, loss, accuracy, or one of --metrics, such as val_f1
+    /// [default: val_loss]
     #[arg(long, value_name = "METRIC", help_heading = "Early stopping")]
     pub monitor: Option<String>,
 
@@ -417,6 +425,7 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("class_weights"),
     model("augment"),
     model("precision"),
+    model("metrics"),
     model("seed"),
     machine("time_limit"),
     model("monitor"),
@@ -507,7 +516,7 @@ impl TrainOptions {
     }
 }
 
-/// Layers in a file are one text or, as in a file for `--model`, a list.
+/// Layers and metrics in a file are one text or, as in a file for `--model`, a list.
 fn text_or_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "a string or a list of strings")]
@@ -515,7 +524,7 @@ fn text_or_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Str
         Text(String),
         List(Vec<String>),
     }
-    Ok(Option::deserialize(deserializer)?.map(|layers| match layers {
+    Ok(Option::deserialize(deserializer)?.map(|given| match given {
         TextOrList::Text(text) => text,
         TextOrList::List(list) => list.join(", "),
     }))

@@ -17,12 +17,12 @@ use anyhow::{Context, Result, ensure};
 use fitch::data::{Dataset, ImageFit, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::files::write_whole;
-use fitch::metrics::{Calibration, ClassScores, ConfusionMatrix};
+use fitch::metrics::{Calibration, ClassMetric, ClassScores, ConfusionMatrix};
 use fitch::report::reliability_diagram;
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 use fitch::train::{Evaluation, evaluate};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
@@ -77,14 +77,32 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let ece = calibration.expected_error();
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
+    let metrics = metrics_of(subject.run_of_it(), classes.len());
+    let metrics: Vec<(ClassMetric, f64)> =
+        metrics.into_iter().map(|metric| (metric, evaluation.classification.value(metric))).collect();
     terminal.result(&match options.format {
         EvaluateFormat::Table => {
-            as_table(&dataset, &evaluation, ece, &matrix, options.matrix, terminal.result_columns())
+            let columns = terminal.result_columns();
+            as_table(&dataset, &evaluation, ece, &metrics, &matrix, options.matrix, columns)
         }
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
-        EvaluateFormat::Json => as_json(&dataset, &evaluation, ece, &matrix),
+        EvaluateFormat::Json => as_json(&dataset, &evaluation, ece, &metrics, &matrix),
     })?;
     Ok(Exit::Success)
+}
+
+/// The metrics beside loss and accuracy: those that say something of so many classes, and those that the run
+/// recorded.
+fn metrics_of(run: Option<&RecordedRun>, classes: usize) -> Vec<ClassMetric> {
+    let mut metrics = ClassMetric::all(classes);
+    metrics.retain(|metric| ![ClassMetric::Loss, ClassMetric::Accuracy].contains(metric));
+    let recorded = run.and_then(|run| config::check(&run.options).ok()).map(|run| run.metrics);
+    for metric in recorded.unwrap_or_default() {
+        if metric.check(classes).is_ok() && !metrics.contains(&metric) {
+            metrics.push(metric);
+        }
+    }
+    metrics
 }
 
 /// What is evaluated, not loaded yet.
@@ -300,18 +318,19 @@ fn as_table(
     dataset: &Dataset,
     evaluation: &Evaluation,
     ece: f64,
+    metrics: &[(ClassMetric, f64)],
     matrix: &ConfusionMatrix,
     is_asked_for: bool,
     columns: Option<usize>,
 ) -> String {
     const MAX_CLASSES: usize = 30;
+    let share = |value: f64| if value.is_nan() { "-".to_string() } else { format!("{value:.4}") };
     let classes = &dataset.classes;
     let averages = [
         ("macro average".to_string(), matrix.macro_average()),
         ("weighted average".to_string(), matrix.weighted_average()),
     ];
     let rows = classes.iter().cloned().zip(matrix.scores()).chain(averages).map(|(name, scores)| {
-        let share = |value: f64| if value.is_nan() { "-".to_string() } else { format!("{value:.4}") };
         let numbers =
             [scores.samples.to_string(), share(scores.precision), share(scores.recall), share(scores.f1)];
         std::iter::once(name).chain(numbers).collect()
@@ -322,6 +341,8 @@ fn as_table(
     // The averages stand below the classes, not among them.
     let of_classes = scores.split_inclusive('\n').take(1 + classes.len()).map(str::len).sum();
     let (of_classes, averages) = scores.split_at(of_classes);
+    let metrics = metrics.iter().map(|(metric, value)| vec![metric.to_string(), share(*value)]);
+    let metrics = table(["metric", "value"], metrics.collect()).fit(columns);
     let counts = || {
         classes.iter().zip(&matrix.counts).map(|(class, counts)| {
             // Most counts are zero: printed as dots they let the mistakes stand out.
@@ -330,7 +351,7 @@ fn as_table(
         })
     };
     format!(
-        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\nexpected calibration error {ece:.6}\n\n{of_classes}\n{averages}\n{}",
+        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\nexpected calibration error {ece:.6}\n\n{of_classes}\n{averages}\n{metrics}\n{}",
         dataset.name,
         with_separators(dataset.test.len() as i64),
         evaluation.loss,
@@ -372,22 +393,32 @@ fn as_csv(classes: &[String], matrix: &ConfusionMatrix) -> Result<String> {
     String::from_utf8(writer.into_inner()?).context("a class name is not UTF-8")
 }
 
-fn as_json(dataset: &Dataset, evaluation: &Evaluation, ece: f64, matrix: &ConfusionMatrix) -> String {
+fn as_json(
+    dataset: &Dataset,
+    evaluation: &Evaluation,
+    ece: f64,
+    metrics: &[(ClassMetric, f64)],
+    matrix: &ConfusionMatrix,
+) -> String {
     let classes = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         // NaN, where there is nothing to divide by, becomes null.
         json!({ "class": class, "images": scores.samples, "precision": scores.precision,
                 "recall": scores.recall, "f1": scores.f1 })
     });
     let average = |scores: ClassScores| json!({ "precision": scores.precision, "recall": scores.recall, "f1": scores.f1 });
-    json_text(&json!({
+    let mut whole = json!({
         "dataset": dataset.name,
         "images": dataset.test.len(),
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
         "ece": ece,
-        "macro_average": average(matrix.macro_average()),
-        "weighted_average": average(matrix.weighted_average()),
-        "classes": classes.collect::<Vec<Value>>(),
-        "confusion": matrix.counts,
-    }))
+    });
+    for (metric, value) in metrics {
+        whole[metric.to_string()] = json!(value);
+    }
+    whole["macro_average"] = average(matrix.macro_average());
+    whole["weighted_average"] = average(matrix.weighted_average());
+    whole["classes"] = classes.collect();
+    whole["confusion"] = json!(matrix.counts);
+    json_text(&whole)
 }

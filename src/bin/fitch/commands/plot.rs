@@ -1,6 +1,6 @@
 //! `fitch plot`: the curves of runs and of other programs' logs.
 
-use super::plots::{DrawingFormat, draw_curves, with_marks};
+use super::plots::{DrawingFormat, draw_curves, drawn_metrics, with_marks};
 use crate::cli::PlotOptions;
 use crate::config;
 use crate::exit::Exit;
@@ -47,7 +47,9 @@ pub fn run(options: &PlotOptions, terminal: &Terminal) -> Result<Exit> {
         }
         (_, _, [folder]) if folder.is_dir() && options.metrics.is_empty() => {
             draw_curves(&RunFolder::open(folder)?, &runs[0], how)?;
-            let written = "loss.svg, loss.png, accuracy.svg, accuracy.png";
+            let files =
+                drawn_metrics(&runs[0]).into_iter().map(|metric| format!("{metric}.svg, {metric}.png"));
+            let written = files.collect::<Vec<_>>().join(", ");
             terminal.result(&format!("written to {}: {written}\n", folder.display()))?;
         }
         _ => {

@@ -8,7 +8,7 @@ use crate::terminal::Terminal;
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
 use fitch::files::write_whole;
-use fitch::metrics::ConfusionMatrix;
+use fitch::metrics::{ClassMetric, ConfusionMatrix};
 use fitch::model::Network;
 use fitch::report::Drawing;
 use fitch::report::{
@@ -19,6 +19,7 @@ use fitch::train::{Callback, Evaluation, History, StopReason, Training};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 /// Curves are redrawn no sooner than this,
@@ -76,11 +77,9 @@ impl Subject<'_> {
     pub fn draw(&self, is_wanted: &dyn Fn(&str) -> bool, terminal: &Terminal) -> Vec<String> {
         let Subject { folder, record, history, network, test } = *self;
         let mut pages = Pages { folder, is_wanted, written: Vec::new(), failures: Vec::new() };
-        for metric in ["loss", "accuracy"] {
-            pages.draw(metric, || {
-                let curves = with_marks(HistoryCurves::from(history), folder, record);
-                Ok(chart(&[curves], &[metric.to_string()], ChartOptions::default()))
-            });
+        let curves = with_marks(HistoryCurves::from(history), folder, record);
+        for metric in drawn_metrics(&curves) {
+            pages.draw(&metric, || Ok(chart(from_ref(&curves), from_ref(&metric), ChartOptions::default())));
         }
         pages.draw("model", || Ok(report::diagram(network, DiagramOptions::default())));
         if let Some((dataset, test)) = test {
@@ -207,11 +206,21 @@ impl DrawingFormat {
     }
 }
 
-/// Draws the curves of a run: loss in one file, accuracy in another.
+/// The metrics that have a file each: loss, accuracy, and what else was recorded.
+pub fn drawn_metrics(curves: &HistoryCurves) -> Vec<String> {
+    const ALWAYS: [&str; 2] = ["loss", "accuracy"];
+    let others = report::metric_names(from_ref(curves)).into_iter();
+    // Not any column of a file that was changed: they are names of files.
+    let others =
+        others.filter(|name| !ALWAYS.contains(&name.as_str()) && name.parse::<ClassMetric>().is_ok());
+    ALWAYS.map(str::to_string).into_iter().chain(others).collect()
+}
+
+/// Draws the curves of a run, each metric in a file of its own.
 pub fn draw_curves(folder: &RunFolder, curves: &HistoryCurves, how: ChartOptions) -> Result<()> {
-    for metric in ["loss", "accuracy"] {
-        let drawing = chart(std::slice::from_ref(curves), &[metric.to_string()], how);
-        write_drawing(folder, metric, &drawing)?;
+    for metric in drawn_metrics(curves) {
+        let drawing = chart(from_ref(curves), from_ref(&metric), how);
+        write_drawing(folder, &metric, &drawing)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod checker;
 mod checkpoints;
 mod data;
 mod machine;
+mod metrics;
 mod model;
 mod normalization;
 mod optimization;
@@ -18,6 +19,7 @@ mod stopping;
 
 pub use data::{check_data, one_dataset, with_reading};
 pub use machine::{Machine, check_machine};
+pub use metrics::direction_of;
 pub use model::{Architecture, is_network_file, layers_of, parse_layers};
 pub use normalization::Normalize;
 pub use optimization::{ClassWeights, Optimization};
@@ -26,7 +28,7 @@ pub use output::csv_form;
 pub use repeat::{options_to_repeat, resolve_repeated};
 pub use resolve::{given_out, had_reference_adam, options_of_record, resolve, resolve_resumed};
 pub use settings::{change_since, common, settings};
-pub use stopping::{Stopping, direction_of};
+pub use stopping::Stopping;
 
 use crate::cli::TrainOptions;
 use crate::precision::Precision;
@@ -35,7 +37,7 @@ use anyhow::Result;
 use checker::{Checker, given_or_none};
 use fitch::data::split::{Fold, SplitMethod};
 use fitch::data::{Augmentation, LoadOptions, Source};
-use fitch::metrics::Better;
+use fitch::metrics::{Better, ClassMetric};
 use fitch::train::Every;
 use fitch::train::callbacks::{CsvForm, ReduceLearningRateOnPlateau};
 use std::path::PathBuf;
@@ -64,6 +66,8 @@ pub struct Configuration {
     pub accumulate: usize,
     pub seed: u64,
     pub time_limit: Option<Duration>,
+    /// What is recorded beside loss and accuracy.
+    pub metrics: Vec<ClassMetric>,
     pub monitor: String,
     /// What is better in the monitored metric, if the user said so.
     pub mode: Option<Better>,
@@ -130,7 +134,8 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
     let processes = machine::check_processes(options.processes, checker);
     let shards = options.shards.map(|shards| checker.count("shards", Some(shards), 1));
     let peer_timeout = checker.duration("peer-timeout", options.peer_timeout.as_deref());
-    let monitor = stopping::check_monitor(options, checker);
+    let metrics = metrics::check(options, checker);
+    let monitor = metrics::check_monitor(options, checker);
     let stopping = stopping::check(options, checker);
     let plateau = schedule::check_plateau(options, checker);
     let csv_form = output::check_csv_form(options, checker);
@@ -153,6 +158,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         accumulate: accumulate?,
         seed: seed? as u64,
         time_limit,
+        metrics: metrics?,
         monitor: monitor?,
         mode: stopping::better(options.mode?),
         stopping: stopping?,

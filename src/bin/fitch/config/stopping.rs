@@ -1,13 +1,9 @@
-//! Which metric is watched, and when training ends before its last epoch.
+//! When training ends before its last epoch.
 
 use super::Checker;
 use crate::cli::{ModeOption, StoppingOption, TrainOptions};
-use crate::suggestion::did_you_mean;
 use fitch::metrics::Better;
 use fitch::train::callbacks::EarlyStoppingSettings;
-
-/// The metrics that the program computes.
-const METRICS: [&str; 4] = ["accuracy", "loss", "val_accuracy", "val_loss"];
 
 /// When training ends before its last epoch.
 #[derive(Debug)]
@@ -29,11 +25,6 @@ impl Stopping {
     }
 }
 
-/// What is better in one of the program's metrics.
-pub fn direction_of(metric: &str) -> Better {
-    if metric.ends_with("accuracy") { Better::Higher } else { Better::Lower }
-}
-
 /// What `--mode` says is better; none if that depends on the metric.
 pub fn better(mode: ModeOption) -> Option<Better> {
     match mode {
@@ -41,19 +32,6 @@ pub fn better(mode: ModeOption) -> Option<Better> {
         ModeOption::Min => Some(Better::Lower),
         ModeOption::Max => Some(Better::Higher),
     }
-}
-
-pub fn check_monitor(options: &TrainOptions, checker: &mut Checker) -> Option<String> {
-    let monitor = options.monitor.as_deref()?;
-    if !METRICS.contains(&monitor) {
-        let rule = format!("must be one of {}{}", METRICS.join(", "), did_you_mean(monitor, METRICS));
-        return checker.fault("monitor", monitor, &rule);
-    }
-    if monitor.starts_with("val_") && options.validation_split == Some(0.0) {
-        let rule = "needs validation images, but --validation-split is 0";
-        return checker.fault("monitor", monitor, rule);
-    }
-    Some(monitor.to_string())
 }
 
 pub fn check(options: &TrainOptions, checker: &mut Checker) -> Option<Stopping> {

@@ -3,6 +3,7 @@ use crate::cli::{Cli, Command};
 use crate::failure::UsageError;
 use clap::Parser;
 use fitch::device::DeviceChoice;
+use fitch::metrics::ClassMetric;
 use fitch::model::presets::PRESETS;
 use fitch::train::callbacks::EarlyStoppingSettings;
 
@@ -80,7 +81,13 @@ fn every_bad_value_is_reported_with_its_flag_and_its_rule() {
         (["--seed", "-1"], "--seed -1: must be a whole number of at least 0"),
         (["--time-limit", "10"], "--time-limit 10: must be a time above 0 with its unit"),
         (["--time-limit", "0s"], "--time-limit 0s: must be"),
-        (["--monitor", "auc"], "--monitor auc: must be one of accuracy, loss, val_accuracy, val_loss"),
+        (["--monitor", "error"], "--monitor error: must be one of accuracy, loss, val_accuracy, val_loss"),
+        (["--monitor", "auc"], "--monitor auc: is measured of the validation images only, as val_auc"),
+        (["--metrics", "f1,acu"], "--metrics: 'acu' is none of loss, accuracy"),
+        (["--metrics", "f1, top3,f1"], "--metrics: f1 is named twice"),
+        (["--metrics", "val_f1"], "--metrics: f1 measures the validation images, too, as val_f1"),
+        (["--metrics", "f1,,auc"], "--metrics: '' is none of"),
+        (["--metrics", "top0"], "--metrics: 'top0' is none of"),
         (["--patience", "-1"], "--patience -1: must be a whole number of at least 0"),
         (["--min-delta", "-0.5"], "--min-delta -0.5: must be a finite number of at least 0"),
         (["--baseline", "nan"], "--baseline NaN: must be a finite number"),
@@ -118,6 +125,8 @@ fn options_that_contradict_each_other_are_refused() {
         watch_nothing[0].contains("needs validation images, but --validation-split is 0"),
         "{watch_nothing:?}"
     );
+    let auc = faults(&["--validation-split", "0", "--metrics", "f1,auc"]);
+    assert!(auc[0].contains("auc needs validation images"), "{auc:?}");
     let theano = faults(&["--stopping", "theano", "--monitor", "val_accuracy"]);
     assert!(theano[0].contains("watches val_loss only"), "{theano:?}");
     assert!(faults(&["--stopping", "theano", "--patience", "0"])[0].contains("at least 1"));
@@ -143,6 +152,17 @@ fn the_direction_follows_from_the_metric_unless_given() {
     assert_eq!(direction(&["--monitor", "val_accuracy"]), Better::Higher);
     assert_eq!(direction(&["--monitor", "loss"]), Better::Lower);
     assert_eq!(direction(&["--monitor", "loss", "--mode", "max"]), Better::Higher);
+    assert_eq!(direction(&["--monitor", "val_f1"]), Better::Higher);
+    assert_eq!(direction(&["--monitor", "val_brier"]), Better::Lower);
+}
+
+#[test]
+fn a_metric_that_is_watched_is_measured_and_what_is_always_there_is_not_measured_twice() {
+    let metrics = |line: &[&str]| configured(line).unwrap().metrics;
+    assert_eq!(metrics(&[]), []);
+    let named = metrics(&["--metrics", "accuracy, balanced-accuracy,top4", "--monitor", "val_auc"]);
+    assert_eq!(named, [ClassMetric::BalancedAccuracy, ClassMetric::Top(4), ClassMetric::Auc]);
+    assert_eq!(metrics(&["--metrics", "f1", "--monitor", "f1"]), [ClassMetric::F1]);
 }
 
 #[test]
@@ -219,6 +239,8 @@ fn near_misses_are_corrected() {
         (["--dataset", "minst"], "; did you mean mnist?"),
         (["--dataset", "digit"], "; did you mean digits?"),
         (["--monitor", "val_acc"], "; did you mean val_accuracy?"),
+        (["--monitor", "val_f"], "; did you mean val_f1?"),
+        (["--metrics", "balanced"], "; did you mean balanced_accuracy?"),
     ] {
         let faults = faults(&line);
         assert!(faults.len() == 1 && faults[0].ends_with(expected), "{line:?}: {faults:?}");

@@ -2,9 +2,12 @@
 
 use crate::commands::checkpoints::resume_command;
 use crate::failure::{Hint, UsageError};
-use anyhow::Result;
+use crate::terminal::Terminal;
+use anyhow::{Result, bail};
+use fitch::data::Samples;
 use fitch::device::DeviceChoice;
 use fitch::distributed::{Meeting, Place};
+use fitch::metrics::ClassMetric;
 use fitch::run::RunFolder;
 use std::path::Path;
 
@@ -58,6 +61,51 @@ pub fn check_free(out: &Path) -> Result<()> {
         }
         Err(_) => fault,
     })
+}
+
+/// Refuses metrics that are undefined for these data, and says what they leave out.
+pub fn check_metrics(
+    metrics: &[ClassMetric],
+    classes: &[String],
+    validation: Option<&Samples>,
+    terminal: &Terminal,
+) -> Result<()> {
+    for metric in metrics {
+        metric.check(classes.len()).map_err(|fault| UsageError(vec![format!("--metrics {fault}")]))?;
+    }
+    if !metrics.contains(&ClassMetric::Auc) {
+        return Ok(());
+    }
+    let Some(validation) = validation else {
+        bail!("--metrics auc: needs validation images, and there are none")
+    };
+    let mut counts = vec![0usize; classes.len()];
+    validation.labels()?.into_iter().for_each(|label| counts[label as usize] += 1);
+    let missing: Vec<&str> = classes
+        .iter()
+        .zip(&counts)
+        .filter(|(_, count)| **count == 0)
+        .map(|(class, _)| class.as_str())
+        .collect();
+    if missing.len() + 1 >= classes.len() {
+        bail!("--metrics auc: all validation images are of one class, which cannot be told from any other");
+    }
+    if !missing.is_empty() {
+        terminal.warn(&format!(
+            "val_auc leaves out classes without validation images: {}",
+            shortened_list(&missing)
+        ));
+    }
+    Ok(())
+}
+
+/// The first names of a list, and how many more there are.
+fn shortened_list(names: &[&str]) -> String {
+    const NAMED: usize = 6;
+    match names.len() {
+        count if count > NAMED => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
+        _ => names.join(", "),
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use explanation::explain;
 use fitch::data::BatchSource;
 use fitch::device::{self, DeviceChoice};
 use fitch::distributed::Place;
-use fitch::metrics::Loss;
+use fitch::metrics::{Loss, Metric};
 use fitch::optim::Optimizer;
 use fitch::run::RunFolder;
 use fitch::train::callbacks::{HistoryFile, StopOnRequest, TensorBoard, TerminateOnNan, TimeLimit};
@@ -244,6 +244,9 @@ fn train(
         .callback(&mut tensorboard)
         .callback(&mut live_plots)
         .callback(progress);
+    for metric in Metric::of_classes(&configuration.metrics, dataset.classes.len())? {
+        fit = fit.metric(metric);
+    }
     if let Some(decay) = configuration.optimization.ema {
         fit = fit.ema(decay);
     }

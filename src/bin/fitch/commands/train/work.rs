@@ -1,5 +1,6 @@
 //! What a training works on: device, processes, data and network, as the options ask for them.
 
+use super::checks::check_metrics;
 use super::groups::Grouping;
 use super::splits::Splits;
 use super::{initial_network, optimizer, processes};
@@ -122,6 +123,7 @@ pub fn prepare(
     }
     splits.grouping.iter().flat_map(Grouping::lines).for_each(|line| terminal.say(&line));
     splits.notes.iter().for_each(|note| terminal.warn(note));
+    check_metrics(&configuration.metrics, &dataset.classes, splits.validation.as_ref(), terminal)?;
     ignored_options(&source, reading, &dataset).iter().for_each(|fault| terminal.warn(fault));
     let weights = &configuration.optimization.class_weights;
     let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
