@@ -14,6 +14,7 @@ mod columns;
 mod comments;
 mod content;
 mod conversion;
+mod copies;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
@@ -29,6 +30,7 @@ mod foreign_kind;
 mod formats;
 mod gzip;
 pub mod idx_file;
+mod image_digests;
 #[cfg(feature = "images")]
 mod image_file;
 mod image_fit;
@@ -47,6 +49,7 @@ mod load_options;
 mod memory_limit;
 mod mixed_batch;
 mod number;
+mod numbered_images;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod passed_over;
 #[cfg(feature = "images")]
@@ -70,10 +73,12 @@ mod webp_file;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource, Part};
+pub use copies::{Copies, CopyCount, CopyExample, ImagePlace};
 pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
+pub use image_digests::ImageDigests;
 pub use image_fit::ImageFit;
 pub use images::{ImageOrigin, Images};
 pub use inspection::Inspection;

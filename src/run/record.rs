@@ -1,7 +1,7 @@
 //! `run.json`: the record of a run.
 
 use super::{RunFolder, WeightsRecord};
-use crate::data::TableForm;
+use crate::data::{Copies, TableForm};
 use crate::files::write_whole;
 use crate::model::Normalization;
 use anyhow::{Context, Result};
@@ -97,6 +97,12 @@ pub struct DatasetRecord {
     /// How the rows of the training table became images, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableForm>,
+    /// The images that are identical to others, as they were found before any was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Copies>,
+    /// How many training images were left out because they are copies, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies_dropped: Option<usize>,
 }
 
 impl RunRecord {

@@ -1,5 +1,6 @@
 //! `fitch data`: lists the known sets, fetches them, and describes a set.
 
+use super::copies::{self, SplitSizes};
 use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
 use super::table::table;
@@ -114,12 +115,18 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection, columns: Option
         let split = if *split == "train" { "training" } else { split };
         format!("{} {split} images", count(*total))
     });
-    let repeated = found.also_in_train.iter().map(|(split, repeated)| {
-        format!("; {} {split} images are among the training images", count(*repeated))
-    });
+    let total = |split: &str| {
+        found.counts.iter().zip(&totals).find(|((name, _), _)| *name == split).map_or(0, |(_, total)| *total)
+    };
+    let sizes_of_splits =
+        SplitSizes { train: total("train"), validation: total("validation"), test: total("test") };
+    let mut copies = copies::lines(dataset, &found.copies, &sizes_of_splits);
+    if copies.is_empty() {
+        copies.push("no two images are identical".to_string());
+    }
     format!(
         "{}: {format}\n{}\n{} {kind} of type {}, from {} to {}; {} becomes 1\n\
-         {} training images are repetitions{}\n\n{}",
+         {}\n\n{}",
         dataset.name,
         sizes.collect::<Vec<_>>().join(", "),
         shape.join(" x "),
@@ -127,8 +134,7 @@ fn describe(dataset: &Dataset, format: &str, found: &Inspection, columns: Option
         found.range.0,
         found.range.1,
         dataset.maximum,
-        count(found.repeated),
-        repeated.collect::<String>(),
+        copies.join("\n"),
         table(head, rows.collect()).fit(columns)
     )
 }

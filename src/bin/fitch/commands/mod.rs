@@ -5,6 +5,7 @@ mod built_model;
 mod checkpoints;
 mod children;
 mod completions;
+mod copies;
 mod data;
 mod data_guard;
 mod data_sheet;

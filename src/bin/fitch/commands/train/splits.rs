@@ -1,8 +1,9 @@
 //! The images of a training in their roles.
 
+use crate::commands::copies::SplitSizes;
 use crate::config::Configuration;
-use anyhow::Result;
-use fitch::data::{Dataset, Format, Samples, Source, SplitMethod, split};
+use anyhow::{Result, bail, ensure};
+use fitch::data::{Copies, Dataset, Format, ImageDigests, Samples, Source, SplitMethod, split};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 
@@ -19,12 +20,22 @@ pub struct Splits {
     format: Option<Format>,
     /// What users should know about how they were split.
     pub note: Option<String>,
+    /// The images that are identical to others, if they were looked for.
+    pub copies: Option<Copies>,
+    /// How many training images were left out because they are copies, if that was asked for.
+    pub copies_dropped: Option<usize>,
     /// Whether the data came with validation images.
     has_own_validation: bool,
 }
 
 impl Splits {
-    pub fn split(dataset: &Dataset, source: &Source, configuration: &Configuration) -> Result<Splits> {
+    /// Copies are looked for if the digests of the images are given.
+    pub fn split(
+        dataset: &Dataset,
+        source: &Source,
+        configuration: &Configuration,
+        digests: Option<ImageDigests>,
+    ) -> Result<Splits> {
         let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
         // A share of 0 means no validation, unless validation images were named.
         let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
@@ -42,8 +53,15 @@ impl Splits {
             [] => own_validation,
             held_out => Some(dataset.train_samples()?.choose(held_out)?),
         };
+        let digests = digests.map(|digests| if has_none { digests.without_validation() } else { digests });
+        let copies = digests.map(|digests| dataset.copies(&digests, Some(&rows))).transpose()?;
+        let dropping = copies.as_ref().filter(|_| configuration.drops_duplicates);
+        let copies_dropped = dropping.map(|copies| copies.drop_from(&mut rows.train));
         let mut class_counts = vec![0; dataset.classes.len()];
         rows.train.iter().for_each(|&row| class_counts[dataset.train.labels()[row as usize] as usize] += 1);
+        if let Some(dropped) = copies_dropped {
+            check_what_is_left(dataset, &class_counts, dropped)?;
+        }
         Ok(Splits {
             train: dataset.train_samples()?.choose(&rows.train)?,
             validation,
@@ -51,9 +69,20 @@ impl Splits {
             class_counts,
             range: dataset.value_range()?,
             note: note.map(|note| format!("{note} (--split stratified takes some of each)")),
+            copies,
+            copies_dropped,
             has_own_validation,
             format: if let Source::Path { format, .. } = source { *format } else { None },
         })
+    }
+
+    /// The numbers of images, before copies were left out.
+    pub fn sizes(&self) -> SplitSizes {
+        SplitSizes {
+            train: self.train.len() + self.copies_dropped.unwrap_or_default(),
+            validation: self.validation_size(),
+            test: self.test.len(),
+        }
     }
 
     fn validation_size(&self) -> usize {
@@ -71,7 +100,7 @@ impl Splits {
         format!("{name}: {} train, {validation}, {} test", count(self.train.len()), count(self.test.len()))
     }
 
-    pub fn record(&self, dataset: &Dataset) -> Result<DatasetRecord> {
+    pub fn record(&self, dataset: &Dataset, fingerprint: &str) -> Result<DatasetRecord> {
         Ok(DatasetRecord {
             name: dataset.name.clone(),
             train: self.train.len(),
@@ -86,8 +115,24 @@ impl Splits {
             value_type: Some(format!("{:?}", dataset.train.kind())),
             range: Some(self.range),
             border: dataset.border()?,
-            fingerprint: dataset.fingerprint()?,
+            fingerprint: fingerprint.to_string(),
             table: dataset.table.clone(),
+            copies: self.copies.clone(),
+            copies_dropped: self.copies_dropped,
         })
+    }
+}
+
+/// Every class keeps an image to train on.
+fn check_what_is_left(dataset: &Dataset, class_counts: &[usize], dropped: usize) -> Result<()> {
+    let dropped = with_separators(dropped as i64);
+    ensure!(
+        class_counts.iter().any(|&count| count > 0),
+        "--drop-duplicates leaves no image to train on: all {dropped} are also validation or test images, or \
+         repeat one another under different labels"
+    );
+    match dataset.classes.iter().zip(class_counts).find(|(_, count)| **count == 0) {
+        Some((class, _)) => bail!("--drop-duplicates leaves no image of class {class} to train on"),
+        None => Ok(()),
     }
 }
