@@ -1,10 +1,11 @@
 //! Identical images: within the training images, and across the splits, where they make results look better than they
 //! are.
 
+use super::Dataset;
 use super::image_digests::ImageDigests;
+use super::image_place::ImagePlace;
 use super::numbered_images::NumberedImages;
 use super::split::SplitRows;
-use super::{Dataset, Images};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -49,30 +50,6 @@ pub struct CopyExample {
     pub copy: ImagePlace,
     /// The one that it is a copy of.
     pub original: ImagePlace,
-}
-
-/// Where an image stands in a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImagePlace {
-    /// Its split, as [`Dataset::splits`] names it. That of a validation image that was held out is `train`.
-    pub split: &'static str,
-    /// Its index in the split.
-    pub index: usize,
-}
-
-impl ImagePlace {
-    /// The images of its split; the training images if the data set has no such split.
-    pub fn images(self, dataset: &Dataset) -> &Images {
-        dataset.splits().find(|(name, _)| *name == self.split).map_or(&dataset.train, |(_, images)| images)
-    }
-
-    /// Its class index.
-    ///
-    /// # Panics
-    /// The data set is another one, without such an image.
-    pub fn label(self, dataset: &Dataset) -> i64 {
-        self.images(dataset).labels()[self.index]
-    }
 }
 
 /// What an image is used for.
@@ -167,23 +144,22 @@ impl CopyCount {
 
     /// Counts an image; `same` is identical to it and has its label, `any` is identical to it.
     fn count(&mut self, images: &NumberedImages, copy: u32, same: Option<u32>, any: u32) {
-        let place = |number: u32| {
-            let (split, index) = images.place(number);
-            ImagePlace { split: split.name, index }
-        };
         let (count, example) = match same {
             Some(_) => (&mut self.same_label, &mut self.same_example),
             None => (&mut self.different_label, &mut self.different_example),
         };
         *count += 1;
-        example.get_or_insert(CopyExample { copy: place(copy), original: place(same.unwrap_or(any)) });
+        example.get_or_insert(CopyExample {
+            copy: images.image_place(copy),
+            original: images.image_place(same.unwrap_or(any)),
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::TestOrigin;
+    use crate::data::{Images, TestOrigin};
     use tch::Tensor;
 
     /// Pictures of two equal pixels, given as value and label.

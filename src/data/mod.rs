@@ -34,6 +34,7 @@ mod image_digests;
 #[cfg(feature = "images")]
 mod image_file;
 mod image_fit;
+mod image_place;
 #[cfg(feature = "images")]
 mod image_walk;
 mod images;
@@ -48,10 +49,12 @@ mod load_options;
 #[cfg(feature = "images")]
 mod memory_limit;
 mod mixed_batch;
+mod near_copies;
 mod number;
 mod numbered_images;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod passed_over;
+mod perceptual_hash;
 #[cfg(feature = "images")]
 mod prepared_image;
 mod progress;
@@ -73,17 +76,19 @@ mod webp_file;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource, Part};
-pub use copies::{Copies, CopyCount, CopyExample, ImagePlace};
+pub use copies::{Copies, CopyCount, CopyExample};
 pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
 pub use formats::{Format, IDX_FILES, UnknownFormat};
 pub use image_digests::ImageDigests;
 pub use image_fit::ImageFit;
+pub use image_place::ImagePlace;
 pub use images::{ImageOrigin, Images};
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
 pub use mixed_batch::MixedBatch;
+pub use near_copies::{NearCopies, NearPair};
 #[cfg(feature = "images")]
 pub use prepared_image::Inversion;
 pub use progress::Progress;

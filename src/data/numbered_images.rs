@@ -1,6 +1,7 @@
 //! The images of all splits under one numbering, and which of them are identical.
 
 use super::image_digests::ImageDigests;
+use super::image_place::ImagePlace;
 use super::{Dataset, Images, TestOrigin};
 use crate::kernels::tensor_slice::as_slice;
 use anyhow::{Context, Result, ensure};
@@ -62,6 +63,33 @@ impl<'a> NumberedImages<'a> {
         let later = self.splits.iter().rposition(|split| number >= split.first).unwrap_or_default();
         let split = &self.splits[later];
         (split, (number - split.first) as usize)
+    }
+
+    /// As others know it.
+    pub fn image_place(&self, number: u32) -> ImagePlace {
+        let (split, index) = self.place(number);
+        ImagePlace { split: split.name, index }
+    }
+
+    /// The pixels of some images, in that order.
+    pub fn pixels(&self, numbers: &[u32]) -> Result<Tensor> {
+        let (mut of_splits, mut order) = (Vec::new(), Vec::new());
+        for split in &self.splits {
+            let range = split.first..split.first + split.images.len() as u32;
+            let of_split = || numbers.iter().enumerate().filter(|(_, number)| range.contains(*number));
+            let indices: Vec<i64> = of_split().map(|(_, number)| i64::from(number - split.first)).collect();
+            if !indices.is_empty() {
+                of_splits.push(split.images.gather(&indices)?);
+                order.extend(of_split().map(|(position, _)| position as i64));
+            }
+        }
+        match of_splits.as_slice() {
+            [one] => Ok(one.shallow_clone()),
+            several => {
+                let back = Tensor::f_from_slice(&order)?.f_argsort(0, false)?;
+                Ok(Tensor::f_cat(several, 0)?.f_index_select(0, &back)?)
+            }
+        }
     }
 
     pub fn label(&self, number: u32) -> i64 {

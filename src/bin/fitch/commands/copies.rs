@@ -1,7 +1,7 @@
 //! Identical images, in sentences.
 
 use crate::terminal::Terminal;
-use fitch::data::{Copies, CopyCount, CopyExample, Dataset, ImageOrigin, ImagePlace};
+use fitch::data::{Copies, CopyCount, CopyExample, Dataset, ImageOrigin, ImagePlace, Images};
 use fitch::text::with_separators;
 
 /// The number of images in each role.
@@ -9,6 +9,15 @@ pub struct SplitSizes {
     pub train: usize,
     pub validation: usize,
     pub test: usize,
+}
+
+impl SplitSizes {
+    /// Of a data set as it is.
+    pub fn of(dataset: &Dataset) -> SplitSizes {
+        let Dataset { train, validation, test, .. } = dataset;
+        let validation = validation.as_ref().map_or(0, Images::len);
+        SplitSizes { train: train.len(), validation, test: test.len() }
+    }
 }
 
 /// What is said before a training: which images are in several roles, and what becomes of them.

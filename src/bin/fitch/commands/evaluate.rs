@@ -4,8 +4,9 @@ use super::built_model::RecordedRun;
 use super::json::json_text;
 use super::mistakes::mistakes_csv;
 use super::start_libtorch;
+use super::suspects::Search;
 use super::table::table;
-use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
+use crate::cli::{EvaluateFormat, EvaluateOptions, SuspectSplit, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::UsageError;
@@ -64,6 +65,19 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         write_whole(to, &mistakes_csv(&dataset, &evaluation)?)?;
         terminal.say(&format!("the wrong predictions are written to {}", to.display()));
     }
+    if let Some(to) = &options.suspects {
+        let run = subject.run_of_it().filter(|_| matches!(subject, Subject::Run(_)));
+        let is_trained_on_them = match run {
+            Some(run) if options.on != SuspectSplit::Test => {
+                dataset.fingerprint()? == run.record.dataset.fingerprint
+            }
+            _ => false,
+        };
+        let (network, device) = (&*model.network, chosen.device);
+        let (dataset, configuration, on) = (&dataset, &configuration, options.on);
+        let search = Search { network, dataset, device, configuration, is_trained_on_them, on };
+        search.write(to, terminal)?;
+    }
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     terminal.result(&match options.format {
@@ -109,8 +123,10 @@ impl Subject {
         }
         let mut recorded = run.options.clone();
         recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
+        // Otherwise they need not be there any more.
+        let takes_validation = given.dataset.is_none() && given.on != SuspectSplit::Test;
         let options = TrainOptions {
-            validation: None,
+            validation: recorded.validation.filter(|_| takes_validation),
             dataset: given.dataset.clone().or(recorded.dataset),
             device: given.device.clone().or(recorded.device),
             threads: given.threads.or(Some(run.record.threads as i64)),

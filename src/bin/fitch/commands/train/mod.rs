@@ -8,7 +8,7 @@ mod optimizer;
 mod processes;
 mod rate_test;
 mod run_in_progress;
-mod splits;
+pub(in crate::commands) mod splits;
 mod stopper;
 mod work;
 

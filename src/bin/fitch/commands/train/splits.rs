@@ -3,6 +3,7 @@
 use crate::commands::copies::SplitSizes;
 use crate::config::Configuration;
 use anyhow::{Result, bail, ensure};
+use fitch::data::split::SplitRows;
 use fitch::data::{Copies, Dataset, Format, ImageDigests, Samples, Source, SplitMethod, split};
 use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
@@ -36,18 +37,12 @@ impl Splits {
         configuration: &Configuration,
         digests: Option<ImageDigests>,
     ) -> Result<Splits> {
-        let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
-        // A share of 0 means no validation, unless validation images were named.
-        let has_none = validation_share == 0.0 && configuration.reading.validation.is_none();
+        let has_none = has_no_validation(configuration);
         let own_validation = if has_none { None } else { dataset.validation_samples()? };
-        // Nothing is held out if the data have validation images.
-        let share = if own_validation.is_some() { 0.0 } else { validation_share };
-        let mut rows = split::split(dataset.train.labels(), share, method, seed)?;
-        if let Some(limit) = limit {
-            rows.train.truncate(limit);
-        }
+        let mut rows = split_rows(dataset, configuration)?;
         let has_own_validation = own_validation.is_some();
-        let note = Some(&rows).filter(|_| method == SplitMethod::Last && share > 0.0);
+        let note = Some(&rows)
+            .filter(|rows| configuration.split == SplitMethod::Last && !rows.validation.is_empty());
         let note = note.and_then(|rows| split::says_sorted(dataset.train.labels(), rows));
         let validation = match rows.validation.as_slice() {
             [] => own_validation,
@@ -121,6 +116,24 @@ impl Splits {
             copies_dropped: self.copies_dropped,
         })
     }
+}
+
+/// A share of 0 means no validation, unless validation images were named.
+fn has_no_validation(configuration: &Configuration) -> bool {
+    configuration.validation_share == 0.0 && configuration.reading.validation.is_none()
+}
+
+/// The rows of the training images that are trained on, before copies are left out, and those that are held out.
+pub fn split_rows(dataset: &Dataset, configuration: &Configuration) -> Result<SplitRows> {
+    let Configuration { validation_share, split: method, seed, limit, .. } = *configuration;
+    // Nothing is held out if the data have validation images.
+    let has_own = dataset.validation.is_some() && !has_no_validation(configuration);
+    let share = if has_own { 0.0 } else { validation_share };
+    let mut rows = split::split(dataset.train.labels(), share, method, seed)?;
+    if let Some(limit) = limit {
+        rows.train.truncate(limit);
+    }
+    Ok(rows)
 }
 
 /// Every class keeps an image to train on.
