@@ -158,3 +158,95 @@ fn similar_ones(sorted: &[(u64, u32)], window: usize, found: &mut Vec<Candidate>
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Images, TestOrigin};
+    use crate::random::{Purpose, shuffle};
+    use tch::Tensor;
+
+    /// A picture of smooth waves, different for each seed.
+    fn picture(seed: u64) -> Vec<f64> {
+        let mut phases: Vec<i64> = (0..100).collect();
+        shuffle(&mut phases, seed, Purpose::Split);
+        let wave = |y: f64, x: f64, part: usize| {
+            let [down, across, phase] = [0, 1, 2].map(|place| phases[4 * part + place] as f64 / 100.0);
+            (0.7 * (down * y + across * x) + 6.3 * phase).sin()
+        };
+        let value = |at: usize| {
+            let (y, x) = ((at / 20) as f64, (at % 20) as f64);
+            0.5 + 0.15 * (0..3).map(|part| wave(y, x, part)).sum::<f64>()
+        };
+        (0..400).map(value).collect()
+    }
+
+    fn images(pictures: &[Vec<f64>]) -> Images {
+        let bytes: Vec<u8> = pictures.iter().flatten().map(|value| (255.0 * value).round() as u8).collect();
+        Images::new(Tensor::from_slice(&bytes).view([-1, 20, 20]), vec![0; pictures.len()]).unwrap()
+    }
+
+    #[test]
+    fn changed_copies_are_found_and_nothing_else() {
+        let mut train: Vec<Vec<f64>> = (0..300).map(picture).collect();
+        // One colour each, and an identical one.
+        train.extend([vec![0.3; 400], vec![0.6; 400], train[5].clone()]);
+        let darker: Vec<f64> = train[17].iter().map(|value| 0.1 + 0.6 * value).collect();
+        let noisy: Vec<f64> =
+            train[42].iter().zip(picture(999)).map(|(value, noise)| value + 0.02 * noise).collect();
+        let moved: Vec<f64> = (0..400).map(|at| train[99][(at + 10) % 400]).collect();
+        let test = [darker, noisy, moved, picture(1_000)];
+        let set = Dataset {
+            name: "a".to_string(),
+            train: images(&train),
+            validation: None,
+            test: images(&test),
+            test_origin: TestOrigin::Own,
+            classes: vec!["x".to_string()],
+            maximum: 255.0,
+            notes: Vec::new(),
+            left_out: Vec::new(),
+            table: None,
+        };
+        let digests = set.fingerprint_and_digests().unwrap().1;
+        let found = set.near_copies(&digests).unwrap();
+        let mut places: Vec<[usize; 2]> =
+            found.pairs.iter().map(|pair| [pair.first, pair.second].map(|place| place.index)).collect();
+        places.sort_unstable();
+        assert_eq!((places, found.is_complete), (vec![[17, 0], [42, 1]], true), "{:?}", found.pairs);
+        assert!(found.pairs.iter().all(|pair| (pair.first.split, pair.second.split) == ("train", "test")));
+        assert!(found.pairs.iter().all(|pair| pair.similarity > 0.99 && pair.similarity < 1.0001));
+    }
+
+    /// Compared with all pairs. What differs in few bits shares a byte.
+    #[test]
+    fn candidates_are_those_that_differ_in_few_bits() {
+        let mut order: Vec<i64> = (0..64).collect();
+        let mut hashed = Vec::new();
+        for number in 0..400u32 {
+            shuffle(&mut order, u64::from(number), Purpose::Split);
+            let mut hash = 0x0f3c_55aa_9669_1248_u64.wrapping_mul(u64::from(number / 4) * 2 + 1);
+            // Of four, each is some bits away from the others.
+            order.iter().take(3 * (number % 4) as usize).for_each(|bit| hash ^= 1 << bit);
+            hashed.push((hash, number));
+        }
+        let (found, is_complete) = candidates(&hashed);
+        let shares_a_byte = |a: u64, b: u64| (a ^ b).to_le_bytes().contains(&0);
+        let mut expected = Vec::new();
+        for (index, &(hash, number)) in hashed.iter().enumerate() {
+            for &(other_hash, other) in &hashed[index + 1..] {
+                let distance = (hash ^ other_hash).count_ones();
+                if distance <= MAX_DISTANCE && shares_a_byte(hash, other_hash) {
+                    expected.push((distance, number, other));
+                }
+            }
+        }
+        expected.sort_unstable();
+        assert!(expected.len() > 100, "{}", expected.len());
+        assert_eq!((found, is_complete), (expected, true));
+        // Many that are the same: not all pairs are looked at, and that is said.
+        let alike: Vec<(u64, u32)> = (0..20_000).map(|number| (7, number)).collect();
+        let (found, is_complete) = candidates(&alike);
+        assert!(found.len() <= 20_000 * MAX_OF_IMAGE && !is_complete);
+    }
+}

@@ -4,7 +4,7 @@ use super::built_model::RecordedRun;
 use super::json::json_text;
 use super::mistakes::mistakes_csv;
 use super::start_libtorch;
-use super::suspects::Search;
+use super::suspects::{self, Search};
 use super::table::table;
 use crate::cli::{EvaluateFormat, EvaluateOptions, SuspectSplit, TrainOptions};
 use crate::config::{self, Configuration};
@@ -36,6 +36,7 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         true => Subject::file(&options)?,
         false => Subject::run(&options)?,
     };
+    options.suspects.as_deref().map_or(Ok(()), suspects::check)?;
     let has_fit = options.reading.fit.is_some();
     let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
     let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;

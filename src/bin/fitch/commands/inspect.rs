@@ -5,6 +5,7 @@ use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
 use super::json::json_text;
 use super::near_copies;
+use super::output_file::check_writable;
 use super::table::table;
 use crate::cli::{InspectFormat, InspectOptions, TrainOptions};
 use crate::config;
@@ -31,7 +32,8 @@ pub fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     ignored_options(&source, &options, &dataset).iter().for_each(|fault| terminal.warn(fault));
-    if near_to.is_some() {
+    if let Some(to) = &near_to {
+        check_writable(to)?;
         near_copies::check(&dataset)?;
     }
     let looking = terminal.busy("looking for copies");

@@ -1,6 +1,7 @@
 //! Images whose labels are probably wrong: as a table, and as a sheet beside it.
 
 use super::mistakes::caption;
+use super::output_file::check_writable;
 use super::train::splits::split_rows;
 use crate::cli::SuspectSplit;
 use crate::config::Configuration;
@@ -20,6 +21,8 @@ use tch::nn::ModuleT;
 /// A sheet shows at most this many.
 const MAX_SHOWN: usize = 25;
 const COLUMNS: usize = 5;
+/// How the file of the sheet ends.
+const SHEET: &str = "png";
 
 /// A model and the data whose labels it doubts.
 pub struct Search<'a> {
@@ -48,6 +51,15 @@ struct Found<'a> {
     suspect: Suspect,
 }
 
+/// Fails before the work is done if the files cannot be written.
+pub fn check(to: &Path) -> Result<()> {
+    if to.extension().is_some_and(|end| end == SHEET) {
+        let fault = format!("--suspects {}: is a table, .csv; the sheet is drawn beside it", to.display());
+        return Err(UsageError(vec![fault]).into());
+    }
+    check_writable(to)
+}
+
 impl Search<'_> {
     /// Finds them and writes both files.
     pub fn write(&self, to: &Path, terminal: &Terminal) -> Result<()> {
@@ -68,7 +80,7 @@ impl Search<'_> {
         found.sort_by(|a, b| b.suspect.suspicion().total_cmp(&a.suspect.suspicion()));
 
         write_whole(to, &self.csv(&found)?)?;
-        let sheet = to.with_extension("png");
+        let sheet = to.with_extension(SHEET);
         let drawn = self.sheet(&found)?;
         if let Some(drawn) = &drawn {
             write_whole(&sheet, drawn)?;
