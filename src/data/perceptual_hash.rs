@@ -14,14 +14,15 @@ const FREQUENCIES: i64 = 8;
 /// An image whose pixels deviate less from their mean, as a share of the maximum, shows nothing.
 const FLAT: f64 = 0.01;
 
-/// Small versions of images [n, height, width] or [n, 3, height, width], as rows of a matrix: of mean 0 and length 1, so
+/// Small versions of images [n, height, width] or [n, 3, height, width], as rows of a matrix: each channel of mean 0, all of length 1, so
 /// that the product of two is their correlation. Those that show nothing become zeros.
 pub(super) fn small_versions(pixels: &Tensor, maximum: f64) -> Result<Tensor> {
     let pixels = pixels.f_to_kind(Kind::Float)?.f_div_scalar(maximum)?;
     let pixels = if pixels.dim() == 3 { pixels.f_unsqueeze(1)? } else { pixels };
     let [height, width] = small_size(&pixels.size());
-    let small = pixels.f_adaptive_avg_pool2d([height, width])?.f_flatten(1, -1)?;
-    let centred = small.f_sub(&small.f_mean_dim([1].as_slice(), true, Kind::Float)?)?;
+    let small = pixels.f_adaptive_avg_pool2d([height, width])?.f_flatten(2, -1)?;
+    // Channel by channel: two blue skies are not alike because they are blue.
+    let centred = small.f_sub(&small.f_mean_dim([2].as_slice(), true, Kind::Float)?)?.f_flatten(1, -1)?;
     let length = centred.f_square()?.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?.f_sqrt()?;
     let shortest = FLAT * (centred.size()[1] as f64).sqrt();
     let is_flat = length.f_lt(shortest)?;
