@@ -18,7 +18,7 @@ use tch::Kind;
 /// Hashes of images that look alike differ in at most this many bits.
 const MAX_DISTANCE: u32 = 10;
 /// The least correlation of images that look alike.
-const MIN_SIMILARITY: f64 = 0.95;
+const MIN_SIMILARITY: f64 = 0.93;
 /// The bytes of a hash.
 const BANDS: usize = 8;
 /// Comparisons of hashes in all: beyond them each image is compared with fewer of those that follow.
