@@ -186,12 +186,12 @@ impl Search<'_> {
     fn sheet(&self, found: &[Found]) -> Result<Option<Vec<u8>>> {
         let class = |class: i64| self.dataset.classes[class as usize].clone();
         let mut shown = Vec::new();
-        for Found { images, index, suspect, .. } in found.iter().take(MAX_SHOWN) {
+        for Found { split, images, index, suspect } in found.iter().take(MAX_SHOWN) {
             let Some(image) = self.dataset.rgb_image(images, *index)? else { return Ok(None) };
             let lines = vec![
                 SheetLine { lead: "labelled ", text: class(suspect.label) },
                 SheetLine { lead: "predicted ", text: class(suspect.prediction) },
-                format!("{:.1} % sure", 100.0 * suspect.confidence).into(),
+                format!("{:.1} % sure, {split}", 100.0 * suspect.confidence).into(),
                 caption(images, *index),
             ];
             shown.push(SheetImage { image, lines });
