@@ -60,7 +60,7 @@ fn copies_are_counted_before_training_and_can_be_dropped() {
     write_set(&place, "alike", &[(7, 0), (7, 1), (7, 0), (7, 1)], &[(7, 1)]);
     place
         .train(&["--dataset", "alike", "--validation-split", "0", "--drop-duplicates"])
-        .with_fault(1, &["--drop-duplicates leaves no image to train on: all 4"]);
+        .with_fault(1, &["--drop-duplicates leaves no image to train on: all are also"]);
 }
 
 /// The built-in digits as CSV rows; every `every`-th row gets the next label. Returns these rows.

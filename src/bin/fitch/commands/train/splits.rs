@@ -2,7 +2,7 @@
 
 use crate::commands::copies::SplitSizes;
 use crate::config::Configuration;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use fitch::data::split::SplitRows;
 use fitch::data::{Copies, Dataset, Format, ImageDigests, Samples, Source, SplitMethod, split};
 use fitch::run::DatasetRecord;
@@ -51,12 +51,10 @@ impl Splits {
         let digests = digests.map(|digests| if has_none { digests.without_validation() } else { digests });
         let copies = digests.map(|digests| dataset.copies(&digests, Some(&rows))).transpose()?;
         let dropping = copies.as_ref().filter(|_| configuration.drops_duplicates);
+        let counts_before = class_counts_of(dataset, &rows.train);
         let copies_dropped = dropping.map(|copies| copies.drop_from(&mut rows.train));
-        let mut class_counts = vec![0; dataset.classes.len()];
-        rows.train.iter().for_each(|&row| class_counts[dataset.train.labels()[row as usize] as usize] += 1);
-        if let Some(dropped) = copies_dropped {
-            check_what_is_left(dataset, &class_counts, dropped)?;
-        }
+        let class_counts = class_counts_of(dataset, &rows.train);
+        check_what_is_left(&dataset.classes, &counts_before, &class_counts)?;
         Ok(Splits {
             train: dataset.train_samples()?.choose(&rows.train)?,
             validation,
@@ -136,16 +134,23 @@ pub fn split_rows(dataset: &Dataset, configuration: &Configuration) -> Result<Sp
     Ok(rows)
 }
 
-/// Every class keeps an image to train on.
-fn check_what_is_left(dataset: &Dataset, class_counts: &[usize], dropped: usize) -> Result<()> {
-    let dropped = with_separators(dropped as i64);
-    ensure!(
-        class_counts.iter().any(|&count| count > 0),
-        "--drop-duplicates leaves no image to train on: all {dropped} are also validation or test images, or \
-         repeat one another under different labels"
-    );
-    match dataset.classes.iter().zip(class_counts).find(|(_, count)| **count == 0) {
-        Some((class, _)) => bail!("--drop-duplicates leaves no image of class {class} to train on"),
-        None => Ok(()),
-    }
+/// How many of the rows of the training images are of each class.
+fn class_counts_of(dataset: &Dataset, rows: &[i64]) -> Vec<usize> {
+    let mut counts = vec![0; dataset.classes.len()];
+    rows.iter().for_each(|&row| counts[dataset.train.labels()[row as usize] as usize] += 1);
+    counts
+}
+
+/// No class loses all its images because they are copies.
+fn check_what_is_left(classes: &[String], before: &[usize], after: &[usize]) -> Result<()> {
+    let lost = before.iter().zip(after).position(|(&before, &after)| before > 0 && after == 0);
+    let Some(lost) = lost else { return Ok(()) };
+    let whose = match after.iter().sum::<usize>() {
+        0 => String::new(),
+        _ => format!(" of class {}", classes[lost]),
+    };
+    bail!(
+        "--drop-duplicates leaves no image{whose} to train on: all are also validation or test images, or repeat \
+         one another under different labels"
+    )
 }
