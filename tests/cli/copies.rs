@@ -82,9 +82,9 @@ fn digits_with_wrong_labels(place: &Place, every: usize) -> Vec<usize> {
         lines.push(format!("{},{}\n", (label + u32::from(is_wrong)) % 10, pixels.join(",")));
     }
     let head: Vec<String> = (0..64).map(|pixel| format!("pixel{pixel}")).collect();
-    fs::create_dir(place.path("digits")).unwrap();
+    fs::create_dir(place.path("changed")).unwrap();
     for (name, lines) in [("train.csv", train), ("test.csv", test)] {
-        place.write("digits", name, format!("label,{}\n{}", head.join(","), lines.concat()).as_bytes());
+        place.write("changed", name, format!("label,{}\n{}", head.join(","), lines.concat()).as_bytes());
     }
     wrong
 }
@@ -93,10 +93,10 @@ fn digits_with_wrong_labels(place: &Place, every: usize) -> Vec<usize> {
 fn wrong_labels_stand_first_among_the_suspects() {
     let place = Place::new();
     let wrong = digits_with_wrong_labels(&place, 30);
-    let train = ["--dataset", "digits", "--data-dir", "kept", "--epochs", "15", "--out", "run"];
+    let train = ["--dataset", "changed", "--data-dir", "kept", "--epochs", "15", "--out", "run"];
     place.train(&train).well();
     let told = place.run(&["evaluate", "run", "--suspects", "suspects.csv", "--on", "all"]).well();
-    assert!(told.stdout.starts_with("test set of digits: 450 images\n"), "{told:?}");
+    assert!(told.stdout.starts_with("test set of changed: 450 images\n"), "{told:?}");
     for part in [
         " of 1,797 labels are probably wrong: written to suspects.csv and suspects.png\n",
         "the model was trained on the labels of the training images",
