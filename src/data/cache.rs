@@ -5,7 +5,7 @@ use super::images::Images;
 use super::load_options::OnProgress;
 use super::raw_dataset::{RawDataset, Split};
 pub(super) use super::value_kind::{Value, ValueKind};
-use super::{Fault, Progress, TableForm, idx_file};
+use super::{Fault, Progress, TableForm, idx_file, image_digests};
 use crate::files::{FileStamp, LockedFile, write_whole};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ use std::sync::Arc;
 const VERSION: u32 = 5;
 /// Written last: with it a folder is whole.
 const MANIFEST: &str = "manifest.json";
+/// What the files with a digest of each image are called, after their split.
+const DIGESTS: &str = "digests";
 
 /// What decides whether kept images can be used again: how they are read, and the files that they come from,
 /// by name, length and times of change.
@@ -154,7 +156,7 @@ fn remove_unfinished(parent: &Path, ours: &Path) {
     }
 }
 
-/// Takes images one by one; memory does not grow with their number, but for the labels.
+/// Takes images one by one; memory does not grow with their number, but for labels and digests.
 pub(super) struct Writer {
     folder: PathBuf,
     shape: Vec<u32>,
@@ -173,6 +175,8 @@ struct SplitWriter {
     labels: Vec<i64>,
     /// Of each image, or of none.
     groups: Vec<u32>,
+    /// Of each image.
+    digests: Vec<u64>,
 }
 
 impl Writer {
@@ -198,12 +202,18 @@ impl Writer {
             empty => {
                 let mut images = BufWriter::new(File::create(&path)?);
                 images.write_all(&header(0, &self.shape, self.kind))?;
-                empty.insert(SplitWriter { images, labels: Vec::new(), groups: Vec::new() })
+                empty.insert(SplitWriter {
+                    images,
+                    labels: Vec::new(),
+                    groups: Vec::new(),
+                    digests: Vec::new(),
+                })
             }
         };
         T::write_all(values, &mut writer.images)
             .with_context(|| format!("cannot write {}", path.display()))?;
         writer.labels.push(label);
+        writer.digests.push(T::digest(values));
         Ok(())
     }
 
@@ -221,7 +231,9 @@ impl Writer {
 
     fn finish(&mut self) -> Result<()> {
         for split in Split::ALL {
-            let Some(SplitWriter { mut images, labels, groups }) = self.splits[split as usize].take() else {
+            let Some(SplitWriter { mut images, labels, groups, digests }) =
+                self.splits[split as usize].take()
+            else {
                 continue;
             };
             let count = u32::try_from(labels.len()).context("more images than an IDX file can hold")?;
@@ -239,6 +251,7 @@ impl Writer {
                 let groups = idx_file::bytes(idx_file::INT32, &[count], &numbers);
                 write_whole(&self.folder.join(file_name(split, "groups")), &groups)?;
             }
+            image_digests::write(&self.folder.join(file_name(split, DIGESTS)), &digests)?;
         }
         Ok(())
     }
@@ -275,6 +288,7 @@ fn read(folder: &Path) -> Result<RawDataset> {
         ensure!(labels.len() as i64 == pixels.size()[0], "{} has {} labels", split.name(), labels.len());
         ensure!(labels.iter().all(|label| (0..count).contains(label)), "has a label that is not a class");
         let images = Images::new(pixels, labels)?.mapped_from(mapped_from);
+        let images = images.with_digest_file(folder.join(file_name(split, DIGESTS)));
         let groups = folder.join(file_name(split, "groups"));
         if !groups.exists() {
             return Ok(Some(images));
@@ -330,6 +344,45 @@ mod tests {
             assert_eq!((test.unwrap().labels(), validation.is_none()), (&[0][..], true));
             assert_eq!((classes, notes), (manifest().classes, manifest().notes));
         }
+    }
+
+    /// Whatever the type of the values: the digests of other sets are taken from memory.
+    #[test]
+    fn kept_digests_are_those_of_the_images_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |name: &str, fill: &dyn Fn(&mut Writer) -> Result<()>| {
+            let key = Key::new(Path::new(name), "format", &[]);
+            let loaded = load(folder.path(), key, &mut |_| (), |writer, _| {
+                fill(writer)?;
+                Ok(manifest())
+            });
+            let images = loaded.unwrap().train;
+            let (stored, _) = images.stored_bytes().unwrap();
+            let bytes: Vec<u8> = Vec::try_from(stored).unwrap();
+            let of_memory: Vec<u64> =
+                bytes.chunks(bytes.len() / 3).map(image_digests::digest_of_image).collect();
+            assert_eq!(image_digests::kept(&images).unwrap(), of_memory, "{name}");
+            let chosen = image_digests::kept(&images.choose(&[2, 0])).unwrap();
+            assert_eq!(chosen, [of_memory[2], of_memory[0]]);
+            // A file that does not fit is as none.
+            let (path, _) = images.digest_file().unwrap();
+            fs::write(path, [0; 9]).unwrap();
+            assert_eq!(image_digests::kept(&images), None);
+        };
+        check("bytes", &|writer| {
+            writer.begin(&[2], ValueKind::Uint8);
+            [[1u8, 2], [3, 4], [1, 2]].iter().try_for_each(|image| writer.push(Split::Train, image, 0))
+        });
+        check("whole", &|writer| {
+            writer.begin(&[2], ValueKind::Int32);
+            [[1, -2], [3, 400], [1, 2]].iter().try_for_each(|image| writer.push(Split::Train, image, 0))
+        });
+        check("real", &|writer| {
+            writer.begin(&[2], ValueKind::Float);
+            [[0.1f32, 2.0], [3.0, 4.0], [1.0, 2.0]]
+                .iter()
+                .try_for_each(|image| writer.push(Split::Train, image, 0))
+        });
     }
 
     #[test]

@@ -259,9 +259,3 @@ impl Dataset {
 
 /// Borders whose brightness deviates more from their mean say nothing about another image's.
 const MAX_BORDER_SPREAD: f64 = 0.2;
-
-/// The values as they lie in memory.
-pub(super) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
-    let flat = tensor.f_contiguous()?.f_reshape([-1])?;
-    Ok(Vec::try_from(&flat.f_view_dtype(Kind::Uint8)?)?)
-}

@@ -1,11 +1,11 @@
 //! A digest of a data set.
 
+use super::image_digests::{ImageDigests, digest_of_image, kept};
 use super::{Dataset, Images};
 use crate::kernels::tensor_slice::as_slice;
-use crate::kernels::threads::for_each_index;
+use crate::kernels::threads::for_each_item;
 use anyhow::{Context, Result};
 use sha2::{Digest as _, Sha256};
-use std::sync::{Mutex, PoisonError};
 
 /// Bytes that are digested in one go, by one thread.
 const PART_BYTES: usize = 1 << 20;
@@ -16,40 +16,79 @@ impl Dataset {
     /// # Errors
     /// Too little memory.
     pub fn fingerprint(&self) -> Result<String> {
+        self.fingerprint_with(|images| Ok((digests_of_parts(images, &mut [])?, Vec::new())))
+            .map(|(all, _)| all)
+    }
+
+    /// The fingerprint and a digest of each image. Both come from one pass over the values, so that the second
+    /// takes little time; of decoded sets it is kept.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn fingerprint_and_digests(&self) -> Result<(String, ImageDigests)> {
+        self.fingerprint_with(|images| {
+            if let Some(digests) = kept(images) {
+                return Ok((digests_of_parts(images, &mut [])?, digests));
+            }
+            let mut digests = vec![0; images.len()];
+            Ok((digests_of_parts(images, &mut digests)?, digests))
+        })
+    }
+
+    /// `pass` gives the digests of a split's values, part by part, and those of its images.
+    fn fingerprint_with(
+        &self,
+        pass: impl Fn(&Images) -> Result<(Vec<[u8; 32]>, Vec<u64>)>,
+    ) -> Result<(String, ImageDigests)> {
         let mut digest = Sha256::new();
-        for images in [&self.train, &self.test].into_iter().chain(&self.validation) {
+        let mut of_images = ImageDigests::default();
+        let splits = [
+            (Some(&self.train), &mut of_images.train),
+            (Some(&self.test), &mut of_images.test),
+            (self.validation.as_ref(), &mut of_images.validation),
+        ];
+        for (images, of_split) in splits {
+            let Some(images) = images else { continue };
             let size = [vec![images.len() as i64], images.shape()].concat();
             digest.update(format!("{size:?} of {:?} to {}", images.kind(), self.maximum));
             images.labels().iter().for_each(|label| digest.update(label.to_le_bytes()));
             // Data without groups keep the digest that they had before there were any.
             images.groups().iter().flatten().for_each(|group| digest.update(group.to_le_bytes()));
-            digests_of_parts(images)?.iter().for_each(|part| digest.update(part));
+            let (parts, digests) = pass(images)?;
+            parts.iter().for_each(|part| digest.update(part));
+            *of_split = digests;
         }
-        Ok(format!("{:x}", digest.finalize()))
+        Ok((format!("{:x}", digest.finalize()), of_images))
     }
 }
 
-/// The digests of the values, part by part, on all threads: their number does not matter.
-fn digests_of_parts(images: &Images) -> Result<Vec<[u8; 32]>> {
+/// The digests of the values, part by part, on all threads: their number does not matter. `of_images` becomes the
+/// digests of the images, if it has room for them.
+fn digests_of_parts(images: &Images, of_images: &mut [u64]) -> Result<Vec<[u8; 32]>> {
     let (stored, rows) = images.stored_bytes()?;
     let stored = as_slice::<u8>(&stored).context("images are not in the memory of the CPU")?;
     let width = images.shape().iter().product::<i64>() as usize * images.kind().elt_size_in_bytes();
     let (count, rows_a_part) = (images.len(), (PART_BYTES / width.max(1)).max(1));
-    let digests = Mutex::new(vec![[0; 32]; count.div_ceil(rows_a_part)]);
-    for_each_index(count.div_ceil(rows_a_part), |part| {
-        let of_part = part * rows_a_part..count.min((part + 1) * rows_a_part);
+    let mut digests = vec![[0; 32]; count.div_ceil(rows_a_part)];
+    let mut of_images = of_images.chunks_mut(rows_a_part);
+    let parts = digests.iter_mut().enumerate().map(|(part, of_part)| {
+        let first = part * rows_a_part;
+        (first..count.min(first + rows_a_part), of_part, of_images.next().unwrap_or_default())
+    });
+    for_each_item(parts.collect(), |(range, of_part, of_images)| {
         let mut digest = Sha256::new();
-        match rows {
-            None => digest.update(&stored[of_part.start * width..of_part.end * width]),
-            Some(rows) => {
-                for &row in &rows[of_part] {
-                    digest.update(&stored[row as usize * width..(row as usize + 1) * width]);
-                }
+        let mut of_images = of_images.iter_mut();
+        for index in range {
+            let row = rows.map_or(index, |rows| rows[index] as usize);
+            let image = &stored[row * width..(row + 1) * width];
+            digest.update(image);
+            if let Some(of_image) = of_images.next() {
+                *of_image = digest_of_image(image);
             }
         }
-        digests.lock().unwrap_or_else(PoisonError::into_inner)[part] = digest.finalize().into();
+        *of_part = digest.finalize().into();
     });
-    Ok(digests.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(digests)
 }
 
 #[cfg(test)]

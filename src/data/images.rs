@@ -4,7 +4,7 @@ use super::Samples;
 use super::groups::Groups;
 use crate::files::FileStamp;
 use anyhow::{Result, bail, ensure};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 
@@ -23,6 +23,8 @@ pub struct Images {
     labels: Vec<i64>,
     /// The file that the pixels are mapped from, as it was then.
     mapped_from: Option<MappedFile>,
+    /// The file that has a digest of every stored row, if there is one.
+    digest_file: Option<Arc<Path>>,
     /// Of every stored row: where the image was found, if it was not at that row.
     origins: Origins,
     /// Of every stored row, if the data have groups.
@@ -71,6 +73,7 @@ impl Images {
             rows: None,
             labels,
             mapped_from: None,
+            digest_file: None,
             origins: Origins::InOrder,
             groups: None,
         })
@@ -146,6 +149,16 @@ impl Images {
     /// The same images, noted as mapped from a file.
     pub(super) fn mapped_from(self, file: Option<MappedFile>) -> Images {
         Images { mapped_from: file, ..self }
+    }
+
+    /// The same images, with a digest of every stored row in a file.
+    pub(super) fn with_digest_file(self, file: PathBuf) -> Images {
+        Images { digest_file: Some(file.into()), ..self }
+    }
+
+    /// The file that has a digest of every stored row, and the rows in use; none means all.
+    pub(super) fn digest_file(&self) -> Option<(&Path, Option<&[i64]>)> {
+        Some((self.digest_file.as_deref()?, self.rows.as_deref()))
     }
 
     /// The class index of each image.
@@ -235,6 +248,7 @@ impl Images {
             rows: Some(rows),
             labels: indices.iter().map(|&index| self.labels[index as usize]).collect(),
             mapped_from: self.mapped_from.clone(),
+            digest_file: self.digest_file.clone(),
             origins: self.origins.clone(),
             groups: self.groups.clone(),
         }
@@ -253,6 +267,7 @@ impl Images {
             rows: self.rows.clone(),
             labels: self.labels.clone(),
             mapped_from: self.mapped_from.clone(),
+            digest_file: self.digest_file.clone(),
             origins: self.origins.clone(),
             groups: self.groups.clone(),
         }
@@ -315,6 +330,11 @@ impl Images {
         }
         let converted = self.pixels()?.f_to_kind(kind)?;
         self.with_pixels(converted)
+    }
+
+    /// The number of stored rows.
+    pub(super) fn stored_count(&self) -> usize {
+        self.stored.size()[0] as usize
     }
 
     /// The bytes of what is stored, contiguous, and the rows of it in use; none means all.

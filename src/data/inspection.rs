@@ -1,14 +1,10 @@
-//! What a data set is like: its range of values, its balance, its duplicates.
+//! What a data set is like: its range of values, its balance, its identical images.
 
-use super::dataset::{Dataset, TestOrigin, bytes_of};
-use super::images::Images;
+use super::copies::Copies;
+use super::dataset::Dataset;
+use super::image_digests::ImageDigests;
 use super::scaling::Range;
 use anyhow::Result;
-use sha2::{Digest as _, Sha256};
-use std::collections::HashSet;
-
-/// Images that are looked at in one go.
-const BATCH: usize = 1024;
 
 /// What was found out.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,11 +16,8 @@ pub struct Inspection {
     pub range: (f64, f64),
     /// The names of the splits, `train` first, with the number of images of each class.
     pub counts: Vec<(&'static str, Vec<usize>)>,
-    /// How many training images are equal to an earlier one, in every value.
-    pub repeated: usize,
-    /// For each other split, how many of its images are equal to a training image: what is measured on them
-    /// is too good.
-    pub also_in_train: Vec<(&'static str, usize)>,
+    /// The images that are identical to others.
+    pub copies: Copies,
 }
 
 impl Dataset {
@@ -33,26 +26,23 @@ impl Dataset {
     /// # Errors
     /// Too little memory.
     pub fn inspect(&self) -> Result<Inspection> {
+        self.inspect_with(&self.fingerprint_and_digests()?.1)
+    }
+
+    /// The same, given the digests of the images.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn inspect_with(&self, digests: &ImageDigests) -> Result<Inspection> {
         let counts = self.splits().map(|(split, images)| (split, images.class_counts(self.classes.len())));
-        let counts = counts.collect();
-        let train = digests(&self.train)?;
-        let distinct: HashSet<&[u8; 32]> = train.iter().collect();
-        let mut also_in_train = Vec::new();
-        for (split, images) in self.splits().skip(1) {
-            let repeated = digests(images)?.iter().filter(|digest| distinct.contains(digest)).count();
-            also_in_train.push((split, repeated));
-        }
         Ok(Inspection {
             value_type: format!("{:?}", self.train.kind()),
             range: self.value_range()?.into(),
-            counts,
-            repeated: train.len() - distinct.len(),
-            also_in_train,
+            counts: counts.collect(),
+            copies: self.copies(digests, None)?,
         })
     }
-}
 
-impl Dataset {
     /// The minimum and the maximum of the training images.
     ///
     /// # Errors
@@ -61,46 +51,12 @@ impl Dataset {
         let range = Range::of(&self.train)?;
         Ok([range.min, range.max])
     }
-
-    /// What users should know about test and validation images that are among the training images, if it
-    /// takes next to no time to find out.
-    pub(super) fn copies(&self) -> Result<Vec<String>> {
-        const MAX_BYTES: usize = 4 << 20;
-        let width = self.shape().iter().product::<i64>() as usize * self.train.kind().elt_size_in_bytes();
-        let count: usize = self.splits().map(|(_, images)| images.len()).sum();
-        if count.saturating_mul(width) > MAX_BYTES || self.test_origin == TestOrigin::All {
-            return Ok(Vec::new());
-        }
-        let train: HashSet<[u8; 32]> = digests(&self.train)?.into_iter().collect();
-        let mut notes = Vec::new();
-        for (split, images) in self.splits().skip(1) {
-            let copies = digests(images)?.iter().filter(|digest| train.contains(*digest)).count();
-            if copies > 0 {
-                notes.push(format!(
-                    "{copies} of {} {split} images are among the training images",
-                    images.len()
-                ));
-            }
-        }
-        Ok(notes)
-    }
-}
-
-/// A digest of each image.
-fn digests(images: &Images) -> Result<Vec<[u8; 32]>> {
-    let mut digests = Vec::with_capacity(images.len());
-    for start in (0..images.len()).step_by(BATCH) {
-        let pixels = images.slice(start, BATCH)?;
-        let bytes = bytes_of(&pixels)?;
-        let images = bytes.chunks(bytes.len() / pixels.size()[0] as usize);
-        digests.extend(images.map(|image| <[u8; 32]>::from(Sha256::digest(image))));
-    }
-    Ok(digests)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::{Images, TestOrigin};
     use tch::Tensor;
 
     #[test]
@@ -125,9 +81,9 @@ mod tests {
             value_type: "Uint8".to_string(),
             range: (1.0, 9.0),
             counts: vec![("train", vec![2, 2]), ("validation", vec![1, 0]), ("test", vec![0, 2])],
-            repeated: 1,
-            also_in_train: vec![("validation", 0), ("test", 1)],
+            copies: found.copies.clone(),
         };
         assert_eq!(found, expected);
+        assert_eq!((found.copies.within_train.total(), found.copies.test_in_train.total()), (1, 1));
     }
 }

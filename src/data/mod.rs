@@ -15,6 +15,7 @@ mod columns;
 mod comments;
 mod content;
 mod conversion;
+mod copies;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod csv_inputs;
 mod dataset;
@@ -31,9 +32,11 @@ mod formats;
 mod groups;
 mod gzip;
 pub mod idx_file;
+mod image_digests;
 #[cfg(feature = "images")]
 mod image_file;
 mod image_fit;
+mod image_place;
 #[cfg(feature = "images")]
 mod image_walk;
 mod images;
@@ -48,9 +51,12 @@ mod load_options;
 #[cfg(feature = "images")]
 mod memory_limit;
 mod mixed_batch;
+mod near_copies;
 mod number;
+mod numbered_images;
 #[cfg_attr(not(feature = "images"), allow(dead_code))]
 mod passed_over;
+mod perceptual_hash;
 #[cfg(feature = "images")]
 mod prepared_image;
 mod progress;
@@ -72,6 +78,7 @@ mod webp_file;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource, Part};
+pub use copies::{Copies, CopyCount, CopyExample};
 pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;
 pub use fault::Fault;
@@ -79,11 +86,14 @@ pub use formats::{Format, IDX_FILES, UnknownFormat};
 pub use groups::GroupBy;
 #[cfg(feature = "images")]
 pub use groups::{GroupPattern, ParseGroupPatternError};
+pub use image_digests::ImageDigests;
 pub use image_fit::ImageFit;
+pub use image_place::ImagePlace;
 pub use images::{ImageOrigin, Images};
 pub use inspection::Inspection;
 pub use load_options::{LoadOptions, TEST_SHARE, default_folder};
 pub use mixed_batch::MixedBatch;
+pub use near_copies::{NearCopies, NearPair};
 #[cfg(feature = "images")]
 pub use prepared_image::Inversion;
 pub use progress::Progress;

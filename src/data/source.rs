@@ -185,14 +185,11 @@ impl Source {
         }
         let maximum = source.scale(&mut raw, options).with_context(|| source.name())?;
         let dataset = source.complete(raw, maximum, options)?;
-        let mut dataset = match &options.classes {
+        let dataset = match &options.classes {
             Some(classes) => dataset.keep_classes(classes)?,
             None => dataset,
         };
         dataset.check_classes().with_context(|| source.name())?;
-        if matches!(source, Source::Path { .. }) {
-            dataset.notes.extend(dataset.copies()?);
-        }
         Ok(dataset)
     }
 

@@ -347,13 +347,6 @@ fn emnist_is_turned_upright_unless_asked_otherwise() {
 }
 
 #[test]
-fn test_images_among_the_training_images_are_noted_in_small_sets() {
-    let set = load(folder(&[0, 1, 2, 1], &[2, 0]).path()).unwrap();
-    let note = "2 of 2 test images are among the training images";
-    assert!(set.notes.iter().any(|found| found == note), "{:?}", set.notes);
-}
-
-#[test]
 fn a_set_to_evaluate_is_taken_whole() {
     let labels: Vec<u8> = (0..40).map(|number| number % 2).collect();
     let folder = folder(&labels, &[0]);

@@ -1,5 +1,6 @@
 //! The types that values are read and kept in.
 
+use super::image_digests::digest_of_image;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 
@@ -20,6 +21,9 @@ pub(super) trait Value: Copy {
 
     /// Writes values as they lie in an IDX file.
     fn write_all(values: &[Self], out: &mut dyn Write) -> io::Result<()>;
+
+    /// A digest of an image of these values, as they lie in memory.
+    fn digest(values: &[Self]) -> u64;
 }
 
 impl Value for u8 {
@@ -27,6 +31,10 @@ impl Value for u8 {
 
     fn write_all(values: &[u8], out: &mut dyn Write) -> io::Result<()> {
         out.write_all(values)
+    }
+
+    fn digest(values: &[u8]) -> u64 {
+        digest_of_image(values)
     }
 }
 
@@ -36,6 +44,10 @@ impl Value for i32 {
     fn write_all(values: &[i32], out: &mut dyn Write) -> io::Result<()> {
         values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
     }
+
+    fn digest(values: &[i32]) -> u64 {
+        digest_of_image(&values.iter().flat_map(|value| value.to_ne_bytes()).collect::<Vec<u8>>())
+    }
 }
 
 impl Value for f32 {
@@ -43,5 +55,9 @@ impl Value for f32 {
 
     fn write_all(values: &[f32], out: &mut dyn Write) -> io::Result<()> {
         values.iter().try_for_each(|value| out.write_all(&value.to_be_bytes()))
+    }
+
+    fn digest(values: &[f32]) -> u64 {
+        digest_of_image(&values.iter().flat_map(|value| value.to_ne_bytes()).collect::<Vec<u8>>())
     }
 }

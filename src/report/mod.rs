@@ -28,7 +28,7 @@ pub use history_csv::read_curves;
 pub use history_curves::{HistoryCurves, metric_names};
 pub use rate_curve::{RatePoint, rate_curve};
 pub use reliability::reliability_diagram;
-pub use sheet::{SheetImage, SheetLine, SheetRow, class_sheet, image_sheet};
+pub use sheet::{SheetImage, SheetLine, SheetRow, class_sheet, image_sheet, pair_sheet};
 pub use terminal_chart::terminal_chart;
 pub use workbook::{Fact, WorkbookContent, workbook};
 

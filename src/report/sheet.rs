@@ -49,6 +49,9 @@ const LINE: f64 = 16.0;
 const HEAD: f64 = 52.0;
 const MARGIN: f64 = 18.0;
 const SCALE: f32 = 2.0;
+/// Of a sheet of pairs.
+const PAIR_CELL: f64 = 128.0;
+const GAP: f64 = 28.0;
 /// Of a sheet of classes.
 const SMALL_CELL: f64 = 118.0;
 const SMALL_IMAGE: f64 = 96.0;
@@ -64,7 +67,7 @@ const NOTE: Font = Font::new(11.5, GREY);
 /// Too little memory.
 pub fn image_sheet(title: &str, note: &str, images: &[SheetImage], columns: usize) -> Result<Vec<u8>> {
     let rows: Vec<Vec<&SheetImage>> = images.chunks(columns.max(1)).map(|row| row.iter().collect()).collect();
-    Sheet { title, note, headings: &[], rows, cell: CELL_WIDTH, image: IMAGE }.draw()
+    Sheet { title, note, headings: &[], rows, cell: CELL_WIDTH, image: IMAGE, together: 1 }.draw()
 }
 
 /// Draws the images as a PNG file, the name of each class at the left and its images beside it.
@@ -74,7 +77,16 @@ pub fn image_sheet(title: &str, note: &str, images: &[SheetImage], columns: usiz
 pub fn class_sheet(title: &str, note: &str, classes: &[SheetRow]) -> Result<Vec<u8>> {
     let headings: Vec<String> = classes.iter().map(|class| class.heading.clone()).collect();
     let rows = classes.iter().map(|class| class.images.iter().collect()).collect();
-    Sheet { title, note, headings: &headings, rows, cell: SMALL_CELL, image: SMALL_IMAGE }.draw()
+    Sheet { title, note, headings: &headings, rows, cell: SMALL_CELL, image: SMALL_IMAGE, together: 1 }.draw()
+}
+
+/// Draws pairs of images as a PNG file, the two of each side by side, `columns` pairs a row.
+///
+/// # Errors
+/// Too little memory.
+pub fn pair_sheet(title: &str, note: &str, pairs: &[[SheetImage; 2]], columns: usize) -> Result<Vec<u8>> {
+    let rows = pairs.chunks(columns.max(1)).map(|row| row.iter().flatten().collect()).collect();
+    Sheet { title, note, headings: &[], rows, cell: PAIR_CELL, image: IMAGE, together: 2 }.draw()
 }
 
 struct Sheet<'a> {
@@ -86,11 +98,13 @@ struct Sheet<'a> {
     /// The width of a cell, and the side of its image.
     cell: f64,
     image: f64,
+    /// How many neighbours belong together; a gap comes after them.
+    together: usize,
 }
 
 impl Sheet<'_> {
     fn draw(&self) -> Result<Vec<u8>> {
-        let &Sheet { title, note, cell, image: side, .. } = self;
+        let &Sheet { title, note, cell, image: side, together, .. } = self;
         let images = || self.rows.iter().flatten();
         let lines = images().map(|image| image.lines.len()).max().unwrap_or(0);
         let cell_height = side + 26.0 + LINE * lines as f64;
@@ -99,7 +113,11 @@ impl Sheet<'_> {
         let left = MARGIN + if headings.is_empty() { 0.0 } else { heading_width + 10.0 };
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let head_width = TITLE.width(title) + 30.0 + NOTE.width(note) + 2.0 * MARGIN;
-        let width = (left + columns as f64 * cell + MARGIN).max(head_width);
+        let before = |column: usize| {
+            let gaps = if together > 1 { column / together } else { 0 };
+            column as f64 * cell + gaps as f64 * GAP
+        };
+        let width = (left + before(columns.saturating_sub(1)) + cell + MARGIN).max(head_width);
         let mut drawing = Drawing::new(width, HEAD + self.rows.len() as f64 * cell_height + MARGIN);
         drawing.text(MARGIN, 32.0, title, TITLE, Anchor::Start);
         drawing.text(width - MARGIN, 32.0, note, NOTE, Anchor::End);
@@ -111,7 +129,7 @@ impl Sheet<'_> {
         let mut places = Vec::new();
         for (row, images) in self.rows.iter().enumerate() {
             for (column, image) in images.iter().enumerate() {
-                let x = left + column as f64 * cell + (cell - side) / 2.0;
+                let x = left + before(column) + (cell - side) / 2.0;
                 let y = HEAD + row as f64 * cell_height;
                 drawing.rectangle(x - 1.0, y - 1.0, side + 2.0, side + 2.0, Style::fill("#bdbdbd"));
                 for (line, SheetLine { lead, text }) in image.lines.iter().enumerate() {

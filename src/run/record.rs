@@ -1,7 +1,7 @@
 //! `run.json`: the record of a run.
 
 use super::{RunFolder, WeightsRecord};
-use crate::data::TableForm;
+use crate::data::{Copies, TableForm};
 use crate::files::write_whole;
 use crate::model::Normalization;
 use anyhow::{Context, Result};
@@ -105,6 +105,12 @@ pub struct DatasetRecord {
     /// The groups that every split kept whole, if the data have some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<GroupsRecord>,
+    /// The images that are identical to others, as they were found before any was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies: Option<Copies>,
+    /// How many training images were left out because they are copies, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copies_dropped: Option<usize>,
 }
 
 /// The number of groups in each split.

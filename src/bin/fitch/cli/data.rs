@@ -1,7 +1,7 @@
 //! The commands of `data` and their options.
 
 use super::DataOptions;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -14,7 +14,7 @@ pub enum DataCommand {
     },
     /// Download a data set and print its folder
     Fetch(FetchOptions),
-    /// Describe a data set: format, sizes, pixel values, classes, duplicate images
+    /// Describe a data set: format, sizes, pixel values, classes, identical images, images that look alike
     Inspect(Box<InspectOptions>),
 }
 
@@ -43,10 +43,26 @@ pub struct InspectOptions {
     #[arg(long, value_name = "CHANGES", requires = "to")]
     pub augment: Option<String>,
 
+    /// Find images that look alike, too, such as the same picture in another size or brightness, and draw them
+    /// side by side into this file, .png
+    #[arg(long, value_name = "FILE")]
+    pub near_copies: Option<PathBuf>,
+
+    /// The format of the description: table, for people; json, one object with everything, the images that look
+    /// alike among it
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: InspectFormat,
+
     /// Seed of the random changes
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: i64,
 
     #[command(flatten)]
     pub reading: DataOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InspectFormat {
+    Table,
+    Json,
 }

@@ -39,6 +39,16 @@ pub struct EvaluateOptions {
     #[arg(long, value_name = "FILE")]
     pub reliability: Option<PathBuf>,
 
+    /// Write the images whose labels are probably wrong into this file, .csv, the most suspicious first: their file or
+    /// row, label, predicted class and its probability; draw them into a .png file beside it
+    #[arg(long, value_name = "FILE")]
+    pub suspects: Option<PathBuf>,
+
+    /// Where to look for wrong labels. The model has been trained on the labels of training images, so that it may
+    /// have learned wrong ones
+    #[arg(long, value_name = "SPLIT", default_value = "test", requires = "suspects")]
+    pub on: SuspectSplit,
+
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]
     #[arg(short, long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -53,4 +63,12 @@ pub enum EvaluateFormat {
     Table,
     Csv,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SuspectSplit {
+    Train,
+    Validation,
+    Test,
+    All,
 }

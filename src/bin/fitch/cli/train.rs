@@ -79,6 +79,12 @@ pub struct TrainOptions {
     #[arg(long, value_name = "N", help_heading = "Data", allow_negative_numbers = true)]
     pub limit: Option<i64>,
 
+    /// Leave training images out that are also validation or test images, and all but one of identical ones: the
+    /// first, or none if their labels differ [default: false]
+    #[arg(long, help_heading = "Data", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", hide_possible_values = true, value_name = "BOOL")]
+    pub drop_duplicates: Option<bool>,
+
     /// The network: mlp, two dense layers; cnn, a small convolutional network; a TOML file with
     /// layers = ["dense 512", "relu", ...]; or a network of PyTorch's in TorchScript (a file with code: only
     /// from people you trust) [default: mlp]
@@ -407,6 +413,7 @@ pub const OPTIONS: &[OptionFacts] = &[
     model("fold"),
     model("split"),
     model("limit"),
+    model("drop_duplicates"),
     model("model"),
     model("layers"),
     fixed("weights"),

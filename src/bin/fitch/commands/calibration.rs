@@ -83,7 +83,8 @@ fn validation_images(
         "--calibrate: {} holds other images than {shown} was trained on, so that its validation images are not known",
         dataset.name
     );
-    let validation = Splits::split(&dataset, &source, &configuration)?.validation.ok_or_else(without)?;
+    let validation =
+        Splits::split(&dataset, &source, &configuration, None)?.validation.ok_or_else(without)?;
     Ok((dataset, validation, configuration.batch_size))
 }
 

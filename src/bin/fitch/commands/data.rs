@@ -1,10 +1,8 @@
-//! `fitch data`: lists the known sets, fetches them, and describes a set.
+//! `fitch data`: lists the known sets and fetches them.
 
-use super::data_sheet::{augmented_sheet, sheet};
-use super::ignored_options::ignored_options;
+use super::inspect::inspect;
 use super::table::table;
-use crate::cli::{DataCommand, FetchOptions, InspectOptions, TrainOptions};
-use crate::config;
+use crate::cli::{DataCommand, FetchOptions};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
@@ -12,9 +10,7 @@ use crate::suggestion::did_you_mean;
 use crate::terminal::Terminal;
 use anyhow::Result;
 use fitch::data::catalogue::{self, KNOWN};
-use fitch::data::{Augmentation, Dataset, Inspection, LoadOptions, ParseAugmentationError, Source};
-use fitch::files::write_whole;
-use fitch::text::with_separators;
+use fitch::data::{LoadOptions, Source};
 use std::path::{Path, PathBuf};
 
 pub fn run(command: DataCommand, terminal: &Terminal) -> Result<Exit> {
@@ -64,71 +60,4 @@ fn fetch(options: &FetchOptions, terminal: &Terminal) -> Result<()> {
     let folder = folder(options.data_dir.clone())?.join(set.name);
     set.fetch_missing(&folder, &mut |event| progress.show(event))?;
     terminal.result(&format!("{}\n", folder.display()))
-}
-
-fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
-    let InspectOptions { dataset, to, augment, seed, reading } = options;
-    let augmentation = augment.as_deref().map(str::parse::<Augmentation>).transpose();
-    let augmentation = augmentation.map_err(|fault: ParseAugmentationError| {
-        UsageError(vec![format!("--augment {}: {fault}", augment.unwrap_or_default())])
-    })?;
-    let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
-    let (source, options) = config::check_data(&config::with_reading(options, reading))?;
-    let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
-    let source = source.located(&options, &mut |event| progress.show(event))?;
-    let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
-    dataset.notes.iter().for_each(|note| terminal.say(note));
-    ignored_options(&source, &options, &dataset).iter().for_each(|fault| terminal.warn(fault));
-    let format = source.format_name().unwrap_or_default();
-    terminal.result(&describe(&dataset, format, &dataset.inspect()?, terminal.result_columns()))?;
-    if let Some(to) = to {
-        let drawn = match augmentation {
-            Some(augmentation) => augmented_sheet(&dataset, &augmentation, seed)?,
-            None => sheet(&dataset)?,
-        };
-        write_whole(&to, &drawn)?;
-        terminal.result(&format!("\nwritten to {}\n", to.display()))?;
-    }
-    Ok(())
-}
-
-fn describe(dataset: &Dataset, format: &str, found: &Inspection, columns: Option<usize>) -> String {
-    let count = |count: usize| with_separators(count as i64);
-    let shape: Vec<String> = dataset.shape().iter().map(i64::to_string).collect();
-    let kind = match shape.len() {
-        1 => "values",
-        2 => "grey pixels",
-        _ => "pixels in colour",
-    };
-    let totals: Vec<usize> = found.counts.iter().map(|(_, counts)| counts.iter().sum()).collect();
-    let rows = dataset.classes.iter().enumerate().map(|(class, name)| {
-        let cells = found.counts.iter().zip(&totals).flat_map(|((_, counts), total)| {
-            let share = 100.0 * counts[class] as f64 / *total as f64;
-            [count(counts[class]), format!("{share:.1} %")]
-        });
-        std::iter::once(name.clone()).chain(cells).collect()
-    });
-    let head = found.counts.iter().flat_map(|(split, _)| [*split, "share"]);
-    let head: Vec<&str> = std::iter::once("class").chain(head).collect();
-    let sizes = found.counts.iter().zip(&totals).map(|((split, _), total)| {
-        let split = if *split == "train" { "training" } else { split };
-        format!("{} {split} images", count(*total))
-    });
-    let repeated = found.also_in_train.iter().map(|(split, repeated)| {
-        format!("; {} {split} images are among the training images", count(*repeated))
-    });
-    format!(
-        "{}: {format}\n{}\n{} {kind} of type {}, from {} to {}; {} becomes 1\n\
-         {} training images are repetitions{}\n\n{}",
-        dataset.name,
-        sizes.collect::<Vec<_>>().join(", "),
-        shape.join(" x "),
-        found.value_type,
-        found.range.0,
-        found.range.1,
-        dataset.maximum,
-        count(found.repeated),
-        repeated.collect::<String>(),
-        table(head, rows.collect()).fit(columns)
-    )
 }

@@ -5,8 +5,9 @@ use super::json::json_text;
 use super::mistakes::mistakes_csv;
 use super::plots::DrawingFormat;
 use super::start_libtorch;
+use super::suspects::{self, Search};
 use super::table::table;
-use crate::cli::{EvaluateFormat, EvaluateOptions, TrainOptions};
+use crate::cli::{EvaluateFormat, EvaluateOptions, SuspectSplit, TrainOptions};
 use crate::config::{self, Configuration};
 use crate::exit::Exit;
 use crate::failure::UsageError;
@@ -39,6 +40,7 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         true => Subject::file(&options)?,
         false => Subject::run(&options)?,
     };
+    options.suspects.as_deref().map_or(Ok(()), suspects::check)?;
     let has_fit = options.reading.fit.is_some();
     let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
     let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
@@ -75,6 +77,19 @@ pub fn run(mut options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         terminal.say(&format!("the reliability diagram is written to {}", to.display()));
     }
     let ece = calibration.expected_error();
+    if let Some(to) = &options.suspects {
+        let run = subject.run_of_it().filter(|_| matches!(subject, Subject::Run(_)));
+        let is_trained_on_them = match run {
+            Some(run) if options.on != SuspectSplit::Test => {
+                dataset.fingerprint()? == run.record.dataset.fingerprint
+            }
+            _ => false,
+        };
+        let (network, device) = (&*model.network, chosen.device);
+        let (dataset, configuration, on) = (&dataset, &configuration, options.on);
+        let search = Search { network, dataset, device, configuration, is_trained_on_them, on };
+        search.write(to, terminal)?;
+    }
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
     let metrics = metrics_of(subject.run_of_it(), classes.len());
@@ -138,8 +153,10 @@ impl Subject {
         }
         let mut recorded = run.options.clone();
         recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
+        // Otherwise they need not be there any more.
+        let takes_validation = given.dataset.is_none() && given.on != SuspectSplit::Test;
         let options = TrainOptions {
-            validation: None,
+            validation: recorded.validation.filter(|_| takes_validation),
             dataset: given.dataset.clone().or(recorded.dataset),
             device: given.device.clone().or(recorded.device),
             threads: given.threads.or(Some(run.record.threads as i64)),

@@ -215,6 +215,8 @@ mod tests {
             fingerprint: String::new(),
             table: None,
             groups: None,
+            copies: None,
+            copies_dropped: None,
         }
     }
 

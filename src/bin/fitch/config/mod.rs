@@ -53,6 +53,8 @@ pub struct Configuration {
     pub fold: Option<Fold>,
     pub split: SplitMethod,
     pub limit: Option<usize>,
+    /// Whether copies are left out of the training images.
+    pub drops_duplicates: bool,
     /// What is trained.
     pub architecture: Architecture,
     /// Where to start from.
@@ -149,6 +151,7 @@ fn check_with(options: &TrainOptions, checker: &mut Checker) -> Option<Configura
         fold: given_or_none(fold)?,
         split: options.split?.0,
         limit,
+        drops_duplicates: options.drop_duplicates.unwrap_or_default(),
         architecture: architecture?,
         weights: options.weights.as_ref().map(PathBuf::from),
         freeze: options.freeze.clone(),

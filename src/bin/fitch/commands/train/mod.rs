@@ -11,7 +11,7 @@ mod rate_test;
 mod recorded;
 mod repeat;
 mod run_in_progress;
-mod splits;
+pub(in crate::commands) mod splits;
 mod stopper;
 mod work;
 

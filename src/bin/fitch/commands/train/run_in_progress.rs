@@ -11,7 +11,6 @@ use crate::config::{self, Architecture, Configuration};
 use crate::failure::Hint;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
-use fitch::data::Dataset;
 use fitch::device;
 use fitch::files::write_whole;
 use fitch::model::{Outline, SummaryStyle, summary};
@@ -81,7 +80,7 @@ impl RunInProgress {
         let Work { configuration, dataset, splits, network, weights, .. } = work;
         folder.remove_unfinished();
         let checkpoint = match &resumed {
-            Some(run) => resume(run, configuration, dataset, terminal)?,
+            Some(run) => resume(run, work, terminal)?,
             None => None,
         };
         if checkpoint.is_none() {
@@ -112,7 +111,7 @@ impl RunInProgress {
                 device,
                 threads,
                 seed: configuration.seed,
-                dataset: splits.record(dataset)?,
+                dataset: splits.record(dataset, &work.fingerprint)?,
                 parameters: Outline::from(network).parameters,
                 network_sha256: network.file_digest().map(str::to_string),
                 weights: weights.clone(),
@@ -159,20 +158,16 @@ fn abandon(folder: &RunFolder) {
 }
 
 /// The checkpoint to resume from, if the run can be resumed with these options and this data.
-fn resume(
-    run: &RecordedRun,
-    configuration: &Configuration,
-    dataset: &Dataset,
-    terminal: &Terminal,
-) -> Result<Option<Checkpoint>> {
+fn resume(run: &RecordedRun, work: &Work, terminal: &Terminal) -> Result<Option<Checkpoint>> {
+    let Work { configuration, dataset, fingerprint: now, .. } = work;
     let shown = run.folder.path().display();
     ensure!(
         !config::had_reference_adam(&run.record.config),
         "{shown} was trained with --adam reference, an optimizer of earlier versions whose state was not saved, \
          so it cannot be resumed"
     );
-    let (before, now) = (&run.record.dataset.fingerprint, dataset.fingerprint()?);
-    if *before != now {
+    let before = &run.record.dataset.fingerprint;
+    if before != now {
         return Err(Hint {
             message: format!(
                 "{shown} was trained on other images than those of {} now (fingerprint {now}, it was {before})",

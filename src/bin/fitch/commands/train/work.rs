@@ -6,6 +6,7 @@ use super::splits::Splits;
 use super::{initial_network, optimizer, processes};
 use crate::cli::TrainOptions;
 use crate::commands::built_model::RecordedRun;
+use crate::commands::copies;
 use crate::commands::ignored_options::ignored_options;
 use crate::commands::start_libtorch_at;
 use crate::commands::understood::Understood;
@@ -31,6 +32,8 @@ pub struct Work {
     pub dataset: Dataset,
     /// Where the images come from, looked into.
     pub source: Source,
+    /// Of all its images.
+    pub fingerprint: String,
     pub splits: Splits,
     /// Of each class in the training loss; none if they are equal.
     pub class_weights: Option<Vec<f32>>,
@@ -64,7 +67,7 @@ impl Work {
             "fitch = {}\ncontinues a run = {is_resumed}\n{}fingerprint of the images = {}\nnetwork = {}\n",
             env!("CARGO_PKG_VERSION"),
             toml::to_string(&config::common(options)?)?,
-            self.dataset.fingerprint()?,
+            self.fingerprint,
             self.network.file_digest().unwrap_or_default()
         ))
     }
@@ -97,7 +100,15 @@ pub fn prepare(
     let reading = &configuration.reading;
     let source = configuration.source.located(reading, &mut |event| download.show(event))?;
     let dataset = source.load_with(reading, &mut |event| download.show(event))?;
-    let splits = Splits::split(&dataset, &source, &configuration)?;
+    // A run that is resumed has reported them, and has dropped what it now drops again.
+    let reports_copies = resumed.is_none() && group.is_first();
+    let (fingerprint, digests) = match reports_copies || configuration.drops_duplicates {
+        true => {
+            dataset.fingerprint_and_digests().map(|(fingerprint, digests)| (fingerprint, Some(digests)))?
+        }
+        false => (dataset.fingerprint()?, None),
+    };
+    let splits = Splits::split(&dataset, &source, &configuration, digests)?;
     if let Some(augmentation) = &configuration.augmentation {
         let range = splits.range.map(|value| value / dataset.maximum);
         augmentation.check(&dataset.shape(), range).context("--augment")?;
@@ -124,6 +135,9 @@ pub fn prepare(
     splits.grouping.iter().flat_map(Grouping::lines).for_each(|line| terminal.say(&line));
     splits.notes.iter().for_each(|note| terminal.warn(note));
     check_metrics(&configuration.metrics, &dataset.classes, splits.validation.as_ref(), terminal)?;
+    if let Some(copies) = splits.copies.as_ref().filter(|_| reports_copies) {
+        copies::tell(&dataset, copies, &splits.sizes(), splits.copies_dropped, terminal);
+    }
     ignored_options(&source, reading, &dataset).iter().for_each(|fault| terminal.warn(fault));
     let weights = &configuration.optimization.class_weights;
     let class_weights = optimizer::class_weights(weights, &splits, &dataset.classes)?;
@@ -144,8 +158,18 @@ pub fn prepare(
     }
     let network = initial_network::build(&configuration, &dataset, &splits, chosen.device, terminal)?;
     let weights = initial_network::take_weights(&configuration, &network, &group, resumed, terminal)?;
-    let device = chosen.device;
-    Ok(Work { configuration, device, dataset, source, splits, class_weights, network, weights, group })
+    Ok(Work {
+        configuration,
+        device: chosen.device,
+        dataset,
+        source,
+        fingerprint,
+        splits,
+        class_weights,
+        network,
+        weights,
+        group,
+    })
 }
 
 /// Sets the device to a precision; refuses one that it does not have.

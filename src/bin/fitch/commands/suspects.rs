@@ -1,0 +1,218 @@
+//! Images whose labels are probably wrong: as a table, and as a sheet beside it.
+
+use super::mistakes::caption;
+use super::output_file::check_writable;
+use super::train::splits::split_rows;
+use crate::cli::SuspectSplit;
+use crate::config::Configuration;
+use crate::failure::UsageError;
+use crate::terminal::Terminal;
+use anyhow::{Result, ensure};
+use fitch::data::split::SplitRows;
+use fitch::data::{Dataset, ImageOrigin, Images, Samples};
+use fitch::files::write_whole;
+use fitch::report::{SheetImage, SheetLine, image_sheet};
+use fitch::text::with_separators;
+use fitch::train::{Suspect, suspects};
+use std::path::Path;
+use tch::Device;
+use tch::nn::ModuleT;
+
+/// A sheet shows at most this many.
+const MAX_SHOWN: usize = 25;
+const COLUMNS: usize = 5;
+/// How the file of the sheet ends.
+const SHEET: &str = "png";
+
+/// A model and the data whose labels it doubts.
+pub struct Search<'a> {
+    pub network: &'a dyn ModuleT,
+    pub dataset: &'a Dataset,
+    pub device: Device,
+    pub configuration: &'a Configuration,
+    /// Whether the model was trained on these data, with that configuration.
+    pub is_trained_on_them: bool,
+    pub on: SuspectSplit,
+}
+
+/// Images of a split, or some of their rows.
+struct Part<'a> {
+    name: &'static str,
+    images: &'a Images,
+    rows: Option<Vec<i64>>,
+    samples: Samples,
+}
+
+/// A suspect, and its image.
+struct Found<'a> {
+    split: &'static str,
+    images: &'a Images,
+    index: usize,
+    suspect: Suspect,
+}
+
+/// Fails before the work is done if the files cannot be written.
+pub fn check(to: &Path) -> Result<()> {
+    if to.extension().is_some_and(|end| end == SHEET) {
+        let fault = format!("--suspects {}: is a table, .csv; the sheet is drawn beside it", to.display());
+        return Err(UsageError(vec![fault]).into());
+    }
+    check_writable(to)
+}
+
+impl Search<'_> {
+    /// Finds them and writes both files.
+    pub fn write(&self, to: &Path, terminal: &Terminal) -> Result<()> {
+        let parts = self.parts()?;
+        let (mut found, mut searched) = (Vec::new(), 0);
+        let searching = terminal.busy("looking for wrong labels");
+        for Part { name, images, rows, samples } in &parts {
+            searched += samples.len();
+            let of_part =
+                suspects(self.network, &samples.to_device(self.device)?, self.configuration.batch_size)?;
+            found.extend(of_part.into_iter().map(|suspect| {
+                let index = rows.as_ref().map_or(suspect.index, |rows| rows[suspect.index] as usize);
+                Found { split: name, images, index, suspect }
+            }));
+        }
+        drop(searching);
+        // Each part is in order.
+        found.sort_by(|a, b| b.suspect.suspicion().total_cmp(&a.suspect.suspicion()));
+
+        write_whole(to, &self.csv(&found)?)?;
+        let sheet = to.with_extension(SHEET);
+        let drawn = self.sheet(&found)?;
+        if let Some(drawn) = &drawn {
+            write_whole(&sheet, drawn)?;
+        }
+        let written = match drawn {
+            Some(_) => format!("{} and {}", to.display(), sheet.display()),
+            None => to.display().to_string(),
+        };
+        let count = |count: usize| with_separators(count as i64);
+        let (suspicious, searched) = (count(found.len()), count(searched));
+        terminal.say(&format!("{suspicious} of {searched} labels are probably wrong: written to {written}"));
+        if self.is_trained_on_them && matches!(self.on, SuspectSplit::Train | SuspectSplit::All) {
+            terminal.say(
+                "the model was trained on the labels of the training images: it may have learned wrong ones, which are \
+                 then missing here",
+            );
+        }
+        Ok(())
+    }
+
+    fn parts(&self) -> Result<Vec<Part<'_>>> {
+        let Search { dataset, configuration, on, .. } = *self;
+        let rows = match (on, self.is_trained_on_them) {
+            (SuspectSplit::Test, _) | (_, false) => None,
+            _ => Some(split_rows(dataset, configuration)?),
+        };
+        let mut parts = Vec::new();
+        if matches!(on, SuspectSplit::Train | SuspectSplit::All) {
+            let samples = dataset.train_samples()?;
+            let rows = rows.as_ref().map(|rows| rows.train.clone());
+            parts.push(part("train", &dataset.train, rows, samples)?);
+        }
+        if matches!(on, SuspectSplit::Validation | SuspectSplit::All) {
+            let held_out =
+                rows.map(|SplitRows { validation, .. }| validation).filter(|rows| !rows.is_empty());
+            match (held_out, &dataset.validation) {
+                (Some(rows), _) => {
+                    parts.push(part("validation", &dataset.train, Some(rows), dataset.train_samples()?)?);
+                }
+                (None, Some(images)) => {
+                    let samples = dataset.validation_samples()?;
+                    parts.extend(
+                        samples.map(|samples| part("validation", images, None, samples)).transpose()?,
+                    );
+                }
+                (None, None) if on == SuspectSplit::All => {}
+                (None, None) => {
+                    let fault =
+                        format!("--on validation: there are no validation images in {}", dataset.name);
+                    return Err(UsageError(vec![fault]).into());
+                }
+            }
+        }
+        if matches!(on, SuspectSplit::Test | SuspectSplit::All) {
+            parts.push(part("test", &dataset.test, None, dataset.test_samples()?)?);
+        }
+        let expected = dataset.test.shape();
+        for Part { name, images, .. } in &parts {
+            let found = images.shape();
+            ensure!(
+                found == expected,
+                "the {name} images of {} are of {found:?}, but the model takes {expected:?}",
+                dataset.name
+            );
+        }
+        Ok(parts)
+    }
+
+    /// A row for each: the split, the file or row, the label, what the model says, and how sure it is.
+    fn csv(&self, found: &[Found]) -> Result<Vec<u8>> {
+        let has_files =
+            found.iter().any(|found| matches!(found.images.origin(found.index), ImageOrigin::File(_)));
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let place = if has_files { "file" } else { "row" };
+        writer.write_record([
+            "split",
+            place,
+            "label",
+            "predicted",
+            "probability",
+            "probability_of_label",
+            "loss",
+        ])?;
+        for Found { split, images, index, suspect } in found {
+            let place = match images.origin(*index) {
+                ImageOrigin::File(name) => name.to_string(),
+                ImageOrigin::Row(row) => row.to_string(),
+            };
+            writer.write_record([
+                split,
+                place.as_str(),
+                &self.dataset.classes[suspect.label as usize],
+                &self.dataset.classes[suspect.prediction as usize],
+                &suspect.confidence.to_string(),
+                &suspect.label_probability.to_string(),
+                &suspect.loss().to_string(),
+            ])?;
+        }
+        Ok(writer.into_inner()?)
+    }
+
+    /// Draws the first of them, if there is one and the data are images.
+    fn sheet(&self, found: &[Found]) -> Result<Option<Vec<u8>>> {
+        let class = |class: i64| self.dataset.classes[class as usize].clone();
+        let mut shown = Vec::new();
+        for Found { split, images, index, suspect } in found.iter().take(MAX_SHOWN) {
+            let Some(image) = self.dataset.rgb_image(images, *index)? else { return Ok(None) };
+            let lines = vec![
+                SheetLine { lead: "labelled ", text: class(suspect.label) },
+                SheetLine { lead: "predicted ", text: class(suspect.prediction) },
+                format!("{:.1} % sure, {split}", 100.0 * suspect.confidence).into(),
+                caption(images, *index),
+            ];
+            shown.push(SheetImage { image, lines });
+        }
+        if shown.is_empty() {
+            return Ok(None);
+        }
+        let note = format!("{} of {} suspects", shown.len(), with_separators(found.len() as i64));
+        Ok(Some(image_sheet("Labels that are probably wrong", &note, &shown, COLUMNS)?))
+    }
+}
+
+fn part<'a>(
+    name: &'static str,
+    images: &'a Images,
+    rows: Option<Vec<i64>>,
+    samples: Samples,
+) -> Result<Part<'a>> {
+    let samples = match &rows {
+        Some(rows) => samples.choose(rows)?,
+        None => samples,
+    };
+    Ok(Part { name, images, rows, samples })
+}
