@@ -29,6 +29,7 @@ mod runs;
 mod summary;
 mod sweep;
 mod table;
+mod tested_model;
 mod train;
 mod understood;
 mod watch;
