@@ -140,9 +140,7 @@ mod tests {
         assert_eq!(bootstrap.mean(&[1.0, f64::NAN]), None);
         assert_eq!(bootstrap.mean(&[1.0, f64::INFINITY]), None);
         // The second result is undefined without the first sample, the third one always.
-        let results = |counts: &[u32]| {
-            vec![1.0, if counts[0] == 0 { f64::NAN } else { 0.5 }, f64::NAN]
-        };
+        let results = |counts: &[u32]| vec![1.0, if counts[0] == 0 { f64::NAN } else { 0.5 }, f64::NAN];
         let point = |value| Some(Interval { low: value, high: value });
         assert_eq!(bootstrap.intervals(3, results), [point(1.0), point(0.5), None]);
     }

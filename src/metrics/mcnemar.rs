@@ -20,9 +20,9 @@ use anyhow::{Result, ensure};
 /// ```
 /// use fitch::metrics::McNemar;
 ///
-/// let labels = [0, 1, 2, 0, 1, 2];
-/// let (a, b) = ([0, 1, 2, 1, 0, 0], [0, 2, 2, 0, 1, 2]);
-/// let test = McNemar::of(&labels, &a, &b)?;
+/// let a = [true, true, true, false, false, false];
+/// let b = [true, false, true, true, true, true];
+/// let test = McNemar::of(&a, &b)?;
 /// assert_eq!((test.a_only, test.b_only), (1, 3));
 /// assert_eq!(test.p_value(), 0.625);
 /// # Ok::<(), anyhow::Error>(())
@@ -36,25 +36,14 @@ pub struct McNemar {
 }
 
 impl McNemar {
-    /// Counts the samples that one alone classifies correctly, given the label and both predictions of each.
+    /// Counts the samples that one alone classifies correctly, given for each sample whether A and B do.
     ///
     /// # Errors
-    /// Slices of different lengths.
-    pub fn of(labels: &[i64], a: &[i64], b: &[i64]) -> Result<McNemar> {
-        let (labels_len, a_len, b_len) = (labels.len(), a.len(), b.len());
-        ensure!(
-            labels_len == a_len && labels_len == b_len,
-            "there are {labels_len} labels, but {a_len} and {b_len} predictions"
-        );
-        let mut test = McNemar { a_only: 0, b_only: 0 };
-        for ((label, a), b) in labels.iter().zip(a).zip(b) {
-            match (a == label, b == label) {
-                (true, false) => test.a_only += 1,
-                (false, true) => test.b_only += 1,
-                _ => {}
-            }
-        }
-        Ok(test)
+    /// Slices of two lengths.
+    pub fn of(a: &[bool], b: &[bool]) -> Result<McNemar> {
+        ensure!(a.len() == b.len(), "there are results of {} and of {} samples", a.len(), b.len());
+        let count = |only: [bool; 2]| a.iter().zip(b).filter(|&(&a, &b)| [a, b] == only).count();
+        Ok(McNemar { a_only: count([true, false]), b_only: count([false, true]) })
     }
 
     /// The probability of a difference as large as this one, or larger, if both were equally good.
@@ -132,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn predictions_of_other_samples_are_an_error() {
-        assert!(McNemar::of(&[0, 1], &[0, 1], &[0]).is_err() && McNemar::of(&[0, 1], &[0], &[0, 1]).is_err());
+    fn results_of_other_samples_are_an_error() {
+        assert!(McNemar::of(&[true, false], &[true]).is_err());
     }
 }

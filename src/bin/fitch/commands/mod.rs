@@ -4,6 +4,7 @@ mod board;
 mod built_model;
 mod checkpoints;
 mod children;
+mod compare;
 mod completions;
 mod data;
 mod data_guard;
@@ -85,6 +86,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
     match command {
         Command::Train(options) => train::run(*options, terminal),
         Command::Evaluate(options) => evaluate::run(options, terminal),
+        Command::Compare(options) => compare::run(&options, terminal),
         Command::Predict(options) => predict::run(options, terminal),
         Command::Export(options) => export::run(options, terminal),
         Command::Plot(options) => plot::run(&options, terminal),

@@ -108,9 +108,31 @@ impl TestedModel {
         &self.model.classes
     }
 
-    /// Where the data come from.
-    pub fn source(&self) -> &Source {
-        &self.configuration.source
+    /// Fails if another model has other classes. Their order does not matter.
+    ///
+    /// # Errors
+    /// The classes of both.
+    pub fn check_same_classes(&self, other: &TestedModel) -> Result<()> {
+        let sorted = |model: &TestedModel| {
+            let mut classes = model.model.classes.clone();
+            classes.sort_unstable();
+            classes
+        };
+        ensure!(
+            sorted(self) == sorted(other),
+            "have different classes: {}, and {}",
+            self.model.classes.join(", "),
+            other.model.classes.join(", ")
+        );
+        Ok(())
+    }
+
+    /// Where the data lie: a path, or the name of a set.
+    pub fn source_place(&self) -> String {
+        match &self.configuration.source {
+            Source::Path { path, .. } => path.canonicalize().unwrap_or(path.clone()).display().to_string(),
+            known => known.name(),
+        }
     }
 }
 
