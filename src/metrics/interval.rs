@@ -1,11 +1,12 @@
 //! Confidence intervals: how far a result on a test set may be from that on all images like these.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The two-sided 95 % quantile of the normal distribution.
 const Z: f64 = 1.959_963_984_540_054;
 
-/// A 95 % confidence interval. In JSON it is a list of both ends.
+/// A 95 % confidence interval. As text it is `0.9572 to 0.9888`, in JSON a list of both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f64; 2]", into = "[f64; 2]")]
 pub struct Interval {
@@ -29,7 +30,7 @@ impl Interval {
     ///
     /// ```
     /// let interval = fitch::metrics::Interval::wilson(356, 364).unwrap();
-    /// assert_eq!(format!("{:.4} to {:.4}", interval.low, interval.high), "0.9572 to 0.9888");
+    /// assert_eq!(format!("{interval:.4}"), "0.9572 to 0.9888");
     /// ```
     pub fn wilson(successes: usize, trials: usize) -> Option<Interval> {
         if trials == 0 {
@@ -43,6 +44,15 @@ impl Interval {
         let low = if successes == 0 { 0.0 } else { middle - half };
         let high = if wrong == 0.0 { 1.0 } else { middle + half };
         Some(Interval { low, high })
+    }
+}
+
+impl fmt::Display for Interval {
+    /// Both ends in the precision that is asked for.
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(&self.low, out)?;
+        out.write_str(" to ")?;
+        fmt::Display::fmt(&self.high, out)
     }
 }
 

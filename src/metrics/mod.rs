@@ -13,6 +13,7 @@ mod interval;
 mod loss;
 mod mcnemar;
 mod metric;
+mod metric_intervals;
 mod running_means;
 
 pub use better::Better;

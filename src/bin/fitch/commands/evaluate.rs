@@ -13,7 +13,7 @@ use crate::wrap::wrap;
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
 use fitch::files::write_whole;
-use fitch::metrics::{ClassMetric, ClassScores, ConfusionMatrix};
+use fitch::metrics::{ClassMetric, ClassScores, ConfusionMatrix, Interval};
 use fitch::text::with_separators;
 use fitch::train::Evaluation;
 use serde_json::json;
@@ -35,17 +35,39 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     }
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;
-    let metrics = metrics_of(model.run(), classes.len());
-    let metrics: Vec<(ClassMetric, f64)> =
-        metrics.into_iter().map(|metric| (metric, evaluation.classification.value(metric))).collect();
+    let testing = terminal.busy("testing");
+    let metrics = measured(&evaluation, &metrics_of(model.run(), classes.len()));
+    drop(testing);
     terminal.result(&match options.format {
         EvaluateFormat::Table => {
-            as_table(&dataset, &evaluation, &metrics, &matrix, options.matrix, terminal.result_columns())
+            as_table(&dataset, &metrics, &matrix, options.matrix, terminal.result_columns())
         }
         EvaluateFormat::Csv => as_csv(classes, &matrix)?,
-        EvaluateFormat::Json => as_json(&dataset, &evaluation, &metrics, &matrix),
+        EvaluateFormat::Json => as_json(&dataset, &metrics, &matrix),
     })?;
     Ok(Exit::Success)
+}
+
+/// A metric with its 95 % interval.
+struct Measured {
+    metric: ClassMetric,
+    value: f64,
+    interval: Option<Interval>,
+}
+
+/// Loss and accuracy, then the others.
+fn measured(evaluation: &Evaluation, others: &[ClassMetric]) -> Vec<Measured> {
+    let metrics = [&[ClassMetric::Loss, ClassMetric::Accuracy], others].concat();
+    let intervals = evaluation.classification.intervals(&metrics);
+    let measured = metrics.into_iter().zip(intervals).map(|(metric, interval)| {
+        let value = match metric {
+            ClassMetric::Loss => evaluation.loss,
+            ClassMetric::Accuracy => evaluation.accuracy,
+            metric => evaluation.classification.value(metric),
+        };
+        Measured { metric, value, interval }
+    });
+    measured.collect()
 }
 
 /// The metrics beside loss and accuracy: those that say something of so many classes, and those that the run
@@ -65,8 +87,7 @@ fn metrics_of(run: Option<&RecordedRun>, classes: usize) -> Vec<ClassMetric> {
 /// The scores, and the matrix if its lines are not too long to be read, or asked for.
 fn as_table(
     dataset: &Dataset,
-    evaluation: &Evaluation,
-    metrics: &[(ClassMetric, f64)],
+    metrics: &[Measured],
     matrix: &ConfusionMatrix,
     is_asked_for: bool,
     columns: Option<usize>,
@@ -89,8 +110,17 @@ fn as_table(
     // The averages stand below the classes, not among them.
     let of_classes = scores.split_inclusive('\n').take(1 + classes.len()).map(str::len).sum();
     let (of_classes, averages) = scores.split_at(of_classes);
-    let metrics = metrics.iter().map(|(metric, value)| vec![metric.to_string(), share(*value)]);
-    let metrics = table(["metric", "value"], metrics.collect()).fit(columns);
+    let (main, others) = metrics.split_at(2);
+    let main = main.iter().map(|Measured { metric, value, interval }| {
+        let interval = interval.map_or(String::new(), |interval| format!(" (95 % interval {interval:.6})"));
+        format!("{metric} {value:.6}{interval}\n")
+    });
+    let others = others.iter().map(|Measured { metric, value, interval }| {
+        let interval = interval.map_or("-".to_string(), |interval| format!("{interval:.4}"));
+        vec![metric.to_string(), share(*value), interval]
+    });
+    let others = others.collect();
+    let others = table(["metric", "value", "95 % interval"], others).fit(columns);
     let counts = || {
         classes.iter().zip(&matrix.counts).map(|(class, counts)| {
             // Most counts are zero: printed as dots they let the mistakes stand out.
@@ -99,11 +129,10 @@ fn as_table(
         })
     };
     format!(
-        "test set of {}: {} images\nloss {:.6}\naccuracy {:.6}\n\n{of_classes}\n{averages}\n{metrics}\n{}",
+        "test set of {}: {} images\n{}\n{of_classes}\n{averages}\n{others}\n{}",
         dataset.name,
         with_separators(dataset.test.len() as i64),
-        evaluation.loss,
-        evaluation.accuracy,
+        main.collect::<String>(),
         match classes.len() {
             count if count > MAX_CLASSES && !is_asked_for => {
                 let left_out = format!(
@@ -141,12 +170,7 @@ fn as_csv(classes: &[String], matrix: &ConfusionMatrix) -> Result<String> {
     String::from_utf8(writer.into_inner()?).context("a class name is not UTF-8")
 }
 
-fn as_json(
-    dataset: &Dataset,
-    evaluation: &Evaluation,
-    metrics: &[(ClassMetric, f64)],
-    matrix: &ConfusionMatrix,
-) -> String {
+fn as_json(dataset: &Dataset, metrics: &[Measured], matrix: &ConfusionMatrix) -> String {
     let classes = dataset.classes.iter().zip(matrix.scores()).map(|(class, scores)| {
         // NaN, where there is nothing to divide by, becomes null.
         json!({ "class": class, "images": scores.samples, "precision": scores.precision,
@@ -156,11 +180,10 @@ fn as_json(
     let mut whole = json!({
         "dataset": dataset.name,
         "images": dataset.test.len(),
-        "loss": evaluation.loss,
-        "accuracy": evaluation.accuracy,
     });
-    for (metric, value) in metrics {
+    for Measured { metric, value, interval } in metrics {
         whole[metric.to_string()] = json!(value);
+        whole[format!("{metric}_interval")] = json!(interval);
     }
     whole["macro_average"] = average(matrix.macro_average());
     whole["weighted_average"] = average(matrix.weighted_average());

@@ -151,17 +151,19 @@ impl Table {
     }
 }
 
-/// A cell that begins with a number of many decimals, with fewer of them.
+/// A cell whose numbers of many decimals have fewer of them.
 fn with_few_decimals(cell: &str) -> String {
-    let (number, rest) = cell.split_at(cell.find(' ').unwrap_or(cell.len()));
-    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    match number.parse::<f64>() {
-        // Zero would be less than is known of a small number.
-        Ok(value) if decimals > FEW_DECIMALS && value.abs() >= 0.5 * 0.1f64.powi(FEW_DECIMALS as i32) => {
-            format!("{value:.FEW_DECIMALS$}{rest}")
+    let shorter = |word: &str| {
+        let decimals = word.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        match word.parse::<f64>() {
+            // Zero would be less than is known of a small number.
+            Ok(value) if decimals > FEW_DECIMALS && value.abs() >= 0.5 * 0.1f64.powi(FEW_DECIMALS as i32) => {
+                format!("{value:.FEW_DECIMALS$}")
+            }
+            _ => word.to_string(),
         }
-        _ => cell.to_string(),
-    }
+    };
+    cell.split(' ').map(shorter).collect::<Vec<_>>().join(" ")
 }
 
 /// A name that fits the columns: a longer one loses its middle.

@@ -16,7 +16,7 @@ pub fn as_table(comparison: &Comparison, dataset: &str, columns: Option<usize>) 
             format!("{}: {}", letter(index), candidate.name),
             with_separators(candidate.right() as i64),
             format!("{:.4}", candidate.accuracy),
-            interval.map_or("-".to_string(), |ends| format!("{:.4} to {:.4}", ends.low, ends.high)),
+            interval.map_or("-".to_string(), |interval| format!("{interval:.4}")),
         ]
     });
     let models = table(["model", "right", "accuracy", "95 % interval"], rows.collect());
