@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TOPICS: [&str; 7] = ["training", "data", "keras", "photos", "library", "performance", "contributing"];
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "train",
     "evaluate",
+    "compare",
     "predict",
     "export",
     "plot",

@@ -239,6 +239,12 @@ mod tests {
     }
 
     #[test]
+    fn both_ends_of_an_interval_lose_digits() {
+        let runs = table(["run", "95 % interval"], vec![row(&["a", "0.9572 to 0.9888"])]);
+        assert_eq!(runs.fit(Some(20)), "run   95 % interval\na    0.957 to 0.989\n");
+    }
+
+    #[test]
     fn a_wide_matrix_is_continued_below() {
         let head = ["true", "cat", "dog", "bird"];
         let matrix = table(head, vec![row(&["cat", "10", ".", "1"]), row(&["bird", ".", "3", "7"])]);
