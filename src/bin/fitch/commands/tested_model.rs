@@ -108,21 +108,22 @@ impl TestedModel {
         &self.model.classes
     }
 
-    /// Fails if another model has other classes. Their order does not matter.
+    /// Fails if two models have different classes. Their order does not matter.
     ///
     /// # Errors
-    /// The classes of both.
-    pub fn check_same_classes(&self, other: &TestedModel) -> Result<()> {
-        let sorted = |model: &TestedModel| {
-            let mut classes = model.model.classes.clone();
-            classes.sort_unstable();
-            classes
+    /// The classes that one of them lacks.
+    pub fn check_same_classes(models: [(&str, &TestedModel); 2]) -> Result<()> {
+        let [(a, of_a), (b, of_b)] = models.map(|(name, model)| (name, &model.model.classes));
+        let only = |own: &[String], others: &[String], name: &str| {
+            let only: Vec<&str> =
+                own.iter().filter(|class| !others.contains(class)).map(String::as_str).collect();
+            (!only.is_empty()).then(|| format!("; only {name} has {}", first_of(&only)))
         };
+        let differences = [only(of_a, of_b, a), only(of_b, of_a, b)];
         ensure!(
-            sorted(self) == sorted(other),
-            "have different classes: {}, and {}",
-            self.model.classes.join(", "),
-            other.model.classes.join(", ")
+            differences.iter().all(Option::is_none),
+            "{a} and {b} have different classes{}",
+            differences.into_iter().flatten().collect::<String>()
         );
         Ok(())
     }
@@ -231,18 +232,15 @@ impl LoadedModel {
 
     /// The classes of data that the model does not have, for an error.
     fn unknown_classes(&self, dataset: &Dataset) -> String {
-        const NAMED: usize = 6;
         let unknown: Vec<&str> = dataset
             .classes
             .iter()
             .filter(|class| !self.classes.contains(class))
             .map(String::as_str)
             .collect();
-        let named = unknown.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-        match unknown.len() {
-            0 => String::new(),
-            count if count > NAMED => format!(" (unknown to the model: {named} and {} more)", count - NAMED),
-            _ => format!(" (unknown to the model: {named})"),
+        match unknown.is_empty() {
+            true => String::new(),
+            false => format!(" (unknown to the model: {})", first_of(&unknown)),
         }
     }
 
@@ -331,5 +329,15 @@ fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
     match *shape {
         [.., height, width] => Some([u32::try_from(height).ok()?, u32::try_from(width).ok()?]),
         _ => None,
+    }
+}
+
+/// Names in a row: the first six, and how many more there are.
+fn first_of(names: &[&str]) -> String {
+    const NAMED: usize = 6;
+    let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }

@@ -50,7 +50,11 @@ pub fn sheet(comparison: &Comparison, dataset: &Dataset, differences: &[usize]) 
     }
     let mut rows = Vec::new();
     for (right, mut members) in groups {
-        members.sort_by(|&a, &b| wrong_confidence(comparison, b).total_cmp(&wrong_confidence(comparison, a)));
+        let confidence = |index: usize| {
+            surest_wrong(comparison, index)
+                .map_or(0.0, |model| comparison.candidates[model].confidences[index])
+        };
+        members.sort_by(|&a, &b| confidence(b).total_cmp(&confidence(a)));
         let letters = right.iter().map(|&model| letter(model)).collect::<Vec<_>>().join(", ");
         for members in members.chunks(ROW).take(MAX_ROWS_ALIKE) {
             let mut images = Vec::new();
@@ -61,7 +65,7 @@ pub fn sheet(comparison: &Comparison, dataset: &Dataset, differences: &[usize]) 
                 };
                 images.push(SheetImage { image, lines: lines(comparison, dataset, index) });
             }
-            rows.push(SheetRow { heading: format!("only {letters} right"), images });
+            rows.push(SheetRow { heading: format!("right: {letters}"), images });
         }
     }
     rows.truncate(MAX_ROWS);
@@ -76,26 +80,22 @@ pub fn sheet(comparison: &Comparison, dataset: &Dataset, differences: &[usize]) 
     Ok(Some(class_sheet("Differences", &note, &rows)?))
 }
 
-/// The true class, what a model that is wrong predicts, and where the image lies.
+/// The true class, what the surest model that is wrong predicts, and where the image lies.
 fn lines(comparison: &Comparison, dataset: &Dataset, index: usize) -> Vec<SheetLine> {
-    let wrong = comparison.candidates.iter().enumerate().find(|(_, candidate)| !candidate.is_right[index]);
-    let predicted = wrong.map(|(model, candidate)| {
-        format!(
-            "{}: {}, {:.0} %",
-            letter(model),
-            candidate.predictions[index],
-            100.0 * candidate.confidences[index]
-        )
+    let predicted = surest_wrong(comparison, index).map(|model| {
+        let candidate = &comparison.candidates[model];
+        let percent = 100.0 * candidate.confidences[index];
+        format!("{}: {}, {percent:.0} %", letter(model), candidate.predictions[index])
     });
-    let truth = SheetLine::from(comparison.truths[index].clone());
-    std::iter::once(truth)
-        .chain(predicted.map(SheetLine::from))
-        .chain([caption(&dataset.test, index)])
-        .collect()
+    let truth = comparison.truths[index].clone();
+    let lines = std::iter::once(truth).chain(predicted).map(SheetLine::from);
+    lines.chain([caption(&dataset.test, index)]).collect()
 }
 
-/// How sure the surest model is that is wrong about an image.
-fn wrong_confidence(comparison: &Comparison, index: usize) -> f64 {
-    let wrong = comparison.candidates.iter().filter(|candidate| !candidate.is_right[index]);
-    wrong.map(|candidate| candidate.confidences[index]).fold(0.0, f64::max)
+/// Of the models that are wrong about an image the one that is most confident.
+fn surest_wrong(comparison: &Comparison, index: usize) -> Option<usize> {
+    let confidence = |model: usize| comparison.candidates[model].confidences[index];
+    let wrong =
+        (0..comparison.candidates.len()).filter(|&model| !comparison.candidates[model].is_right[index]);
+    wrong.max_by(|&a, &b| confidence(a).total_cmp(&confidence(b)))
 }

@@ -11,7 +11,7 @@ use crate::cli::{CompareFormat, CompareOptions};
 use crate::exit::Exit;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use comparison::{Candidate, Comparison};
 use fitch::files::write_whole;
 use fitch::text::counted;
@@ -37,8 +37,8 @@ pub fn run(options: &CompareOptions, terminal: &Terminal) -> Result<Exit> {
     };
     let models: Vec<(String, TestedModel)> = options.models.iter().map(open).collect::<Result<_>>()?;
     let (first_name, first) = &models[0];
-    for (name, model) in &models {
-        first.check_same_classes(model).with_context(|| format!("{first_name} and {name}"))?;
+    for (name, model) in &models[1..] {
+        TestedModel::check_same_classes([(first_name, first), (name, model)])?;
     }
 
     let dataset = first.load_data(terminal)?;
