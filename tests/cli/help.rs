@@ -219,7 +219,7 @@ fn the_training_guide_has_every_option_of_train_and_no_other() {
     let (guide, train) = (options(&guide), of("train"));
     let missing: Vec<_> = train.difference(&guide).collect();
     assert!(missing.is_empty(), "missing in the guide: {missing:?}");
-    let known: BTreeSet<_> = ["sweep", "summary", "doctor", "plot", "evaluate", "board"]
+    let known: BTreeSet<_> = ["sweep", "summary", "doctor", "plot", "evaluate", "compare", "board"]
         .map(of)
         .into_iter()
         .chain([train])
