@@ -16,6 +16,8 @@ pub enum Purpose {
     Order(usize),
     /// What libtorch draws in the steps of an epoch (dropout), counted from 1.
     Libtorch(usize),
+    /// Drawing a set anew from itself, to see how much a result varies.
+    Resample(usize),
 }
 
 /// A seed for each step of an epoch: what libtorch draws in a step follows from seed, epoch and step alone,
@@ -37,6 +39,7 @@ pub fn generator(seed: u64, purpose: Purpose) -> ChaCha8Rng {
         Purpose::Split => 0,
         Purpose::Order(epoch) => 2 * epoch as u64 + 1,
         Purpose::Libtorch(epoch) => 2 * epoch as u64 + 2,
+        Purpose::Resample(index) => u64::MAX - index as u64,
     });
     generator
 }
@@ -69,6 +72,7 @@ mod tests {
             shuffled(8, Purpose::Order(3)),
             shuffled(7, Purpose::Libtorch(3)),
             shuffled(7, Purpose::Split),
+            shuffled(7, Purpose::Resample(3)),
         ];
         for (i, a) in orders.iter().enumerate() {
             for b in &orders[i + 1..] {

@@ -62,6 +62,20 @@ impl Dataset {
     }
 }
 
+impl Images {
+    /// A digest (SHA-256) of all values and the shape: equal for the same images in the same order, whatever their
+    /// labels.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub fn fingerprint(&self) -> Result<String> {
+        let mut digest = Sha256::new();
+        digest.update(format!("{} of {:?} {:?}", self.len(), self.kind(), self.shape()));
+        digests_of_parts(self, &mut [])?.iter().for_each(|part| digest.update(part));
+        Ok(format!("{:x}", digest.finalize()))
+    }
+}
+
 /// The digests of the values, part by part, on all threads: their number does not matter. `of_images` becomes the
 /// digests of the images, if it has room for them.
 fn digests_of_parts(images: &Images, of_images: &mut [u64]) -> Result<Vec<[u8; 32]>> {
@@ -127,6 +141,11 @@ mod tests {
             assert_ne!(dataset(&values).fingerprint().unwrap(), before, "{place}");
             values[place] -= 1;
         }
+        let digest = |images: &Images| images.fingerprint().unwrap();
+        let other = dataset(&[&values[..2], &[8, 8]].concat());
+        assert_ne!(digest(&dataset(&values).train), digest(&other.train));
+        let relabelled = dataset(&values).train.with_labels(vec![0; values.len() / 2]);
+        assert_eq!(digest(&dataset(&values).train), digest(&relabelled));
         let scaled = Dataset { maximum: 7.0, ..dataset(&values) };
         assert_ne!(scaled.fingerprint().unwrap(), before);
     }

@@ -160,7 +160,7 @@ impl Classification {
         ClassRanking::new((0..self.len()).map(score))
     }
 
-    fn counts_of(&self, times: impl Fn(usize) -> u64) -> ClassCounts {
+    pub(super) fn counts_of(&self, times: impl Fn(usize) -> u64) -> ClassCounts {
         let mut counts = ClassCounts::new(self.classes);
         for (sample, (&label, &prediction)) in self.labels.iter().zip(&self.predictions).enumerate() {
             counts.add(label, prediction, times(sample));

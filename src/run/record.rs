@@ -3,6 +3,7 @@
 use super::{RunFolder, WeightsRecord};
 use crate::data::{Copies, TableForm};
 use crate::files::write_whole;
+use crate::metrics::Interval;
 use crate::model::Normalization;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -59,6 +60,12 @@ pub struct RunRecord {
     pub test_loss: Option<f64>,
     /// The share of the test set that is classified correctly.
     pub test_accuracy: Option<f64>,
+    /// The 95 % interval of that loss; none in the records of earlier versions, and of a loss that is not finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_loss_interval: Option<Interval>,
+    /// The 95 % interval of that share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_accuracy_interval: Option<Interval>,
     /// The training time, in seconds.
     pub seconds: Option<f64>,
 }

@@ -8,7 +8,11 @@ fn the_numbers_are_those_of_the_run_itself() {
     let finished = place.run(&["evaluate", "run"]).well();
     let record = place.record("run");
     for (name, key) in [("loss", "test_loss"), ("accuracy", "test_accuracy")] {
-        let line = format!("\n{name} {:.6}\n", record[key].as_f64().unwrap());
+        let interval = &record[format!("{key}_interval")];
+        let [low, high] = [0, 1].map(|end| interval[end].as_f64().unwrap());
+        let value = record[key].as_f64().unwrap();
+        let line = format!("\n{name} {value:.6} (95 % interval {low:.6} to {high:.6})\n");
+        assert!(low < value && value < high, "{name}: {value} in {interval}");
         assert!(finished.stdout.contains(&line), "no {line:?} in {finished:?}");
     }
     assert!(finished.stdout.starts_with("test set of digits: 364 images\n"));
@@ -44,9 +48,21 @@ fn every_form_tells_the_same_of_a_run_and_of_its_file() {
     // A row of the matrix is a line, and so is a class.
     let row: Vec<String> = json["confusion"][3].as_array().unwrap().iter().map(ToString::to_string).collect();
     assert!(text.contains(&format!("\n    [{}],\n", row.join(", "))), "{text}");
-    assert!(text.lines().count() < 50, "{text}");
+    assert!(text.lines().count() < 70, "{text}");
+    // Each metric has its interval, of both ends.
+    for name in ["balanced_accuracy", "precision", "recall", "f1", "auc", "mcc", "kappa", "brier", "top3"] {
+        let interval: [f64; 2] = serde_json::from_value(json[format!("{name}_interval")].clone()).unwrap();
+        let value = json[name].as_f64().unwrap();
+        assert!(
+            interval[0] <= value && value <= interval[1] && interval[0] < interval[1],
+            "{name}: {interval:?}"
+        );
+    }
     let record = place.record("run");
-    assert_eq!((&json["accuracy"], &json["loss"]), (&record["test_accuracy"], &record["test_loss"]));
+    for (name, key) in [("loss", "test_loss"), ("accuracy", "test_accuracy")] {
+        assert_eq!(json[name], record[key]);
+        assert_eq!(json[format!("{name}_interval")], record[format!("{key}_interval")]);
+    }
     let ece = json["ece"].as_f64().unwrap();
     let line = format!("\nexpected calibration error {ece:.6}\n");
     assert!(ece > 0.0 && ece < 0.5 && in_form(&["run"], "table").contains(&line), "{ece}");

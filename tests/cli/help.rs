@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const TOPICS: [&str; 7] = ["training", "data", "keras", "photos", "library", "performance", "contributing"];
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "train",
     "evaluate",
+    "compare",
     "predict",
     "export",
     "plot",
@@ -218,7 +219,7 @@ fn the_training_guide_has_every_option_of_train_and_no_other() {
     let (guide, train) = (options(&guide), of("train"));
     let missing: Vec<_> = train.difference(&guide).collect();
     assert!(missing.is_empty(), "missing in the guide: {missing:?}");
-    let known: BTreeSet<_> = ["sweep", "summary", "doctor", "plot", "evaluate", "export", "board"]
+    let known: BTreeSet<_> = ["sweep", "summary", "doctor", "plot", "evaluate", "compare", "export", "board"]
         .map(of)
         .into_iter()
         .chain([train])

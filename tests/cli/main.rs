@@ -4,6 +4,7 @@ mod arrays;
 mod bad_input;
 mod board;
 mod browser;
+mod compare;
 mod copies;
 mod data;
 mod doctor;

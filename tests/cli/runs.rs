@@ -13,7 +13,9 @@ fn runs_are_listed_with_their_results_the_newest_first() {
     assert!(lines[0].starts_with("run ") && lines[0].contains("test accuracy"));
     for (line, run) in [(lines[1], "runs/deeper/second"), (lines[2], "runs/first")] {
         let accuracy = format!("{:.4}", place.record(run)["test_accuracy"].as_f64().unwrap());
-        for part in [run, "digits", "completed", "val_loss", &accuracy] {
+        let interval = &place.record(run)["test_accuracy_interval"];
+        let interval = [0, 1].map(|end| format!("{:.4}", interval[end].as_f64().unwrap())).join(" to ");
+        for part in [run, "digits", "completed", "val_loss", &accuracy, &interval] {
             assert!(line.contains(part), "no {part} in {line}");
         }
     }

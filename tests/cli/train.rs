@@ -67,6 +67,12 @@ fn without_options_the_digits_are_learnt_and_a_run_folder_is_written() {
     assert!(finished.stderr.contains(&format!("\nearly stopping after epoch {epochs}: val_loss has not")));
     assert!(finished.stderr.contains(&format!("the weights of epoch {best} are restored\n")));
     assert!(finished.stdout.contains("test accuracy 0.9"));
+    let ends = |key: &str| [0, 1].map(|end| record[key][end].as_f64().unwrap());
+    let ([low, high], [low_loss, high_loss]) = (ends("test_accuracy_interval"), ends("test_loss_interval"));
+    let intervals =
+        format!("95 % intervals: accuracy {low:.4} to {high:.4}, loss {low_loss:.4} to {high_loss:.4}\n");
+    assert!(finished.stdout.contains(&intervals), "no {intervals} in {finished:?}");
+    assert!(record["test_loss"].as_f64().is_some_and(|loss| low_loss < loss && loss < high_loss));
     let right = record["test_accuracy"].as_f64().unwrap() * 364.0;
     assert!(
         place.read(&format!("{run}/confusion.svg")).contains(&format!("{right:.0} of 364 test images right"))

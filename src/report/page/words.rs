@@ -3,12 +3,14 @@
 use super::confusion::Confusion;
 use super::content::PageContent;
 use super::numbers::{count, duration, number};
+use crate::metrics::Interval;
 use crate::text::counted;
 
 /// The sentences of the summary.
 pub(super) fn summary(content: &PageContent) -> Vec<String> {
     let mut sentences = vec![data(content), training(content)];
     sentences.extend(best(content));
+    sentences.extend(tested(content));
     sentences.extend(content.confusion.as_ref().and_then(worst));
     sentences
 }
@@ -64,6 +66,18 @@ fn best(content: &PageContent) -> Option<String> {
         None => String::new(),
     };
     Some(format!("The best epoch was {epoch}, with {} {}{weights}.", record.monitor, number(value)))
+}
+
+fn tested(content: &PageContent) -> Option<String> {
+    let record = content.record;
+    let interval = record.test_accuracy_interval?;
+    let percent = Interval { low: 100.0 * interval.low, high: 100.0 * interval.high };
+    let loss = record.test_loss_interval;
+    let loss = loss.map_or(String::new(), |interval| format!(", that of the test loss {interval:.4}"));
+    Some(format!(
+        "With {} images to test with, the 95 % interval of the test accuracy is {percent:.2} %{loss}.",
+        count(record.dataset.test)
+    ))
 }
 
 fn worst(confusion: &Confusion) -> Option<String> {

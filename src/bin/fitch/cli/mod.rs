@@ -4,6 +4,7 @@
 mod board;
 mod brief;
 mod choices;
+mod compare;
 mod completions;
 mod data;
 mod data_options;
@@ -25,6 +26,7 @@ mod watch;
 
 pub use board::BoardOptions;
 pub use choices::{ModeOption, OptimizerOption, RateOption, ScheduleOption, StoppingOption};
+pub use compare::{CompareFormat, CompareOptions};
 pub use completions::CompletionsOptions;
 pub use data::{DataCommand, FetchOptions, InspectFormat, InspectOptions};
 pub use data_options::DataOptions;
@@ -69,6 +71,9 @@ pub enum Command {
     Train(Box<TrainOptions>),
     /// Evaluate a run or a TorchScript file on a test set: confusion matrix, precision, recall
     Evaluate(EvaluateOptions),
+    /// Compare models on the same test images: whether one is better, and which images they differ on
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(CompareOptions),
     /// Classify images, IDX files or CSV rows of pixels
     #[command(after_help = predict::EXAMPLES)]
     Predict(PredictOptions),

@@ -22,9 +22,13 @@ pub fn wrong(dataset: &Dataset, test: &Evaluation) -> Vec<usize> {
 /// one, and its probability.
 pub fn mistakes_csv(dataset: &Dataset, test: &Evaluation) -> Result<Vec<u8>> {
     let images = &dataset.test;
-    let has_files = !images.is_empty() && matches!(images.origin(0), ImageOrigin::File(_));
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([if has_files { "file" } else { "row" }, "true", "predicted", "probability"])?;
+    writer.write_record([
+        if has_files(images) { "file" } else { "row" },
+        "true",
+        "predicted",
+        "probability",
+    ])?;
     for index in wrong(dataset, test) {
         let class = |class: i64| dataset.classes[class as usize].as_str();
         writer.write_record([
@@ -37,8 +41,13 @@ pub fn mistakes_csv(dataset: &Dataset, test: &Evaluation) -> Result<Vec<u8>> {
     Ok(writer.into_inner()?)
 }
 
+/// Whether each image has a file of its own.
+pub fn has_files(images: &Images) -> bool {
+    !images.is_empty() && matches!(images.origin(0), ImageOrigin::File(_))
+}
+
 /// The name of an image's file, or its row.
-fn place(images: &Images, index: usize) -> String {
+pub fn place(images: &Images, index: usize) -> String {
     match images.origin(index) {
         ImageOrigin::File(name) => name.to_string(),
         ImageOrigin::Row(row) => row.to_string(),

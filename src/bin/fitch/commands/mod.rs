@@ -5,6 +5,7 @@ mod built_model;
 mod calibration;
 mod checkpoints;
 mod children;
+mod compare;
 mod completions;
 mod copies;
 mod data;
@@ -34,6 +35,7 @@ mod summary;
 mod suspects;
 mod sweep;
 mod table;
+mod tested_model;
 mod train;
 mod understood;
 mod watch;
@@ -89,6 +91,7 @@ pub fn run(command: Command, terminal: &Terminal) -> Result<Exit> {
     match command {
         Command::Train(options) => train::run(*options, terminal),
         Command::Evaluate(options) => evaluate::run(options, terminal),
+        Command::Compare(options) => compare::run(&options, terminal),
         Command::Predict(options) => predict::run(options, terminal),
         Command::Export(options) => export::run(options, terminal),
         Command::Plot(options) => plot::run(&options, terminal),

@@ -9,6 +9,7 @@ use crate::terminal::Terminal;
 use anyhow::{Error, Result};
 use fitch::data::{Dataset, Samples};
 use fitch::distributed::{self, Group};
+use fitch::metrics::ClassMetric;
 use fitch::model::{Model, Network};
 use fitch::run::{RunFolder, RunRecord, save_weights};
 use fitch::train::{History, evaluate, evaluate_in};
@@ -84,6 +85,8 @@ impl RunFiles<'_> {
         if let Some((_, test)) = &test {
             record.test_loss = Some(test.loss);
             record.test_accuracy = Some(test.accuracy);
+            let intervals = test.classification.intervals(&[ClassMetric::Loss, ClassMetric::Accuracy]);
+            (record.test_loss_interval, record.test_accuracy_interval) = (intervals[0], intervals[1]);
         }
         let mut model_fault = None;
         if is_wanted("model.pt") {

@@ -40,11 +40,12 @@ pub fn run(options: &RunsOptions, terminal: &Terminal) -> Result<Exit> {
         "best",
         "monitor",
         "test accuracy",
+        "95 % interval",
         "test loss",
         "seconds",
     ];
-    let table =
-        table(head, rows).first(&["run", "best", "test accuracy", "epochs", "ended", "started", "data"]);
+    let first = ["run", "best", "test accuracy", "epochs", "ended", "95 % interval", "started", "data"];
+    let table = table(head, rows).first(&first);
     terminal.result(&table.fit(terminal.result_columns()))?;
     Ok(Exit::Success)
 }
@@ -101,6 +102,7 @@ fn row(folder: &RunFolder, record: &RunRecord) -> Vec<String> {
         best,
         record.monitor.clone(),
         number(record.test_accuracy, 4),
+        record.test_accuracy_interval.map_or("-".to_string(), |interval| format!("{interval:.4}")),
         number(record.test_loss, 4),
         number(record.seconds, 1),
     ]

@@ -2,9 +2,9 @@
 
 use super::mistakes::caption;
 use super::output_file::check_writable;
+use super::tested_model::TestedModel;
 use super::train::splits::split_rows;
 use crate::cli::SuspectSplit;
-use crate::config::Configuration;
 use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
@@ -15,8 +15,6 @@ use fitch::report::{SheetImage, SheetLine, image_sheet};
 use fitch::text::with_separators;
 use fitch::train::{Suspect, suspects};
 use std::path::Path;
-use tch::Device;
-use tch::nn::ModuleT;
 
 /// A sheet shows at most this many.
 const MAX_SHOWN: usize = 25;
@@ -26,11 +24,9 @@ const SHEET: &str = "png";
 
 /// A model and the data whose labels it doubts.
 pub struct Search<'a> {
-    pub network: &'a dyn ModuleT,
+    pub model: &'a TestedModel,
     pub dataset: &'a Dataset,
-    pub device: Device,
-    pub configuration: &'a Configuration,
-    /// Whether the model was trained on these data, with that configuration.
+    /// Whether the model was trained on these data, split as they were for it.
     pub is_trained_on_them: bool,
     pub on: SuspectSplit,
 }
@@ -68,8 +64,8 @@ impl Search<'_> {
         let searching = terminal.busy("looking for wrong labels");
         for Part { name, images, rows, samples } in &parts {
             searched += samples.len();
-            let of_part =
-                suspects(self.network, &samples.to_device(self.device)?, self.configuration.batch_size)?;
+            let samples = samples.to_device(self.model.device())?;
+            let of_part = suspects(self.model.network(), &samples, self.model.configuration().batch_size)?;
             found.extend(of_part.into_iter().map(|suspect| {
                 let index = rows.as_ref().map_or(suspect.index, |rows| rows[suspect.index] as usize);
                 Found { split: name, images, index, suspect }
@@ -102,10 +98,10 @@ impl Search<'_> {
     }
 
     fn parts(&self) -> Result<Vec<Part<'_>>> {
-        let Search { dataset, configuration, on, .. } = *self;
+        let Search { model, dataset, on, .. } = *self;
         let rows = match (on, self.is_trained_on_them) {
             (SuspectSplit::Test, _) | (_, false) => None,
-            _ => Some(split_rows(dataset, configuration)?),
+            _ => Some(split_rows(dataset, model.configuration())?),
         };
         let mut parts = Vec::new();
         if matches!(on, SuspectSplit::Train | SuspectSplit::All) {

@@ -151,17 +151,19 @@ impl Table {
     }
 }
 
-/// A cell that begins with a number of many decimals, with fewer of them.
+/// A cell whose numbers of many decimals have fewer of them.
 fn with_few_decimals(cell: &str) -> String {
-    let (number, rest) = cell.split_at(cell.find(' ').unwrap_or(cell.len()));
-    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    match number.parse::<f64>() {
-        // Zero would be less than is known of a small number.
-        Ok(value) if decimals > FEW_DECIMALS && value.abs() >= 0.5 * 0.1f64.powi(FEW_DECIMALS as i32) => {
-            format!("{value:.FEW_DECIMALS$}{rest}")
+    let shorter = |word: &str| {
+        let decimals = word.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+        match word.parse::<f64>() {
+            // Zero would be less than is known of a small number.
+            Ok(value) if decimals > FEW_DECIMALS && value.abs() >= 0.5 * 0.1f64.powi(FEW_DECIMALS as i32) => {
+                format!("{value:.FEW_DECIMALS$}")
+            }
+            _ => word.to_string(),
         }
-        _ => cell.to_string(),
-    }
+    };
+    cell.split(' ').map(shorter).collect::<Vec<_>>().join(" ")
 }
 
 /// A name that fits the columns: a longer one loses its middle.
@@ -234,6 +236,12 @@ mod tests {
             let text = runs().fit(Some(columns));
             assert!(text.lines().all(|line| measure_text_width(line) <= columns), "{columns}:\n{text}");
         }
+    }
+
+    #[test]
+    fn both_ends_of_an_interval_lose_digits() {
+        let runs = table(["run", "95 % interval"], vec![row(&["a", "0.9572 to 0.9888"])]);
+        assert_eq!(runs.fit(Some(20)), "run   95 % interval\na    0.957 to 0.989\n");
     }
 
     #[test]

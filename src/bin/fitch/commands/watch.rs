@@ -218,6 +218,9 @@ impl State {
                 let number = |name: &str, value: Option<f64>| {
                     value.map_or(String::new(), |value| format!(", {name} {value:.4}"))
                 };
+                let interval = record.test_accuracy_interval;
+                let interval =
+                    interval.map_or(String::new(), |interval| format!(" (95 % interval {interval:.4})"));
                 let reason = record.stop_reason.as_deref().unwrap_or_default();
                 let epoch = record.best_epoch.map_or(String::new(), |epoch| format!(" in epoch {epoch}"));
                 let again = match reason == StopReason::Interrupted.name() {
@@ -228,7 +231,7 @@ impl State {
                     "{name} has ended: {reason} after {}{}{epoch}{}{}{again}",
                     counted(record.epochs_run.unwrap_or_default(), "epoch"),
                     number(&format!("best {}", record.monitor), record.best_value),
-                    number("test accuracy", record.test_accuracy),
+                    number("test accuracy", record.test_accuracy) + &interval,
                     number("test loss", record.test_loss),
                 )
             }

@@ -22,6 +22,7 @@
     { title: "epochs", text: run => (run.of ? `${run.epochs.toLocaleString("en")} of ${run.of.toLocaleString("en")}` : plain(run.epochs)), value: run => run.epochs },
     { title: "best", text: run => measured(run.best), value: run => run.best },
     { title: "test accuracy", text: run => measured(run.test_accuracy), value: run => run.test_accuracy },
+    { title: "95 % interval", text: run => (run.test_accuracy_interval || []).map(end => end.toFixed(4)).join(" to "), value: run => (run.test_accuracy_interval || [])[0] },
     { title: "test loss", text: run => measured(run.test_loss), value: run => run.test_loss },
     { title: "monitored", text: run => run.monitor, isText: true },
     { title: "in epoch", text: run => plain(run.best_epoch) },

@@ -229,6 +229,7 @@ impl Run {
             "best": record.best_value.filter(|_| !self.is_running).or(best_so_far),
             "best_epoch": record.best_epoch.filter(|_| !self.is_running).or(epoch_so_far),
             "test_accuracy": record.test_accuracy,
+            "test_accuracy_interval": record.test_accuracy_interval,
             "test_loss": record.test_loss,
             "seconds": record.seconds,
             "started": record.started,

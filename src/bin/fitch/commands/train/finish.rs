@@ -135,6 +135,12 @@ fn report(
             "\ntest accuracy {accuracy:.4}, test loss {loss:.4} ({} images, {weights})\n",
             with_separators(record.dataset.test as i64)
         );
+        let intervals = [("accuracy", record.test_accuracy_interval), ("loss", record.test_loss_interval)];
+        let intervals: Vec<String> =
+            intervals.iter().filter_map(|(name, ends)| Some(format!("{name} {:.4}", (*ends)?))).collect();
+        if !intervals.is_empty() {
+            text += &format!("95 % intervals: {}\n", intervals.join(", "));
+        }
     }
     text += &format!("\nwritten to {} ({} files)\n", folder.path().display(), folder.names()?.len());
     Ok(text)

@@ -126,6 +126,8 @@ impl RunInProgress {
                 weights_epoch: None,
                 test_loss: None,
                 test_accuracy: None,
+                test_loss_interval: None,
+                test_accuracy_interval: None,
                 seconds: None,
             },
         };

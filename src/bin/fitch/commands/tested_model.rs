@@ -1,0 +1,369 @@
+//! A trained model, of a run or in a file, with the images it is tested on: what `evaluate` and `compare` share.
+
+use super::built_model::RecordedRun;
+use super::start_libtorch;
+use crate::cli::{DataOptions, TrainOptions};
+use crate::config::{self, Configuration};
+use crate::failure::UsageError;
+use crate::progress::{DownloadProgress, ProgressKind};
+use crate::terminal::Terminal;
+use anyhow::{Result, ensure};
+use fitch::data::{Dataset, ImageFit, LoadOptions, Source, TableForm, TestOrigin};
+use fitch::export::{InputCard, ScriptModel};
+use fitch::run::DatasetRecord;
+use fitch::train::{Evaluation, evaluate};
+use std::path::{Path, PathBuf};
+use tch::Device;
+use tch::nn::ModuleT;
+
+/// Which model, and on what images and where it is tested. What is not given is as in the training of its run.
+#[derive(Clone, Debug)]
+pub struct TestedOptions {
+    pub model: PathBuf,
+    pub dataset: Option<String>,
+    pub reading: DataOptions,
+    /// Whether the validation images of the run are read as well, which may lie elsewhere.
+    pub reads_validation: bool,
+    pub device: Option<String>,
+    pub threads: Option<i64>,
+}
+
+/// A model that is loaded, and how its test set is.
+pub struct TestedModel {
+    model: LoadedModel,
+    /// The run that it comes from, if it is known.
+    run: Option<Box<RecordedRun>>,
+    is_in_file: bool,
+    configuration: Configuration,
+    /// Whether all images of data without a test set are test images.
+    may_take_all: bool,
+    device: Device,
+}
+
+impl TestedModel {
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// Wrong options; no model there, or one that was not trained to its end; a device that does not work.
+    pub fn open(options: TestedOptions) -> Result<TestedModel> {
+        if options.reading.maximum.is_some() {
+            let fault =
+                "--maximum: a model is evaluated on values that are scaled as those it was trained on";
+            return Err(UsageError(vec![fault.to_string()]).into());
+        }
+        let (subject, train_options) = match options.model.is_file() {
+            true => Subject::file(&options)?,
+            false => Subject::run(&options)?,
+        };
+        let has_fit = options.reading.fit.is_some();
+        let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
+        let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
+        let device = start_libtorch(configuration.machine)?.device;
+        let model = subject.load(device)?;
+        let reading = &mut configuration.reading;
+        if options.dataset.is_some() && reading.image_size.is_none() {
+            reading.image_size = image_size(&model.shape);
+        }
+        if !has_fit {
+            reading.image_fit = model.fit;
+        }
+        reading.maximum = None;
+        reading.model_maximum = Some(model.maximum);
+        if options.dataset.is_some() {
+            let of_images = || TableForm::of_images(&model.shape, reading.pixel_order);
+            reading.table = Some(model.table.clone().unwrap_or_else(of_images));
+        }
+        let (run, is_in_file) = match subject {
+            Subject::Run(run) => (Some(run), false),
+            Subject::File(_, run) => (run, true),
+        };
+        Ok(TestedModel { model, run, is_in_file, configuration, may_take_all, device })
+    }
+
+    /// The data with the test images, as the model takes them.
+    ///
+    /// # Errors
+    /// Data that cannot be had, or do not fit the model.
+    pub fn load_data(&self, terminal: &Terminal) -> Result<Dataset> {
+        let dataset = load_data(&self.configuration, self.run(), self.may_take_all, terminal)?;
+        let dataset = self.model.fitted(dataset, terminal)?;
+        self.model.check_fit(&dataset)?;
+        Ok(dataset)
+    }
+
+    /// Tests the model on the test images of the data.
+    ///
+    /// # Errors
+    /// A fault of the device.
+    pub fn evaluate(&self, dataset: &Dataset, terminal: &Terminal) -> Result<Evaluation> {
+        let samples = dataset.test_samples()?.to_device(self.device)?;
+        let _testing = terminal.busy("testing");
+        evaluate(&*self.model.network, &samples, self.configuration.batch_size)
+    }
+
+    /// The run that it comes from, if it is known.
+    pub fn run(&self) -> Option<&RecordedRun> {
+        self.run.as_deref()
+    }
+
+    /// Whether it was given as a file, not as a run.
+    pub fn is_in_file(&self) -> bool {
+        self.is_in_file
+    }
+
+    /// The network, on its device.
+    pub fn network(&self) -> &dyn ModuleT {
+        &*self.model.network
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// How the data are read and split.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// The names of the classes, in the order of their indices.
+    pub fn classes(&self) -> &[String] {
+        &self.model.classes
+    }
+
+    /// Fails if two models have different classes. Their order does not matter.
+    ///
+    /// # Errors
+    /// The classes that one of them lacks.
+    pub fn check_same_classes(models: [(&str, &TestedModel); 2]) -> Result<()> {
+        let [(a, of_a), (b, of_b)] = models.map(|(name, model)| (name, &model.model.classes));
+        let only = |own: &[String], others: &[String], name: &str| {
+            let only: Vec<&str> =
+                own.iter().filter(|class| !others.contains(class)).map(String::as_str).collect();
+            (!only.is_empty()).then(|| format!("; only {name} has {}", first_of(&only)))
+        };
+        let differences = [only(of_a, of_b, a), only(of_b, of_a, b)];
+        ensure!(
+            differences.iter().all(Option::is_none),
+            "{a} and {b} have different classes{}",
+            differences.into_iter().flatten().collect::<String>()
+        );
+        Ok(())
+    }
+
+    /// Where the data lie: a path, or the name of a set.
+    pub fn source_place(&self) -> String {
+        match &self.configuration.source {
+            Source::Path { path, .. } => path.canonicalize().unwrap_or(path.clone()).display().to_string(),
+            known => known.name(),
+        }
+    }
+}
+
+/// What is evaluated, not loaded yet.
+enum Subject {
+    Run(Box<RecordedRun>),
+    /// With the run that it lies in the folder of, if it does.
+    File(PathBuf, Option<Box<RecordedRun>>),
+}
+
+/// A model, with its inputs and its classes.
+struct LoadedModel {
+    /// For messages.
+    name: String,
+    network: Box<dyn ModuleT>,
+    classes: Vec<String>,
+    /// The shape of an image.
+    shape: Vec<i64>,
+    /// The value that becomes 1.0.
+    maximum: f64,
+    /// How the rows of its training table became images, if it was one.
+    table: Option<TableForm>,
+    /// What of an image came into its shape.
+    fit: ImageFit,
+}
+
+impl Subject {
+    /// A run, with the options it was trained with except for those that are given anew.
+    fn run(given: &TestedOptions) -> Result<(Subject, TrainOptions)> {
+        let run = RecordedRun::open(&given.model)?;
+        if given.dataset.is_none() {
+            let command = format!("fitch evaluate {}", given.model.display());
+            run.check_data_is_there(run.options.dataset.as_deref(), None, &command)?;
+        }
+        let mut recorded = run.options.clone();
+        recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
+        let reads_validation = given.dataset.is_none() && given.reads_validation;
+        let options = TrainOptions {
+            validation: recorded.validation.filter(|_| reads_validation),
+            dataset: given.dataset.clone().or(recorded.dataset),
+            device: given.device.clone().or(recorded.device),
+            threads: given.threads.or(Some(run.record.threads as i64)),
+            ..recorded
+        };
+        Ok((Subject::Run(Box::new(run)), options))
+    }
+
+    /// A file, which says nothing of its test set.
+    fn file(given: &TestedOptions) -> Result<(Subject, TrainOptions)> {
+        if given.dataset.is_none() {
+            let fault = "--dataset is needed: a model file does not say where its test images are";
+            return Err(UsageError(vec![fault.to_string()]).into());
+        }
+        let defaults = TrainOptions::defaults();
+        let options = TrainOptions {
+            dataset: given.dataset.clone(),
+            device: given.device.clone().or(defaults.device),
+            threads: given.threads,
+            ..defaults
+        };
+        let run = given.model.parent().and_then(|folder| RecordedRun::open(folder).ok());
+        Ok((Subject::File(given.model.clone(), run.map(Box::new)), options))
+    }
+
+    fn load(&self, device: Device) -> Result<LoadedModel> {
+        Ok(match self {
+            Subject::Run(run) => {
+                let DatasetRecord { classes, shape, maximum, table, .. } = run.record.dataset.clone();
+                let network = Box::new(run.load(device)?);
+                let fit = run.options.data.fit.map(|fit| fit.0).unwrap_or_default();
+                LoadedModel { name: "the run".to_string(), network, classes, shape, maximum, table, fit }
+            }
+            Subject::File(path, _) => {
+                let model = ScriptModel::load(path, device)?;
+                let (classes, InputCard { shape, maximum, table, fit, .. }) =
+                    (model.card().classes.clone(), model.card().input.clone());
+                let (name, network) = (path.display().to_string(), Box::new(model));
+                LoadedModel { name, network, classes, shape, maximum, table, fit }
+            }
+        })
+    }
+}
+
+impl LoadedModel {
+    /// The data with the classes and the colours that the model knows, if they can be brought to them.
+    fn fitted(&self, dataset: Dataset, terminal: &Terminal) -> Result<Dataset> {
+        let found = dataset.test.shape();
+        let dataset = dataset.with_test_channels_of(&self.shape)?;
+        let now = dataset.test.shape();
+        if now != found {
+            let kind = if now.len() == 3 { "colour" } else { "grey" };
+            terminal
+                .say(&format!("the images of {} are taken in {kind}, as the model takes them", dataset.name));
+        }
+        Ok(if now == self.shape { dataset.with_classes_of(&self.classes) } else { dataset })
+    }
+
+    /// The classes of data that the model does not have, for an error.
+    fn unknown_classes(&self, dataset: &Dataset) -> String {
+        let unknown: Vec<&str> = dataset
+            .classes
+            .iter()
+            .filter(|class| !self.classes.contains(class))
+            .map(String::as_str)
+            .collect();
+        match unknown.is_empty() {
+            true => String::new(),
+            false => format!(" (unknown to the model: {})", first_of(&unknown)),
+        }
+    }
+
+    fn check_fit(&self, dataset: &Dataset) -> Result<()> {
+        let LoadedModel { name, classes, shape, .. } = self;
+        let found = dataset.classes.len();
+        // Data without class names number their classes.
+        let is_numbered =
+            dataset.classes.iter().enumerate().all(|(index, class)| *class == index.to_string());
+        ensure!(
+            found == classes.len(),
+            "{name} has {} classes, but {} has {found}{}",
+            classes.len(),
+            dataset.name,
+            self.unknown_classes(dataset)
+        );
+        ensure!(
+            is_numbered || dataset.classes == *classes,
+            "{name} has the classes {}, but {} has {}{}",
+            classes.join(", "),
+            dataset.name,
+            dataset.classes.join(", "),
+            self.unknown_classes(dataset)
+        );
+        let found = dataset.test.shape();
+        ensure!(
+            found == *shape,
+            "{name} takes images of {shape:?} pixels, but those of {} have {found:?}",
+            dataset.name
+        );
+        Ok(())
+    }
+}
+
+/// The data. Those that the run was trained on are split as they were for it; of others without a test set,
+/// all are evaluated.
+fn load_data(
+    configuration: &Configuration,
+    run: Option<&RecordedRun>,
+    may_take_all: bool,
+    terminal: &Terminal,
+) -> Result<Dataset> {
+    let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
+    let source = configuration.source.located(&configuration.reading, &mut |event| download.show(event))?;
+    // Pictures are upright, whatever rows the run was trained on.
+    let inherits = run.is_some_and(|run| run.options.data.transpose == configuration.reading.transposes);
+    let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
+    let transposes =
+        configuration.reading.transposes.filter(|_| !source.is_of_pictures() || !inherits || is_of_run);
+    let mut load = |tests_all: bool| {
+        // Groups matter to a split only.
+        let group_by = configuration.reading.group_by.clone().filter(|_| !tests_all);
+        let reading = LoadOptions { tests_all, transposes, group_by, ..configuration.reading.clone() };
+        source.load_with(&reading, &mut |event| download.show(event))
+    };
+    let mut dataset = load(may_take_all && !is_of_run)?;
+    // The same data may lie elsewhere now.
+    if let (TestOrigin::All, Some(run)) = (dataset.test_origin, run)
+        && let Ok(split) = load(false)
+        && split.fingerprint()? == run.record.dataset.fingerprint
+    {
+        dataset = split;
+    }
+    dataset.notes.iter().for_each(|note| terminal.say(note));
+    if let (TestOrigin::SetAside, Some(run)) = (dataset.test_origin, run.filter(|_| is_of_run))
+        && dataset.fingerprint()? != run.record.dataset.fingerprint
+    {
+        terminal.warn(&format!(
+            "{} holds other images than the run was trained on: test images that are set aside anew may be \
+             among its training images",
+            dataset.name
+        ));
+    }
+    Ok(dataset)
+}
+
+/// Whether a run was trained on what lies there.
+fn is_source_of(run: &RecordedRun, source: &Source) -> bool {
+    let Some(recorded) = run.options.dataset.as_deref().map(Path::new) else { return false };
+    match source {
+        Source::Path { path, .. } => path.canonicalize().is_ok_and(|path| path == recorded),
+        known => Path::new(&known.name()) == recorded,
+    }
+}
+
+/// The size that a model's images must be stretched to.
+fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
+    match *shape {
+        [.., height, width] => Some([u32::try_from(height).ok()?, u32::try_from(width).ok()?]),
+        _ => None,
+    }
+}
+
+/// Names in a row: the first six, and how many more there are.
+fn first_of(names: &[&str]) -> String {
+    const NAMED: usize = 6;
+    let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
