@@ -200,6 +200,8 @@ mod tests {
             border: 0.0,
             fingerprint: String::new(),
             table: None,
+            copies: None,
+            copies_dropped: None,
         }
     }
 
