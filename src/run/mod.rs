@@ -216,6 +216,8 @@ mod tests {
     fn folders_that_are_no_runs_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
         assert!(RunFolder::open(folder.path()).unwrap_err().to_string().contains("has no run.json"));
-        assert!(RunFolder::open(&folder.path().join("x")).unwrap_err().to_string().contains("not a folder"));
+        assert!(
+            RunFolder::open(&folder.path().join("x")).unwrap_err().to_string().contains("there is no folder")
+        );
     }
 }

@@ -34,7 +34,7 @@ fn one_fold_is_trained_resumed_and_evaluated_like_any_run() {
     let record = place.record("run");
     assert_eq!(
         (&record["config"]["fold"], &record["config"]["validation_split"]),
-        (&json!("2/5"), &json!(null))
+        (&json!("2/5"), &json!("none"))
     );
     assert_eq!(record["dataset"]["validation"], 287);
     place.train(&["--resume", "run", "--epochs", "2"]).well();

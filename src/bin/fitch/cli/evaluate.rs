@@ -41,12 +41,18 @@ pub struct EvaluateOptions {
 
     /// Write the images whose labels are probably wrong into this file, .csv, the most suspicious first: their file or
     /// row, label, predicted class and its probability; draw them into a .png file beside it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Wrong labels")]
     pub suspects: Option<PathBuf>,
 
     /// Where to look for wrong labels. The model has been trained on the labels of training images, so that it may
     /// have learned wrong ones
-    #[arg(long, value_name = "SPLIT", default_value = "test", requires = "suspects")]
+    #[arg(
+        long,
+        value_name = "SPLIT",
+        default_value = "test",
+        requires = "suspects",
+        help_heading = "Wrong labels"
+    )]
     pub on: SuspectSplit,
 
     /// auto, cpu, cuda or cuda:N [default: the run's; auto for a file]

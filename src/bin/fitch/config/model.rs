@@ -68,7 +68,8 @@ pub fn layers_of(model: &str) -> Result<String> {
     let is_short = bytes.len() as u64 <= MAX_TOML;
     let Some(text) = String::from_utf8(bytes).ok().filter(|text| is_short && !text.contains('\0')) else {
         return Err(wrong(
-            "is neither TOML with layers nor TorchScript, the archive that torch.jit.script(...).save writes"
+            "is neither TOML with layers nor TorchScript, the archive that torch.jit.script(...).save writes; \
+             --weights takes files of weights, .safetensors or PyTorch's"
                 .to_string(),
         )
         .into());
