@@ -90,7 +90,7 @@ fn what_cannot_be_repeated_is_refused() {
         let finished = place.run(&[&["train", "--repeat", "run"], other].concat());
         finished.with_fault(2, &["cannot be used with", "--repeat", other[0]]);
     }
-    place.run(&["train", "--repeat", "nowhere"]).with_fault(1, &["nowhere is not a folder"]);
+    place.run(&["train", "--repeat", "nowhere"]).with_fault(1, &["there is no folder nowhere"]);
 
     fs::rename(place.path("pictures"), place.path("moved")).unwrap();
     let gone =
