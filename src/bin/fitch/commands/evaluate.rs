@@ -142,6 +142,7 @@ fn as_table(
         let interval = interval.map_or(String::new(), |interval| format!(" (95 % interval {interval:.6})"));
         format!("{metric} {value:.6}{interval}\n")
     });
+    let main: String = main.collect();
     let others = others.iter().map(|Measured { metric, value, interval }| {
         let interval = interval.map_or("-".to_string(), |interval| format!("{interval:.4}"));
         vec![metric.to_string(), share(*value), interval]
@@ -159,7 +160,7 @@ fn as_table(
         "test set of {}: {} images\n{}expected calibration error {ece:.6}\n\n{of_classes}\n{averages}\n{others}\n{}",
         dataset.name,
         with_separators(dataset.test.len() as i64),
-        main.collect::<String>(),
+        columns.map_or_else(|| main.clone(), |columns| wrap(&main, columns)),
         match classes.len() {
             count if count > MAX_CLASSES && !is_asked_for => {
                 let left_out = format!(
