@@ -39,7 +39,7 @@ pub struct ProbabilityFit {
 }
 
 impl Temperature {
-    /// Finds the temperature at which the mean cross-entropy of logits [n, classes] is smallest for labels [n]. The
+    /// Finds the temperature at which the mean cross-entropy of logits [n, classes] is smallest for labels `[n]`. The
     /// cross-entropy is convex in the inverse of the temperature, so that there is one minimum; it is found to the
     /// precision of float32.
     ///
