@@ -40,21 +40,19 @@ pub struct InspectOptions {
     pub to: Option<PathBuf>,
 
     /// Draw some images with random changes of them beside, as `fitch train --augment` makes them
-    #[arg(long, value_name = "CHANGES", requires = "to")]
+    #[arg(long, value_name = "CHANGES", requires = "to", help_heading = "Random changes")]
     pub augment: Option<String>,
 
-    /// Find images that look alike, too, such as the same picture in another size or brightness, and draw them
-    /// side by side into this file, .png
+    /// Draw images that look alike side by side into this file, .png
     #[arg(long, value_name = "FILE")]
     pub near_copies: Option<PathBuf>,
 
-    /// The format of the description: table, for people; json, one object with everything, the images that look
-    /// alike among it
+    /// The format of the description: table, for people; json, with everything
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: InspectFormat,
 
     /// Seed of the random changes
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Random changes")]
     pub seed: i64,
 
     #[command(flatten)]
