@@ -39,8 +39,8 @@ impl Default for Bootstrap {
     }
 }
 
-/// Resamples that one thread computes in a go, with the same memory.
-const TOGETHER: usize = 20;
+/// Resamples that one thread draws before it computes their results.
+pub(super) const BLOCK: usize = 8;
 
 impl Bootstrap {
     /// The intervals of one or several results of `samples` samples. `results` computes them from how often each
@@ -51,23 +51,38 @@ impl Bootstrap {
         samples: usize,
         results: impl Fn(&[u32]) -> Vec<f64> + Sync,
     ) -> Vec<Option<Interval>> {
+        self.intervals_by_block(samples, |_, block| block.iter().map(|counts| results(counts)).collect())
+    }
+
+    /// As [`Bootstrap::intervals`], of results that are computed faster for several resamples at once: those of a
+    /// block, at most [`BLOCK`] of them, which is given with the index of its first one.
+    pub(super) fn intervals_by_block(
+        &self,
+        samples: usize,
+        results: impl Fn(usize, &[Vec<u32>]) -> Vec<Vec<f64>> + Sync,
+    ) -> Vec<Option<Interval>> {
         let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); if samples == 0 { 0 } else { self.resamples }];
-        for_each_chunk(&mut drawn, TOGETHER, |chunk, drawn| {
-            let mut counts = vec![0u32; samples];
-            for (index, drawn) in drawn.iter_mut().enumerate() {
-                let mut random = generator(self.seed, Purpose::Resample(chunk * TOGETHER + index));
-                counts.fill(0);
-                for _ in 0..samples {
-                    // The upper half of the product is uniform below `samples`.
-                    let sample = (u128::from(random.next_u64()) * samples as u128) >> 64;
-                    counts[sample as usize] += 1;
-                }
-                *drawn = results(&counts);
-            }
+        for_each_chunk(&mut drawn, BLOCK, |block, drawn| {
+            let first = block * BLOCK;
+            let counts: Vec<_> =
+                (first..first + drawn.len()).map(|index| self.draw(index, samples)).collect();
+            drawn.iter_mut().zip(results(first, &counts)).for_each(|(drawn, results)| *drawn = results);
         });
         let columns = drawn.first().map_or(0, Vec::len);
         let column = |column: usize| drawn.iter().filter_map(move |results| results.get(column)).copied();
         (0..columns).map(|index| middle(column(index).filter(|result| !result.is_nan()).collect())).collect()
+    }
+
+    /// How often each sample is in a resample.
+    fn draw(&self, resample: usize, samples: usize) -> Vec<u32> {
+        let mut random = generator(self.seed, Purpose::Resample(resample));
+        let mut counts = vec![0; samples];
+        for _ in 0..samples {
+            // The upper half of the product is uniform below `samples`.
+            let sample = (u128::from(random.next_u64()) * samples as u128) >> 64;
+            counts[sample as usize] += 1;
+        }
+        counts
     }
 
     /// The interval of the mean of values, such as the losses of the samples; none without values, or where one

@@ -34,20 +34,35 @@ impl ClassRanking {
     }
 
     /// The share of the pairs of a sample of the class and another one in which the first has the higher score; equal
-    /// ones count half. Each sample is there as many times as `times` says. None without such pairs.
-    pub fn auc(&self, times: impl Fn(usize) -> u64) -> Option<f64> {
-        // [others, of the class], below the present score and at it.
-        let (mut below, mut at) = ([0; 2], [0; 2]);
-        let mut twice_won = 0u128;
+    /// ones count half. Each sample is there as many times as `times` says. NaN without such pairs. Several numbers
+    /// of times side by side take hardly longer than one.
+    pub fn auc<const N: usize>(&self, times: impl Fn(usize) -> [u32; N]) -> [f64; N] {
+        // Of [others, of the class], below the present score and at it.
+        let (mut below, mut at) = ([[0u32; N]; 2], [[0u32; N]; 2]);
+        let mut twice_won = [0u64; N];
+        let mut has_own = false;
         for sample in &self.samples {
-            at[usize::from(sample.is_of_class)] += times(sample.index as usize);
+            let times = times(sample.index as usize);
+            let at_own = &mut at[usize::from(sample.is_of_class)];
+            (0..N).for_each(|lane| at_own[lane] += times[lane]);
+            has_own |= sample.is_of_class;
             if sample.is_last_of_equal {
-                twice_won += u128::from(at[1]) * u128::from(2 * below[0] + at[0]);
-                below = [below[0] + at[0], below[1] + at[1]];
-                at = [0; 2];
+                if has_own {
+                    for lane in 0..N {
+                        let lost_by = 2 * u64::from(below[0][lane]) + u64::from(at[0][lane]);
+                        twice_won[lane] += u64::from(at[1][lane]) * lost_by;
+                        below[1][lane] += at[1][lane];
+                    }
+                    at[1] = [0; N];
+                }
+                (0..N).for_each(|lane| below[0][lane] += at[0][lane]);
+                at[0] = [0; N];
+                has_own = false;
             }
         }
-        let pairs = below[0] as f64 * below[1] as f64;
-        (pairs > 0.0).then(|| twice_won as f64 / 2.0 / pairs)
+        // 0 / 0 without such pairs.
+        std::array::from_fn(|lane| {
+            twice_won[lane] as f64 / 2.0 / (f64::from(below[0][lane]) * f64::from(below[1][lane]))
+        })
     }
 }

@@ -182,16 +182,18 @@ impl Classification {
             }
             sum / count as f64
         };
+        let auc = |ranking: &ClassRanking| ranking.auc(|sample| [times(sample) as u32])[0];
         match metric {
             ClassMetric::Loss => mean(&|sample| self.losses[sample]),
             ClassMetric::Brier => mean(&|sample| self.brier[sample]),
             ClassMetric::Top(k) => mean(&|sample| f64::from(u8::from(self.ranks[sample] < k))),
             ClassMetric::Auc => match rankings {
-                Some(rankings) => mean_of_some(rankings.iter().map(|ranking| ranking.auc(times))),
+                Some(rankings) => mean_of_defined(rankings.iter().map(auc)),
                 // One after the other: together they take much memory.
                 None => {
-                    let aucs = (0..self.classes).map(|class| Some(self.ranking(class)?.auc(times)));
-                    aucs.collect::<Option<Vec<_>>>().map_or(f64::NAN, |aucs| mean_of_some(aucs.into_iter()))
+                    let aucs = (0..self.classes).map(|class| Some(auc(&self.ranking(class)?)));
+                    aucs.collect::<Option<Vec<_>>>()
+                        .map_or(f64::NAN, |aucs| mean_of_defined(aucs.into_iter()))
                 }
             },
             of_counts => self.counts_of(times).value(of_counts).unwrap_or(f64::NAN),
@@ -211,10 +213,18 @@ impl Resampling<'_> {
         let rankings = self.rankings.as_deref();
         Ok(self.classification.value_of(metric, rankings, |sample| times[sample].into()))
     }
+
+    /// The areas under the ROC curve for several choices, whose `times` lie side by side.
+    pub(super) fn aucs<const N: usize>(&self, times: &[[u32; N]]) -> [f64; N] {
+        let rankings = self.rankings.as_deref().unwrap_or_default();
+        let of_classes: Vec<[f64; N]> =
+            rankings.iter().map(|ranking| ranking.auc(|sample| times[sample])).collect();
+        std::array::from_fn(|lane| mean_of_defined(of_classes.iter().map(|aucs| aucs[lane])))
+    }
 }
 
-/// NaN if there is none.
-fn mean_of_some(values: impl Iterator<Item = Option<f64>>) -> f64 {
-    let values: Vec<f64> = values.flatten().collect();
+/// The mean of those that are not NaN; NaN if there is none.
+fn mean_of_defined(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
     values.iter().sum::<f64>() / values.len() as f64
 }

@@ -1,12 +1,12 @@
 //! The intervals of metrics on a test set.
 
+use super::bootstrap::BLOCK;
 use super::{Bootstrap, ClassMetric, Classification, Interval};
-use std::collections::BTreeMap;
 
 /// An area under the ROC curve takes the scores of all samples for all classes, in each resample. Where that would be
-/// more steps than this, about a second of one core, there are fewer resamples, down to the least number; of more
-/// scores than the last number there is no interval.
-const AUC_STEPS: usize = 400_000_000;
+/// more steps than this, some tenths of a second of one core, fewer resamples count for it, down to the least number;
+/// of more scores than the last number it has no interval.
+const AUC_STEPS: usize = 1_000_000_000;
 const AUC_LEAST_RESAMPLES: usize = 200;
 const AUC_MOST_SCORES: usize = 20_000_000;
 
@@ -28,23 +28,14 @@ impl Classification {
     /// # Ok::<(), anyhow::Error>(())
     /// ```
     pub fn intervals(&self, metrics: &[ClassMetric]) -> Vec<Option<Interval>> {
-        let (aucs, others): (Vec<_>, Vec<_>) = metrics
-            .iter()
-            .copied()
-            .filter(|metric| !is_share(*metric))
-            .partition(|metric| *metric == ClassMetric::Auc);
-        let mut resampled = self.resampled(others, Bootstrap::default());
-        let scores = (self.len() * self.classes()).max(1);
-        if scores <= AUC_MOST_SCORES {
-            let usual = Bootstrap::default();
-            let resamples = (AUC_STEPS / scores).clamp(AUC_LEAST_RESAMPLES, usual.resamples);
-            resampled.extend(self.resampled(aucs, Bootstrap { resamples, ..usual }));
-        }
+        let resampled: Vec<ClassMetric> =
+            metrics.iter().copied().filter(|metric| !is_share(*metric)).collect();
+        let mut of_resampled = self.resampled_intervals(&resampled).into_iter();
         let interval = |&metric: &ClassMetric| {
             let value = self.value(metric);
             let interval = match is_share(metric) {
                 true => Interval::wilson((value * self.len() as f64).round() as usize, self.len()),
-                false => resampled.get(&metric).copied(),
+                false => of_resampled.next().flatten(),
             };
             interval.filter(|_| value.is_finite())
         };
@@ -52,21 +43,44 @@ impl Classification {
     }
 
     /// By bootstrap, from the same resamples.
-    fn resampled(&self, metrics: Vec<ClassMetric>, bootstrap: Bootstrap) -> BTreeMap<ClassMetric, Interval> {
+    fn resampled_intervals(&self, metrics: &[ClassMetric]) -> Vec<Option<Interval>> {
         if metrics.is_empty() {
-            return BTreeMap::new();
+            return Vec::new();
         }
-        let resampling = self.resampling(&metrics);
-        let intervals = bootstrap.intervals(self.len(), |times| {
-            let counts = self.counts_of(|sample| times[sample].into());
-            let value = |metric: &ClassMetric| match counts.value(*metric) {
-                Some(value) => value,
-                None => resampling.value(*metric, times).unwrap_or(f64::NAN),
+        let scores = (self.len() * self.classes()).max(1);
+        let with_auc = match scores > AUC_MOST_SCORES || !metrics.contains(&ClassMetric::Auc) {
+            true => 0,
+            false => (AUC_STEPS / scores).max(AUC_LEAST_RESAMPLES),
+        };
+        let others: Vec<ClassMetric> =
+            metrics.iter().copied().filter(|metric| with_auc > 0 || *metric != ClassMetric::Auc).collect();
+        let resampling = self.resampling(&others);
+        Bootstrap::default().intervals_by_block(self.len(), |first, block| {
+            let aucs = match first < with_auc {
+                true => resampling.aucs(&side_by_side(block)),
+                false => [f64::NAN; BLOCK],
             };
-            metrics.iter().map(value).collect()
-        });
-        metrics.iter().zip(intervals).filter_map(|(metric, interval)| Some((*metric, interval?))).collect()
+            let of_one = |(times, auc): (&Vec<u32>, f64)| {
+                let counts = self.counts_of(|sample| times[sample].into());
+                let value = |metric: &ClassMetric| match (metric, counts.value(*metric)) {
+                    (ClassMetric::Auc, _) => auc,
+                    (_, Some(value)) => value,
+                    _ => resampling.value(*metric, times).unwrap_or(f64::NAN),
+                };
+                metrics.iter().map(value).collect()
+            };
+            block.iter().zip(aucs).map(of_one).collect()
+        })
     }
+}
+
+/// How often each sample is in each resample of a block.
+fn side_by_side(block: &[Vec<u32>]) -> Vec<[u32; BLOCK]> {
+    let mut times = vec![[0; BLOCK]; block.first().map_or(0, Vec::len)];
+    for (lane, of_lane) in block.iter().enumerate() {
+        times.iter_mut().zip(of_lane).for_each(|(times, &of_sample)| times[lane] = of_sample);
+    }
+    times
 }
 
 /// Whether it is a share of the samples.
