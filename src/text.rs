@@ -34,6 +34,15 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{} {what}{ending}", with_separators(number as i64))
 }
 
+/// The first `most` names of a list, and how many there are beside them: `cat, dog and 3 more`.
+pub fn listed(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown = names.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// A number of bytes for people: `70 GiB`, `3.5 GiB`, `120 MiB`.
 pub fn byte_size(bytes: u64) -> String {
     let mut size = bytes as f64;
@@ -81,6 +90,15 @@ pub(crate) fn printable_file_name(name: &std::ffi::OsStr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_list_ends_with_a_number() {
+        let names = ["cat", "dog", "owl"];
+        assert_eq!(
+            [0, 2, 3].map(|count| listed(&names[..count], 2)),
+            ["", "cat, dog", "cat, dog and 1 more"]
+        );
+    }
 
     #[test]
     fn bytes_have_two_digits_or_a_whole_number() {

@@ -15,6 +15,7 @@ pub(super) use splits::{SplitColumn, joined};
 
 use super::Fault;
 use super::table::Table;
+use crate::text::listed;
 use anyhow::{Result, bail, ensure};
 use names::folded;
 use sketch::Sketch;
@@ -284,10 +285,8 @@ impl Columns {
         if unused.is_empty() {
             return;
         }
-        let shown: Vec<String> = unused.iter().take(NAMED).map(|&index| sketch.shown(index)).collect();
-        let more = unused.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        self.notes.push(format!("left out: the columns {}{more}", shown.join(", ")));
+        let unused: Vec<String> = unused.iter().map(|&index| sketch.shown(index)).collect();
+        self.notes.push(format!("left out: the columns {}", listed(&unused, NAMED)));
     }
 
     /// Whether the table that a model is trained on leaves out a column that another one has as well.

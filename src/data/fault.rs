@@ -1,6 +1,7 @@
 //! Faults of data that a caller can act on. They come inside an [`anyhow::Error`]:
 //! `error.downcast_ref::<Fault>()` finds them, whatever context was added.
 
+use crate::text::listed;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -233,12 +234,10 @@ impl fmt::Display for Fault {
             }
             Fault::UnknownGroupColumn { column, columns } => {
                 const NAMED: usize = 12;
-                let named = columns.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
                 write!(out, "has no column of groups '{column}'")?;
-                match columns.len() {
-                    0 => Ok(()),
-                    count if count > NAMED => write!(out, "; there are {named} and {} more", count - NAMED),
-                    _ => write!(out, "; there are {named}"),
+                match columns.is_empty() {
+                    true => Ok(()),
+                    false => write!(out, "; there are {}", listed(columns, NAMED)),
                 }
             }
             Fault::NoGroups { format, lacks } => {

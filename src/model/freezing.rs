@@ -1,5 +1,6 @@
 //! Which parameters are frozen: patterns of names.
 
+use crate::text::listed;
 use anyhow::{Result, bail, ensure};
 use std::collections::BTreeSet;
 
@@ -52,9 +53,7 @@ fn layers(parameters: &[String]) -> String {
     let mut layers: Vec<&str> =
         parameters.iter().map(|name| name.split('.').next().unwrap_or(name)).collect();
     layers.dedup();
-    let more = layers.len().saturating_sub(LISTED);
-    let listed = layers[..layers.len() - more].join(", ");
-    if more > 0 { format!("{listed} and {more} more") } else { listed }
+    listed(&layers, LISTED)
 }
 
 #[cfg(test)]

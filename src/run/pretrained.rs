@@ -4,6 +4,7 @@ use super::RunFolder;
 use crate::files::kind_of_file;
 use crate::kernels::script::file::digest;
 use crate::kernels::script::stored::read_tensors;
+use crate::text::listed;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -104,8 +105,8 @@ impl Pretrained {
                 "{}: none of its {} tensors fits the network by name and shape: it has {}; the network has {}",
                 self.path.display(),
                 tensors.len(),
-                listed(&taken.left),
-                listed(&taken.missing)
+                first_of(&taken.left),
+                first_of(&taken.missing)
             );
         }
         Ok(taken)
@@ -138,23 +139,17 @@ impl Taken {
         let Taken { taken, left, missing } = self;
         let all = taken.len() + missing.len();
         let mut lines = vec![format!("weights of {from}: {} of {all} tensors", taken.len())];
-        lines.extend((!left.is_empty()).then(|| format!("not taken: {}", listed(left))));
+        lines.extend((!left.is_empty()).then(|| format!("not taken: {}", first_of(left))));
         lines.extend(
-            (!missing.is_empty()).then(|| format!("not in it, left as initialised: {}", listed(missing))),
+            (!missing.is_empty()).then(|| format!("not in it, left as initialised: {}", first_of(missing))),
         );
         lines
     }
 }
 
 /// The first of many.
-fn listed(names: &[String]) -> String {
-    let more = names.len().saturating_sub(LISTED);
-    let listed = names[..names.len() - more].join(", ");
-    match more {
-        0 if names.is_empty() => "none".to_string(),
-        0 => listed,
-        more => format!("{listed} and {more} more"),
-    }
+fn first_of(names: &[String]) -> String {
+    if names.is_empty() { "none".to_string() } else { listed(names, LISTED) }
 }
 
 /// Whether values of one are values of the other, perhaps rounded.

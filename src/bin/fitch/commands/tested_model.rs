@@ -11,10 +11,14 @@ use anyhow::{Result, ensure};
 use fitch::data::{Dataset, ImageFit, LoadOptions, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::run::DatasetRecord;
+use fitch::text::listed;
 use fitch::train::{Evaluation, evaluate};
 use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
+
+/// Classes that a message names.
+const NAMED: usize = 6;
 
 /// Which model, and on what images and where it is tested. What is not given is as in the training of its run.
 #[derive(Clone, Debug)]
@@ -140,7 +144,7 @@ impl TestedModel {
         let only = |own: &[String], others: &[String], name: &str| {
             let only: Vec<&str> =
                 own.iter().filter(|class| !others.contains(class)).map(String::as_str).collect();
-            (!only.is_empty()).then(|| format!("; only {name} has {}", first_of(&only)))
+            (!only.is_empty()).then(|| format!("; only {name} has {}", listed(&only, NAMED)))
         };
         let differences = [only(of_a, of_b, a), only(of_b, of_a, b)];
         ensure!(
@@ -264,7 +268,7 @@ impl LoadedModel {
             .collect();
         match unknown.is_empty() {
             true => String::new(),
-            false => format!(" (unknown to the model: {})", first_of(&unknown)),
+            false => format!(" (unknown to the model: {})", listed(&unknown, NAMED)),
         }
     }
 
@@ -355,15 +359,5 @@ fn image_size(shape: &[i64]) -> Option<[u32; 2]> {
     match *shape {
         [.., height, width] => Some([u32::try_from(height).ok()?, u32::try_from(width).ok()?]),
         _ => None,
-    }
-}
-
-/// Names in a row: the first six, and how many more there are.
-fn first_of(names: &[&str]) -> String {
-    const NAMED: usize = 6;
-    let named = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
     }
 }

@@ -3,6 +3,7 @@
 use super::array::Header;
 use crate::data::Fault;
 use crate::data::raw_dataset::{Split, words};
+use crate::text::listed;
 use anyhow::{Result, bail};
 
 /// The words for images and for labels, the likelier ones first.
@@ -131,7 +132,7 @@ pub fn pairs(arrays: &[Described], asked: Option<&str>) -> Result<Vec<Pair>> {
         bail!(
             "has no array x_train; there are {}; images are wanted as x_train and labels as y_train, or x and \
              y, images and labels, data and target",
-            listed(arrays)
+            described(arrays)
         );
     }
     Ok(found)
@@ -188,7 +189,7 @@ fn pair(split: Split, group: &[&Described], all: &[Described], asked: Option<&st
         let is_asked = |array: &&&Described| array.name == asked || array.stem() == asked.to_lowercase();
         labels = group.iter().find(is_asked).copied();
         if labels.is_none() && images.is_some() {
-            let expected = format!("the arrays are {}", listed(all));
+            let expected = format!("the arrays are {}", described(all));
             return Err(Fault::UnknownLabelColumn { column: asked.to_string(), expected }.into());
         }
     }
@@ -197,22 +198,20 @@ fn pair(split: Split, group: &[&Described], all: &[Described], asked: Option<&st
             Ok(Some(Pair { split, images: images.name.clone(), labels: labels.name.clone() }))
         }
         (Some(only), None) if only.split().is_some() => {
-            bail!("has {} but no labels for it; there are {}", only.name, listed(all))
+            bail!("has {} but no labels for it; there are {}", only.name, described(all))
         }
         (None, Some(only)) if only.split().is_some() => {
-            bail!("has {} but no images for it; there are {}", only.name, listed(all))
+            bail!("has {} but no images for it; there are {}", only.name, described(all))
         }
         _ => Ok(None),
     }
 }
 
 /// For people.
-fn listed(arrays: &[Described]) -> String {
+fn described(arrays: &[Described]) -> String {
     const MOST: usize = 12;
-    let shown: Vec<String> = arrays.iter().take(MOST).map(Described::description).collect();
-    let more = arrays.len().saturating_sub(MOST);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    if shown.is_empty() { "no arrays".to_string() } else { shown.join(", ") + &more }
+    let arrays: Vec<String> = arrays.iter().map(Described::description).collect();
+    if arrays.is_empty() { "no arrays".to_string() } else { listed(&arrays, MOST) }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::data::passed_over::Reason;
 use crate::data::raw_dataset::Split;
 use crate::data::split_files::of_one_set;
+use crate::text::listed;
 use anyhow::{Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -63,13 +64,13 @@ pub fn find(folder: &Path) -> Result<(Files, Vec<String>)> {
             "{}: holds {} Parquet files whose names speak of no split (train, validation, test): {}",
             home.display(),
             found.len(),
-            listed(found.iter().map(|(_, path)| path))
+            names(found.iter().map(|(_, path)| path))
         );
     } else {
         let unnamed: Vec<&PathBuf> =
             files.iter().filter(|(split, _)| split.is_none()).map(|(_, path)| path).collect();
         if !unnamed.is_empty() {
-            let names = listed(unnamed.into_iter());
+            let names = names(unnamed.into_iter());
             notes.push(format!("{names}: not used, its name speaks of no split (train, validation, test)"));
         }
     }
@@ -123,12 +124,9 @@ fn is_numbered(path: &Path) -> bool {
     name.trim_end_matches(".parquet").ends_with(|letter: char| letter.is_ascii_digit())
 }
 
-fn listed<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
+fn names<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> String {
     const MOST: usize = 4;
-    let names: Vec<String> = paths.map(|path| name_of(path)).collect();
-    let more = names.len().saturating_sub(MOST);
-    let shown = names[..names.len() - more].join(", ");
-    if more > 0 { format!("{shown} and {more} more") } else { shown }
+    listed(&paths.map(|path| name_of(path)).collect::<Vec<_>>(), MOST)
 }
 
 /// The number of a file as Hugging Face converts sets: `0000.parquet`.

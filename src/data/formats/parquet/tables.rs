@@ -9,6 +9,7 @@ use crate::data::label_encoding::{LabelEncoding, RawLabels};
 use crate::data::load_options::{LoadOptions, OnProgress};
 use crate::data::raw_dataset::{RawDataset, Split};
 use crate::data::{Fault, label_array};
+use crate::text::listed;
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use parquet::basic::{Compression, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
@@ -422,9 +423,7 @@ fn find_labels(columns: &[ColumnDescPtr], asked: Option<&str>) -> Result<usize> 
 /// For people, the first of many.
 fn names(columns: &[ColumnDescPtr]) -> String {
     const MOST: usize = 12;
-    let names: Vec<String> = columns.iter().take(MOST).map(|column| column.path().string()).collect();
-    let more = columns.len() - names.len();
-    names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
+    listed(&columns.iter().map(|column| column.path().string()).collect::<Vec<_>>(), MOST)
 }
 
 /// The names of the classes as Hugging Face's `datasets` notes them: a JSON of features beside the schema.

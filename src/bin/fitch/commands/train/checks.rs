@@ -9,6 +9,7 @@ use fitch::device::DeviceChoice;
 use fitch::distributed::{Meeting, Place};
 use fitch::metrics::ClassMetric;
 use fitch::run::RunFolder;
+use fitch::text::listed;
 use std::path::Path;
 
 /// Refuses to start processes from one of several.
@@ -70,6 +71,7 @@ pub fn check_metrics(
     validation: Option<&Samples>,
     terminal: &Terminal,
 ) -> Result<()> {
+    const NAMED: usize = 6;
     for metric in metrics {
         metric.check(classes.len()).map_err(|fault| UsageError(vec![format!("--metrics {fault}")]))?;
     }
@@ -93,19 +95,10 @@ pub fn check_metrics(
     if !missing.is_empty() {
         terminal.warn(&format!(
             "val_auc leaves out classes without validation images: {}",
-            shortened_list(&missing)
+            listed(&missing, NAMED)
         ));
     }
     Ok(())
-}
-
-/// The first names of a list, and how many more there are.
-fn shortened_list(names: &[&str]) -> String {
-    const NAMED: usize = 6;
-    match names.len() {
-        count if count > NAMED => format!("{} and {} more", names[..NAMED].join(", "), count - NAMED),
-        _ => names.join(", "),
-    }
 }
 
 #[cfg(test)]
