@@ -81,13 +81,8 @@ pub(super) fn load(
     decode: impl FnOnce(&mut Writer, OnProgress) -> Result<Manifest>,
 ) -> Result<RawDataset> {
     let folder = data_dir.join("decoded").join(format!("{:x}", key.digest.finalize()));
-    if folder.join(MANIFEST).exists() {
-        match read(&folder) {
-            Ok(kept) => return Ok(kept),
-            // Where it cannot be removed it cannot be decoded anew.
-            Err(_) => fs::remove_file(folder.join(MANIFEST))
-                .with_context(|| Fault::CacheNotWritable { folder: folder.clone() })?,
-        }
+    if let Ok(kept) = read(&folder) {
+        return Ok(kept);
     }
     fill(&folder, progress, decode)?;
     read(&folder).with_context(|| folder.display().to_string())
@@ -104,7 +99,7 @@ fn fill(
     // One process decodes a set; others wait for it, and then find what they need.
     let lock = LockedFile::lock(&lock_of(folder), || progress(Progress::Waiting)).with_context(fault)?;
     let filled = || -> Result<()> {
-        if folder.join(MANIFEST).exists() {
+        if read(folder).is_ok() {
             return Ok(());
         }
         remove_unfinished(parent, folder);
@@ -140,8 +135,8 @@ fn lock_of(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
 }
 
-/// Removes what killed processes have left: folders without a manifest that nobody decodes into; `ours` is
-/// locked.
+/// Removes what killed processes have left: folders without a manifest that nobody decodes into; and `ours`, which is
+/// locked, whatever it has.
 fn remove_unfinished(parent: &Path, ours: &Path) {
     let _ = fs::remove_dir_all(ours);
     let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -241,20 +236,21 @@ impl Writer {
             images.write_all(&header(count, &self.shape, self.kind))?;
             images.flush()?;
             images.get_ref().sync_all()?;
-            let numbers: Vec<u8> = labels.iter().flat_map(|&label| (label as i32).to_be_bytes()).collect();
-            let labels = idx_file::bytes(idx_file::INT32, &[count], &numbers);
-            write_whole(&self.folder.join(file_name(split, "labels")), &labels)?;
+            let file = |what| self.folder.join(file_name(split, what));
+            write_numbers(&file("labels"), count, labels.iter().map(|&label| label as i32))?;
             // A file of a split may lack them.
             if groups.len() == count as usize {
-                let numbers: Vec<u8> =
-                    groups.iter().flat_map(|&group| (group as i32).to_be_bytes()).collect();
-                let groups = idx_file::bytes(idx_file::INT32, &[count], &numbers);
-                write_whole(&self.folder.join(file_name(split, "groups")), &groups)?;
+                write_numbers(&file("groups"), count, groups.iter().map(|&group| group as i32))?;
             }
-            image_digests::write(&self.folder.join(file_name(split, DIGESTS)), &digests)?;
+            image_digests::write(&file(DIGESTS), &digests)?;
         }
         Ok(())
     }
+}
+
+fn write_numbers(path: &Path, count: u32, numbers: impl Iterator<Item = i32>) -> Result<()> {
+    let bytes: Vec<u8> = numbers.flat_map(i32::to_be_bytes).collect();
+    write_whole(path, &idx_file::bytes(idx_file::INT32, &[count], &bytes))
 }
 
 fn type_code(kind: ValueKind) -> u8 {
@@ -309,6 +305,7 @@ fn read(folder: &Path) -> Result<RawDataset> {
 mod tests {
     use super::*;
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use tch::Kind;
 
     fn manifest() -> Manifest {
@@ -471,6 +468,29 @@ mod tests {
         fs::write(folder.path().join("decoded"), "").unwrap();
         let fault = fill().err().unwrap();
         assert!(matches!(fault.downcast_ref(), Some(Fault::CacheNotWritable { .. })), "{fault:#}");
+    }
+
+    #[test]
+    fn one_of_several_that_find_damaged_files_decodes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let decoded = AtomicUsize::new(0);
+        let load_set = || {
+            load(folder.path(), key(), &mut |_| (), |writer, _| {
+                decoded.fetch_add(1, Ordering::Relaxed);
+                writer.begin(&[1], ValueKind::Uint8);
+                writer.push(Split::Train, &[1u8], 0)?;
+                Ok(manifest())
+            })
+        };
+        load_set().unwrap();
+        let entries = fs::read_dir(folder.path().join("decoded")).unwrap().flatten();
+        let kept = entries.map(|entry| entry.path()).find(|path| path.is_dir()).unwrap();
+        fs::write(kept.join("train-images"), "cut").unwrap();
+        std::thread::scope(|scope| {
+            let loads: Vec<_> = (0..4).map(|_| scope.spawn(load_set)).collect();
+            assert!(loads.into_iter().all(|load| load.join().unwrap().is_ok()));
+        });
+        assert_eq!(decoded.into_inner(), 2);
     }
 
     /// Once, one lock for all sets, and waiting without a word.
