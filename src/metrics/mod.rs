@@ -17,6 +17,7 @@ mod mean_interval;
 mod metric;
 mod metric_intervals;
 mod running_means;
+mod suspects;
 mod temperature;
 
 pub use better::Better;
@@ -33,6 +34,7 @@ pub use mcnemar::{McNemar, holm};
 pub use mean_interval::MeanInterval;
 pub use metric::Metric;
 pub(crate) use running_means::{RunningMeans, Sums};
+pub use suspects::Suspect;
 pub use temperature::{ProbabilityFit, Temperature};
 
 #[cfg(test)]

@@ -23,7 +23,6 @@ mod sharing;
 mod standardization;
 mod step;
 mod stop;
-mod suspects;
 mod thread_count;
 mod training;
 mod training_state;
@@ -43,7 +42,6 @@ pub(crate) use predict::predict_batch;
 pub use saved_state::SavedState;
 pub use standardization::{normalize, standardize};
 pub use stop::{Stop, StopReason};
-pub use suspects::{Suspect, suspects};
 pub use training::Training;
 pub use training_state::TrainingState;
 

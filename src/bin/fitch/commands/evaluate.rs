@@ -55,8 +55,8 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
             }
             _ => false,
         };
-        Search { model: &model, dataset: &dataset, is_trained_on_them, on: options.on }
-            .write(to, terminal)?;
+        let (model, dataset, test) = (&model, &dataset, &evaluation);
+        Search { model, dataset, test, is_trained_on_them, on: options.on }.write(to, terminal)?;
     }
     let classes = &dataset.classes;
     let matrix = ConfusionMatrix::count(dataset.test.labels(), &evaluation.predictions, classes.len())?;

@@ -1,6 +1,6 @@
 //! Images whose labels are probably wrong: as a table, and as a sheet beside it.
 
-use super::mistakes::caption;
+use super::mistakes::{caption, has_files, place};
 use super::output_file::check_writable;
 use super::tested_model::TestedModel;
 use super::train::splits::split_rows;
@@ -9,11 +9,12 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
 use fitch::data::split::SplitRows;
-use fitch::data::{Dataset, ImageOrigin, Images, Samples};
+use fitch::data::{Dataset, Images, Samples};
 use fitch::files::write_whole;
+use fitch::metrics::Suspect;
 use fitch::report::{SheetImage, SheetLine, image_sheet};
 use fitch::text::with_separators;
-use fitch::train::{Suspect, suspects};
+use fitch::train::Evaluation;
 use std::path::Path;
 
 /// A sheet shows at most this many.
@@ -22,10 +23,14 @@ const COLUMNS: usize = 5;
 /// How the file of the sheet ends.
 const SHEET: &str = "png";
 
+const TEST: &str = "test";
+
 /// A model and the data whose labels it doubts.
 pub struct Search<'a> {
     pub model: &'a TestedModel,
     pub dataset: &'a Dataset,
+    /// Of the test images.
+    pub test: &'a Evaluation,
     /// Whether the model was trained on these data, split as they were for it.
     pub is_trained_on_them: bool,
     pub on: SuspectSplit,
@@ -64,8 +69,10 @@ impl Search<'_> {
         let searching = terminal.busy("looking for wrong labels");
         for Part { name, images, rows, samples } in &parts {
             searched += samples.len();
-            let samples = samples.to_device(self.model.device())?;
-            let of_part = suspects(self.model.network(), &samples, self.model.configuration().batch_size)?;
+            let of_part = match *name {
+                TEST => self.test.classification.suspects(),
+                _ => self.model.test(samples)?.classification.suspects(),
+            };
             found.extend(of_part.into_iter().map(|suspect| {
                 let index = rows.as_ref().map_or(suspect.index, |rows| rows[suspect.index] as usize);
                 Found { split: name, images, index, suspect }
@@ -131,7 +138,7 @@ impl Search<'_> {
             }
         }
         if matches!(on, SuspectSplit::Test | SuspectSplit::All) {
-            parts.push(part("test", &dataset.test, None, dataset.test_samples()?)?);
+            parts.push(part(TEST, &dataset.test, None, dataset.test_samples()?)?);
         }
         let expected = dataset.test.shape();
         for Part { name, images, .. } in &parts {
@@ -147,13 +154,11 @@ impl Search<'_> {
 
     /// A row for each: the split, the file or row, the label, what the model says, and how sure it is.
     fn csv(&self, found: &[Found]) -> Result<Vec<u8>> {
-        let has_files =
-            found.iter().any(|found| matches!(found.images.origin(found.index), ImageOrigin::File(_)));
+        let has_files = found.iter().any(|found| has_files(found.images));
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let place = if has_files { "file" } else { "row" };
         writer.write_record([
             "split",
-            place,
+            if has_files { "file" } else { "row" },
             "label",
             "predicted",
             "probability",
@@ -161,15 +166,11 @@ impl Search<'_> {
             "loss",
         ])?;
         for Found { split, images, index, suspect } in found {
-            let place = match images.origin(*index) {
-                ImageOrigin::File(name) => name.to_string(),
-                ImageOrigin::Row(row) => row.to_string(),
-            };
             writer.write_record([
                 split,
-                place.as_str(),
-                &self.dataset.classes[suspect.label as usize],
-                &self.dataset.classes[suspect.prediction as usize],
+                place(images, *index).as_str(),
+                &self.dataset.classes[suspect.label],
+                &self.dataset.classes[suspect.prediction],
                 &suspect.confidence.to_string(),
                 &suspect.label_probability.to_string(),
                 &suspect.loss().to_string(),
@@ -180,7 +181,7 @@ impl Search<'_> {
 
     /// Draws the first of them, if there is one and the data are images.
     fn sheet(&self, found: &[Found]) -> Result<Option<Vec<u8>>> {
-        let class = |class: i64| self.dataset.classes[class as usize].clone();
+        let class = |class: usize| self.dataset.classes[class].clone();
         let mut shown = Vec::new();
         for Found { split, images, index, suspect } in found.iter().take(MAX_SHOWN) {
             let Some(image) = self.dataset.rgb_image(images, *index)? else { return Ok(None) };

@@ -8,7 +8,7 @@ use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
-use fitch::data::{Dataset, ImageFit, LoadOptions, Source, TableForm, TestOrigin};
+use fitch::data::{Dataset, ImageFit, LoadOptions, Samples, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::run::DatasetRecord;
 use fitch::text::listed;
@@ -100,8 +100,17 @@ impl TestedModel {
     /// # Errors
     /// A fault of the device.
     pub fn evaluate(&self, dataset: &Dataset, terminal: &Terminal) -> Result<Evaluation> {
-        let samples = dataset.test_samples()?.to_device(self.device)?;
+        let samples = dataset.test_samples()?;
         let _testing = terminal.busy("testing");
+        self.test(&samples)
+    }
+
+    /// The same with any images of the model's shape.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn test(&self, samples: &Samples) -> Result<Evaluation> {
+        let samples = samples.to_device(self.device)?;
         evaluate(&*self.model.network, &samples, self.configuration.batch_size)
     }
 
@@ -113,16 +122,6 @@ impl TestedModel {
     /// Whether it was given as a file, not as a run.
     pub fn is_in_file(&self) -> bool {
         self.is_in_file
-    }
-
-    /// The network, on its device.
-    pub fn network(&self) -> &dyn ModuleT {
-        &*self.model.network
-    }
-
-    /// Where it computes.
-    pub fn device(&self) -> Device {
-        self.device
     }
 
     /// How the data are read and split.
