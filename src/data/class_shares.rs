@@ -1,7 +1,7 @@
 //! How the classes of two parts of a data set compare: which are on one side alone, and how far their shares
 //! are apart. Pure: it sees counts only.
 
-use crate::text::with_separators;
+use crate::text::counted;
 
 /// Classes that are named.
 const NAMED: usize = 6;
@@ -22,8 +22,7 @@ impl ClassCounts<'_> {
 
     /// `33 training images`.
     fn images(&self, class: usize) -> String {
-        let count = self.counts[class];
-        format!("{} {} image{}", with_separators(count as i64), self.name, if count == 1 { "" } else { "s" })
+        counted(self.counts[class], &format!("{} image", self.name))
     }
 }
 

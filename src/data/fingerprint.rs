@@ -81,7 +81,7 @@ impl Images {
 fn digests_of_parts(images: &Images, of_images: &mut [u64]) -> Result<Vec<[u8; 32]>> {
     let (stored, rows) = images.stored_bytes()?;
     let stored = as_slice::<u8>(&stored).context("images are not in the memory of the CPU")?;
-    let width = images.shape().iter().product::<i64>() as usize * images.kind().elt_size_in_bytes();
+    let width = images.bytes_of_one();
     let (count, rows_a_part) = (images.len(), (PART_BYTES / width.max(1)).max(1));
     let mut digests = vec![[0; 32]; count.div_ceil(rows_a_part)];
     let mut of_images = of_images.chunks_mut(rows_a_part);

@@ -27,8 +27,8 @@ pub(super) fn is_named(path: &Path) -> bool {
     EXTENSIONS.contains(&extension(path).as_str())
 }
 
-/// Whether a file beside a WebP, GIF or TIFF file is a PNG file of that name. Earlier versions, which did not read
-/// those, told users how to make it.
+/// Whether an image has been converted: a PNG file of its name lies beside it. Only files that hints say how to convert
+/// count, and WebP, GIF and TIFF files, which earlier versions did not read.
 pub(super) fn has_png_copy(path: &Path) -> bool {
     let may_be_converted = || match extension(path).as_str() {
         "webp" | "gif" | "tif" | "tiff" => true,

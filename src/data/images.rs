@@ -332,6 +332,11 @@ impl Images {
         self.with_pixels(converted)
     }
 
+    /// The bytes that an image takes as it is stored.
+    pub(super) fn bytes_of_one(&self) -> usize {
+        self.shape().iter().product::<i64>() as usize * self.kind().elt_size_in_bytes()
+    }
+
     /// The number of stored rows.
     pub(super) fn stored_count(&self) -> usize {
         self.stored.size()[0] as usize

@@ -80,8 +80,7 @@ impl Dataset {
                 .extend(hashes.into_iter().zip(numbers).filter_map(|(hash, &number)| Some((hash?, number))));
         }
         let (mut candidates, mut is_complete) = candidates(&hashed);
-        let bytes_of_pair = 2 * width * self.train.kind().elt_size_in_bytes();
-        let most = MAX_CANDIDATES.min(MAX_CANDIDATE_BYTES / bytes_of_pair.max(1));
+        let most = MAX_CANDIDATES.min(MAX_CANDIDATE_BYTES / (2 * self.train.bytes_of_one()).max(1));
         is_complete &= candidates.len() <= most;
         candidates.truncate(most);
 

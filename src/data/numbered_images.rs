@@ -44,11 +44,12 @@ impl<'a> NumberedImages<'a> {
             }
             ensure!(digests.len() == images.len(), "the digests are those of other {name} images");
             let (stored, rows) = images.stored_bytes()?;
-            let width = images.shape().iter().product::<i64>() as usize * images.kind().elt_size_in_bytes();
+            let width = images.bytes_of_one();
             splits.push(NumberedSplit { name, images, first, digests, stored, rows, width });
             let next = u32::try_from(images.len()).ok().and_then(|count| first.checked_add(count));
-            first =
-                next.filter(|&next| next < NONE).context("copies are not looked for among so many images")?;
+            first = next
+                .filter(|&next| next < NONE)
+                .context("there are more images than copies can be looked for in")?;
         }
         Ok(NumberedImages { splits })
     }

@@ -14,8 +14,8 @@ const FREQUENCIES: i64 = 8;
 /// An image whose pixels deviate less from their mean, as a share of the maximum, shows nothing.
 const FLAT: f64 = 0.01;
 
-/// Small versions of images [n, height, width] or [n, 3, height, width], as rows of a matrix: each channel of mean 0, all of length 1, so
-/// that the product of two is their correlation. Those that show nothing become zeros.
+/// Small versions of images [n, height, width] or [n, 3, height, width], as rows of a matrix: each channel of mean 0,
+/// all of length 1, so that the product of two is their correlation. Those that show nothing become zeros.
 pub(super) fn small_versions(pixels: &Tensor, maximum: f64) -> Result<Tensor> {
     let pixels = pixels.f_to_kind(Kind::Float)?.f_div_scalar(maximum)?;
     let pixels = if pixels.dim() == 3 { pixels.f_unsqueeze(1)? } else { pixels };

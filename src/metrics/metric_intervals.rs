@@ -55,14 +55,17 @@ impl Classification {
         let others: Vec<ClassMetric> =
             metrics.iter().copied().filter(|metric| with_auc > 0 || *metric != ClassMetric::Auc).collect();
         let resampling = self.resampling(&others);
+        let of_all = self.counts();
+        let needs_counts = others.iter().any(|metric| of_all.value(*metric).is_some());
         Bootstrap::default().intervals_by_block(self.len(), |first, block| {
             let aucs = match first < with_auc {
                 true => resampling.aucs(&side_by_side(block)),
                 false => [f64::NAN; BLOCK],
             };
             let of_one = |(times, auc): (&Vec<u32>, f64)| {
-                let counts = self.counts_of(|sample| times[sample].into());
-                let value = |metric: &ClassMetric| match (metric, counts.value(*metric)) {
+                let counts = needs_counts.then(|| self.counts_of(|sample| times[sample].into()));
+                let of_counts = |metric| counts.as_ref().and_then(|counts| counts.value(metric));
+                let value = |metric: &ClassMetric| match (metric, of_counts(*metric)) {
                     (ClassMetric::Auc, _) => auc,
                     (_, Some(value)) => value,
                     _ => resampling.value(*metric, times).unwrap_or(f64::NAN),

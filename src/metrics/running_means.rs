@@ -73,7 +73,7 @@ impl RunningMeans {
 
     /// The number of sums.
     pub fn count(&self) -> usize {
-        self.places.iter().map(|place| place.end).max().unwrap_or(1).max(1)
+        self.places.iter().map(|place| place.end).max().unwrap_or(1)
     }
 
     /// Adds a batch: its loss (a mean) first, then each of the metrics.
@@ -136,7 +136,7 @@ impl RunningMeans {
         })
     }
 
-    /// Adds sums over so many samples.
+    /// Adds sums over a number of samples.
     ///
     /// # Errors
     /// A fault of the device.
@@ -247,6 +247,7 @@ mod tests {
         let other = [Metric::accuracy()];
         assert!(RunningMeans::new(&other, Device::Cpu).unwrap().restore(&sums, samples).is_err());
     }
+
     /// In batches of any size, on a CPU and as on a CUDA device, they are those of all samples at once.
     #[test]
     fn metrics_of_classes_follow_from_the_sums_of_batches() {

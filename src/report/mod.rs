@@ -1,5 +1,6 @@
 //! What people look at after a training: charts of its history, the diagram of the model, the confusion matrix,
-//! the reliability diagram, sheets of images, a workbook, a page of everything. It must not know how a model is trained.
+//! the reliability diagram, sheets of images, a workbook, a page of everything. Nothing here knows how a model is
+//! trained.
 
 mod axis;
 mod chart;

@@ -142,7 +142,7 @@ impl RunRecord {
         write_whole(&folder.record_file(), text.as_bytes())
     }
 
-    /// The options as they were asked for: `config` without what the run found by itself. What was changed in the file
+    /// The options as they were asked for: `config` without the values that the run found. What was changed in the file
     /// afterwards stays.
     pub fn asked_config(&self) -> Value {
         let mut config = self.config.clone();

@@ -7,6 +7,11 @@ pub fn wrap(text: &str, columns: usize) -> String {
     text.split('\n').map(|line| wrap_line(line, columns)).collect::<Vec<_>>().join("\n")
 }
 
+/// The same, as it is where there is no width to fit.
+pub fn wrap_to(text: &str, columns: Option<usize>) -> String {
+    columns.map_or_else(|| text.to_string(), |columns| wrap(text, columns))
+}
+
 fn wrap_line(line: &str, columns: usize) -> String {
     if measure_text_width(line) <= columns {
         return line.to_string();

@@ -15,7 +15,7 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// The fold of that number, from 1, of so many.
+    /// One of `count` folds, numbered from 1.
     ///
     /// # Errors
     /// Fewer than two folds, or a number beyond them.

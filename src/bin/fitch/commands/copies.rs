@@ -100,6 +100,11 @@ fn line(
     format!("{} of {} {} images {verb}{kinds}", shown(count.total()), shown(of), roles[0])
 }
 
+/// A split as people call it.
+pub fn spoken(split: &str) -> &str {
+    if split == "train" { "training" } else { split }
+}
+
 /// `test/cat/1.png`, or `test row 7`.
 fn named(dataset: &Dataset, place: ImagePlace, role: &str) -> String {
     match place.images(dataset).origin(place.index) {

@@ -11,7 +11,7 @@ use crate::cli::{EvaluateFormat, EvaluateOptions, SuspectSplit};
 use crate::config;
 use crate::exit::Exit;
 use crate::terminal::Terminal;
-use crate::wrap::wrap;
+use crate::wrap::wrap_to;
 use anyhow::{Context, Result};
 use fitch::data::Dataset;
 use fitch::files::write_whole;
@@ -96,7 +96,7 @@ fn measured(evaluation: &Evaluation, others: &[ClassMetric]) -> Vec<Measured> {
     measured.collect()
 }
 
-/// The metrics beside loss and accuracy: those that say something of so many classes, and those that the run
+/// The metrics beside loss and accuracy: those that fit the number of classes, and those that the run
 /// recorded.
 fn metrics_of(run: Option<&RecordedRun>, classes: usize) -> Vec<ClassMetric> {
     let mut metrics = ClassMetric::all(classes);
@@ -160,17 +160,14 @@ fn as_table(
         "test set of {}: {} images\n{}expected calibration error {ece:.6}\n\n{of_classes}\n{averages}\n{others}\n{}",
         dataset.name,
         with_separators(dataset.test.len() as i64),
-        columns.map_or_else(|| main.clone(), |columns| wrap(&main, columns)),
+        wrap_to(&main, columns),
         match classes.len() {
             count if count > MAX_CLASSES && !is_asked_for => {
                 let left_out = format!(
                     "the confusion matrix of {} classes is left out; --matrix prints it\n",
                     with_separators(count as i64)
                 );
-                match columns {
-                    Some(columns) => wrap(&left_out, columns),
-                    None => left_out,
-                }
+                wrap_to(&left_out, columns)
             }
             _ => table(
                 std::iter::once("true \\ predicted").chain(classes.iter().map(String::as_str)),

@@ -1,6 +1,6 @@
 //! `fitch data inspect`: describes a data set, and draws some of its images.
 
-use super::copies::{self, SplitSizes};
+use super::copies::{self, SplitSizes, spoken};
 use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
 use super::json::json_text;
@@ -98,10 +98,11 @@ fn describe(
     });
     let head = found.counts.iter().flat_map(|(split, _)| [*split, "share"]);
     let head: Vec<&str> = std::iter::once("class").chain(head).collect();
-    let sizes = found.counts.iter().zip(&totals).map(|((split, _), total)| {
-        let split = if *split == "train" { "training" } else { split };
-        format!("{} {split} images", count(*total))
-    });
+    let sizes = found
+        .counts
+        .iter()
+        .zip(&totals)
+        .map(|((split, _), total)| format!("{} {} images", count(*total), spoken(split)));
     let mut copies = copies::lines(dataset, &found.copies, &SplitSizes::of(dataset));
     if copies.is_empty() {
         copies.push("no two images are identical".to_string());

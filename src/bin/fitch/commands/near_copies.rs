@@ -1,11 +1,12 @@
 //! Images that look alike: counted, listed and drawn side by side.
 
+use super::copies::spoken;
 use super::mistakes::caption;
 use crate::failure::UsageError;
 use anyhow::Result;
 use fitch::data::{Dataset, ImageOrigin, ImagePlace, NearCopies, NearPair};
 use fitch::report::{SheetImage, SheetLine, pair_sheet};
-use fitch::text::with_separators;
+use fitch::text::{counted, with_separators};
 use serde_json::{Value, json};
 
 /// A sheet shows at most this many pairs.
@@ -43,7 +44,7 @@ pub fn describe(dataset: &Dataset, near: &NearCopies) -> Vec<String> {
     for kind in kinds {
         let of_kind = || pairs.iter().filter(|pair| splits(pair) == kind);
         let differing = of_kind().filter(|pair| labels_differ(dataset, pair)).count();
-        let [first, second] = kind.map(|split| if split == "train" { "training" } else { split });
+        let [first, second] = kind.map(spoken);
         let between = match first == second {
             true => format!("of {first} images look alike"),
             false => format!("of a {first} and a {second} image look alike"),
@@ -52,12 +53,10 @@ pub fn describe(dataset: &Dataset, near: &NearCopies) -> Vec<String> {
             0 => "with the same labels".to_string(),
             count => format!("{} with different labels", with_separators(count as i64)),
         };
-        let count = of_kind().count();
-        let noun = if count == 1 { "pair" } else { "pairs" };
-        lines.push(format!("{} {noun} {between}, {differing}", with_separators(count as i64)));
+        lines.push(format!("{} {between}, {differing}", counted(of_kind().count(), "pair")));
     }
     if !is_complete {
-        lines.push("there may be more: among so many similar images, not all were compared".to_string());
+        lines.push("there may be more: not all of these many similar images were compared".to_string());
     }
     lines
 }
@@ -95,9 +94,8 @@ pub fn draw(dataset: &Dataset, near: &NearCopies) -> Result<Option<Vec<u8>>> {
             let images = place.images(dataset);
             let Some(image) = dataset.rgb_image(images, place.index)? else { return Ok(None) };
             let class = dataset.classes[place.label(dataset) as usize].clone();
-            let split = if place.split == "train" { "training" } else { place.split };
             let lines: Vec<SheetLine> =
-                vec![class.into(), split.to_string().into(), caption(images, place.index)];
+                vec![class.into(), spoken(place.split).to_string().into(), caption(images, place.index)];
             Ok(Some(SheetImage { image, lines }))
         };
         let (Some(first), Some(second)) = (image(pair.first)?, image(pair.second)?) else { continue };

@@ -3,7 +3,7 @@
 use super::comparison::{Comparison, Pair};
 use crate::commands::json::json_text;
 use crate::commands::table::table;
-use crate::wrap::wrap;
+use crate::wrap::wrap_to;
 use anyhow::{Context, Result};
 use fitch::text::{counted, with_separators};
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub fn as_table(comparison: &Comparison, dataset: &str, columns: Option<usize>) 
     let models = table(["model", "right", "accuracy", "95 % interval"], rows.collect());
     let head = format!("test set of {dataset}: {}", counted(comparison.truths.len(), "image"));
     let tests = match &comparison.pairs[..] {
-        [pair] => in_lines(&format!("{}\n", in_words(pair)), columns),
+        [pair] => wrap_to(&format!("{}\n", in_words(pair)), columns),
         pairs => of_pairs(pairs, columns),
     };
     format!("{head}\n\n{}\n{tests}", models.first(&["model", "accuracy", "95 % interval"]).fit(columns))
@@ -68,11 +68,7 @@ fn of_pairs(pairs: &[Pair], columns: Option<usize>) -> String {
     );
     let first = ["pair", "evidence", "corrected p", "first alone right", "second alone right"];
     let pairs = table(head, rows.collect()).first(&first);
-    format!("{}\n{}", pairs.fit(columns), in_lines(&note, columns))
-}
-
-fn in_lines(text: &str, columns: Option<usize>) -> String {
-    columns.map_or(text.to_string(), |columns| wrap(text, columns))
+    format!("{}\n{}", pairs.fit(columns), wrap_to(&note, columns))
 }
 
 /// What a model is called in the table: A to Z, then AA and so on.

@@ -75,13 +75,11 @@ fn run_at(place: Option<&Place>, flags: TrainOptions, terminal: &Terminal) -> Re
         run.check_data_is_there(dataset, validation, &resume_command(run.folder.path()))?;
     }
     let mut configuration = config::check(&options)?;
-    if let (Some(run), Architecture::File(file)) = (&resumed, &mut configuration.architecture) {
-        *file = run.folder.network_file();
-    }
-    if let (Some(repeated), Architecture::File(file), None) =
-        (&repeated, &mut configuration.architecture, &flags.model)
+    let of_repeated = repeated.as_ref().filter(|_| flags.model.is_none()).map(|repeated| &repeated.run);
+    if let (Some(run), Architecture::File(file)) =
+        (resumed.as_ref().or(of_repeated), &mut configuration.architecture)
     {
-        *file = repeated.run.folder.network_file();
+        *file = run.folder.network_file();
     }
     // Before any process of several begins: all come to the same.
     if let Some(end) = resumed

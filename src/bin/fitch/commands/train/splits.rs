@@ -75,11 +75,13 @@ impl Splits {
         };
         let digests = digests.map(|digests| if has_none { digests.without_validation() } else { digests });
         let copies = digests.map(|digests| dataset.copies(&digests, Some(&rows))).transpose()?;
-        let dropping = copies.as_ref().filter(|_| configuration.drops_duplicates);
-        let counts_before = class_counts_of(dataset, &rows.train);
-        let copies_dropped = dropping.map(|copies| copies.drop_from(&mut rows.train));
-        let class_counts = class_counts_of(dataset, &rows.train);
-        check_what_is_left(classes, &counts_before, &class_counts)?;
+        let mut class_counts = class_counts_of(dataset, &rows.train);
+        let mut copies_dropped = None;
+        if let Some(copies) = copies.as_ref().filter(|_| configuration.drops_duplicates) {
+            copies_dropped = Some(copies.drop_from(&mut rows.train));
+            let before = std::mem::replace(&mut class_counts, class_counts_of(dataset, &rows.train));
+            check_what_is_left(classes, &before, &class_counts)?;
+        }
         Ok(Splits {
             train: dataset.train_samples()?.choose(&rows.train)?,
             validation,
