@@ -14,7 +14,7 @@ mod tree;
 
 pub use fault::ScriptFault;
 pub use parts::{ScriptParts, traced_parts};
-pub use preparation::{Preparation, by_pixels};
+pub use preparation::Preparation;
 
 use super::freezing;
 use super::normalization::Normalization;
@@ -59,8 +59,8 @@ pub struct ScriptNetwork {
     classes: i64,
     /// Whether its code normalises batches, which libtorch refuses for one value a channel.
     normalizes_batches: bool,
-    /// Whether images are given to it with their channels side by side in memory.
-    takes_pixels: bool,
+    /// Whether it has weights of four dimensions, as convolutions of images have.
+    has_convolutions: bool,
     notes: Vec<String>,
     warnings: Vec<String>,
 }
@@ -112,7 +112,7 @@ impl ScriptNetwork {
         adopt(live, &tensors, variables)?;
         ensure!(!variables.trainable_variables().is_empty(), ScriptFault::NoParameters);
         let entries = kept_entries(&file, &tensors);
-        let takes_pixels = tensors.values().any(|tensor| tensor.size.len() == 4);
+        let has_convolutions = tensors.values().any(|tensor| tensor.size.len() == 4);
         let mut network = ScriptNetwork {
             module: RefCell::new(Switched { module, is_training: None, evaluation: None }),
             tree,
@@ -123,7 +123,7 @@ impl ScriptNetwork {
             sample_shape: sample_shape.to_vec(),
             classes: classes as i64,
             normalizes_batches,
-            takes_pixels,
+            has_convolutions,
             notes: Vec::new(),
             warnings,
         };
@@ -168,7 +168,6 @@ impl ScriptNetwork {
             false => samples.shallow_clone(),
         };
         let prepared = self.preparation.apply(&samples)?;
-        let prepared = if self.takes_pixels { by_pixels(&prepared)? } else { prepared };
         let outputs = match self.call(&prepared, train)? {
             IValue::Tensor(outputs) => outputs,
             other => bail!(ScriptFault::OtherOutput(described(&other))),
@@ -284,7 +283,9 @@ impl ScriptNetwork {
         let ways: &[Option<i64>] = if sample_shape.len() == 2 { &[Some(1), Some(3)] } else { &[None] };
         let mut refusal = None;
         for &channels in ways {
-            self.preparation = Preparation { channels, normalization: None };
+            self.preparation = Preparation { channels, ..Preparation::default() };
+            let takes_images = self.preparation.shape(sample_shape).len() == 3;
+            self.preparation.by_pixels = self.has_convolutions && takes_images;
             match self.forward(&trial_samples(2, sample_shape, device)?, false) {
                 Ok(outputs) => {
                     self.check_outputs(&outputs)?;
@@ -300,7 +301,7 @@ impl ScriptNetwork {
                 Err(fault) => refusal = refusal.or(Some(fault)),
             }
         }
-        let given = Preparation { channels: ways[0], normalization: None }.shape(sample_shape);
+        let given = Preparation { channels: ways[0], ..Preparation::default() }.shape(sample_shape);
         let fault = ScriptFault::OtherSamples { takes: self.taken(&given, device), given };
         Err(refusal.unwrap_or_else(|| anyhow!("libtorch refuses")).context(fault))
     }

@@ -12,6 +12,8 @@ pub struct Preparation {
     pub channels: Option<i64>,
     /// Of the channels, after that.
     pub normalization: Option<Normalization>,
+    /// Whether images [n, channels, h, w] come with the channels of a pixel side by side in memory.
+    pub by_pixels: bool,
 }
 
 impl Preparation {
@@ -29,11 +31,16 @@ impl Preparation {
             None => samples.shallow_clone(),
             Some(channels) => samples.f_unsqueeze(1)?.f_expand([-1, channels, -1, -1], false)?,
         };
-        let Some(Normalization { mean, deviation }) = &self.normalization else { return Ok(images) };
-        let [mean, deviation] = [mean, deviation].map(|values| -> Result<Tensor> {
-            Ok(Tensor::f_from_slice(values)?.f_view([-1, 1, 1])?.f_to_device(images.device())?)
-        });
-        Ok(images.f_sub(&mean?)?.f_div(&deviation?)?)
+        let images = match &self.normalization {
+            None => images,
+            Some(Normalization { mean, deviation }) => {
+                let [mean, deviation] = [mean, deviation].map(|values| -> Result<Tensor> {
+                    Ok(Tensor::f_from_slice(values)?.f_view([-1, 1, 1])?.f_to_device(images.device())?)
+                });
+                images.f_sub(&mean?)?.f_div(&deviation?)?
+            }
+        };
+        if self.by_pixels { by_pixels(&images) } else { Ok(images) }
     }
 
     /// The same in TorchScript: lines that make `x` of the scaled samples `scaled`. Mean and deviation are tensors
@@ -47,6 +54,10 @@ impl Preparation {
         };
         if self.normalization.is_some() {
             code += "    x = torch.div(torch.sub(x, self.mean), self.deviation)\n";
+        }
+        if self.by_pixels {
+            code += "    x = torch.contiguous(torch.permute(x, [0, 2, 3, 1]))\n";
+            code += "    x = torch.permute(x, [0, 3, 1, 2])\n";
         }
         code
     }
