@@ -265,7 +265,7 @@ impl ScriptNetwork {
 
     /// How many samples it computes at once when it keeps nothing for gradients.
     pub fn samples_at_once(&self, device: Device) -> i64 {
-        samples_of_unknown_width(&self.preparation.shape(&self.sample_shape), device)
+        samples_of_unknown_width(&self.sample_shape, device)
     }
 
     /// What an exported model is made of, with the values that the variables have now.
@@ -376,10 +376,11 @@ impl ScriptNetwork {
 }
 
 /// How many samples of a shape to compute at once where the widths of the layers are not known; they are rarely
-/// more than sixteen times that of an image.
+/// more than sixteen times that of an image, a grey one taken for three channels.
 pub fn samples_of_unknown_width(sample_shape: &[i64], device: Device) -> i64 {
     let values = if device == Device::Cpu { 2 << 20 } else { 16 << 20 };
-    (values / sample_shape.iter().product::<i64>().max(1)).max(1)
+    let channels = if sample_shape.len() == 2 { 3 } else { 1 };
+    (values / (channels * sample_shape.iter().product::<i64>()).max(1)).max(1)
 }
 
 /// Samples of a shape that are not alike, from 0 to 1.
