@@ -58,7 +58,9 @@ fn a_set_is_described_and_drawn() {
     assert!(first.starts_with(b"\x89PNG") && first == augmented(&["photos,mixup"]));
     assert!(first != augmented(&["photos,mixup", "--seed", "1"]) && first != augmented(&["photos"]));
     let wrong = |changes| place.run(&["data", "inspect", "set", "--augment", changes, "--to", "sheet.png"]);
-    wrong("mirror").with_fault(2, &["--augment mirror: must be some of"]);
+    wrong("flip,mirror").with_fault(2, &["--augment flip,mirror: 'mirror' is none of shift, rotate"]);
+    let to_jpeg = place.run(&["data", "inspect", "set", "--to", "sheet.jpg"]);
+    to_jpeg.with_fault(2, &["--to sheet.jpg: the name must end in .png"]);
     place.run(&["data", "inspect", "set", "--augment", "flip"]).with_fault(2, &["--to <FILE>"]);
     let digits = place.run(&["data", "inspect", "digits"]).well().stdout;
     assert!(

@@ -542,7 +542,7 @@ fn settings_of_the_optimization_that_make_no_sense_are_errors() {
         (&["--weight-decay", "-1"][..], "--weight-decay -1: must be a finite number of at least 0"),
         (&["--momentum", "0.9"], "--momentum 0.9: is for --optimizer sgd and rmsprop"),
         (&["--clip-norm", "0"], "--clip-norm 0: must be a finite number above 0"),
-        (&["--augment", "mirror"], "--augment mirror: must be some of shift, rotate, zoom, flip, crop"),
+        (&["--augment", "mirror"], "--augment mirror: 'mirror' is none of shift, rotate, zoom, flip, crop"),
         (&["--augment", "flip 2"], "--augment flip 2: flip must be from 0 to 1"),
         (&["--label-smoothing", "1"], "--label-smoothing 1: must be a share"),
         (&["--class-weights", "1,x"], "--class-weights 1,x: must be balanced, or numbers"),

@@ -40,7 +40,7 @@ const SAME: [(&str, &str); 1] = [("color", "colour")];
 #[non_exhaustive]
 pub enum ParseAugmentationError {
     /// A part is not one of the known words with at most one number.
-    UnknownPart,
+    UnknownPart(String),
     /// A number is out of range.
     OutOfRange {
         /// The word before the number.
@@ -53,10 +53,14 @@ pub enum ParseAugmentationError {
 impl fmt::Display for ParseAugmentationError {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            ParseAugmentationError::UnknownPart => {
+            ParseAugmentationError::UnknownPart(part) => {
                 let words = WORDS.map(|word| word.word).join(", ");
                 let presets = PRESETS.map(|(word, _)| word).join(" or ");
-                write!(out, "must be some of {words}, or {presets}, such as shift 0.1,rotate 10")
+                write!(
+                    out,
+                    "'{part}' is none of {words}, or {presets}, with a number or without, such as shift \
+                     0.1,rotate 10"
+                )
             }
             ParseAugmentationError::OutOfRange { word, max } => {
                 write!(out, "{word} must be from 0 to {max}")
@@ -75,10 +79,11 @@ impl FromStr for Augmentation {
     fn from_str(text: &str) -> Result<Augmentation, ParseAugmentationError> {
         let mut changes = Augmentation::default();
         for part in text.split(',') {
+            let unknown = || ParseAugmentationError::UnknownPart(part.trim().to_string());
             let (word, number) = match part.split_whitespace().collect::<Vec<_>>()[..] {
                 [word] => (word, None),
                 [word, number] => (word, Some(number)),
-                _ => return Err(ParseAugmentationError::UnknownPart),
+                _ => return Err(unknown()),
             };
             if let (Some((_, preset)), None) = (PRESETS.iter().find(|(name, _)| *name == word), number) {
                 for Word { of, .. } in &WORDS {
@@ -91,7 +96,7 @@ impl FromStr for Augmentation {
             }
             let word = SAME.iter().find(|(other, _)| *other == word).map_or(word, |(_, same)| same);
             let known = WORDS.iter().find(|known| known.word == word);
-            let &Word { word, usual, max, of } = known.ok_or(ParseAugmentationError::UnknownPart)?;
+            let &Word { word, usual, max, of } = known.ok_or_else(unknown)?;
             *of(&mut changes) = match number {
                 None => usual,
                 Some(number) => {

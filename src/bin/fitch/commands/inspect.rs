@@ -5,7 +5,7 @@ use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
 use super::json::json_text;
 use super::near_copies;
-use super::output_file::check_writable;
+use super::output_file::check_png;
 use super::table::table;
 use crate::cli::{InspectFormat, InspectOptions, TrainOptions};
 use crate::config;
@@ -25,6 +25,9 @@ pub fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let augmentation = augmentation.map_err(|fault: ParseAugmentationError| {
         UsageError(vec![format!("--augment {}: {fault}", augment.unwrap_or_default())])
     })?;
+    for (flag, to) in [("to", &to), ("near-copies", &near_to)] {
+        to.as_deref().map_or(Ok(()), |to| check_png(flag, to))?;
+    }
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
     let (source, options) = config::check_data(&config::with_reading(options, reading))?;
     let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
@@ -32,8 +35,7 @@ pub fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;
     dataset.notes.iter().for_each(|note| terminal.say(note));
     ignored_options(&source, &options, &dataset).iter().for_each(|fault| terminal.warn(fault));
-    if let Some(to) = &near_to {
-        check_writable(to)?;
+    if near_to.is_some() {
         near_copies::check(&dataset)?;
     }
     let looking = terminal.busy("looking for copies");
