@@ -113,3 +113,29 @@ fn what_cannot_be_repeated_is_refused() {
     let unknown = ["config has a value of 'optimizer' that this version does not take", "lion"];
     place.run(&["train", "--repeat", "run"]).with_fault(1, &unknown);
 }
+
+#[test]
+fn none_switches_an_option_off_wherever_it_is_on() {
+    let place = Place::new();
+    place.write("", "options.toml", b"ema = 0.9\nclip-norm = 2\naugment = 'shift'\nfreeze = 'none'\n");
+    place.train_quickly("first", &["--config", "options.toml", "--ema", "none", "--augment=none"]).well();
+    let config = |run: &str, name: &str| place.record(run)["config"][name].take();
+    for (name, value) in
+        [("ema", Value::from("none")), ("augment", Value::from("none")), ("clip_norm", Value::from(2.0))]
+    {
+        assert_eq!(config("first", name), value, "{name}");
+    }
+    let resumed = place.run(&["train", "--resume", "first", "--clip-norm", "none"]);
+    resumed.with_fault(2, &["--clip-norm \"none\": cannot change when a run is resumed; it was 2.0"]);
+    let repeated = place
+        .run(&["train", "--repeat", "first", "--clip-norm", "none", "--out", "again", "--ema", "none"])
+        .well();
+    assert!(repeated.stderr.contains("repeating first with --clip-norm none (it had 2.0)\n"), "{repeated:?}");
+    assert_eq!(config("again", "clip_norm"), "none");
+
+    let plan = b"[options]\nepochs = 1\nlimit = 100\n[vary]\naugment = ['none', 'shift']\n";
+    place.write("", "sweep.toml", plan);
+    place.run(&["sweep", "sweep.toml"]).well();
+    let augment = |run: &str| config(&format!("sweeps/sweep/{run}"), "augment");
+    assert_eq!([augment("001"), augment("002")], ["none", "shift"]);
+}

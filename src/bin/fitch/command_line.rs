@@ -19,8 +19,17 @@ pub fn parse(terminal: &Terminal) -> (Cli, String) {
         std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let is_brief = words.iter().take_while(|word| *word != "--").any(|word| word == "-h");
     let mut command = if is_brief { cli::brief_command() } else { cli::command() };
-    let parsed = command.try_get_matches_from_mut(std::env::args_os());
-    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, name_of(&matches))));
+    let is_training = words.first().is_some_and(|word| word == "train");
+    let arguments = std::env::args_os().collect();
+    let (arguments, off) = if is_training { cli::take_off(arguments) } else { (arguments, Vec::new()) };
+    let parsed = command.try_get_matches_from_mut(arguments);
+    let parsed = parsed.and_then(|matches| {
+        let mut cli = Cli::from_arg_matches(&matches)?;
+        if let cli::Command::Train(options) = &mut cli.command {
+            options.off = off;
+        }
+        Ok((cli, name_of(&matches)))
+    });
     parsed.unwrap_or_else(|fault| {
         if !fault.use_stderr() || fault.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             fault.exit();

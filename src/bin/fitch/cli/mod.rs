@@ -21,6 +21,7 @@ mod report;
 mod runs;
 mod summary;
 mod sweep;
+mod switched_off;
 mod train;
 mod watch;
 
@@ -43,6 +44,7 @@ pub use report::ReportOptions;
 pub use runs::RunsOptions;
 pub use summary::{DiagramFlags, StyleOption, SummaryOptions};
 pub use sweep::SweepOptions;
+pub use switched_off::{is_off, take_off};
 pub use train::{OPTIONS, OptionFacts, TrainOptions};
 pub use watch::WatchOptions;
 

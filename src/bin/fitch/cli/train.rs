@@ -48,6 +48,11 @@ pub struct TrainOptions {
     #[serde(skip)]
     pub data_argument: Option<String>,
 
+    /// The names of the options that `none` is given for: off, wherever they are on.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub off: Vec<String>,
+
     /// The data as an option, the same as DATA [default: digits]
     #[arg(long, value_name = "NAME or PATH", help_heading = "Data")]
     pub dataset: Option<String>,

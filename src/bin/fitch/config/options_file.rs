@@ -1,7 +1,7 @@
 //! Options of `train` in a table of TOML or JSON: a `--config` file, the plan of a sweep, the record of a
 //! run.
 
-use crate::cli::{OPTIONS, OptionFacts, TrainOptions, same_as};
+use crate::cli::{OPTIONS, OptionFacts, TrainOptions, is_off, same_as};
 use crate::failure::UsageError;
 use crate::suggestion::nearest;
 use anyhow::{Context, Result};
@@ -33,6 +33,7 @@ pub fn options_of(table: Table) -> Result<TrainOptions, Vec<String>> {
             Some(option) if options.contains_key(option.name) => {
                 faults.push(format!("{}: is given twice, as {key} too", option.flag()));
             }
+            Some(option) if value.as_str().is_some_and(|value| is_off(option.name, value)) => {}
             Some(option) => _ = options.insert(option.name.to_string(), value),
             None => faults.push(unknown(&key)),
         }

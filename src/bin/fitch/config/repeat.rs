@@ -59,7 +59,8 @@ pub fn resolve_repeated(
     given.weights = given.weights.map(as_recorded);
     let (before, options) = (Table::try_from(recorded)?, over(&base, &given)?);
     let now = Table::try_from(&options)?;
-    let differs = |name: &str| named.contains_key(name) && before.get(name) != now.get(name);
+    let is_given = |name: &str| named.contains_key(name) || given.off.iter().any(|off| off == name);
+    let differs = |name: &str| is_given(name) && before.get(name) != now.get(name);
     let changes =
         OPTIONS.iter().filter(|option| option.name != "out" && differs(option.name)).map(|option| {
             let shown =

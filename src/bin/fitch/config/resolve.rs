@@ -31,11 +31,12 @@ pub fn given_out(flags: &TrainOptions) -> Result<Option<PathBuf>> {
     Ok(given(flags)?.out)
 }
 
-/// The options of `base`, with those that are `given` in their place.
+/// The options of `base`, with those that are `given` in their place, and without those that are given as off.
 pub(super) fn over(base: &TrainOptions, given: &TrainOptions) -> Result<TrainOptions> {
     let mut whole = Table::try_from(base)?;
     whole.extend(Table::try_from(given)?);
-    Ok(whole.try_into()?)
+    whole.retain(|name, _| !given.off.iter().any(|off| off == name));
+    Ok(TrainOptions { off: given.off.clone(), ..whole.try_into()? })
 }
 
 /// The options in the record of a run. A record of an earlier version may lack an option or hold null for a
@@ -110,7 +111,10 @@ pub fn resolve_resumed(
     if recorded.layers.as_ref().is_some_and(|layers| possible.contains(layers)) {
         given.layers = recorded.layers.clone();
     }
-    let (before, now) = (Table::try_from(recorded)?, Table::try_from(&given)?);
+    let (before, mut now) = (Table::try_from(recorded)?, Table::try_from(&given)?);
+    for name in given.off.iter().filter(|name| before.contains_key(*name)) {
+        now.insert(name.clone(), "none".into());
+    }
     let mut faults = Vec::new();
     for option in OPTIONS.iter().filter(|option| !option.may_change) {
         let is_moved = |value: &Value| {
