@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 /// How many images have an identical one elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct Copies {
     /// Training images that repeat an earlier training image.
@@ -22,6 +23,10 @@ pub struct Copies {
     pub test_in_train: CopyCount,
     /// Test images that are also validation images.
     pub test_in_validation: CopyCount,
+    /// Validation images that repeat an earlier validation image.
+    pub within_validation: CopyCount,
+    /// Test images that repeat an earlier test image.
+    pub within_test: CopyCount,
     /// The training images that [`Copies::drop_from`] leaves out, in order.
     #[serde(skip)]
     superfluous: Vec<i64>,
@@ -93,6 +98,8 @@ impl Dataset {
             count(&mut copies.test_in_train, &test, &train);
             count(&mut copies.test_in_validation, &test, &validation);
             copies.within_train.add_repetitions(&images, &train);
+            copies.within_validation.add_repetitions(&images, &validation);
+            copies.within_test.add_repetitions(&images, &test);
             let is_elsewhere = !validation.is_empty() || !test.is_empty();
             let labels_differ = train.iter().any(|&number| images.label(number) != images.label(train[0]));
             let kept = usize::from(!is_elsewhere && !labels_differ);
@@ -195,7 +202,7 @@ mod tests {
     #[test]
     fn copies_are_counted_between_roles_and_by_label() {
         let train = [(1, 0), (2, 0), (1, 0), (3, 0), (2, 1), (3, 0), (4, 0), (4, 0), (9, 1), (8, 2)];
-        let test = images(&[(1, 0), (2, 1), (8, 0), (7, 0), (4, 1), (9, 1)]);
+        let test = images(&[(1, 0), (2, 1), (8, 0), (7, 0), (4, 1), (9, 1), (7, 0), (7, 2)]);
         let set = dataset(images(&train), None, test);
         // Row 6 is held out, row 9 is not used.
         let rows = SplitRows { train: vec![8, 7, 5, 4, 3, 2, 1, 0], validation: vec![6] };
@@ -204,6 +211,7 @@ mod tests {
         assert_eq!(numbers(&copies.validation_in_train), (1, 0));
         assert_eq!(numbers(&copies.test_in_train), (3, 1));
         assert_eq!(numbers(&copies.test_in_validation), (0, 1));
+        assert_eq!([&copies.within_validation, &copies.within_test].map(numbers), [(0, 0), (1, 1)]);
         let example = copies.within_train.different_example.unwrap();
         let place = |index| ImagePlace { split: "train", index };
         assert_eq!(example, CopyExample { copy: place(4), original: place(1) });
@@ -232,6 +240,7 @@ mod tests {
         assert_eq!(numbers(&copies.within_train), (2_999, 0));
         assert_eq!(numbers(&copies.validation_in_train), (0, 1));
         assert_eq!(numbers(&copies.test_in_train), (2, 0));
+        assert_eq!(numbers(&copies.within_test), (1, 0));
         let digests = alike.fingerprint_and_digests().unwrap().1.without_validation();
         assert_eq!(alike.copies(&digests, None).unwrap().validation_in_train.total(), 0);
         let single = dataset(images(&[(1, 0)]), None, images(&[(2, 0)]));

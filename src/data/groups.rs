@@ -1,6 +1,7 @@
 //! Groups of images that belong together, such as those of one writer or patient: every split keeps a group
 //! on one side.
 
+use super::label_encoding::as_number;
 #[cfg(feature = "images")]
 use regex_lite::Regex;
 use std::collections::HashMap;
@@ -106,14 +107,17 @@ pub(super) struct GroupIndex {
 }
 
 impl GroupIndex {
-    /// The number of a group.
+    /// The number of a group. Equal numbers are one group, however they are written: `7` and `7.0`.
     pub fn of(&mut self, name: &str) -> u32 {
         if let Some(&number) = self.number_of.get(name) {
             return number;
         }
-        let number = self.names.len() as u32;
+        let next = self.names.len() as u32;
+        let number = *self.number_of.entry(as_number(name)).or_insert(next);
+        if number == next {
+            self.names.push(name.to_string());
+        }
         self.number_of.insert(name.to_string(), number);
-        self.names.push(name.to_string());
         number
     }
 }

@@ -41,6 +41,11 @@ impl Key {
     }
 }
 
+/// A name as it is compared: a number is the same however it is written.
+pub(super) fn as_number(name: &str) -> String {
+    Key::of(name).text()
+}
+
 /// The value of a label that is a number.
 fn number(label: &str) -> Option<f64> {
     label.parse().ok().filter(|number: &f64| number.is_finite())

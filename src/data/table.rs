@@ -27,6 +27,8 @@ pub(super) struct Table {
     pub notes: Vec<String>,
     sample: VecDeque<StringRecord>,
     rest: ByteRecordsIntoIter<Box<dyn Read>>,
+    /// Whether its lines end as on Windows.
+    has_carriage_returns: bool,
     /// Rows without a single value, which were passed over.
     pub empty_rows: usize,
     has_other_letters: bool,
@@ -69,6 +71,8 @@ impl Table {
             .flexible(true)
             .delimiter(form.separator)
             .from_reader(text);
+        let has_carriage_returns =
+            start.split(|&byte| byte == b'\n').next().is_some_and(|line| line.ends_with(b"\r"));
         let mut notes = form.notes();
         if encoding.name() != "UTF-8" {
             notes.push(format!("its text is {}", encoding.name()));
@@ -78,6 +82,7 @@ impl Table {
             notes,
             sample: VecDeque::new(),
             rest: reader.into_byte_records(),
+            has_carriage_returns,
             empty_rows: 0,
             has_other_letters: false,
             comments: Comments::default(),
@@ -133,13 +138,16 @@ impl Table {
 
     fn read_row(&mut self) -> Result<Option<StringRecord>> {
         while let Some(record) = self.rest.next() {
-            let record = record.map_err(|fault| match fault.into_kind() {
+            let mut record = record.map_err(|fault| match fault.into_kind() {
                 csv::ErrorKind::Io(fault) if fault.kind() == std::io::ErrorKind::UnexpectedEof => {
                     anyhow::anyhow!("is a gzip file that was cut short")
                 }
                 csv::ErrorKind::Io(fault) => anyhow::Error::new(fault).context("cannot be read"),
                 _ => anyhow::anyhow!("is not CSV"),
             })?;
+            if self.has_carriage_returns {
+                number_after_line_feed(&mut record);
+            }
             let is_blank = |cell: &[u8]| cell.iter().all(u8::is_ascii_whitespace);
             if record.get(0).is_none_or(is_blank) && record.iter().all(is_blank) {
                 self.empty_rows += 1;
@@ -166,6 +174,15 @@ impl Table {
             decoded
         })
     }
+}
+
+/// Counts the line feed of the row before, with which the reader begins a row where lines end with two signs.
+fn number_after_line_feed(record: &mut ByteRecord) {
+    let Some(mut position) = record.position().cloned().filter(|position| position.byte() > 0) else {
+        return;
+    };
+    position.set_line(position.line() + 1);
+    record.set_position(Some(position));
 }
 
 /// The line of a row, from 1.

@@ -8,6 +8,7 @@ use crate::model::Normalization;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::fs;
 
 /// The settings of a run and its results, which are null until it has ended.
@@ -66,6 +67,12 @@ pub struct RunRecord {
     /// The 95 % interval of that share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_accuracy_interval: Option<Interval>,
+    /// The metrics that were measured beside loss and accuracy, on the test set, by name: `f1`; those that are finite.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test_metrics: BTreeMap<String, f64>,
+    /// Their 95 % intervals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test_metric_intervals: BTreeMap<String, Interval>,
     /// The training time, in seconds.
     pub seconds: Option<f64>,
 }

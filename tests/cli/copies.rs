@@ -38,6 +38,10 @@ fn copies_are_counted_before_training_and_can_be_dropped() {
     assert_eq!((&copies["test_in_train"], &copies["within_train"]), (&count(2, 1), &count(1, 1)));
     assert_eq!((&record["dataset"]["train"], record["dataset"].get("copies_dropped")), (&42.into(), None));
 
+    // What was found then is said again.
+    let tested = place.run(&["evaluate", "with"]).well().stderr;
+    assert!(tested.contains("warning: with: 3 of 4 test images are also training images\n"), "{tested}");
+
     // The pictures of the test images, one of the two alike, and both that contradict each other.
     let told = train("without", &["--drop-duplicates"]).well().stderr;
     assert!(told.contains("\n6 of 42 training images are left out as copies\n"), "{told}");
@@ -48,6 +52,8 @@ fn copies_are_counted_before_training_and_can_be_dropped() {
     let record = place.record("without");
     assert_eq!(record["dataset"]["copies"], *copies);
     assert_eq!((&record["dataset"]["train"], &record["dataset"]["copies_dropped"]), (&36.into(), &6.into()));
+
+    assert!(!place.run(&["evaluate", "without"]).well().stderr.contains("warning"));
 
     // A resumed run drops the same ones again, and reports nothing anew.
     train("resumed", &["--drop-duplicates", "--epochs", "1"]).well();

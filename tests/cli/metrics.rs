@@ -39,6 +39,12 @@ fn metrics_are_recorded_watched_drawn_and_evaluated() {
     for name in ["precision", "recall", "f1"] {
         assert_eq!(json[name], json["macro_average"][name]);
     }
+    for name in ["auc", "f1", "top4"] {
+        assert_eq!(record["test_metrics"][name], json[name], "{name}");
+        assert_eq!(record["test_metric_intervals"][name], json[format!("{name}_interval")], "{name}");
+        assert!(trained.stdout.contains(&format!("test {name} {:.4}", value(name))), "{trained:?}");
+    }
+    assert!(place.read("run/f1.svg").contains("test 0."), "the test set is drawn");
     // All classes have test images, so that both are the same mean.
     assert!((value("balanced_accuracy") - value("recall")).abs() < 1e-12);
     let in_order = ["accuracy", "top3", "top4", "top5"].map(value);

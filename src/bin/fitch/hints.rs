@@ -37,7 +37,7 @@ pub fn hint_for_data_fault(fault: &Fault) -> Option<String> {
         }
         Fault::TextColumns { .. } => {
             "write the table without these columns, or with numbers in their place; --label-column NAME says \
-             which column holds the labels"
+             which column holds the labels, --group-column NAME which one says whose they are (writer, patient)"
                 .to_string()
         }
         Fault::UnknownGroupColumn { column, columns } => {

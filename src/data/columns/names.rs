@@ -51,6 +51,15 @@ const ROW_NAMES: [&str; 16] = [
     "no.",
 ];
 
+/// One word of the name of a column that says whose a row is.
+const GROUP_WORDS: [&str; 9] =
+    ["author", "donor", "participant", "patient", "person", "speaker", "subject", "user", "writer"];
+
+/// Whether one word of a name says that the column tells groups: `patient_id`.
+pub fn has_group_word(name: &str) -> bool {
+    words(name).iter().any(|word| GROUP_WORDS.contains(&word.as_str()))
+}
+
 /// Whether a name is one that programs give to row numbers that they wrote as a column: `Unnamed: 0`, and
 /// once more, `Unnamed: 0.1`.
 pub fn is_of_index(name: &str) -> bool {

@@ -74,9 +74,15 @@ fn tested(content: &PageContent) -> Option<String> {
     let percent = Interval { low: 100.0 * interval.low, high: 100.0 * interval.high };
     let loss = record.test_loss_interval;
     let loss = loss.map_or(String::new(), |interval| format!(", that of the test loss {interval:.4}"));
+    let others = record.test_metrics.iter().map(|(name, value)| {
+        let interval = record.test_metric_intervals.get(name);
+        let interval = interval.map_or(String::new(), |interval| format!(" ({interval:.4})"));
+        format!(" The test {name} is {value:.4}{interval}.")
+    });
     Some(format!(
-        "With {} images to test with, the 95 % interval of the test accuracy is {percent:.2} %{loss}.",
-        count(record.dataset.test)
+        "With {} images to test with, the 95 % interval of the test accuracy is {percent:.2} %{loss}.{}",
+        count(record.dataset.test),
+        others.collect::<String>()
     ))
 }
 

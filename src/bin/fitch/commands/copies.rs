@@ -2,6 +2,7 @@
 
 use crate::terminal::Terminal;
 use fitch::data::{Copies, CopyCount, CopyExample, Dataset, ImageOrigin, ImagePlace, Images};
+use fitch::run::DatasetRecord;
 use fitch::text::with_separators;
 
 /// The number of images in each role.
@@ -50,15 +51,26 @@ pub fn tell(
 pub fn lines(dataset: &Dataset, copies: &Copies, sizes: &SplitSizes) -> Vec<String> {
     let SplitSizes { train, validation, test } = *sizes;
     let is_also = |role: &str| (format!("is also a {role} image"), format!("are also {role} images"));
-    let repeats = ("repeats an earlier one".to_string(), "repeat earlier ones".to_string());
+    let repeats = || ("repeats an earlier one".to_string(), "repeat earlier ones".to_string());
     let kinds = [
         (&copies.test_in_train, test, ["test", "training"], is_also("training")),
         (&copies.test_in_validation, test, ["test", "validation"], is_also("validation")),
         (&copies.validation_in_train, validation, ["validation", "training"], is_also("training")),
-        (&copies.within_train, train, ["training", "training"], repeats),
+        (&copies.within_train, train, ["training", "training"], repeats()),
+        (&copies.within_validation, validation, ["validation", "validation"], repeats()),
+        (&copies.within_test, test, ["test", "test"], repeats()),
     ];
     let found = kinds.into_iter().filter(|(count, ..)| count.total() > 0);
     found.map(|(count, of, roles, verbs)| line(dataset, count, of, roles, verbs)).collect()
+}
+
+/// What a record says of test images that were trained on.
+pub fn tested_and_trained_on(record: &DatasetRecord) -> Option<String> {
+    let copies = record.copies.as_ref().filter(|_| record.copies_dropped.is_none())?;
+    let count = copies.test_in_train.total();
+    let [shown, of] = [count, record.test].map(|count| with_separators(count as i64));
+    let verb = if count == 1 { "is also a training image" } else { "are also training images" };
+    (count > 0).then(|| format!("{shown} of {of} test images {verb}"))
 }
 
 /// `12 of 10,000 test images are also training images: 10 with the same label (test/1.png = train/7.png), 2 ...`.

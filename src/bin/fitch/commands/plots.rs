@@ -236,6 +236,7 @@ pub fn with_marks(curves: HistoryCurves, folder: &RunFolder, record: &RunRecord)
     let stopped_early = record.stop_reason.as_deref() == Some(StopReason::EarlyStopping.name());
     let test = [("loss", record.test_loss), ("accuracy", record.test_accuracy)];
     let test = test.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
+    let test = test.chain(record.test_metrics.clone());
     HistoryCurves {
         name: folder.name(),
         test: test.filter(|(_, value)| value.is_finite()).collect(),

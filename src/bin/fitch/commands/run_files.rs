@@ -12,7 +12,7 @@ use fitch::distributed::{self, Group};
 use fitch::metrics::ClassMetric;
 use fitch::model::{Model, Network};
 use fitch::run::{RunFolder, RunRecord, save_weights};
-use fitch::train::{History, evaluate, evaluate_in};
+use fitch::train::{Evaluation, History, evaluate, evaluate_in};
 use tch::Device;
 
 /// The width of the summary in the run folder.
@@ -83,10 +83,7 @@ impl RunFiles<'_> {
         drop(testing);
         let _writing = terminal.busy("writing");
         if let Some((_, test)) = &test {
-            record.test_loss = Some(test.loss);
-            record.test_accuracy = Some(test.accuracy);
-            let intervals = test.classification.intervals(&[ClassMetric::Loss, ClassMetric::Accuracy]);
-            (record.test_loss_interval, record.test_accuracy_interval) = (intervals[0], intervals[1]);
+            record_test(record, test, history);
         }
         let mut model_fault = None;
         if is_wanted("model.pt") {
@@ -131,5 +128,24 @@ impl RunFiles<'_> {
             None => noise(&record.dataset)?,
         };
         write_torchscript(&self.folder.model_file(), network, &card, &images)
+    }
+}
+
+/// Records the results of a test: loss, accuracy, and the metrics that the history has.
+fn record_test(record: &mut RunRecord, test: &Evaluation, history: &History) {
+    let mut metrics = vec![ClassMetric::Loss, ClassMetric::Accuracy];
+    for name in &history.metric_names {
+        let metric = name.strip_prefix("val_").unwrap_or(name).parse();
+        metrics.extend(metric.ok().filter(|metric| !metrics.contains(metric)));
+    }
+    let intervals = test.classification.intervals(&metrics);
+    (record.test_loss, record.test_accuracy) = (Some(test.loss), Some(test.accuracy));
+    (record.test_loss_interval, record.test_accuracy_interval) = (intervals[0], intervals[1]);
+    for (metric, interval) in metrics.into_iter().zip(intervals).skip(2) {
+        let value = test.classification.value(metric);
+        if value.is_finite() {
+            record.test_metrics.insert(metric.to_string(), value);
+        }
+        interval.map(|interval| record.test_metric_intervals.insert(metric.to_string(), interval));
     }
 }

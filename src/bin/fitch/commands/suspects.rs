@@ -131,8 +131,16 @@ impl Search<'_> {
                 }
                 (None, None) if on == SuspectSplit::All => {}
                 (None, None) => {
-                    let fault =
-                        format!("--on validation: there are no validation images in {}", dataset.name);
+                    let of_run = model.run().filter(|run| run.record.dataset.validation > 0);
+                    let fault = match of_run {
+                        Some(run) if !self.is_trained_on_them => format!(
+                            "--on validation: {} is not as when {} was trained, so that its validation images are \
+                             not known",
+                            dataset.name,
+                            run.folder.path().display()
+                        ),
+                        _ => format!("--on validation: there are no validation images in {}", dataset.name),
+                    };
                     return Err(UsageError(vec![fault]).into());
                 }
             }

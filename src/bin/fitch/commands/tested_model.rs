@@ -1,6 +1,7 @@
 //! A trained model, of a run or in a file, with the images it is tested on: what `evaluate` and `compare` share.
 
 use super::built_model::RecordedRun;
+use super::copies;
 use super::start_libtorch;
 use crate::cli::{DataOptions, TrainOptions};
 use crate::config::{self, Configuration};
@@ -332,16 +333,44 @@ fn load_data(
         dataset = split;
     }
     dataset.notes.iter().for_each(|note| terminal.say(note));
-    if let (TestOrigin::SetAside, Some(run)) = (dataset.test_origin, run.filter(|_| is_of_run))
-        && dataset.fingerprint()? != run.record.dataset.fingerprint
-    {
-        terminal.warn(&format!(
-            "{} holds other images than the run was trained on: test images that are set aside anew may be \
-             among its training images",
-            dataset.name
-        ));
+    if let Some(run) = run {
+        // Without its validation images nothing tells whether the data are the same.
+        let is_whole = run.options.validation.is_none() || configuration.reading.validation.is_some();
+        let is_same = match is_whole {
+            true => dataset.fingerprint()? == run.record.dataset.fingerprint,
+            false => is_of_run,
+        };
+        tell_of_training_images(run, &dataset, is_of_run, is_same, terminal);
     }
     Ok(dataset)
+}
+
+/// Says which test images are among the training images of a run, or may be.
+fn tell_of_training_images(
+    run: &RecordedRun,
+    dataset: &Dataset,
+    is_of_run: bool,
+    is_same: bool,
+    terminal: &Terminal,
+) {
+    let (name, run_name) = (&dataset.name, run.folder.path().display());
+    match dataset.test_origin {
+        _ if is_same => {
+            let leaked = copies::tested_and_trained_on(&run.record.dataset);
+            leaked.iter().for_each(|leaked| terminal.warn(&format!("{run_name}: {leaked}")));
+        }
+        TestOrigin::All => terminal.say(&format!(
+            "whether {run_name} was trained on some of them is not known: only on others does a result count"
+        )),
+        _ if !is_of_run => {}
+        TestOrigin::Own => {
+            terminal.warn(&format!("{name} holds other images than when {run_name} was trained"));
+        }
+        TestOrigin::SetAside => terminal.warn(&format!(
+            "{name} holds other images than when {run_name} was trained, or others are set aside: test images \
+             may be among its training images"
+        )),
+    }
 }
 
 /// Whether a run was trained on what lies there.

@@ -80,6 +80,17 @@ impl Understood<'_> {
         format!("class weights: {}", listed(self.dataset.classes.iter().zip(weights).map(of_class)))
     }
 
+    /// What is to be said of a column that may name groups, but is a value like others.
+    pub fn group_warning(&self) -> Option<String> {
+        let column = self.dataset.table.as_ref()?.likely_groups().into_iter().next()?;
+        self.reading.group_by.is_none().then(|| {
+            format!(
+                "the network takes the column {column} as a value of each row; if it says whose the rows are, \
+                 --group-column {column} keeps those of one together"
+            )
+        })
+    }
+
     /// The options that decide what nobody has said.
     fn options(&self) -> Vec<&'static str> {
         let Dataset { table, maximum, test_origin, .. } = self.dataset;

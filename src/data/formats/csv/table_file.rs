@@ -1,6 +1,7 @@
 //! A file of a table whose columns are known, read row by row.
 
 use crate::data::columns::{Columns, SplitColumn, joined, list, short};
+use crate::data::label_encoding::is_missing;
 use crate::data::number::Decimal;
 use crate::data::raw_dataset::Split;
 use crate::data::table::{Table, line_of};
@@ -99,6 +100,7 @@ impl TableFile {
         let group = row[column].trim();
         let (line, place) = (line_of(row), || self.columns.place(column));
         ensure!(!group.is_empty(), "line {line}, {}: is empty, and names no group", place());
+        ensure!(!is_missing(group), "line {line}, {}: '{group}' names no group", place());
         Ok(Some(group))
     }
 

@@ -135,9 +135,16 @@ fn report(
             "\ntest accuracy {accuracy:.4}, test loss {loss:.4} ({} images, {weights})\n",
             with_separators(record.dataset.test as i64)
         );
-        let intervals = [("accuracy", record.test_accuracy_interval), ("loss", record.test_loss_interval)];
+        let others: Vec<String> =
+            record.test_metrics.iter().map(|(name, value)| format!("test {name} {value:.4}")).collect();
+        if !others.is_empty() {
+            text += &format!("{}\n", others.join(", "));
+        }
+        let main = [("accuracy", record.test_accuracy_interval), ("loss", record.test_loss_interval)];
+        let main = main.into_iter().filter_map(|(name, interval)| Some((name, interval?)));
+        let others = record.test_metric_intervals.iter().map(|(name, interval)| (name.as_str(), *interval));
         let intervals: Vec<String> =
-            intervals.iter().filter_map(|(name, ends)| Some(format!("{name} {:.4}", (*ends)?))).collect();
+            main.chain(others).map(|(name, interval)| format!("{name} {interval:.4}")).collect();
         if !intervals.is_empty() {
             text += &format!("95 % intervals: {}\n", intervals.join(", "));
         }

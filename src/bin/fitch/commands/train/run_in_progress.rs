@@ -17,6 +17,7 @@ use fitch::model::{Outline, SummaryStyle, summary};
 use fitch::run::{RunFolder, RunLock, RunRecord};
 use fitch::text::printable;
 use fitch::train::{Checkpoint, TrainingState};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use time::OffsetDateTime;
@@ -128,6 +129,8 @@ impl RunInProgress {
                 test_accuracy: None,
                 test_loss_interval: None,
                 test_accuracy_interval: None,
+                test_metrics: BTreeMap::new(),
+                test_metric_intervals: BTreeMap::new(),
                 seconds: None,
             },
         };

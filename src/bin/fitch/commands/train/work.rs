@@ -131,6 +131,7 @@ pub fn prepare(
     };
     if matches!(source, Source::Path { .. }) {
         understood.lines().iter().for_each(|line| terminal.say(line));
+        understood.group_warning().iter().for_each(|warning| terminal.warn(warning));
     }
     splits.grouping.iter().flat_map(Grouping::lines).for_each(|line| terminal.say(&line));
     splits.notes.iter().for_each(|note| terminal.warn(note));
