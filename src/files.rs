@@ -18,13 +18,19 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
     write_whole_with(path, |file| Ok(file.write_all(content)?))
 }
 
-/// The same, for content that is produced into the temporary file.
+/// The same, for content that is produced into the temporary file. A link stays, and what it leads to is written;
+/// what is no file, such as a pipe or `/dev/stdout`, gets the content as it is.
 ///
 /// # Errors
 /// As [`write_whole`], and those of `produce`.
 pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let write = || -> Result<()> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+        let target = if is_link { path.canonicalize().unwrap_or(path.into()) } else { path.into() };
+        let folder = match takes_streams(path) {
+            true => std::env::temp_dir(),
+            false => folder_of(&target).to_path_buf(),
+        };
         let mut builder = tempfile::Builder::new();
         builder.prefix(UNFINISHED);
         #[cfg(unix)]
@@ -33,13 +39,37 @@ pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) ->
             use std::os::unix::fs::PermissionsExt;
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
-        let mut file = builder.tempfile_in(folder)?;
+        let mut file = builder.tempfile_in(folder).map_err(without_path)?;
         produce(&mut file)?;
+        if takes_streams(path) {
+            let mut stream = OpenOptions::new().append(true).open(path)?;
+            std::io::copy(&mut file.reopen()?, &mut stream)?;
+            return Ok(());
+        }
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        file.persist(target).map_err(|fault| fault.error)?;
         Ok(())
     };
     write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The folder that a file lies in.
+pub fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether what is at a path is written to as it comes, because it is no file that another one could replace: a
+/// pipe, a device, the standard output.
+pub fn takes_streams(path: &Path) -> bool {
+    let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    is_other || path.starts_with("/dev") || path.starts_with("/proc")
+}
+
+/// A fault of a temporary file without its name, which nobody has asked for.
+pub fn without_path(fault: std::io::Error) -> std::io::Error {
+    let inner = fault.get_ref().and_then(|inner| inner.source()?.downcast_ref::<std::io::Error>());
+    let code = inner.and_then(std::io::Error::raw_os_error);
+    code.map_or(fault, std::io::Error::from_raw_os_error)
 }
 
 /// Writes a folder of files whole or not at all, and flushes its name to the disk as well: a folder beside

@@ -223,12 +223,20 @@ impl Dataset {
     /// # Errors
     /// Too little memory.
     pub fn with_test_channels_of(self, shape: &[i64]) -> Result<Dataset> {
-        let test = match (self.test.shape().as_slice(), shape) {
-            ([_, _], [3, _, _]) => self.test.in_colour()?,
-            ([3, _, _], [_, _]) => self.test.in_grey()?,
-            _ => self.test,
-        };
-        Ok(Dataset { test, ..self })
+        Ok(Dataset { test: with_channels_of(shape, self.test)?, ..self })
+    }
+
+    /// The same of all images.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_channels_of(self, shape: &[i64]) -> Result<Dataset> {
+        let whole = self.with_test_channels_of(shape)?;
+        Ok(Dataset {
+            train: with_channels_of(shape, whole.train)?,
+            validation: whole.validation.map(|images| with_channels_of(shape, images)).transpose()?,
+            ..whole
+        })
     }
 
     /// Whether there is something to learn: several classes, each with a training image. Images that are
@@ -242,6 +250,9 @@ impl Dataset {
         }
         let counts = self.train.class_counts(self.classes.len());
         match self.classes.iter().zip(counts).find(|(_, count)| *count == 0) {
+            Some((class, _)) if self.train.groups().is_some() => bail!(
+                "class {class} has no image to train on: its groups are set aside to test with, and groups stay whole"
+            ),
             Some((class, _)) => bail!("class {class} has no image to train on"),
             None => Ok(()),
         }
@@ -259,3 +270,12 @@ impl Dataset {
 
 /// Borders whose brightness deviates more from their mean say nothing about another image's.
 const MAX_BORDER_SPREAD: f64 = 0.2;
+
+/// Images with as many channels as those of a shape.
+fn with_channels_of(shape: &[i64], images: Images) -> Result<Images> {
+    match (images.shape().len(), shape.len()) {
+        (2, 3) => images.in_colour(),
+        (3, 2) => images.in_grey(),
+        _ => Ok(images),
+    }
+}

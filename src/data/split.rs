@@ -167,9 +167,12 @@ pub fn says_sorted(labels: &[i64], rows: &SplitRows) -> Option<String> {
     let are_few = rows.validation.len() >= 2 * classes && 2 * validation.len() < classes;
     let is_sorted = !validation.is_subset(&train) || are_few;
     is_sorted.then(|| {
-        let (held_out, few) = (rows.validation.len(), validation.len());
+        let (which, count, few) = match validation.is_subset(&train) {
+            true => ("held out", rows.validation.len(), validation.len()),
+            false => ("to train on", rows.train.len(), train.len()),
+        };
         format!(
-            "the {held_out} images held out are of {few} of {classes} classes: the images are sorted by class"
+            "the {count} images {which} are of {few} of {classes} classes: the images are sorted by class"
         )
     })
 }

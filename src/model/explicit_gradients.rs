@@ -186,10 +186,12 @@ mod tests {
     }
 
     /// The largest difference of two tensors, as a share of the largest value. Where all gradients cancel out,
-    /// as those of biases before a normalisation do, only rounding is left.
-    fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    /// as those of biases before a normalisation do, only rounding is left, which in bfloat16 differs from processor
+    /// to processor.
+    fn distance(a: &Tensor, b: &Tensor, computed_in: Kind) -> f64 {
         let max = |tensor: Tensor| f64::try_from(tensor.abs().max().to_kind(Kind::Double)).unwrap();
-        max(a - b) / max(b.shallow_clone()).max(0.01)
+        let least = if computed_in == Kind::BFloat16 { 0.03 } else { 0.01 };
+        max(a - b) / max(b.shallow_clone()).max(least)
     }
 
     /// Compares outputs and gradients of a network with those of autograd, in that type.
@@ -221,20 +223,20 @@ mod tests {
         }
         let mut gradients_of = model.explicit_gradients(&variables, computed_in).unwrap().unwrap();
         let (our_outputs, our_gradients) = by_ourselves(&mut gradients_of);
-        assert!(distance(&our_outputs, &outputs) < tolerance, "{hidden} in {computed_in:?}");
+        assert!(distance(&our_outputs, &outputs, computed_in) < tolerance, "{hidden} in {computed_in:?}");
         assert!(gradients.keys().eq(our_gradients.keys()), "{hidden}");
         for (name, gradient) in gradients {
-            let distance = distance(&our_gradients[&name], &gradient);
+            let distance = distance(&our_gradients[&name], &gradient, computed_in);
             assert!(distance < tolerance, "{hidden} in {computed_in:?}: {name} is off by {distance}");
         }
         for (name, moved) in running.iter().zip(moved) {
-            let distance = distance(&variables.variables()[name], &moved);
+            let distance = distance(&variables.variables()[name], &moved, computed_in);
             assert!(distance < tolerance, "{hidden} in {computed_in:?}: {name} is off by {distance}");
         }
         if let Some(layers) = model.explicit_gradients(&variables, Kind::Float).unwrap() {
             let inputs = batch().0;
             let expected = tch::no_grad(|| network.forward_t(&inputs, false));
-            let distance = distance(&layers.infer(&inputs).unwrap(), &expected);
+            let distance = distance(&layers.infer(&inputs).unwrap(), &expected, Kind::Float);
             assert!(distance < 1e-5, "{hidden}: in inference off by {distance}");
         }
     }
@@ -313,8 +315,11 @@ mod tests {
         let network = model.build(&variables.root()).unwrap();
         let mut gradients_of = model.explicit_gradients(&variables, Kind::Float).unwrap().unwrap();
         let transposed = batch().0.view([40, 9]).tr();
-        let distance =
-            distance(&gradients_of.forward(&transposed).unwrap(), &network.forward_t(&transposed, true));
+        let distance = distance(
+            &gradients_of.forward(&transposed).unwrap(),
+            &network.forward_t(&transposed, true),
+            Kind::Float,
+        );
         assert!(distance < 1e-5, "{distance}");
     }
 

@@ -171,3 +171,28 @@ fn classes_in_another_order_are_known_by_their_names_and_others_refused() {
     place.write(".", "rows.csv", rows(["cat", "owl"]).as_bytes());
     evaluate(&[]).with_fault(1, &["has the classes cat, dog, but rows has cat, owl"]);
 }
+
+#[test]
+fn files_that_are_read_or_lead_elsewhere_are_not_replaced() {
+    let place = Place::new();
+    let rows: String = (0..60).map(|row| format!("{},{},{}\n", row % 2, row % 2 * 9, row)).collect();
+    place.write("", "rows.csv", format!("label,a,b\n{rows}").as_bytes());
+    place.train_quickly("run", &["--dataset", "rows.csv", "--data-dir", "kept"]).well();
+    let before = place.read("rows.csv");
+    for (arguments, expected) in [
+        (&["--mistakes", "rows.csv"][..], "rows.csv is read: it would be overwritten"),
+        (&["--mistakes", "wrong.png"], "--mistakes wrong.png: the name must end in .csv"),
+        (&["--suspects", "run/model.pt"], "--suspects run/model.pt: the name must end in .csv"),
+        (&["--suspects", "a.csv", "--mistakes", "a.csv"], "a.csv would be written twice"),
+        (&["--suspects", "a.csv", "--reliability", "a.png"], "a.png would be written twice"),
+    ] {
+        place.run(&[&["evaluate", "run"], arguments].concat()).with_fault(2, &[expected]);
+    }
+    assert_eq!(place.read("rows.csv"), before);
+    place.write("", "kept.csv", b"old");
+    std::os::unix::fs::symlink("kept.csv", place.path("link.csv")).unwrap();
+    place.run(&["evaluate", "run", "--mistakes", "link.csv"]).well();
+    assert!(place.path("link.csv").is_symlink() && place.read("kept.csv").starts_with("row,true,"));
+    let streamed = place.run(&["evaluate", "run", "--mistakes", "/dev/stdout"]).well();
+    assert!(streamed.stdout.starts_with(&place.read("kept.csv")), "{streamed:?}");
+}

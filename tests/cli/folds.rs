@@ -130,7 +130,10 @@ fn a_sweep_over_folds_chooses_by_the_mean() {
     }
     let mean = |row: usize| combinations[row][5].parse::<f64>().unwrap();
     assert!(mean(2) < mean(1));
-    let best = format!("the best of 3 folds is learning-rate 0.01 with a mean val_loss of {:.6}", mean(2));
+    let best = format!(
+        "the best combination, in 3 folds, is learning-rate 0.01 with a mean val_loss of {:.6}",
+        mean(2)
+    );
     assert!(finished.stdout.contains(&best), "{finished:?}");
 }
 
@@ -198,4 +201,52 @@ fn file_names_say_groups_and_a_test_set_that_shares_them_is_told() {
             "--group-pattern",
         ],
     );
+}
+
+#[test]
+fn a_model_file_in_its_run_is_tested_on_the_test_set_of_the_run() {
+    let place = Place::new();
+    place.write("", "letters.csv", letters().as_bytes());
+    let grouped = ["--dataset", "letters.csv", "--group-column", "writer", "--out", "grouped"];
+    place.train(&[&grouped, &QUICK[..]].concat()).well();
+    let validation: String = letters().lines().take(40).map(|line| format!("{line}\n")).collect();
+    place.write("", "validation.csv", validation.as_bytes());
+    let split = ["--dataset", "letters.csv", "--test-split", "0.3", "--out", "split"];
+    place
+        .train(
+            &[&split[..], &["--validation", "validation.csv", "--group-column", "writer"], &QUICK[..]]
+                .concat(),
+        )
+        .well();
+    for run in ["grouped", "split"] {
+        let of_run = place.run(&["evaluate", run]).well();
+        let of_file = place.run(&["evaluate", &format!("{run}/model.pt"), "letters.csv"]).well();
+        assert_eq!(of_run.stdout, of_file.stdout);
+        assert!(!format!("{of_run:?}{of_file:?}").contains("warning"), "{of_run:?}{of_file:?}");
+    }
+}
+
+#[test]
+fn what_is_held_out_is_another_thing_in_a_repeated_run_and_named() {
+    let place = Place::new();
+    place.train(&[&["--out", "run"], &QUICK[..]].concat()).well();
+    let repeat = |run: &str, more: &[&str]| {
+        let out = format!("again-{}", place.names("").len());
+        let arguments = [&["train", "--repeat", run, "--out", &out], more].concat();
+        (place.run(&arguments), out)
+    };
+    let (folded, fold) = repeat("run", &["--fold", "2/5"]);
+    assert!(folded.well().stderr.contains("repeating run with --fold \"2/5\" (it had none)\n"));
+    let (split, out) = repeat(&fold, &["--validation-split", "0.2"]);
+    let told = split.well().stderr;
+    assert!(told.contains("--validation-split 0.2 (it had 0.1), --fold none (it had \"2/5\")"), "{told}");
+    assert_eq!(place.record(&out)["config"]["fold"], "none");
+    let (both, _) = repeat("run", &["--fold", "2/5", "--validation-split", "0.2"]);
+    both.with_fault(2, &["--fold 2/5: cannot be used with --validation-split"]);
+    let (without, out) = repeat("run", &["--validation-split", "0", "--stopping", "theano"]);
+    let told = without.well().stderr;
+    assert!(told.contains("--patience 10000 (it had 5)") && told.contains("--monitor \"loss\""), "{told}");
+    assert_eq!(place.record(&out)["dataset"]["validation"], 0);
+    let (two, _) = repeat("run", &["--processes", "2"]);
+    assert!(two.well().stderr.contains("--processes 2 (it had 1), --shards none (it had 1)"));
 }

@@ -109,6 +109,11 @@ fn it_goes_on_to_the_same_bytes_after_an_interruption() {
     let other = ["is another network than the one that the run began with"];
     place.train(&["--resume", "parts", "--epochs", "9"]).with_fault(1, &other);
     place.run(&["evaluate", "parts"]).with_fault(1, &other);
+    let repeated = place.run(&["train", "--repeat", "parts", "--epochs", "1", "--out", "other"]).well();
+    assert!(repeated.stderr.contains("the digest of the network's file is "), "{repeated:?}");
+    fs::remove_file(place.path("parts/network.pt")).unwrap();
+    let gone = ["there is no parts/network.pt; --model FILE names the same network"];
+    place.run(&["train", "--repeat", "parts", "--out", "third"]).with_fault(2, &gone);
     place.write("parts", "network.pt", &network);
     place.train(&["--resume", "parts", "--epochs", "9"]).well();
 }

@@ -391,3 +391,20 @@ fn files_of_other_kinds_are_named_with_what_converts_them() {
     let finished = inspect("classes").with_fault(1, &[only, line]);
     assert!(!finished.stderr.contains("--classes"), "{finished:?}");
 }
+
+#[test]
+fn pictures_in_colour_are_taken_in_grey_where_the_others_are_grey() {
+    let place = Place::with_pictures(false);
+    let colour = Place::with_pictures(true);
+    fs::rename(colour.path("pictures/test"), place.path("colour")).unwrap();
+    let trained = place
+        .train(&[&QUICK[..], &["--dataset", "pictures", "--validation", "colour", "--out", "run"]].concat())
+        .well();
+    assert!(
+        trained.stderr.contains("its images are taken in grey, as the training images are"),
+        "{trained:?}"
+    );
+    let all = ["--suspects", "suspects.csv", "--on", "all"];
+    let searched = place.run(&[&["evaluate", "run", "colour"], &all[..]].concat()).well();
+    assert!(searched.stderr.contains("of 24 labels"), "{searched:?}");
+}

@@ -209,3 +209,29 @@ fn wrong_plans_and_numbers_are_told() {
     fs::write(place.path("plan.toml"), PLAN.replace("epochs = 2", "epochs = 3")).unwrap();
     place.sweep(&[]).with_fault(1, &["sweeps/plan/001.toml differs from the plan", "another --out"]);
 }
+
+#[test]
+fn one_combination_is_trained_in_folds_and_data_that_change_are_noticed() {
+    let place =
+        Place::with_plan("folds = 2\n[options]\nepochs = 1\ndataset = 'rows.csv'\nlayers = 'dense 4'\n");
+    let rows = |count: usize| {
+        (0..count).map(|row| format!("{},{},{}\n", row % 2, row % 2 * 9, row)).collect::<String>()
+    };
+    place.write("", "rows.csv", format!("label,a,b\n{}", rows(60)).as_bytes());
+    let told = place.sweep(&["--run", "1"]).well();
+    assert!(!told.stderr.contains("the data have changed"), "{told:?}");
+    place.write("", "rows.csv", format!("label,a,b\n{}", rows(80)).as_bytes());
+    let told = place.sweep(&[]).well();
+    assert!(told.stdout.contains("\n2 folds have a mean val_loss of "), "{told:?}");
+    let changed =
+        "the data have changed: 002 found other images than 001, so that their results cannot be compared";
+    assert!(told.stderr.contains(changed), "{told:?}");
+    for (plan, expected) in [
+        ("[options]\nepochs = 1\n", "there is nothing to compare: [vary] lists values of options"),
+        ("[options]\nfolds = 3\n[vary]\nseed = [1]\n", "folds: is a line above [options]"),
+        ("folds = 'x'\n[vary]\nseed = [1]\n", "expected a whole number"),
+    ] {
+        place.write("", "plan.toml", plan.as_bytes());
+        place.sweep(&[]).with_fault(2, &[expected]);
+    }
+}

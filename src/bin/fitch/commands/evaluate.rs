@@ -3,6 +3,7 @@
 use super::built_model::RecordedRun;
 use super::json::json_text;
 use super::mistakes::mistakes_csv;
+use super::output_file::{check_different, check_kept, check_output};
 use super::plots::DrawingFormat;
 use super::suspects::{self, Search};
 use super::table::table;
@@ -20,12 +21,16 @@ use fitch::report::reliability_diagram;
 use fitch::text::with_separators;
 use fitch::train::Evaluation;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let format_asked = |to: &PathBuf| DrawingFormat::asked_for("reliability", to);
     let reliability_format = options.reliability.as_ref().map(format_asked).transpose()?;
     options.suspects.as_deref().map_or(Ok(()), suspects::check)?;
+    options.mistakes.as_deref().map_or(Ok(()), |table| check_output("mistakes", table, "csv"))?;
+    let sheet = options.suspects.as_deref().map(suspects::sheet_of);
+    let written = [&options.mistakes, &options.suspects, &sheet, &options.reliability].map(Option::as_deref);
+    check_different(&written)?;
     let model = TestedModel::open(TestedOptions {
         model: options.model,
         dataset: config::one_dataset(options.data_argument, options.dataset)?,
@@ -34,6 +39,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         device: options.device,
         threads: options.threads,
     })?;
+    check_kept(&written, Path::new(&model.source_place()))?;
     let dataset = model.load_data(terminal)?;
     let evaluation = model.evaluate(&dataset, terminal)?;
 

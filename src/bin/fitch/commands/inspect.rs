@@ -5,7 +5,7 @@ use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
 use super::json::json_text;
 use super::near_copies;
-use super::output_file::check_png;
+use super::output_file::check_output;
 use super::table::table;
 use crate::cli::{InspectFormat, InspectOptions, TrainOptions};
 use crate::config;
@@ -26,7 +26,7 @@ pub fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
         UsageError(vec![format!("--augment {}: {fault}", augment.unwrap_or_default())])
     })?;
     for (flag, to) in [("to", &to), ("near-copies", &near_to)] {
-        to.as_deref().map_or(Ok(()), |to| check_png(flag, to))?;
+        to.as_deref().map_or(Ok(()), |to| check_output(flag, to, "png"))?;
     }
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
     let (source, options) = config::check_data(&config::with_reading(options, reading))?;

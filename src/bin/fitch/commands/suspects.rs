@@ -1,7 +1,7 @@
 //! Images whose labels are probably wrong: as a table, and as a sheet beside it.
 
 use super::mistakes::{caption, has_files, place};
-use super::output_file::check_writable;
+use super::output_file::check_output;
 use super::tested_model::TestedModel;
 use super::train::splits::split_rows;
 use crate::cli::SuspectSplit;
@@ -9,13 +9,14 @@ use crate::failure::UsageError;
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
 use fitch::data::split::SplitRows;
-use fitch::data::{Dataset, Images, Samples};
-use fitch::files::write_whole;
+use fitch::data::{Dataset, Images, Samples, TestOrigin};
+use fitch::files::{takes_streams, write_whole};
 use fitch::metrics::Suspect;
 use fitch::report::{SheetImage, SheetLine, image_sheet};
 use fitch::text::with_separators;
 use fitch::train::Evaluation;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// A sheet shows at most this many.
 const MAX_SHOWN: usize = 25;
@@ -58,7 +59,12 @@ pub fn check(to: &Path) -> Result<()> {
         let fault = format!("--suspects {}: is a table, .csv; the sheet is drawn beside it", to.display());
         return Err(UsageError(vec![fault]).into());
     }
-    check_writable(to)
+    check_output("suspects", to, "csv")
+}
+
+/// The sheet beside a table.
+pub fn sheet_of(to: &Path) -> PathBuf {
+    to.with_extension(SHEET)
 }
 
 impl Search<'_> {
@@ -83,10 +89,12 @@ impl Search<'_> {
         found.sort_by(|a, b| b.suspect.suspicion().total_cmp(&a.suspect.suspicion()));
 
         write_whole(to, &self.csv(&found)?)?;
-        let sheet = to.with_extension(SHEET);
-        let drawn = self.sheet(&found)?;
-        if let Some(drawn) = &drawn {
-            write_whole(&sheet, drawn)?;
+        let sheet = sheet_of(to);
+        let drawn = if takes_streams(to) { None } else { self.sheet(&found)? };
+        match &drawn {
+            Some(drawn) => write_whole(&sheet, drawn)?,
+            // One of an earlier search would not belong to this table.
+            None => _ = fs::remove_file(&sheet),
         }
         let written = match drawn {
             Some(_) => format!("{} and {}", to.display(), sheet.display()),
@@ -111,7 +119,9 @@ impl Search<'_> {
             _ => Some(split_rows(dataset, model.configuration())?),
         };
         let mut parts = Vec::new();
-        if matches!(on, SuspectSplit::Train | SuspectSplit::All) {
+        // Where all images are test images, those to train on are the same ones.
+        let has_others = dataset.test_origin != TestOrigin::All;
+        if on == SuspectSplit::Train || on == SuspectSplit::All && has_others {
             let samples = dataset.train_samples()?;
             let rows = rows.as_ref().map(|rows| rows.train.clone());
             parts.push(part("train", &dataset.train, rows, samples)?);
@@ -162,7 +172,7 @@ impl Search<'_> {
 
     /// A row for each: the split, the file or row, the label, what the model says, and how sure it is.
     fn csv(&self, found: &[Found]) -> Result<Vec<u8>> {
-        let has_files = found.iter().any(|found| has_files(found.images));
+        let has_files = has_files(&self.dataset.test);
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record([
             "split",

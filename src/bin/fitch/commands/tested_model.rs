@@ -33,6 +33,22 @@ pub struct TestedOptions {
     pub threads: Option<i64>,
 }
 
+impl TestedOptions {
+    /// The options of a run, with what is given in their place.
+    fn over(&self, run: &RecordedRun) -> TrainOptions {
+        let mut recorded = run.options.clone();
+        recorded.data.data_format = recorded.data.data_format.filter(|_| self.dataset.is_none());
+        let reads_validation = self.dataset.is_none() && self.reads_validation;
+        TrainOptions {
+            validation: recorded.validation.filter(|_| reads_validation),
+            dataset: self.dataset.clone().or(recorded.dataset),
+            device: self.device.clone().or(recorded.device),
+            threads: self.threads.or(Some(run.record.threads as i64)),
+            ..recorded
+        }
+    }
+}
+
 /// A model that is loaded, and how its test set is.
 pub struct TestedModel {
     model: LoadedModel,
@@ -42,6 +58,8 @@ pub struct TestedModel {
     configuration: Configuration,
     /// Whether all images of data without a test set are test images.
     may_take_all: bool,
+    /// Whether more than the test images are used.
+    reads_all: bool,
     device: Device,
 }
 
@@ -61,6 +79,7 @@ impl TestedModel {
             false => Subject::run(&options)?,
         };
         let has_fit = options.reading.fit.is_some();
+        let reads_all = options.reads_validation;
         let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
         let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
         let device = start_libtorch(configuration.machine)?.device;
@@ -82,7 +101,7 @@ impl TestedModel {
             Subject::Run(run) => (Some(run), false),
             Subject::File(_, run) => (run, true),
         };
-        Ok(TestedModel { model, run, is_in_file, configuration, may_take_all, device })
+        Ok(TestedModel { model, run, is_in_file, configuration, may_take_all, reads_all, device })
     }
 
     /// The data with the test images, as the model takes them.
@@ -91,7 +110,7 @@ impl TestedModel {
     /// Data that cannot be had, or do not fit the model.
     pub fn load_data(&self, terminal: &Terminal) -> Result<Dataset> {
         let dataset = load_data(&self.configuration, self.run(), self.may_take_all, terminal)?;
-        let dataset = self.model.fitted(dataset, terminal)?;
+        let dataset = self.model.fitted(dataset, self.reads_all, terminal)?;
         self.model.check_fit(&dataset)?;
         Ok(dataset)
     }
@@ -195,16 +214,7 @@ impl Subject {
             let command = format!("fitch evaluate {}", given.model.display());
             run.check_data_is_there(run.options.dataset.as_deref(), None, &command)?;
         }
-        let mut recorded = run.options.clone();
-        recorded.data.data_format = recorded.data.data_format.filter(|_| given.dataset.is_none());
-        let reads_validation = given.dataset.is_none() && given.reads_validation;
-        let options = TrainOptions {
-            validation: recorded.validation.filter(|_| reads_validation),
-            dataset: given.dataset.clone().or(recorded.dataset),
-            device: given.device.clone().or(recorded.device),
-            threads: given.threads.or(Some(run.record.threads as i64)),
-            ..recorded
-        };
+        let options = given.over(&run);
         Ok((Subject::Run(Box::new(run)), options))
     }
 
@@ -214,14 +224,18 @@ impl Subject {
             let fault = "--dataset is needed: a model file does not say where its test images are";
             return Err(UsageError(vec![fault.to_string()]).into());
         }
-        let defaults = TrainOptions::defaults();
-        let options = TrainOptions {
-            dataset: given.dataset.clone(),
-            device: given.device.clone().or(defaults.device),
-            threads: given.threads,
-            ..defaults
-        };
         let run = given.model.parent().and_then(|folder| RecordedRun::open(folder).ok());
+        // In the folder of its run it is tested as the run is.
+        let defaults = TrainOptions::defaults();
+        let options = match &run {
+            Some(run) => given.over(run),
+            None => TrainOptions {
+                dataset: given.dataset.clone(),
+                device: given.device.clone().or(defaults.device),
+                threads: given.threads,
+                ..defaults
+            },
+        };
         Ok((Subject::File(given.model.clone(), run.map(Box::new)), options))
     }
 
@@ -246,9 +260,12 @@ impl Subject {
 
 impl LoadedModel {
     /// The data with the classes and the colours that the model knows, if they can be brought to them.
-    fn fitted(&self, dataset: Dataset, terminal: &Terminal) -> Result<Dataset> {
+    fn fitted(&self, dataset: Dataset, reads_all: bool, terminal: &Terminal) -> Result<Dataset> {
         let found = dataset.test.shape();
-        let dataset = dataset.with_test_channels_of(&self.shape)?;
+        let dataset = match reads_all {
+            true => dataset.with_channels_of(&self.shape)?,
+            false => dataset.with_test_channels_of(&self.shape)?,
+        };
         let now = dataset.test.shape();
         if now != found {
             let kind = if now.len() == 3 { "colour" } else { "grey" };

@@ -23,7 +23,7 @@ pub use metrics::direction_of;
 pub use model::{Architecture, is_network_file, layers_of, parse_layers};
 pub use normalization::Normalize;
 pub use optimization::{ClassWeights, Optimization};
-pub use options_file::options_of;
+pub use options_file::{options_of, plain};
 pub use output::csv_form;
 pub use repeat::{options_to_repeat, resolve_repeated};
 pub use resolve::{given_out, had_reference_adam, options_of_record, resolve, resolve_resumed};

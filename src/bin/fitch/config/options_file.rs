@@ -34,7 +34,7 @@ pub fn options_of(table: Table) -> Result<TrainOptions, Vec<String>> {
                 faults.push(format!("{}: is given twice, as {key} too", option.flag()));
             }
             Some(option) if value.as_str().is_some_and(|value| is_off(option.name, value)) => {}
-            Some(option) => _ = options.insert(option.name.to_string(), value),
+            Some(option) => _ = options.insert(option.name.to_string(), as_typed(option.name, value)),
             None => faults.push(unknown(&key)),
         }
     }
@@ -55,6 +55,28 @@ pub fn options_of(table: Table) -> Result<TrainOptions, Vec<String>> {
     if faults.is_empty() { typed.map_err(|_| faults) } else { Err(faults) }
 }
 
+/// The value of an option that is a text on the command line, where a number or a list stands in the file.
+fn as_typed(name: &str, value: Value) -> Value {
+    let is_taken = |value: &Value| {
+        Table::from_iter([(name.to_string(), value.clone())]).try_into::<TrainOptions>().is_ok()
+    };
+    let text = match &value {
+        Value::Integer(_) | Value::Float(_) => value.to_string(),
+        Value::Array(parts) => {
+            let part = |part: &Value| part.as_str().map_or(part.to_string(), str::to_string);
+            let parts: Vec<String> = parts.iter().map(part).collect();
+            if is_taken(&parts.clone().into()) {
+                // An option that has lists says itself what they hold.
+                return value;
+            }
+            parts.join(",")
+        }
+        _ => return value,
+    };
+    let text = Value::String(text);
+    if !is_taken(&value) && is_taken(&text) { text } else { value }
+}
+
 /// The option that a key in a file names.
 pub fn find(key: &str) -> Option<&'static OptionFacts> {
     let name = key.replace('-', "_");
@@ -71,7 +93,7 @@ fn unknown(key: &str) -> String {
 }
 
 /// A message of serde's in the words of users.
-fn plain(message: &str) -> String {
+pub fn plain(message: &str) -> String {
     let words = [
         ("expected i64", "expected a whole number"),
         ("expected f64", "expected a number"),

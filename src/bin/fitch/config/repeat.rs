@@ -1,7 +1,9 @@
 //! The options of `--repeat`: those of a run, with those that are given now in their place.
 
-use super::resolve::{as_recorded, options_of_record, over, take_layers_of_model};
-use crate::cli::{DataOptions, OPTIONS, TrainOptions};
+use super::resolve::{
+    add_consequences, as_recorded, check_held_out, options_of_record, over, take_layers_of_model,
+};
+use crate::cli::{DataOptions, OPTIONS, StoppingOption, TrainOptions};
 use anyhow::Result;
 use fitch::data::Source;
 use fitch::run::RunRecord;
@@ -41,9 +43,18 @@ pub fn resolve_repeated(
     recorded: &TrainOptions,
 ) -> Result<(TrainOptions, Vec<String>)> {
     let mut given = flags.clone();
-    let named = Table::try_from(flags)?;
+    check_held_out(&given)?;
+    add_consequences(&mut given);
     let is_network = take_layers_of_model(&mut given)?;
     let mut base = recorded.clone();
+    if given.stopping == Some(StoppingOption::Patience) && recorded.stopping != given.stopping {
+        base.patience = TrainOptions::defaults().patience;
+    }
+    if let (Some(processes), Some(shards), None) = (given.processes, recorded.shards, given.shards)
+        && (processes < 1 || shards % processes != 0)
+    {
+        base.shards = None;
+    }
     if given.layers.is_some() || is_network {
         (base.model, base.layers) = (None, None);
     }
@@ -51,7 +62,7 @@ pub fn resolve_repeated(
         (base.validation, base.fold) = (None, None);
     }
     if given.fold.is_some() {
-        (base.validation, base.validation_split) = (None, None);
+        base.validation = None;
     }
     let whole_path = |path: String| if Source::named(&path).is_some() { path } else { as_recorded(path) };
     given.dataset = given.dataset.map(whole_path);
@@ -59,18 +70,16 @@ pub fn resolve_repeated(
     given.weights = given.weights.map(as_recorded);
     let (before, options) = (Table::try_from(recorded)?, over(&base, &given)?);
     let now = Table::try_from(&options)?;
-    let is_given = |name: &str| named.contains_key(name) || given.off.iter().any(|off| off == name);
-    let differs = |name: &str| is_given(name) && before.get(name) != now.get(name);
-    let changes =
-        OPTIONS.iter().filter(|option| option.name != "out" && differs(option.name)).map(|option| {
-            let shown =
-                |value: Option<&toml::Value>| value.map_or("none".to_string(), toml::Value::to_string);
-            format!(
-                "--{} {} (it had {})",
-                option.flag(),
-                shown(now.get(option.name)),
-                shown(before.get(option.name))
-            )
-        });
+    // What follows from those that are given, too.
+    let differs = |name: &str| name != "out" && before.get(name) != now.get(name);
+    let changes = OPTIONS.iter().filter(|option| differs(option.name)).map(|option| {
+        let shown = |value: Option<&toml::Value>| value.map_or("none".to_string(), toml::Value::to_string);
+        format!(
+            "--{} {} (it had {})",
+            option.flag(),
+            shown(now.get(option.name)),
+            shown(before.get(option.name))
+        )
+    });
     Ok((options, changes.collect()))
 }

@@ -149,38 +149,47 @@ pub(super) fn as_recorded(path: String) -> String {
 /// Puts what is given over the defaults; also returns warnings for the user.
 pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     let mut given = given(flags)?;
-    let mut warnings = Vec::new();
-    if given.validation_split == Some(0.0) && given.monitor.is_none() {
-        given.monitor = Some("loss".to_string());
-        if given.no_early_stopping != Some(true) {
-            given.no_early_stopping = Some(true);
-            warnings.push(
-                "early stopping is off: without validation images there is no val_loss to watch \
-                 (--monitor loss watches the training loss)"
-                    .to_string(),
-            );
-        }
-    }
-    if let (Some(path), Some(_)) = (&given.validation, given.validation_split) {
-        return wrong(format!("--validation {path}: cannot be used with --validation-split"));
-    }
-    if let Some(fold) = &given.fold {
-        let others = [
-            ("validation-split", given.validation_split.is_some()),
-            ("validation", given.validation.is_some()),
-        ];
-        if let Some((other, _)) = others.iter().find(|(_, is_given)| *is_given) {
-            return wrong(format!(
-                "--fold {fold}: cannot be used with --{other}: the fold is what is held out"
-            ));
-        }
-    }
+    let warnings = add_consequences(&mut given);
+    check_held_out(&given)?;
     let has_layers = !take_layers_of_model(&mut given)?;
+    let whole = over(&TrainOptions::defaults(), &given)?;
+    Ok((
+        if has_layers { whole } else { TrainOptions { layers: None, ..whole } },
+        warnings.into_iter().collect(),
+    ))
+}
+
+/// Adds what follows from options that are given, if it is not given as well; returns what is to be said of it.
+pub(super) fn add_consequences(given: &mut TrainOptions) -> Option<String> {
     if given.stopping == Some(StoppingOption::Theano) {
         given.patience = given.patience.or(Some(THEANO_PATIENCE));
     }
-    let whole = over(&TrainOptions::defaults(), &given)?;
-    Ok((if has_layers { whole } else { TrainOptions { layers: None, ..whole } }, warnings))
+    if given.validation_split != Some(0.0) || given.monitor.is_some() {
+        return None;
+    }
+    given.monitor = Some("loss".to_string());
+    (given.no_early_stopping.replace(true) != Some(true)).then(|| {
+        "early stopping is off: without validation images there is no val_loss to watch (--monitor loss watches \
+         the training loss)"
+            .to_string()
+    })
+}
+
+/// # Errors
+/// Options that say in two ways what is held out.
+pub(super) fn check_held_out(given: &TrainOptions) -> Result<()> {
+    if let (Some(path), Some(_)) = (&given.validation, given.validation_split) {
+        return wrong(format!("--validation {path}: cannot be used with --validation-split"));
+    }
+    let Some(fold) = &given.fold else { return Ok(()) };
+    let others =
+        [("validation-split", given.validation_split.is_some()), ("validation", given.validation.is_some())];
+    match others.iter().find(|(_, is_given)| *is_given) {
+        Some((other, _)) => {
+            wrong(format!("--fold {fold}: cannot be used with --{other}: the fold is what is held out"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Sets the layers that `--model` stands for. Returns whether it is the file of a network instead, which has none.

@@ -234,6 +234,20 @@ fn a_file_may_list_layers_and_give_whole_numbers_for_real_ones() {
 }
 
 #[test]
+fn a_file_may_have_numbers_and_lists_where_flags_are_texts() {
+    let (_folder, path) = toml_file(
+        "image-size = 8\ngroup-column = 1\ncheckpoint-every = 500\nclass-weights = [1, 2.5]\naugment = ['flip', 'rotate 5']\n",
+    );
+    let options = resolve(&flags(&["--config", &path])).unwrap().0;
+    assert_eq!(
+        [options.data.image_size, options.data.group_column, options.checkpoint_every],
+        ["8", "1", "500"].map(|text| Some(text.to_string()))
+    );
+    assert_eq!(options.class_weights.as_deref(), Some("1,2.5"));
+    assert_eq!(options.augment.as_deref(), Some("flip,rotate 5"));
+}
+
+#[test]
 fn near_misses_are_corrected() {
     for (line, expected) in [
         (["--dataset", "minst"], "; did you mean mnist?"),

@@ -5,7 +5,7 @@ mod differences;
 mod output;
 mod test_images;
 
-use super::output_file::{check_png, check_writable};
+use super::output_file::check_output;
 use super::tested_model::{TestedModel, TestedOptions};
 use crate::cli::{CompareFormat, CompareOptions};
 use crate::exit::Exit;
@@ -20,8 +20,8 @@ use test_images::TestImages;
 
 pub fn run(options: &CompareOptions, terminal: &Terminal) -> Result<Exit> {
     check_different(&options.models)?;
-    options.differences.as_deref().map_or(Ok(()), check_writable)?;
-    options.sheet.as_deref().map_or(Ok(()), |sheet| check_png("sheet", sheet))?;
+    options.differences.as_deref().map_or(Ok(()), |table| check_output("differences", table, "csv"))?;
+    options.sheet.as_deref().map_or(Ok(()), |sheet| check_output("sheet", sheet, "png"))?;
     let name = |model: &Path| model.display().to_string();
     // All of them before the first test, which may take long.
     let open = |model: &PathBuf| {

@@ -106,7 +106,7 @@ impl<'a> Combinations<'a> {
         let varied: Vec<&str> = self.varied().iter().map(String::as_str).collect();
         let results = ["folds", &mean, "deviation", "95 % interval", "mean test accuracy"];
         let head = ["runs"].into_iter().chain(varied.iter().copied()).chain(results);
-        let first = [&["runs", &mean, "deviation"], &varied[..], &["95 % interval", "folds"]].concat();
+        let first = [&["runs", &mean], &varied[..], &["deviation", "95 % interval", "folds"]].concat();
         table(head, rows.collect()).first(&first).fit(columns)
     }
 
@@ -133,9 +133,12 @@ impl<'a> Combinations<'a> {
             return format!("\nno combination has a {monitor} in all of its folds\n");
         };
         let interval = best.interval.map(|[low, high]| format!(", 95 % interval {low:.6} to {high:.6}"));
+        let what = match self.varied() {
+            [] => format!("{folds} folds have"),
+            varied => format!("the best combination, in {folds} folds, is {} with", first.describe(varied)),
+        };
         format!(
-            "\nthe best of {folds} folds is {} with a mean {monitor} of {:.6} (standard deviation {:.6}{}): {} to {}\n",
-            first.describe(self.varied()),
+            "\n{what} a mean {monitor} of {:.6} (standard deviation {:.6}{}): {} to {}\n",
             best.mean,
             best.deviation,
             interval.unwrap_or_default(),

@@ -174,6 +174,7 @@ impl Sweep {
         };
         terminal.result(&table)?;
         terminal.result_in_words(&best)?;
+        results.changed_data().iter().for_each(|warning| terminal.warn(warning));
         terminal.say(&format!("written to {written}"));
         Ok(Exit::Success)
     }

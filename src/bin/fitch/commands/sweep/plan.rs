@@ -70,6 +70,7 @@ struct PlanFile {
     /// The same in every run.
     #[serde(default)]
     options: Table,
+    #[serde(default)]
     vary: Table,
 }
 
@@ -108,7 +109,18 @@ impl Plan {
     fn parse(text: &str) -> Result<Plan> {
         let wrong = |what: String| UsageError(vec![what]);
         let file: PlanFile =
-            toml::from_str(text).map_err(|fault| wrong(fault.to_string().trim_end().to_string()))?;
+            toml::from_str(text).map_err(|fault| wrong(config::plain(fault.to_string().trim_end())))?;
+        if file.vary.is_empty() && file.folds.is_none() {
+            return Err(wrong(
+                "there is nothing to compare: [vary] lists values of options, folds = 5 above [options] \
+                 trains each combination in folds"
+                    .to_string(),
+            )
+            .into());
+        }
+        if file.options.contains_key("folds") {
+            return Err(wrong("folds: is a line above [options]".to_string()).into());
+        }
         let mut choices = Vec::new();
         for (name, value) in &file.vary {
             let choice =

@@ -3,9 +3,15 @@
 use super::combinations::Combinations;
 use super::plan::{PlannedRun, plain};
 use super::{State, Sweep};
+use crate::cli::DataOptions;
 use crate::commands::table::table;
 use anyhow::Result;
 use fitch::run::RunRecord;
+use fitch::text::listed;
+use std::collections::HashMap;
+
+/// Runs that a message names.
+const NAMED: usize = 6;
 
 pub struct Results<'a> {
     sweep: &'a Sweep,
@@ -125,6 +131,31 @@ impl Results<'_> {
             record.best_epoch.unwrap_or_default(),
             run.describe(&self.sweep.plan.varied)
         )
+    }
+
+    /// Which runs read the same data as an earlier one, but found other images; none if all found the same.
+    pub fn changed_data(&self) -> Option<String> {
+        let of_data = serde_json::to_value(DataOptions::default()).ok()?;
+        let mut first_of: HashMap<String, (&PlannedRun, &str)> = HashMap::new();
+        let mut changed: Vec<String> = Vec::new();
+        let mut before = None;
+        for (run, record) in self.runs.iter().filter_map(|(run, record)| Some((run, record.as_ref()?))) {
+            let mut reading = record.config.as_object()?.clone();
+            reading.retain(|name, _| {
+                of_data.get(name).is_some() || ["dataset", "validation", "seed"].contains(&name.as_str())
+            });
+            let found = record.dataset.fingerprint.as_str();
+            let (first, other) = first_of.entry(format!("{reading:?}")).or_insert((*run, found));
+            if *other != found {
+                before.get_or_insert(*first);
+                changed.push(self.sweep.name(run));
+            }
+        }
+        let first = self.sweep.name(before?);
+        Some(format!(
+            "the data have changed: {} found other images than {first}, so that their results cannot be compared",
+            listed(&changed, NAMED)
+        ))
     }
 
     /// The metric that all finished runs monitored, if it was the same.

@@ -37,6 +37,12 @@ impl Repetition {
         let dataset = options.dataset.as_deref().filter(|_| flags.dataset.is_none());
         let validation = options.validation.as_deref().filter(|_| flags.validation.is_none());
         run.check_data_is_there(dataset, validation, &format!("fitch train --repeat {shown}"))?;
+        let network = run.folder.network_file();
+        if run.record.network_sha256.is_some() && options.model == recorded.model && !network.exists() {
+            let fault =
+                format!("--repeat: there is no {}; --model FILE names the same network", network.display());
+            return Err(UsageError(vec![fault]).into());
+        }
         if let Some(weights) = options.weights.as_ref().filter(|_| flags.weights.is_none())
             && !Path::new(weights).exists()
         {
@@ -84,9 +90,11 @@ fn differences(before: &RunRecord, now: &RunRecord) -> Vec<String> {
     };
     compare("the number of training, validation and test images", &sizes(before), &sizes(now));
     let weights = |record: &RunRecord| {
-        record.weights.as_ref().map(|weights| weights.sha256.clone()).unwrap_or_default()
+        record.weights.as_ref().map_or("none".to_string(), |weights| weights.sha256.clone())
     };
     compare("the digest of the weights to begin with", &weights(before), &weights(now));
+    let network = |record: &RunRecord| record.network_sha256.clone().unwrap_or("none".to_string());
+    compare("the digest of the network's file", &network(before), &network(now));
     if before.normalization != now.normalization {
         differences.push("the means and deviations of the normalisation are others".to_string());
     }
