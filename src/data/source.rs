@@ -334,6 +334,8 @@ fn load_path(
     encoding: Option<LabelEncoding>,
     progress: OnProgress,
 ) -> Result<RawDataset> {
+    let is_empty = path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+    ensure!(!is_empty, "{}: is empty", path.display());
     let mut raw = format.load(path, options, encoding, progress)?;
     // They are shown in many places, some of which a control character would break.
     raw.classes.iter_mut().for_each(|name| *name = printable(name).into_owned());

@@ -57,9 +57,12 @@ pub fn reliability_diagram(name: &str, calibration: &Calibration) -> Drawing {
         bar(BOTTOM, y_of(bin.accuracy), Style::fill(PALETTE[0]));
         let (low, high) = (bin.accuracy.min(bin.confidence), bin.accuracy.max(bin.confidence));
         bar(y_of(low), y_of(high), gap_style(bin.accuracy < bin.confidence));
+        // Where the bar ends, whatever lies over it.
+        let right = left + x_of(width) - LEFT - GAP;
+        drawing.line((left, y_of(bin.accuracy)), (right, y_of(bin.accuracy)), accuracy_line());
         // One prediction alone is seen, too.
         let height = (bin.samples as f64 / most as f64 * (COUNTS_BOTTOM - COUNTS_TOP)).max(1.0);
-        bar(COUNTS_BOTTOM, COUNTS_BOTTOM - height, Style::fill(GREY));
+        drawing.rectangle(left, COUNTS_BOTTOM - height, right - left, height, Style::fill(GREY));
     }
     let diagonal = Style::stroke(INK, 1.4).with_dash(Some([5.0, 4.0]));
     drawing.line((x_of(0.0), y_of(0.0)), (x_of(1.0), y_of(1.0)), diagonal);
@@ -84,6 +87,10 @@ fn gap_style(is_too_sure: bool) -> Style {
     }
 }
 
+fn accuracy_line() -> Style {
+    Style::stroke(INK, 2.4)
+}
+
 fn draw_legend(drawing: &mut Drawing, y: f64) {
     let mut x = LEFT;
     for (label, style) in [
@@ -92,6 +99,9 @@ fn draw_legend(drawing: &mut Drawing, y: f64) {
         ("not sure enough by", gap_style(false)),
     ] {
         drawing.rectangle(x, y - 9.0, 16.0, 10.0, style);
+        if label == "accuracy" {
+            drawing.line((x, y - 9.0), (x + 16.0, y - 9.0), accuracy_line());
+        }
         drawing.text(x + 22.0, y, label, NOTE, Anchor::Start);
         x += 22.0 + NOTE.width(label) + 20.0;
     }

@@ -5,7 +5,7 @@ use crate::files::kind_of_file;
 use crate::kernels::script::file::digest;
 use crate::kernels::script::stored::read_tensors;
 use crate::text::listed;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -178,7 +178,8 @@ fn read(path: &Path, bytes: Vec<u8>) -> Result<BTreeMap<String, Tensor>> {
         read_tensors(bytes)?
     } else {
         let read = Tensor::read_safetensors(path);
-        read.context("is a cut or damaged safetensors file")?.into_iter().collect()
+        // What the reader says of it are names in its own code.
+        read.map_err(|_| anyhow!("is a cut or damaged safetensors file"))?.into_iter().collect()
     };
     ensure!(!tensors.is_empty(), "has no tensors");
     Ok(tensors)

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 const NONE: &str = "none";
 
 /// The options that can be off, by their names in files.
-const SWITCHED: [&str; 19] = [
+const SWITCHED: [&str; 20] = [
     "image_size",
     "group_column",
     "group_pattern",
@@ -25,11 +25,14 @@ const SWITCHED: [&str; 19] = [
     "divergence_threshold",
     "plateau_patience",
     "checkpoint_every",
+    "limit",
 ];
 
 /// Whether a value switches the option of that name off.
 pub fn is_off(name: &str, value: &str) -> bool {
-    value == NONE && SWITCHED.contains(&name)
+    // As records say that there is no limit.
+    let is_word = value == NONE || (name, value) == ("limit", "all");
+    is_word && SWITCHED.contains(&name)
 }
 
 /// Takes `--NAME none` out of the words of a command line; the names of the options that are off then. Of an option that
@@ -88,6 +91,7 @@ mod tests {
             pair("train --seed 1", "ema clip_norm")
         );
         assert_eq!(take("train --ema none --ema 0.9"), pair("train --ema 0.9", ""));
+        assert_eq!(take("train --limit all"), pair("train", "limit"));
         assert_eq!(take("train --ema 0.9 --ema none"), pair("train --ema 0.9", "ema"));
         let others = "train --out none --label-column none -- --ema none";
         assert_eq!(take(others), pair(others, ""));

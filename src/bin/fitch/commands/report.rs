@@ -70,10 +70,17 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         let text = summary(&network, SummaryStyle::Keras3 { columns: SUMMARY_COLUMNS });
         write_whole(&folder.summary_file(), text.as_bytes())?;
     }
-    let mut names = Vec::new();
-    if history_file.read().is_err() {
+    // Epochs after the last checkpoint are trained anew, to the same values, when the run is resumed.
+    let recorded = history_file.read().ok().map(|recorded| recorded.epochs.len());
+    let epochs = history.epochs.len();
+    if recorded.is_some_and(|recorded| recorded > epochs) {
+        let shown = folder.path().display();
+        terminal
+            .say(&format!("the last checkpoint of {shown} is of epoch {epochs}: later epochs are left out"));
+    }
+    let lacks_history = recorded != Some(epochs);
+    if lacks_history {
         history_file.write(&history)?;
-        names.push("history.csv".to_string());
     }
     let is_wanted = |name: &str| match name {
         _ if !is_finished || is_empty(&folder.file(name)) => true,
@@ -82,6 +89,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
         _ => false,
     };
     let written = files.write(&mut run.record, &is_wanted, terminal)?;
+    let mut names: Vec<String> = lacks_history.then(|| "history.csv".to_string()).into_iter().collect();
     names.extend(written.names);
     let shown = folder.path().display();
     terminal.result_in_words(&match &names[..] {

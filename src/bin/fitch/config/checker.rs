@@ -1,7 +1,7 @@
 //! Collects one error for each bad value.
 
 use crate::failure::UsageError;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ impl Checker {
         let mut checker = Checker::default();
         match check(&mut checker) {
             Some(checked) if checker.faults.is_empty() => Ok(checked),
+            _ if checker.faults.is_empty() => {
+                bail!("an option has no value, which is a fault of fitch itself")
+            }
             _ => Err(UsageError(checker.faults).into()),
         }
     }

@@ -16,6 +16,7 @@ mod resolve;
 mod schedule;
 mod settings;
 mod stopping;
+mod without_effect;
 
 pub use data::{check_data, one_dataset, with_reading};
 pub use machine::{Machine, check_machine};

@@ -3,6 +3,7 @@
 
 use super::model::{is_network_file, layers_of};
 use super::options_file;
+use super::without_effect::without_effect;
 use crate::cli::{OPTIONS, RateOption, StoppingOption, TrainOptions};
 use crate::failure::UsageError;
 use anyhow::{Context, Error, Result, anyhow, ensure};
@@ -149,14 +150,13 @@ pub(super) fn as_recorded(path: String) -> String {
 /// Puts what is given over the defaults; also returns warnings for the user.
 pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     let mut given = given(flags)?;
-    let warnings = add_consequences(&mut given);
+    let asked = given.clone();
+    let mut warnings: Vec<String> = add_consequences(&mut given).into_iter().collect();
     check_held_out(&given)?;
     let has_layers = !take_layers_of_model(&mut given)?;
     let whole = over(&TrainOptions::defaults(), &given)?;
-    Ok((
-        if has_layers { whole } else { TrainOptions { layers: None, ..whole } },
-        warnings.into_iter().collect(),
-    ))
+    warnings.extend(without_effect(&asked, &whole));
+    Ok((if has_layers { whole } else { TrainOptions { layers: None, ..whole } }, warnings))
 }
 
 /// Adds what follows from options that are given, if it is not given as well; returns what is to be said of it.

@@ -248,6 +248,21 @@ fn a_file_may_have_numbers_and_lists_where_flags_are_texts() {
 }
 
 #[test]
+fn options_that_have_no_effect_are_named() {
+    let warnings = |line: &[&str]| resolve(&flags(line)).unwrap().1;
+    assert_eq!(
+        warnings(&["--plateau-factor", "0.5", "--min-learning-rate", "0.1", "--schedule-step", "3"]),
+        [
+            "--plateau-factor, --min-learning-rate: without effect without --plateau-patience",
+            "--schedule-step: without effect without --schedule step",
+        ]
+    );
+    let stopping = ["--no-early-stopping", "--patience", "3"];
+    assert_eq!(warnings(&stopping), ["--patience: without effect with --no-early-stopping"]);
+    assert!(warnings(&["--plateau-factor", "0.5", "--plateau-patience", "1", "--patience", "3"]).is_empty());
+}
+
+#[test]
 fn near_misses_are_corrected() {
     for (line, expected) in [
         (["--dataset", "minst"], "; did you mean mnist?"),

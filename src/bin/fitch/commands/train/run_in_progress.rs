@@ -173,14 +173,20 @@ fn resume(run: &RecordedRun, work: &Work, terminal: &Terminal) -> Result<Option<
     );
     let before = &run.record.dataset.fingerprint;
     if before != now {
+        let (validation, flag) = match &configuration.reading.validation {
+            Some(path) => (format!(" and {}", path.display()), " and --validation PATH"),
+            None => (String::new(), ""),
+        };
         return Err(Hint {
             message: format!(
-                "{shown} was trained on other images than those of {} now (fingerprint {now}, it was {before})",
+                "{shown} was trained on other images than those of {}{validation} now (fingerprint {now}, it was \
+                 {before})",
                 dataset.name
             ),
-            hint: "put them back as they were, or say with --dataset PATH where they are; other images need a \
-                   new run"
-                .to_string(),
+            hint: format!(
+                "put them back as they were, or say with --dataset PATH{flag} where they are; other images need a \
+                 new run"
+            ),
         }
         .into());
     }
