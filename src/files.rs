@@ -61,8 +61,10 @@ pub fn folder_of(file: &Path) -> &Path {
 /// Whether what is at a path is written to as it comes, because it is no file that another one could replace: a
 /// pipe, a device, the standard output.
 pub fn takes_streams(path: &Path) -> bool {
+    let is_of_process =
+        |path: &Path| folder_of(path).canonicalize().is_ok_and(|folder| folder.starts_with("/proc"));
     let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
-    is_other || path.starts_with("/dev") || path.starts_with("/proc")
+    is_other || is_of_process(path) || fs::read_link(path).is_ok_and(|target| is_of_process(&target))
 }
 
 /// A fault of a temporary file without its name, which nobody has asked for.
@@ -404,6 +406,23 @@ mod failing {
 mod tests {
     use super::*;
     use anyhow::bail;
+
+    #[test]
+    #[cfg(unix)]
+    fn links_stay_and_what_they_lead_to_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, lost] = ["file", "link", "lost"].map(|name| folder.path().join(name));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        std::os::unix::fs::symlink("nowhere", &lost).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert!(link.is_symlink() && fs::read(&file).unwrap() == b"new");
+        write_whole(&lost, b"new").unwrap();
+        assert!(fs::read(&lost).unwrap() == b"new");
+        assert!(!takes_streams(&file) && !takes_streams(&link) && !takes_streams(Path::new("/dev/shm/file")));
+        assert!(takes_streams(Path::new("/dev/stdout")) && takes_streams(Path::new("/dev/null")));
+        assert!(takes_streams(Path::new("/dev/fd/1")));
+    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_nothing_else() {

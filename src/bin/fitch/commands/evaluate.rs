@@ -32,6 +32,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let written = [&options.mistakes, &options.suspects, &sheet, &options.reliability].map(Option::as_deref);
     check_different(&written)?;
     let model = TestedModel::open(TestedOptions {
+        command: format!("fitch evaluate {}", options.model.display()),
         model: options.model,
         dataset: config::one_dataset(options.data_argument, options.dataset)?,
         reading: options.reading,

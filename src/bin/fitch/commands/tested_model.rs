@@ -17,6 +17,7 @@ use fitch::train::{Evaluation, evaluate};
 use std::path::{Path, PathBuf};
 use tch::Device;
 use tch::nn::ModuleT;
+use toml::Table;
 
 /// Classes that a message names.
 const NAMED: usize = 6;
@@ -24,6 +25,8 @@ const NAMED: usize = 6;
 /// Which model, and on what images and where it is tested. What is not given is as in the training of its run.
 #[derive(Clone, Debug)]
 pub struct TestedOptions {
+    /// What was typed, to be typed again with `--dataset` if the data are gone: `fitch evaluate runs/a`.
+    pub command: String,
     pub model: PathBuf,
     pub dataset: Option<String>,
     pub reading: DataOptions,
@@ -60,6 +63,8 @@ pub struct TestedModel {
     may_take_all: bool,
     /// Whether more than the test images are used.
     reads_all: bool,
+    /// Whether nothing is said of how the data are read, so that they are read as for the run.
+    reads_alike: bool,
     device: Device,
 }
 
@@ -80,6 +85,7 @@ impl TestedModel {
         };
         let has_fit = options.reading.fit.is_some();
         let reads_all = options.reads_validation;
+        let reads_alike = Table::try_from(&options.reading)?.is_empty();
         let may_take_all = options.dataset.is_some() && options.reading.test_split.is_none();
         let mut configuration = config::check(&config::with_reading(train_options, options.reading))?;
         let device = start_libtorch(configuration.machine)?.device;
@@ -101,7 +107,16 @@ impl TestedModel {
             Subject::Run(run) => (Some(run), false),
             Subject::File(_, run) => (run, true),
         };
-        Ok(TestedModel { model, run, is_in_file, configuration, may_take_all, reads_all, device })
+        Ok(TestedModel {
+            model,
+            run,
+            is_in_file,
+            configuration,
+            may_take_all,
+            reads_all,
+            reads_alike,
+            device,
+        })
     }
 
     /// The data with the test images, as the model takes them.
@@ -109,9 +124,49 @@ impl TestedModel {
     /// # Errors
     /// Data that cannot be had, or do not fit the model.
     pub fn load_data(&self, terminal: &Terminal) -> Result<Dataset> {
-        let dataset = load_data(&self.configuration, self.run(), self.may_take_all, terminal)?;
+        let dataset = self.read(terminal)?;
         let dataset = self.model.fitted(dataset, self.reads_all, terminal)?;
         self.model.check_fit(&dataset)?;
+        Ok(dataset)
+    }
+
+    /// The data. Those that the run was trained on are split as they were for it; of others without a test set,
+    /// all are evaluated.
+    fn read(&self, terminal: &Terminal) -> Result<Dataset> {
+        let TestedModel { ref configuration, may_take_all, .. } = *self;
+        let run = self.run();
+        let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
+        let source =
+            configuration.source.located(&configuration.reading, &mut |event| download.show(event))?;
+        // Pictures are upright, whatever rows the run was trained on.
+        let inherits = run.is_some_and(|run| run.options.data.transpose == configuration.reading.transposes);
+        let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
+        let transposes =
+            configuration.reading.transposes.filter(|_| !source.is_of_pictures() || !inherits || is_of_run);
+        let mut load = |tests_all: bool| {
+            // Groups matter to a split only.
+            let group_by = configuration.reading.group_by.clone().filter(|_| !tests_all);
+            let reading = LoadOptions { tests_all, transposes, group_by, ..configuration.reading.clone() };
+            source.load_with(&reading, &mut |event| download.show(event))
+        };
+        let mut dataset = load(may_take_all && !is_of_run)?;
+        // The same data may lie elsewhere now.
+        if let (TestOrigin::All, Some(run)) = (dataset.test_origin, run)
+            && let Ok(split) = load(false)
+            && split.fingerprint()? == run.record.dataset.fingerprint
+        {
+            dataset = split;
+        }
+        dataset.notes.iter().for_each(|note| terminal.say(note));
+        if let Some(run) = run {
+            // Without its validation images nothing tells whether the data are the same.
+            let is_whole = run.options.validation.is_none() || configuration.reading.validation.is_some();
+            let is_same = match is_whole {
+                true => dataset.fingerprint()? == run.record.dataset.fingerprint,
+                false => is_of_run,
+            };
+            tell_of_training_images(run, &dataset, is_of_run && self.reads_alike, is_same, terminal);
+        }
         Ok(dataset)
     }
 
@@ -211,8 +266,7 @@ impl Subject {
     fn run(given: &TestedOptions) -> Result<(Subject, TrainOptions)> {
         let run = RecordedRun::open(&given.model)?;
         if given.dataset.is_none() {
-            let command = format!("fitch evaluate {}", given.model.display());
-            run.check_data_is_there(run.options.dataset.as_deref(), None, &command)?;
+            run.check_data_is_there(run.options.dataset.as_deref(), None, &given.command)?;
         }
         let options = given.over(&run);
         Ok((Subject::Run(Box::new(run)), options))
@@ -318,48 +372,6 @@ impl LoadedModel {
         );
         Ok(())
     }
-}
-
-/// The data. Those that the run was trained on are split as they were for it; of others without a test set,
-/// all are evaluated.
-fn load_data(
-    configuration: &Configuration,
-    run: Option<&RecordedRun>,
-    may_take_all: bool,
-    terminal: &Terminal,
-) -> Result<Dataset> {
-    let mut download = DownloadProgress::new(terminal, ProgressKind::Auto);
-    let source = configuration.source.located(&configuration.reading, &mut |event| download.show(event))?;
-    // Pictures are upright, whatever rows the run was trained on.
-    let inherits = run.is_some_and(|run| run.options.data.transpose == configuration.reading.transposes);
-    let is_of_run = run.is_some_and(|run| is_source_of(run, &configuration.source));
-    let transposes =
-        configuration.reading.transposes.filter(|_| !source.is_of_pictures() || !inherits || is_of_run);
-    let mut load = |tests_all: bool| {
-        // Groups matter to a split only.
-        let group_by = configuration.reading.group_by.clone().filter(|_| !tests_all);
-        let reading = LoadOptions { tests_all, transposes, group_by, ..configuration.reading.clone() };
-        source.load_with(&reading, &mut |event| download.show(event))
-    };
-    let mut dataset = load(may_take_all && !is_of_run)?;
-    // The same data may lie elsewhere now.
-    if let (TestOrigin::All, Some(run)) = (dataset.test_origin, run)
-        && let Ok(split) = load(false)
-        && split.fingerprint()? == run.record.dataset.fingerprint
-    {
-        dataset = split;
-    }
-    dataset.notes.iter().for_each(|note| terminal.say(note));
-    if let Some(run) = run {
-        // Without its validation images nothing tells whether the data are the same.
-        let is_whole = run.options.validation.is_none() || configuration.reading.validation.is_some();
-        let is_same = match is_whole {
-            true => dataset.fingerprint()? == run.record.dataset.fingerprint,
-            false => is_of_run,
-        };
-        tell_of_training_images(run, &dataset, is_of_run, is_same, terminal);
-    }
-    Ok(dataset)
 }
 
 /// Says which test images are among the training images of a run, or may be.

@@ -23,9 +23,12 @@ pub fn run(options: &CompareOptions, terminal: &Terminal) -> Result<Exit> {
     options.differences.as_deref().map_or(Ok(()), |table| check_output("differences", table, "csv"))?;
     options.sheet.as_deref().map_or(Ok(()), |sheet| check_output("sheet", sheet, "png"))?;
     let name = |model: &Path| model.display().to_string();
+    let models = options.models.iter().map(|model| name(model)).collect::<Vec<_>>();
+    let command = format!("fitch compare {}", models.join(" "));
     // All of them before the first test, which may take long.
     let open = |model: &PathBuf| {
         let opened = TestedModel::open(TestedOptions {
+            command: command.clone(),
             model: model.clone(),
             dataset: options.dataset.clone(),
             reading: options.reading.clone(),
