@@ -8,7 +8,8 @@ mod pixels;
 mod sketch;
 mod splits;
 
-pub(super) use names::{has_group_word, is_pixel_name, label_among};
+pub(super) use names::label_among;
+pub use names::likely_groups;
 pub(super) use pairs::Pairs;
 pub(super) use pixels::shape as shape_of_columns;
 pub(super) use splits::{SplitColumn, joined};

@@ -78,6 +78,7 @@ mod webp_file;
 
 pub use augmentation::{Augmentation, ParseAugmentationError};
 pub use batches::{Batch, BatchIterator, BatchSource, Part};
+pub use columns::likely_groups;
 pub use copies::{Copies, CopyCount, CopyExample};
 pub use dataset::{Dataset, RgbImage, TestOrigin};
 pub use digest::Digest;

@@ -1,6 +1,5 @@
 //! How the rows of tables become the inputs of a model, kept with it so that later tables are read alike.
 
-use super::columns::{has_group_word, is_pixel_name};
 use super::images::shape_of_row;
 use super::value_kind::ValueKind;
 use serde::{Deserialize, Serialize};
@@ -60,17 +59,6 @@ impl TableForm {
             [values] => shape_of_row(values).len() > 1 && (values >= FEWEST || self.has_bytes()),
             _ => false,
         }
-    }
-
-    /// The columns of values that may say whose the rows are: by a word of their names, such as `writer`, or because
-    /// they are one or two beside columns of pixels.
-    pub fn likely_groups(&self) -> Vec<String> {
-        const STRANGERS: usize = 2;
-        const FEWEST_PIXELS: usize = 36;
-        let names = self.names().unwrap_or_default();
-        let (pixels, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_pixel_name(name));
-        let are_strangers = others.len() <= STRANGERS && pixels.len() >= FEWEST_PIXELS;
-        others.into_iter().filter(|name| are_strangers || has_group_word(name)).cloned().collect()
     }
 
     /// The names of the columns of values, if the table had a head.

@@ -372,3 +372,20 @@ fn evaluating_names_the_classes_that_the_model_does_not_have() {
         .run(&["evaluate", "run", "--dataset", "more.csv"])
         .with_fault(1, &["the run has 3 classes, but more has 4 (unknown to the model: Rosa-canina)"]);
 }
+
+#[test]
+fn a_column_that_may_name_groups_is_pointed_out() {
+    let place = Place::new();
+    let rows: String =
+        (0..60).map(|row| format!("{},{},{}\n", row % 2, row / 3, row % 2 * 9 + row % 5)).collect();
+    place.write("", "rows.csv", format!("label,patient_id,a\n{rows}").as_bytes());
+    let train = |out: &str, more: &[&str]| {
+        place
+            .train_quickly(out, &[&["--dataset", "rows.csv", "--data-dir", "kept"], more].concat())
+            .well()
+            .stderr
+    };
+    let warning = "--group-column patient_id keeps those of one together";
+    assert!(train("without", &[]).contains(warning));
+    assert!(!train("with", &["--group-column", "patient_id"]).contains(warning));
+}

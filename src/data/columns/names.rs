@@ -55,9 +55,16 @@ const ROW_NAMES: [&str; 16] = [
 const GROUP_WORDS: [&str; 9] =
     ["author", "donor", "participant", "patient", "person", "speaker", "subject", "user", "writer"];
 
-/// Whether one word of a name says that the column tells groups: `patient_id`.
-pub fn has_group_word(name: &str) -> bool {
-    words(name).iter().any(|word| GROUP_WORDS.contains(&word.as_str()))
+/// Which of the columns of values may say whose the rows are: by a word of their names, such as `writer` and
+/// `patient_id`, or because they are one or two beside columns of pixels.
+pub fn likely_groups(names: &[String]) -> Vec<&str> {
+    const STRANGERS: usize = 2;
+    const FEWEST_PIXELS: usize = 36;
+    let (pixels, others): (Vec<&str>, Vec<&str>) =
+        names.iter().map(String::as_str).partition(|name| is_pixel_name(name));
+    let are_strangers = others.len() <= STRANGERS && pixels.len() >= FEWEST_PIXELS;
+    let has_word = |name: &str| words(name).iter().any(|word| GROUP_WORDS.contains(&word.as_str()));
+    others.into_iter().filter(|name| are_strangers || has_word(name)).collect()
 }
 
 /// Whether a name is one that programs give to row numbers that they wrote as a column: `Unnamed: 0`, and

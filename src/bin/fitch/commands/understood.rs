@@ -1,7 +1,7 @@
 //! What was understood of the data, in a few lines before training: what they are, which classes they have,
 //! and the options that decide what was not said.
 
-use fitch::data::{Dataset, LoadOptions, TEST_SHARE, TableForm, TestOrigin};
+use fitch::data::{Dataset, LoadOptions, TEST_SHARE, TableForm, TestOrigin, likely_groups};
 use fitch::text::with_separators;
 
 /// Names of classes that are listed, and the letters of each.
@@ -82,7 +82,8 @@ impl Understood<'_> {
 
     /// What is to be said of a column that may name groups, but is a value like others.
     pub fn group_warning(&self) -> Option<String> {
-        let column = self.dataset.table.as_ref()?.likely_groups().into_iter().next()?;
+        let names = self.dataset.table.as_ref()?.names()?;
+        let column = likely_groups(&names).into_iter().next()?;
         self.reading.group_by.is_none().then(|| {
             format!(
                 "the network takes the column {column} as a value of each row; if it says whose the rows are, \
