@@ -90,11 +90,13 @@ impl Search<'_> {
 
         write_whole(to, &self.csv(&found)?)?;
         let sheet = sheet_of(to);
-        let drawn = if takes_streams(to) { None } else { self.sheet(&found)? };
+        let has_sheet = !takes_streams(to);
+        let drawn = if has_sheet { self.sheet(&found)? } else { None };
         match &drawn {
             Some(drawn) => write_whole(&sheet, drawn)?,
             // One of an earlier search would not belong to this table.
-            None => _ = fs::remove_file(&sheet),
+            None if has_sheet => _ = fs::remove_file(&sheet),
+            None => {}
         }
         let written = match drawn {
             Some(_) => format!("{} and {}", to.display(), sheet.display()),
