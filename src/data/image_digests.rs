@@ -4,6 +4,7 @@
 use super::Images;
 use crate::files::write_whole;
 use anyhow::Result;
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use twox_hash::XxHash3_64;
@@ -17,6 +18,12 @@ pub struct ImageDigests {
 }
 
 impl ImageDigests {
+    /// How many test images are identical to training or validation images of another data set, by their digests.
+    pub fn tested_among(&self, other: &ImageDigests) -> usize {
+        let known: HashSet<u64> = other.train.iter().chain(&other.validation).copied().collect();
+        self.test.iter().filter(|digest| known.contains(digest)).count()
+    }
+
     /// Those of the training and the test images: copies among validation images are not looked for.
     pub fn without_validation(self) -> ImageDigests {
         ImageDigests { validation: Vec::new(), ..self }

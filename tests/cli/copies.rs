@@ -132,3 +132,19 @@ fn wrong_labels_stand_first_among_the_suspects() {
     place.run(&["evaluate", "run", "--suspects", "s.png"]).with_fault(2, &["--suspects s.png: is a table"]);
     place.run(&["evaluate", "run", "--on", "train"]).with_fault(2, &["--suspects <FILE>"]);
 }
+
+#[test]
+fn images_that_a_run_was_trained_on_are_found_in_other_data() {
+    let place = Place::new();
+    let train: Vec<(u8, u8)> = (0..40).map(|value| (value, u8::from(value >= 20))).collect();
+    write_set(&place, "set", &train, &[(60, 0), (90, 1)]);
+    write_set(&place, "other", &[(0, 0), (1, 1)], &[(5, 0), (35, 1), (60, 0), (200, 1)]);
+    place.train_quickly("run", &["--dataset", "set"]).well();
+    let known = "warning: 2 of 4 test images are identical to ones that run was trained or validated with\n";
+    for model in ["run", "run/model.pt"] {
+        let told = place.run(&["evaluate", model, "other"]).well().stderr;
+        assert!(told.contains(known), "{told}");
+    }
+    write_set(&place, "fresh", &[(0, 0), (1, 1)], &[(100, 0), (200, 1)]);
+    assert!(!place.run(&["evaluate", "run", "fresh"]).well().stderr.contains("warning"));
+}

@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use fitch::data::{Dataset, ImageFit, LoadOptions, Samples, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::run::DatasetRecord;
-use fitch::text::listed;
+use fitch::text::{listed, with_separators};
 use fitch::train::{Evaluation, evaluate};
 use std::path::{Path, PathBuf};
 use tch::Device;
@@ -165,7 +165,9 @@ impl TestedModel {
                 true => dataset.fingerprint()? == run.record.dataset.fingerprint,
                 false => is_of_run,
             };
-            tell_of_training_images(run, &dataset, is_of_run && self.reads_alike, is_same, terminal);
+            let is_other = !is_same && !is_of_run;
+            let known = if is_other { known_images(run, &dataset) } else { None };
+            tell_of_training_images(run, &dataset, is_of_run && self.reads_alike, is_same, known, terminal);
         }
         Ok(dataset)
     }
@@ -374,12 +376,29 @@ impl LoadedModel {
     }
 }
 
-/// Says which test images are among the training images of a run, or may be.
+/// How many test images are identical to ones that a run was trained or validated with; none if its data are not
+/// there as they were.
+fn known_images(run: &RecordedRun, dataset: &Dataset) -> Option<usize> {
+    let configuration = config::check(&run.options).ok()?;
+    if let Source::Known(set) = &configuration.source
+        && !configuration.reading.folder().ok()?.join(set.name).is_dir()
+    {
+        // Nothing is downloaded for this.
+        return None;
+    }
+    let own = configuration.source.load_with(&configuration.reading, &mut |_| ()).ok()?;
+    let (fingerprint, of_run) = own.fingerprint_and_digests().ok()?;
+    let is_as_it_was = fingerprint == run.record.dataset.fingerprint;
+    is_as_it_was.then(|| Some(dataset.fingerprint_and_digests().ok()?.1.tested_among(&of_run))).flatten()
+}
+
+/// Says which test images are among the training images of a run, or may be. `known` is how many of other data are.
 fn tell_of_training_images(
     run: &RecordedRun,
     dataset: &Dataset,
     is_of_run: bool,
     is_same: bool,
+    known: Option<usize>,
     terminal: &Terminal,
 ) {
     let (name, run_name) = (&dataset.name, run.folder.path().display());
@@ -388,6 +407,14 @@ fn tell_of_training_images(
             let leaked = copies::tested_and_trained_on(&run.record.dataset);
             leaked.iter().for_each(|leaked| terminal.warn(&format!("{run_name}: {leaked}")));
         }
+        _ if known.is_some_and(|known| known > 0) => {
+            let [known, of] = [known.unwrap_or_default(), dataset.test.len()]
+                .map(|count| with_separators(count as i64));
+            terminal.warn(&format!(
+                "{known} of {of} test images are identical to ones that {run_name} was trained or validated with"
+            ));
+        }
+        _ if known.is_some() => {}
         TestOrigin::All => terminal.say(&format!(
             "whether {run_name} was trained on some of them is not known: only on others does a result count"
         )),
