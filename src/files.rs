@@ -25,8 +25,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
 /// As [`write_whole`], and those of `produce`.
 pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let write = || -> Result<()> {
-        let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
-        let target = if is_link { path.canonicalize().unwrap_or(path.into()) } else { path.into() };
+        let target = path_through_links(path);
         let folder = match takes_streams(path) {
             true => std::env::temp_dir(),
             false => folder_of(&target).to_path_buf(),
@@ -42,9 +41,11 @@ pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) ->
         let mut file = builder.tempfile_in(folder).map_err(without_path)?;
         produce(&mut file)?;
         if takes_streams(path) {
-            let mut stream = OpenOptions::new().append(true).open(path)?;
-            std::io::copy(&mut file.reopen()?, &mut stream)?;
+            std::io::copy(&mut file.reopen()?, &mut open_stream(path)?)?;
             return Ok(());
+        }
+        if let Ok(before) = fs::metadata(&target) {
+            file.as_file().set_permissions(before.permissions())?;
         }
         file.as_file().sync_all()?;
         file.persist(target).map_err(|fault| fault.error)?;
@@ -65,6 +66,34 @@ pub fn takes_streams(path: &Path) -> bool {
         |path: &Path| folder_of(path).canonicalize().is_ok_and(|folder| folder.starts_with("/proc"));
     let is_other = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
     is_other || is_of_process(path) || fs::read_link(path).is_ok_and(|target| is_of_process(&target))
+}
+
+/// Where a file lies that a path leads to, also if it is not there yet.
+pub fn path_through_links(path: &Path) -> PathBuf {
+    path.canonicalize()
+        .or_else(|_| fs::read_link(path).map(|to| folder_of(path).join(to)))
+        .unwrap_or(path.into())
+}
+
+/// What is at a path, to be written to. The standard output is the one that this process has: opened anew, a file
+/// behind it would be written from its beginning.
+fn open_stream(path: &Path) -> std::io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::fd::AsFd;
+        let is_standard = |number: u8| {
+            let names = [format!("/proc/self/fd/{number}"), format!("/dev/fd/{number}")];
+            let is_named = |path: &Path| names.iter().any(|name| path == Path::new(name));
+            is_named(path) || fs::read_link(path).is_ok_and(|target| is_named(&target))
+        };
+        if is_standard(1) {
+            return Ok(std::io::stdout().as_fd().try_clone_to_owned()?.into());
+        }
+        if is_standard(2) {
+            return Ok(std::io::stderr().as_fd().try_clone_to_owned()?.into());
+        }
+    }
+    OpenOptions::new().append(true).open(path)
 }
 
 /// A fault of a temporary file without its name, which nobody has asked for.
@@ -418,7 +447,12 @@ mod tests {
         write_whole(&link, b"new").unwrap();
         assert!(link.is_symlink() && fs::read(&file).unwrap() == b"new");
         write_whole(&lost, b"new").unwrap();
-        assert!(fs::read(&lost).unwrap() == b"new");
+        assert!(lost.is_symlink() && fs::read(folder.path().join("nowhere")).unwrap() == b"new");
+        // Who may read a file stays as it is.
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        write_whole(&file, b"newer").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!takes_streams(&file) && !takes_streams(&link) && !takes_streams(Path::new("/dev/shm/file")));
         assert!(takes_streams(Path::new("/dev/stdout")) && takes_streams(Path::new("/dev/null")));
         assert!(takes_streams(Path::new("/dev/fd/1")));

@@ -1,5 +1,7 @@
 use crate::place::{Finished, Place, idx};
 use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_numbers_are_those_of_the_run_itself() {
@@ -182,17 +184,35 @@ fn files_that_are_read_or_lead_elsewhere_are_not_replaced() {
     for (arguments, expected) in [
         (&["--mistakes", "rows.csv"][..], "rows.csv is read: it would be overwritten"),
         (&["--mistakes", "wrong.png"], "--mistakes wrong.png: the name must end in .csv"),
+        (&["--suspects", "a.csv", "--mistakes", "./a.csv"], "a.csv would be written twice"),
+        (&["--mistakes", "run/history.csv"], "run/history.csv belongs to a run"),
         (&["--suspects", "run/model.pt"], "--suspects run/model.pt: the name must end in .csv"),
         (&["--suspects", "a.csv", "--mistakes", "a.csv"], "a.csv would be written twice"),
         (&["--suspects", "a.csv", "--reliability", "a.png"], "a.png would be written twice"),
     ] {
         place.run(&[&["evaluate", "run"], arguments].concat()).with_fault(2, &[expected]);
     }
+    place
+        .run(&["report", "run", "--to", "rows.csv"])
+        .with_fault(2, &["--to rows.csv: the name must end in .html"]);
+    let sheet = place.run(&["data", "inspect", "rows.csv", "--to", "a.png", "--near-copies", "./a.png"]);
+    sheet.with_fault(2, &["a.png would be written twice"]);
     assert_eq!(place.read("rows.csv"), before);
     place.write("", "kept.csv", b"old");
     std::os::unix::fs::symlink("kept.csv", place.path("link.csv")).unwrap();
     place.run(&["evaluate", "run", "--mistakes", "link.csv"]).well();
     assert!(place.path("link.csv").is_symlink() && place.read("kept.csv").starts_with("row,true,"));
+    assert!(Command::new("mkfifo").arg(place.path("pipe.csv")).status().unwrap().success());
+    let mut reader = Command::new("cat").arg(place.path("pipe.csv")).stdout(Stdio::piped()).spawn().unwrap();
+    place.run(&["evaluate", "run", "--mistakes", "pipe.csv"]).well();
+    let mut read = String::new();
+    reader.stdout.take().unwrap().read_to_string(&mut read).unwrap();
+    reader.wait().unwrap();
+    assert_eq!(read, place.read("kept.csv"));
+    let file = fs::File::create(place.path("all.txt")).unwrap();
+    let mut into_file = place.command(&["evaluate", "run", "--mistakes", "/dev/stdout"]);
+    assert!(into_file.stdout(file).stderr(Stdio::null()).status().unwrap().success());
     let streamed = place.run(&["evaluate", "run", "--mistakes", "/dev/stdout"]).well();
     assert!(streamed.stdout.starts_with(&place.read("kept.csv")), "{streamed:?}");
+    assert_eq!(streamed.stdout, place.read("all.txt"));
 }

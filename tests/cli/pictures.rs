@@ -407,4 +407,10 @@ fn pictures_in_colour_are_taken_in_grey_where_the_others_are_grey() {
     let all = ["--suspects", "suspects.csv", "--on", "all"];
     let searched = place.run(&[&["evaluate", "run", "colour"], &all[..]].concat()).well();
     assert!(searched.stderr.contains("of 24 labels"), "{searched:?}");
+    let image = "pictures/train/up/00.png";
+    for command in
+        [&["data", "inspect", "pictures", "--to", image][..], &["evaluate", "run", "--reliability", image]]
+    {
+        place.run(command).with_fault(2, &["00.png is read: it would be overwritten"]);
+    }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 const NONE: &str = "none";
 
 /// The options that can be off, by their names in files.
-const SWITCHED: [&str; 20] = [
+const SWITCHED: [&str; 22] = [
     "image_size",
     "group_column",
     "group_pattern",
@@ -26,12 +26,14 @@ const SWITCHED: [&str; 20] = [
     "plateau_patience",
     "checkpoint_every",
     "limit",
+    "classes",
+    "maximum",
 ];
 
 /// Whether a value switches the option of that name off.
 pub fn is_off(name: &str, value: &str) -> bool {
-    // As records say that there is no limit.
-    let is_word = value == NONE || (name, value) == ("limit", "all");
+    // As records say that nothing is left out.
+    let is_word = value == NONE || (value == "all" && ["classes", "limit"].contains(&name));
     is_word && SWITCHED.contains(&name)
 }
 

@@ -21,7 +21,7 @@ use fitch::report::reliability_diagram;
 use fitch::text::with_separators;
 use fitch::train::Evaluation;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
     let format_asked = |to: &PathBuf| DrawingFormat::asked_for("reliability", to);
@@ -40,7 +40,7 @@ pub fn run(options: EvaluateOptions, terminal: &Terminal) -> Result<Exit> {
         device: options.device,
         threads: options.threads,
     })?;
-    check_kept(&written, Path::new(&model.source_place()))?;
+    check_kept(&written, model.files_read())?;
     let dataset = model.load_data(terminal)?;
     let evaluation = model.evaluate(&dataset, terminal)?;
 

@@ -5,7 +5,7 @@ use super::data_sheet::{augmented_sheet, sheet};
 use super::ignored_options::ignored_options;
 use super::json::json_text;
 use super::near_copies;
-use super::output_file::check_output;
+use super::output_file::{check_different, check_kept, check_output};
 use super::table::table;
 use crate::cli::{InspectFormat, InspectOptions, TrainOptions};
 use crate::config;
@@ -13,7 +13,7 @@ use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::Result;
-use fitch::data::{Augmentation, Dataset, Inspection, NearCopies, ParseAugmentationError};
+use fitch::data::{Augmentation, Dataset, Inspection, NearCopies, ParseAugmentationError, Source};
 use fitch::files::write_whole;
 use fitch::text::with_separators;
 use serde_json::{Map, Value, json};
@@ -29,7 +29,11 @@ pub fn inspect(options: InspectOptions, terminal: &Terminal) -> Result<()> {
         to.as_deref().map_or(Ok(()), |to| check_output(flag, to, "png"))?;
     }
     let options = TrainOptions { dataset: Some(dataset), ..TrainOptions::default() };
+    check_different(&[to.as_deref(), near_to.as_deref()])?;
     let (source, options) = config::check_data(&config::with_reading(options, reading))?;
+    if let Source::Path { path, .. } = &source {
+        check_kept(&[to.as_deref(), near_to.as_deref()], [path.as_path()])?;
+    }
     let mut progress = DownloadProgress::new(terminal, ProgressKind::Auto);
     let source = source.located(&options, &mut |event| progress.show(event))?;
     let dataset = source.load_with(&options, &mut |event| progress.show(event))?;

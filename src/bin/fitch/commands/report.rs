@@ -2,7 +2,7 @@
 //! it ended, or were removed since; or its page, to another place.
 
 use super::built_model::{RecordedRun, without_weights};
-use super::output_file::check_writable;
+use super::output_file::{check_kept, check_output};
 use super::run_files::{RunFiles, SUMMARY_COLUMNS};
 use super::run_lock::take_lock;
 use super::run_page::{page_of, page_of_files, recorded_history};
@@ -105,7 +105,9 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
 
 /// Writes the page of a run to a file. The run may be in progress, and nothing in its folder changes.
 fn write_page(run: &RecordedRun, options: &ReportOptions, to: &Path, terminal: &Terminal) -> Result<Exit> {
-    check_writable(to)?;
+    check_output("to", to, "html")?;
+    let read = [&run.options.dataset, &run.options.validation].into_iter().flatten().map(Path::new);
+    check_kept(&[Some(to)], read.filter(|path| path.is_absolute()))?;
     let has_weights = run.record.stop_reason.is_some() && run.folder.weights_file().exists();
     let page = match images_if_there(run, terminal).filter(|_| has_weights) {
         Some((dataset, test)) => {

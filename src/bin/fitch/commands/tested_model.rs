@@ -191,6 +191,17 @@ impl TestedModel {
         evaluate(&*self.model.network, &samples, self.configuration.batch_size)
     }
 
+    /// The files and folders that the data and the validation images of the run are read from.
+    pub fn files_read(&self) -> impl Iterator<Item = &Path> {
+        let source = match &self.configuration.source {
+            Source::Path { path, .. } => Some(path.as_path()),
+            Source::Digits | Source::Known(_) => None,
+        };
+        let of_run = self.run.iter().flat_map(|run| [&run.options.dataset, &run.options.validation]);
+        let of_run = of_run.flatten().map(Path::new).filter(|path| path.is_absolute());
+        source.into_iter().chain(of_run)
+    }
+
     /// The run that it comes from, if it is known.
     pub fn run(&self) -> Option<&RecordedRun> {
         self.run.as_deref()

@@ -64,6 +64,9 @@ pub fn resolve_repeated(
     if given.fold.is_some() {
         base.validation = None;
     }
+    if given.validation.is_some() {
+        base.fold = None;
+    }
     let whole_path = |path: String| if Source::named(&path).is_some() { path } else { as_recorded(path) };
     given.dataset = given.dataset.map(whole_path);
     given.validation = given.validation.map(as_recorded);

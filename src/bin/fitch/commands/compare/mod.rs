@@ -5,7 +5,7 @@ mod differences;
 mod output;
 mod test_images;
 
-use super::output_file::check_output;
+use super::output_file::{self, check_kept, check_output};
 use super::tested_model::{TestedModel, TestedOptions};
 use crate::cli::{CompareFormat, CompareOptions};
 use crate::exit::Exit;
@@ -39,6 +39,9 @@ pub fn run(options: &CompareOptions, terminal: &Terminal) -> Result<Exit> {
         Ok((name(model), opened?))
     };
     let models: Vec<(String, TestedModel)> = options.models.iter().map(open).collect::<Result<_>>()?;
+    let written = [&options.differences, &options.sheet].map(Option::as_deref);
+    output_file::check_different(&written)?;
+    check_kept(&written, models.iter().flat_map(|(_, model)| model.files_read()))?;
     let (first_name, first) = &models[0];
     for (name, model) in &models[1..] {
         TestedModel::check_same_classes([(first_name, first), (name, model)])?;

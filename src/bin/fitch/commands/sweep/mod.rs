@@ -34,6 +34,10 @@ pub fn run(options: &SweepOptions, terminal: &Terminal) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     if options.table {
+        if !sweep.folder.is_dir() {
+            terminal.say(&format!("no run has started yet: there is no {}", sweep.folder.display()));
+            return Ok(Exit::Success);
+        }
         return sweep.report(terminal);
     }
     sweep.write_plan()?;

@@ -142,7 +142,7 @@ impl Results<'_> {
         for (run, record) in self.runs.iter().filter_map(|(run, record)| Some((run, record.as_ref()?))) {
             let mut reading = record.config.as_object()?.clone();
             reading.retain(|name, _| {
-                of_data.get(name).is_some() || ["dataset", "validation", "seed"].contains(&name.as_str())
+                of_data.get(name).is_some() || ["dataset", "validation"].contains(&name.as_str())
             });
             let found = record.dataset.fingerprint.as_str();
             let (first, other) = first_of.entry(format!("{reading:?}")).or_insert((*run, found));
