@@ -26,7 +26,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<()> {
 pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let write = || -> Result<()> {
         let target = path_through_links(path);
-        let folder = match takes_streams(path) {
+        let is_stream = takes_streams(path);
+        let folder = match is_stream {
             true => std::env::temp_dir(),
             false => folder_of(&target).to_path_buf(),
         };
@@ -40,7 +41,7 @@ pub fn write_whole_with(path: &Path, produce: impl FnOnce(&mut NamedTempFile) ->
         }
         let mut file = builder.tempfile_in(folder).map_err(without_path)?;
         produce(&mut file)?;
-        if takes_streams(path) {
+        if is_stream {
             std::io::copy(&mut file.reopen()?, &mut open_stream(path)?)?;
             return Ok(());
         }

@@ -223,7 +223,7 @@ impl Dataset {
     /// # Errors
     /// Too little memory.
     pub fn with_test_channels_of(self, shape: &[i64]) -> Result<Dataset> {
-        Ok(Dataset { test: with_channels_of(shape, self.test)?, ..self })
+        Ok(Dataset { test: self.test.with_channels_of(shape)?, ..self })
     }
 
     /// The same of all images.
@@ -233,8 +233,8 @@ impl Dataset {
     pub fn with_channels_of(self, shape: &[i64]) -> Result<Dataset> {
         let whole = self.with_test_channels_of(shape)?;
         Ok(Dataset {
-            train: with_channels_of(shape, whole.train)?,
-            validation: whole.validation.map(|images| with_channels_of(shape, images)).transpose()?,
+            train: whole.train.with_channels_of(shape)?,
+            validation: whole.validation.map(|images| images.with_channels_of(shape)).transpose()?,
             ..whole
         })
     }
@@ -270,12 +270,3 @@ impl Dataset {
 
 /// Borders whose brightness deviates more from their mean say nothing about another image's.
 const MAX_BORDER_SPREAD: f64 = 0.2;
-
-/// Images with as many channels as those of a shape.
-fn with_channels_of(shape: &[i64], images: Images) -> Result<Images> {
-    match (images.shape().len(), shape.len()) {
-        (2, 3) => images.in_colour(),
-        (3, 2) => images.in_grey(),
-        _ => Ok(images),
-    }
-}

@@ -332,6 +332,18 @@ impl Images {
         self.with_pixels(converted)
     }
 
+    /// The same with as many channels as images of a shape: grey ones in colour, coloured ones in grey.
+    ///
+    /// # Errors
+    /// Too little memory.
+    pub(super) fn with_channels_of(self, shape: &[i64]) -> Result<Images> {
+        match (self.shape().len(), shape.len()) {
+            (2, 3) => self.in_colour(),
+            (3, 2) => self.in_grey(),
+            _ => Ok(self),
+        }
+    }
+
     /// The bytes that an image takes as it is stored.
     pub(super) fn bytes_of_one(&self) -> usize {
         self.shape().iter().product::<i64>() as usize * self.kind().elt_size_in_bytes()

@@ -404,14 +404,10 @@ fn load_validation(
     };
     let labels = images.labels().iter().map(class).collect::<Result<Vec<i64>, Fault>>();
     // As within a set: if some images have colour, all are taken in colour.
-    let images = match (images.shape().len(), main.train.shape().len()) {
-        (2, 3) => images.in_colour()?,
-        (3, 2) => {
-            raw.notes.push("its images are taken in grey, as the training images are".to_string());
-            images.in_grey()?
-        }
-        _ => images,
-    };
+    if (images.shape().len(), main.train.shape().len()) == (3, 2) {
+        raw.notes.push("its images are taken in grey, as the training images are".to_string());
+    }
+    let images = images.with_channels_of(&main.train.shape())?;
     let (found, expected) = (images.shape(), main.train.shape());
     if found != expected {
         return Err(Fault::ValidationShape { found, expected }.into());

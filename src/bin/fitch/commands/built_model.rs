@@ -21,6 +21,12 @@ pub struct RecordedRun {
 }
 
 impl RecordedRun {
+    /// Where its data and its validation images lie, of those that are files or folders.
+    pub fn data_paths(&self) -> impl Iterator<Item = &Path> {
+        let recorded = [&self.options.dataset, &self.options.validation];
+        recorded.into_iter().flatten().map(Path::new).filter(|path| path.is_absolute())
+    }
+
     pub fn open(path: &Path) -> Result<RecordedRun> {
         let folder = RunFolder::open(path)?;
         let record = RunRecord::load(&folder)?;

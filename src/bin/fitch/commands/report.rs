@@ -106,8 +106,7 @@ pub fn run(options: &ReportOptions, terminal: &Terminal) -> Result<Exit> {
 /// Writes the page of a run to a file. The run may be in progress, and nothing in its folder changes.
 fn write_page(run: &RecordedRun, options: &ReportOptions, to: &Path, terminal: &Terminal) -> Result<Exit> {
     check_output("to", to, "html")?;
-    let read = [&run.options.dataset, &run.options.validation].into_iter().flatten().map(Path::new);
-    check_kept(&[Some(to)], read.filter(|path| path.is_absolute()))?;
+    check_kept(&[Some(to)], run.data_paths())?;
     let has_weights = run.record.stop_reason.is_some() && run.folder.weights_file().exists();
     let page = match images_if_there(run, terminal).filter(|_| has_weights) {
         Some((dataset, test)) => {

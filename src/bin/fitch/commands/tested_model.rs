@@ -9,7 +9,7 @@ use crate::failure::UsageError;
 use crate::progress::{DownloadProgress, ProgressKind};
 use crate::terminal::Terminal;
 use anyhow::{Result, ensure};
-use fitch::data::{Dataset, ImageFit, LoadOptions, Samples, Source, TableForm, TestOrigin};
+use fitch::data::{Dataset, ImageDigests, ImageFit, LoadOptions, Samples, Source, TableForm, TestOrigin};
 use fitch::export::{InputCard, ScriptModel};
 use fitch::run::DatasetRecord;
 use fitch::text::{listed, with_separators};
@@ -161,12 +161,10 @@ impl TestedModel {
         if let Some(run) = run {
             // Without its validation images nothing tells whether the data are the same.
             let is_whole = run.options.validation.is_none() || configuration.reading.validation.is_some();
-            let is_same = match is_whole {
-                true => dataset.fingerprint()? == run.record.dataset.fingerprint,
-                false => is_of_run,
-            };
+            let (fingerprint, digests) = dataset.fingerprint_and_digests()?;
+            let is_same = if is_whole { fingerprint == run.record.dataset.fingerprint } else { is_of_run };
             let is_other = !is_same && !is_of_run;
-            let known = if is_other { known_images(run, &dataset) } else { None };
+            let known = if is_other { known_images(run, &digests) } else { None };
             tell_of_training_images(run, &dataset, is_of_run && self.reads_alike, is_same, known, terminal);
         }
         Ok(dataset)
@@ -197,9 +195,7 @@ impl TestedModel {
             Source::Path { path, .. } => Some(path.as_path()),
             Source::Digits | Source::Known(_) => None,
         };
-        let of_run = self.run.iter().flat_map(|run| [&run.options.dataset, &run.options.validation]);
-        let of_run = of_run.flatten().map(Path::new).filter(|path| path.is_absolute());
-        source.into_iter().chain(of_run)
+        source.into_iter().chain(self.run.iter().flat_map(|run| run.data_paths()))
     }
 
     /// The run that it comes from, if it is known.
@@ -389,7 +385,7 @@ impl LoadedModel {
 
 /// How many test images are identical to ones that a run was trained or validated with; none if its data are not
 /// there as they were.
-fn known_images(run: &RecordedRun, dataset: &Dataset) -> Option<usize> {
+fn known_images(run: &RecordedRun, digests: &ImageDigests) -> Option<usize> {
     let configuration = config::check(&run.options).ok()?;
     if let Source::Known(set) = &configuration.source
         && !configuration.reading.folder().ok()?.join(set.name).is_dir()
@@ -399,8 +395,7 @@ fn known_images(run: &RecordedRun, dataset: &Dataset) -> Option<usize> {
     }
     let own = configuration.source.load_with(&configuration.reading, &mut |_| ()).ok()?;
     let (fingerprint, of_run) = own.fingerprint_and_digests().ok()?;
-    let is_as_it_was = fingerprint == run.record.dataset.fingerprint;
-    is_as_it_was.then(|| Some(dataset.fingerprint_and_digests().ok()?.1.tested_among(&of_run))).flatten()
+    (fingerprint == run.record.dataset.fingerprint).then(|| digests.tested_among(&of_run))
 }
 
 /// Says which test images are among the training images of a run, or may be. `known` is how many of other data are.

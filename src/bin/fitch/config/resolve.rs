@@ -155,7 +155,7 @@ pub fn resolve(flags: &TrainOptions) -> Result<(TrainOptions, Vec<String>)> {
     check_held_out(&given)?;
     let has_layers = !take_layers_of_model(&mut given)?;
     let whole = over(&TrainOptions::defaults(), &given)?;
-    warnings.extend(without_effect(&asked, &whole));
+    warnings.extend(without_effect(&asked, &whole)?);
     Ok((if has_layers { whole } else { TrainOptions { layers: None, ..whole } }, warnings))
 }
 
